@@ -1,0 +1,36 @@
+# make demo   the whole job on synthetic lesions, under NNI      make test   the tests
+# make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+# The first of these that runs, is 3.11 or 3.12 and can make environments; `make env PYTHON=...` names another.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3 python,$(shell \
+	$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $p)))
+
+.PHONY: env demo test lint clean
+
+env: $(READY)
+
+# Installed again only when the wanted packages change.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "lesion-nas needs Python 3.11 or 3.12 with pip and venv: install one, or name it:" \
+		"make env PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python -m trials.launch nni_config/quickstart.yml
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
