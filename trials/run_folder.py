@@ -1,0 +1,145 @@
+"""An output folder that belongs to one run: resumed by the same run, refused to any other, never half-written.
+
+`run.json` holds the run's identity (what was asked, of which data, from which seed) and whether it is done. Every file is
+written beside its place and then renamed, so that a killed run leaves whole files only.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+RUN_FILE = "run.json"
+
+
+class RunFolderError(ValueError):
+    """An output folder that this run cannot use."""
+
+
+class RunFolder:
+    """The folder `path`, claimed for the run that `identity` (JSON values by name) describes.
+
+    An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for a folder of
+    another run, a folder that holds other files, one that another process is writing, and a disk with less than
+    `needed_bytes` left. Used as a context manager: no other process can claim the folder until it is left.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, object], *, needed_bytes: int = 0) -> None:
+        self.path = path
+        self.identity = json.loads(json.dumps(identity))  # as it will be read back: tuples are lists
+        self._check_place(needed_bytes)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(str(path / ".lock"))
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(f"{path}: another process is writing there; wait for it or name another folder") from None
+        if not (path / RUN_FILE).exists():
+            self._write_state(done=False)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _check_place(self, needed_bytes: int) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path}: expected a folder to write to, found a file")
+        if (self.path / RUN_FILE).exists():
+            self._check_identity()
+        elif self.path.exists() and any(child.name != ".lock" for child in self.path.iterdir()):
+            raise RunFolderError(f"{self.path}: holds files of something else ({RUN_FILE} is missing); name a new folder")
+        check_disk(self.path, needed_bytes)
+
+    def _check_identity(self) -> None:
+        found = read_json(self.path / RUN_FILE).get("identity", {})
+        differences = _differences(found, self.identity)
+        if differences:
+            raise RunFolderError(
+                f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, or repeat "
+                "that run's arguments to resume it"
+            )
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has come to its end."""
+        return bool(read_json(self.path / RUN_FILE)["done"])
+
+    def finish(self) -> None:
+        """Mark the run as done."""
+        self._write_state(done=True)
+
+    def _write_state(self, *, done: bool) -> None:
+        self.write_json(RUN_FILE, {"done": done, "identity": self.identity})
+
+    def write_json(self, name: str, value: object) -> Path:
+        """Write a JSON file; numbers that are not finite are refused (`ValueError`)."""
+        return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file in UTF-8."""
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return self.path / name
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+        """Write a table."""
+        with replacing(self.path / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+        return self.path / name
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path with the same suffix, renamed to `path` once the block has written it without error."""
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON object; raises `ValueError` that names the file where there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def check_disk(path: Path, needed_bytes: int) -> None:
+    """Raise `RunFolderError` where the disk that will hold `path` has less than `needed_bytes` left."""
+    existing = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed_bytes:
+        raise RunFolderError(
+            f"{path}: the run needs about {needed_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB left; "
+            "free some or name a folder on another disk"
+        )
+
+
+def _differences(found: object, wanted: object, key: str = "") -> list[str]:
+    """Name, as `key: old, not new`, the leaves in which two JSON values differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        names = sorted({*found, *wanted})
+        return [
+            difference
+            for name in names
+            for difference in _differences(found.get(name), wanted.get(name), f"{key}.{name}".lstrip("."))
+        ]
+    return [] if found == wanted else [f"{key}: {found!r}, not {wanted!r}"]
