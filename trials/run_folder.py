@@ -1,7 +1,7 @@
-"""An output folder that belongs to one run: resumed by the same run, refused to any other, never half-written.
+"""An output folder of one run: resumed by the same run, refused to any other, never half-written.
 
-`run.json` holds the run's identity (what was asked, of which data, from which seed) and whether it is done. Every file is
-written beside its place and then renamed, so that a killed run leaves whole files only.
+`run.json` holds the run's identity (what was asked, of which data, from which seed) and whether it is done.
+Every file is written beside its place and then renamed, so that a killed run leaves whole files only.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class RunFolderError(ValueError):
 class RunFolder:
     """The folder `path`, claimed for the run that `identity` (JSON values by name) describes.
 
-    An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for a folder of
-    another run, a folder that holds other files, one that another process is writing, and a disk with less than
-    `needed_bytes` left. Used as a context manager: no other process can claim the folder until it is left.
+    An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for
+    a folder of another run, a folder that holds other files, one that another process is writing, and a
+    disk with less than `needed_bytes` left. Used as a context manager: no other process can claim the
+    folder until it is left.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, object], *, needed_bytes: int = 0) -> None:
@@ -39,7 +40,9 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise RunFolderError(f"{path}: another process is writing there; wait for it or name another folder") from None
+            raise RunFolderError(
+                f"{path}: another process is writing there; wait for it or name another folder"
+            ) from None
         if not (path / RUN_FILE).exists():
             self._write_state(done=False)
 
@@ -55,7 +58,9 @@ class RunFolder:
         if (self.path / RUN_FILE).exists():
             self._check_identity()
         elif self.path.exists() and any(child.name != ".lock" for child in self.path.iterdir()):
-            raise RunFolderError(f"{self.path}: holds files of something else ({RUN_FILE} is missing); name a new folder")
+            raise RunFolderError(
+                f"{self.path}: holds files of something else ({RUN_FILE} is missing); name a new folder"
+            )
         check_disk(self.path, needed_bytes)
 
     def _check_identity(self) -> None:
@@ -63,8 +68,8 @@ class RunFolder:
         differences = _differences(found, self.identity)
         if differences:
             raise RunFolderError(
-                f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, or repeat "
-                "that run's arguments to resume it"
+                f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, or "
+                "repeat that run's arguments to resume it"
             )
 
     @property
@@ -91,7 +96,10 @@ class RunFolder:
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
         """Write a table."""
-        with replacing(self.path / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            replacing(self.path / name) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(rows)
@@ -100,7 +108,7 @@ class RunFolder:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path with the same suffix, renamed to `path` once the block has written it without error."""
+    """Give a temporary path of the same suffix, renamed to `path` once the block has written it."""
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield temporary
@@ -128,7 +136,7 @@ def check_disk(path: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise RunFolderError(
-            f"{path}: the run needs about {needed_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB left; "
+            f"{path}: the run needs about {needed_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB; "
             "free some or name a folder on another disk"
         )
 

@@ -1,9 +1,9 @@
 """The one configuration of searches and retrainings, typed and validated.
 
-Field defaults are the paper's: Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695) where they say, else ENAS's own
-(Pham et al. 2018, arXiv 1802.03268, and the released code), else a choice of ours, and each description says which. A
-profile is a list of differences from them; `--set key=value`, a settings file and NNI's trial parameters override a
-profile by the same dotted names.
+Field defaults are the paper's: Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695) where they say, else
+ENAS's own (Pham et al. 2018, arXiv 1802.03268, and the released code), else a choice of ours, and each
+description says which. A profile is a list of differences from them; `--set key=value`, a settings file and
+NNI's trial parameters override a profile by the same dotted names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,82 +29,86 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def setting(default: Any, description: str, **limits: Any) -> Any:
+    """Declare a setting; `...` stands for a default that the sections below it give."""
+    return Field(default=default, description=description, **limits)
+
+
 class DataSettings(Section):
     """How images become the networks' input."""
 
-    image_size: int = Field(100, ge=16, description="side of the square input, pixels; the paper's 100")
-    channels: Literal[1, 3] = Field(3, description="input channels; the paper's networks count 3 (grey is repeated)")
-    fit: Literal["squash", "pad"] = Field(
-        "squash", description="squash the crop to a square as the paper does, or pad it to keep its proportions"
+    image_size: int = setting(100, "side of the square input, pixels; the paper's", ge=16)
+    channels: Literal[1, 3] = setting(
+        3, "input channels, grey repeated; the paper's, by its parameter counts"
     )
-    expand: bool = Field(True, description="train on the paper's expanded set: rotated, mirrored, rank-k copies")
-    augmentation: Literal["none", "paper", "ultrasound"] = Field(
+    fit: Literal["squash", "pad"] = setting(
+        "squash", "squash the crop to a square as the paper does, or pad it to keep its proportions"
+    )
+    expand: bool = setting(True, "train on the paper's expanded set: rotated, mirrored, rank-k copies")
+    augmentation: Literal["none", "paper", "ultrasound"] = setting(
         "none",
-        description="drawn anew for every batch: the paper's transformations, or gentler ones that suit ultrasound "
-        "(ours); the paper expands its training set beforehand instead",
+        "drawn anew for every batch: the paper's transformations, or ones that suit ultrasound (ours); "
+        "the paper expands its training set beforehand instead",
     )
-    class_balance: Literal["none", "weighted_loss", "balanced_sampling"] = Field(
-        "none", description="answer to unequal classes; the paper's set is balanced and needs none"
+    class_balance: Literal["none", "weighted_loss", "balanced_sampling"] = setting(
+        "none", "answer to unequal classes; the paper's set is balanced and needs none"
     )
-    positive: str = Field("malignant", description="name of the positive class; the paper's")
-    group_column: str | None = Field(
-        None, description="manifest column that names what must stay together; unset: duplicate_group, if present"
+    positive: str = setting("malignant", "name of the positive class; the paper's")
+    group_column: str | None = setting(
+        None, "manifest column that names what must stay together; unset: duplicate_group, if present"
     )
-    validation_fraction: float = Field(
-        0.1,
-        gt=0,
-        lt=1,
-        description="of the training images, held out by groups for rewards and decision thresholds; ENAS's 10 %",
+    validation_fraction: float = setting(
+        0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, lt=1
     )
 
 
 class TrainingSettings(Section):
     """What a search's shared weights and a retrained network have in common."""
 
-    epochs: int = Field(ge=1, description="passes over the training images")
-    batch_size: int = Field(8, ge=2, description="images a step; the paper's 8")
-    max_steps: int | None = Field(None, ge=1, description="stop after so many steps (ours); unset: all epochs")
-    filters: int = Field(ge=2, description="F of the first cells, doubled at each reduction")
-    learning_rate: float = Field(0.05, gt=0, description="highest learning rate; ENAS's")
-    learning_rate_min: float = Field(ge=0, description="lowest learning rate; ENAS's")
-    schedule: Literal["restarts", "one_cycle"] = Field(
+    epochs: int = setting(..., "passes over the training images", ge=1)
+    batch_size: int = setting(8, "images a step; the paper's", ge=2)
+    max_steps: int | None = setting(None, "stop after so many steps (ours); unset: all epochs", ge=1)
+    filters: int = setting(..., "filters of the first cells, doubled at each reduction", ge=2)
+    learning_rate: float = setting(0.05, "highest learning rate; ENAS's", gt=0)
+    learning_rate_min: float = setting(..., "lowest learning rate", ge=0)
+    schedule: Literal["restarts", "one_cycle"] = setting(
         "restarts",
-        description="ENAS's cosine with warm restarts, which the paper's 100 epochs leave unannealed, or one cycle: "
+        "ENAS's cosine with warm restarts, which the paper's 100 epochs leave unannealed, or one cycle: "
         "warm-up, then one cosine down to the lowest rate on the last step (ours)",
     )
-    t0: int = Field(10, ge=1, description="epochs before the first restart; ENAS's")
-    t_mul: int = Field(2, ge=1, description="growth of the interval between restarts; ENAS's")
-    warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps one_cycle warms up for; ours")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum; ENAS's")
-    weight_decay: float = Field(
-        ge=0, description="PyTorch's weight decay, on every weight: twice the lambda of ENAS's loss term lambda * w^2"
+    t0: int = setting(10, "epochs before the first restart; ENAS's", ge=1)
+    t_mul: int = setting(2, "growth of the interval between restarts; ENAS's", ge=1)
+    warm_up: float = setting(0.1, "share of the steps that one_cycle warms up for; ours", ge=0, lt=1)
+    momentum: float = setting(0.9, "Nesterov momentum; ENAS's", ge=0, lt=1)
+    weight_decay: float = setting(
+        ..., "PyTorch's weight decay, on every weight: twice the lambda of ENAS's loss term", ge=0
     )
-    dropout: float = Field(ge=0, lt=1, description="share dropped before the classifier; ENAS's")
-    auxiliary: bool = Field(
+    dropout: float = setting(..., "share dropped before the classifier", ge=0, lt=1)
+    auxiliary: bool = setting(
         True,
-        description=f"train with an auxiliary head, its loss weighted {AUXILIARY_WEIGHT}; ENAS does (but leaves the "
-        "head's own weights untrained; here they are trained)",
+        f"train with an auxiliary head, its loss weighted {AUXILIARY_WEIGHT}; ENAS's (which leaves that head's "
+        "own weights untrained; here they are trained)",
     )
 
 
 class SearchSettings(TrainingSettings):
     """One search: shared weights, controller, final ranking."""
 
-    strategy: Literal["enas", "random"] = Field("enas", description="ENAS, or the random control of equal budget")
-    epochs: int = Field(150, ge=1, description="passes over the training images; ENAS's")
-    normal_cells: int = Field(6, ge=1, description="normal cells of the shared network; ENAS's")
-    nodes: int = Field(5, ge=1, description="nodes in a cell; ENAS's")
-    filters: int = Field(20, ge=2, description="filters of the first cells; ENAS's")
-    image_size: int | None = Field(None, ge=16, description="search at this size; unset: data.image_size")
-    learning_rate_min: float = Field(0.0005, ge=0, description="lowest learning rate; ENAS's")
-    weight_decay: float = Field(2e-4, ge=0, description="PyTorch's weight decay; ENAS's lambda 1e-4, doubled")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share dropped before the classifier; ENAS's")
-    warmup_epochs: int = Field(0, ge=0, description="epochs before the controller learns; ENAS has none")
-    controller_updates: int = Field(30, ge=0, description="controller updates after every epoch; ENAS's")
-    controller_samples: int = Field(10, ge=1, description="architectures averaged in an update; ENAS's")
-    reward_batch_size: int = Field(8, ge=1, description="validation images a reward; as the batch, which is ENAS's rule")
-    final_samples: int = Field(100, ge=1, description="architectures scored at the end; ours, the papers are silent")
-    top_k: int = Field(10, ge=1, description="best architectures exported; ours")
+    strategy: Literal["enas", "random"] = setting("enas", "ENAS, or the random control of equal budget")
+    epochs: int = setting(150, "passes over the training images; ENAS's", ge=1)
+    normal_cells: int = setting(6, "normal cells of the shared network; ENAS's", ge=1)
+    nodes: int = setting(5, "nodes in a cell; ENAS's", ge=1)
+    filters: int = setting(20, "filters of the first cells; ENAS's", ge=2)
+    image_size: int | None = setting(None, "search at this size (ours); unset: data.image_size", ge=16)
+    learning_rate_min: float = setting(0.0005, "lowest learning rate; ENAS's", ge=0)
+    weight_decay: float = setting(2e-4, "PyTorch's weight decay; ENAS's lambda 1e-4, doubled", ge=0)
+    dropout: float = setting(0.1, "share dropped before the classifier; ENAS's", ge=0, lt=1)
+    warmup_epochs: int = setting(0, "epochs before the controller learns; ENAS has none", ge=0)
+    controller_updates: int = setting(30, "controller updates after every epoch; ENAS's", ge=0)
+    controller_samples: int = setting(10, "architectures averaged in an update; ENAS's", ge=1)
+    reward_batch_size: int = setting(8, "validation images a reward; as the batch, ENAS's rule", ge=1)
+    final_samples: int = setting(100, "architectures scored at the end; ours, the papers are silent", ge=1)
+    top_k: int = setting(10, "best architectures exported; ours", ge=1)
 
     @property
     def layout(self) -> str:
@@ -115,12 +119,12 @@ class SearchSettings(TrainingSettings):
 class RetrainSettings(TrainingSettings):
     """One final network, trained from scratch."""
 
-    epochs: int = Field(100, ge=1, description="passes over the training images; the paper's")
-    filters: int = Field(36, ge=2, description="filters of the first cells; ENAS's, and the paper's by its counts")
-    learning_rate_min: float = Field(0.0001, ge=0, description="lowest learning rate; ENAS's")
-    weight_decay: float = Field(4e-4, ge=0, description="PyTorch's weight decay; ENAS's lambda 2e-4, doubled")
-    dropout: float = Field(0.2, ge=0, lt=1, description="share dropped before the classifier; ENAS's")
-    drop_path: float = Field(0.4, ge=0, lt=1, description="highest share of dropped paths; ENAS's")
+    epochs: int = setting(100, "passes over the training images; the paper's", ge=1)
+    filters: int = setting(36, "filters of the first cells; ENAS's, and the paper's by its counts", ge=2)
+    learning_rate_min: float = setting(0.0001, "lowest learning rate; ENAS's", ge=0)
+    weight_decay: float = setting(4e-4, "PyTorch's weight decay; ENAS's lambda 2e-4, doubled", ge=0)
+    dropout: float = setting(0.2, "share dropped before the classifier; ENAS's", ge=0, lt=1)
+    drop_path: float = setting(0.4, "highest share of dropped paths; ENAS's", ge=0, lt=1)
 
 
 class Settings(Section):
@@ -180,13 +184,16 @@ PROFILES: dict[str, dict[str, object]] = {
 
 
 def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None = None) -> Settings:
-    """Return a profile's settings with `overrides`, whose keys are dotted (`retrain.epochs`) or nested mappings.
+    """Return a profile's settings with `overrides`, whose keys are dotted (`retrain.epochs`) or nested
+    mappings.
 
-    Raises `SettingsError` for a profile or key that does not exist, naming the nearest one that does, and for a value
-    that a setting cannot have.
+    Raises `SettingsError` for a profile or key that does not exist, naming the nearest one that does, and
+    for a value that a setting cannot have.
     """
     if profile not in PROFILES:
-        raise SettingsError(f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}")
+        raise SettingsError(
+            f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}"
+        )
     values = PROFILES[profile] | dict(_flat(overrides or {}))
     nested: dict[str, dict[str, object]] = {}
     for key, value in values.items():
@@ -225,7 +232,11 @@ def parse_assignment(text: str) -> tuple[str, object]:
 
 
 def _known_keys() -> dict[str, str]:
-    sections = {"data": DataSettings, "search": SearchSettings, "retrain": RetrainSettings}
+    sections: dict[str, type[Section]] = {
+        "data": DataSettings,
+        "search": SearchSettings,
+        "retrain": RetrainSettings,
+    }
     return {
         f"{section}.{name}": field.description or ""
         for section, model in sections.items()

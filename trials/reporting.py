@@ -1,0 +1,122 @@
+"""Where a run's progress goes: NNI's web UI, TensorBoard, and the terminal or log.
+
+Lightning's own loggers and bars stay off; `Progress` is the one callback that reports, in searches and
+retrainings alike. Outside NNI nothing is sent to it. Standard output is left to results: progress is
+written to standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.tensorboard.writer import SummaryWriter
+from tqdm import tqdm
+
+from trials.nni_paths import tensorboard_directory
+
+
+class Reporter:
+    """Sends one run's metrics and pictures to NNI (inside one of its trials), TensorBoard and standard
+    error.
+
+    `default` names the metric that NNI ranks trials by. TensorBoard files go where the web UI's TensorBoard
+    button looks, or to `out/tensorboard` outside NNI.
+    """
+
+    def __init__(self, out: Path, *, default: str = "val_auc") -> None:
+        self.default = default
+        self._in_nni = "NNI_PLATFORM" in os.environ
+        self._writer = SummaryWriter(str(tensorboard_directory() or out / "tensorboard"))
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def say(self, text: str) -> None:
+        """Write a line for a reader, above the progress bar where there is one."""
+        tqdm.write(text, file=sys.stderr)
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Report the metrics of one epoch, counted from 0, as an intermediate result."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+        if self._in_nni:
+            import nni
+
+            nni.report_intermediate_result(self._ranked(metrics))
+
+    def final(self, metrics: Mapping[str, float]) -> None:
+        """Report a trial's final result, once."""
+        if self._in_nni:
+            import nni
+
+            nni.report_final_result(self._ranked(metrics))
+
+    def picture(self, name: str, image: Tensor) -> None:
+        """Show an image, [channels, height, width], bytes or 0 to 1."""
+        self._writer.add_image(name, image)
+        self._writer.flush()
+
+    def _ranked(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        if self.default not in metrics:
+            raise KeyError(f"the metric to rank trials by, {self.default!r}, is not among {sorted(metrics)}")
+        return {"default": metrics[self.default], **metrics}
+
+
+class Progress(pl.Callback):
+    """Reports every epoch of a Lightning run: a bar on a terminal, a plain line in a log, and
+    `Reporter.epoch`."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._bar: Any = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar."""
+        if sys.stderr.isatty():
+            title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._bar = tqdm(
+                total=int(trainer.num_training_batches), desc=title, leave=False, file=sys.stderr
+            )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar and report."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = "  ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
+        self._reporter.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}")
+        self._reporter.epoch(trainer.current_epoch, metrics)
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says about its own surroundings; nothing about the run is hidden."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*is smaller than the logging interval.*",
+        ".*LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    torch.set_float32_matmul_precision("high")  # else Lightning advises so on accelerators

@@ -1,0 +1,209 @@
+"""How networks are trained: the one Lightning module and the one trainer behind searches and retrainings.
+
+ENAS's recipe (Pham et al. 2018, arXiv 1802.03268, and the released code): Nesterov momentum, L2 on every
+weight, a cosine learning rate with warm restarts, an auxiliary head. Each epoch draws from generators
+seeded by (seed, epoch) alone, so that a run resumed at an epoch is the run that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.evaluator.pytorch import Trainer as TracedTrainer
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
+
+from trials.reporting import Progress, Reporter, quiet_lightning
+from trials.run_folder import replacing
+from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
+
+CHECKPOINT = "last.ckpt"
+
+
+class Loader(Protocol):
+    """Batches whose order and augmentation follow from a seed and the epoch set."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Any: ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration gives."""
+
+
+def cosine_with_restarts(epoch: int, *, highest: float, lowest: float, t0: int, t_mul: int) -> float:
+    """Learning rate of an epoch counted from 0 (Loshchilov and Hutter 2017, arXiv 1608.03983).
+
+    It is constant within an epoch, as in ENAS's code. With t0 = 10 and t_mul = 2 epochs 10, 30, 70, 150,
+    310 and 630 start again from `highest`.
+    """
+    period = t0
+    while epoch >= period:
+        epoch -= period
+        period *= t_mul
+    return lowest + (highest - lowest) * (1 + math.cos(math.pi * epoch / period)) / 2
+
+
+def one_cycle(step: int, steps: int, *, highest: float, lowest: float, warm_up: float) -> float:
+    """Learning rate of a step counted from 0: straight up, then one cosine down to `lowest` on the last."""
+    rising = warm_up * steps
+    if step < rising:
+        return lowest + (highest - lowest) * (step + 1) / (rising + 1)
+    share = min(1.0, (step - rising) / max(1.0, steps - 1 - rising))
+    return lowest + (highest - lowest) * (1 + math.cos(math.pi * share)) / 2
+
+
+class LesionModule(LightningModule):
+    """Trains and validates the network given to `set_model` on batches ([b, c, h, w] float, [b] int).
+
+    The network returns logits [b, classes] or, in training with an auxiliary head, a pair of them. Logged
+    each epoch over the whole split: `train_loss`, `lr`, `val_loss`, `val_acc`, and `val_auc` of the class
+    `positive` against the rest. `class_weights` [classes] weigh the training loss. It serves as a one-shot
+    strategy's inner module as well: all that it needs of the trainer is asked for in its steps.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        *,
+        classes: int = 2,
+        positive: int = 1,
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.positive = positive
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        self.area = BinaryAUROC()
+
+    def set_model(self, model: nn.Module) -> None:
+        """Take the network to train, channels last: several times faster convolutions on a processor."""
+        super().set_model(model.to(memory_format=torch.channels_last))
+
+    def forward(self, images: Tensor) -> Any:
+        """Return the network's logits for images [b, c, h, w]."""
+        return self.model(images.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch: the main head's plus 0.4 times the auxiliary head's."""
+        images, labels = batch
+        if hasattr(self.model, "drop_path_progress"):
+            self.model.drop_path_progress = self.trainer.global_step / max(1, self._steps())
+        output = self(images)
+        logits, *auxiliary = output if isinstance(output, tuple) else (output,)
+        loss = self._loss(logits, labels)
+        for other in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * self._loss(other, labels)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log_dict({"train_loss": loss, "lr": rate}, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log the unweighted loss, the accuracy and the area under the ROC curve."""
+        images, labels = batch
+        logits = self(images).float()
+        self.accuracy.update(logits, labels)
+        self.area.update(logits.softmax(1)[:, self.positive], (labels == self.positive).long())
+        self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
+        self.log("val_acc", self.accuracy, batch_size=len(labels))
+        self.log("val_auc", self.area, batch_size=len(labels))
+
+    def configure_optimizers(self) -> Any:
+        """Nesterov SGD on every weight, its rate set before every step by the schedule."""
+        settings = self.settings
+        optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+        )
+        schedule = LambdaLR(optimizer, self._relative_rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _relative_rate(self, step: int) -> float:
+        settings = self.settings
+        limits = {"highest": 1.0, "lowest": settings.learning_rate_min / settings.learning_rate}
+        if settings.schedule == "restarts":
+            self._steps()  # makes the trainer read its loaders, which sets the next line's number
+            epoch = step // max(1, int(self.trainer.num_training_batches))
+            return cosine_with_restarts(epoch, t0=settings.t0, t_mul=settings.t_mul, **limits)
+        return one_cycle(step, self._steps(), warm_up=settings.warm_up, **limits)
+
+    def _steps(self) -> int:
+        return int(self.trainer.estimated_stepping_batches)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits.float(), labels, weight=self.class_weights)
+
+
+class SeedEachEpoch(pl.Callback):
+    """Makes every epoch's random numbers and batches a function of (seed, epoch)."""
+
+    def __init__(self, seed: int, *loaders: Loader) -> None:
+        self._seed = seed
+        self._loaders = loaders
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reseed."""
+        seed_everything(self._seed, trainer.current_epoch)
+        for loader in self._loaders:
+            loader.set_epoch(trainer.current_epoch)
+
+
+class SaveEachEpoch(pl.Callback):
+    """Writes the checkpoint from which a killed run goes on, whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save."""
+        with replacing(self._path) as temporary:
+            trainer.save_checkpoint(temporary)
+
+
+def seed_everything(seed: int, epoch: int = 0) -> None:
+    """Seed Python's, NumPy's and torch's global generators for an epoch of a run."""
+    pl.seed_everything((seed * 100_003 + epoch) % 2**32, verbose=False)
+
+
+def make_trainer(
+    settings: TrainingSettings, out: Path, reporter: Reporter, seed: int, *loaders: Loader
+) -> pl.Trainer:
+    """Return a trainer for the accelerator at hand that writes a checkpoint to `out` each epoch.
+
+    Precision is mixed on CUDA, full on a processor. It is NNI's traced trainer, so that NNI's evaluators
+    take it too. Resume by `trainer.fit(..., ckpt_path=resume_from(out))`.
+    """
+    quiet_lightning()
+    cuda = torch.cuda.is_available()
+    half = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "16-mixed"
+    return TracedTrainer(
+        max_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        accelerator="cuda" if cuda else "cpu",
+        devices=1,
+        precision=half if cuda else "32-true",
+        callbacks=[SeedEachEpoch(seed, *loaders), Progress(reporter), SaveEachEpoch(out / CHECKPOINT)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=out,
+    )
+
+
+def resume_from(out: Path) -> str | None:
+    """Return the checkpoint to go on from, if there is one."""
+    return str(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
