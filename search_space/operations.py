@@ -1,0 +1,145 @@
+"""The operations that ENAS's cells are made of, and how their weights start.
+
+Source: Pham et al. 2018 (arXiv 1802.03268) and the code that its authors released. Every tensor is
+[batch, channels, height, width]. At stride 2 every operation maps a side of n to ceil(n / 2).
+
+Padding is symmetrical, as usual in PyTorch. That is a choice of this project: TensorFlow, which ENAS used,
+pads the right and bottom more where stride is 2 and the side even, which moves the window by one pixel.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Calibration(nn.Sequential):
+    """ReLU, 1x1 convolution, batch norm: [b, inputs, h, w] to [b, outputs, h, w]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+class SeparableConv(nn.Sequential):
+    """ReLU, depthwise and pointwise convolution, batch norm, twice; the stride is that of the first half."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        layers: list[nn.Module] = []
+        for channels, step in ((inputs, stride), (outputs, 1)):
+            layers += [
+                nn.ReLU(),
+                nn.Conv2d(channels, channels, kernel, step, kernel // 2, groups=channels, bias=False),
+                nn.Conv2d(channels, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            ]
+        super().__init__(*layers)
+
+
+class FactorizedReduction(nn.Module):
+    """Halve height and width by two 1x1 convolutions of stride 2, side by side, and batch norm; no ReLU.
+
+    The second convolution sees the image moved by one pixel, with zeros beyond the border: half of the
+    output channels read even rows and columns, half odd ones. Raises ValueError for an odd number of outputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        if outputs % 2:
+            raise ValueError(f"a factorized reduction has an even number of output channels, not {outputs}")
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [b, inputs, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
+        shifted = nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1:, 1:]
+        return self.norm(torch.cat([self.even(images), self.odd(shifted)], dim=1))
+
+
+class DropPath(nn.Module):
+    """Drop the whole result of an operation for single images of a batch, in training (Larsson et al. 2017).
+
+    An image is dropped with probability `probability * progress`; those kept are scaled up so that the mean
+    stays. `progress`, from 0 to 1, is how much of the training is done.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+        self.progress = 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Keep the shape [b, c, h, w]."""
+        keep = 1 - self.probability * self.progress
+        if not self.training or keep == 1:
+            return images
+        kept = images.new_empty(images.shape[0], 1, 1, 1).bernoulli_(keep)
+        return images * (kept / keep)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A second classifier half-way, for training only: [b, channels, side, side] to logits [b, classes].
+
+    As in ENAS, its second convolution is as large as the map it sees, 7x7 for images of 100x100 pixels.
+    Raises ValueError for a map smaller than the 5x5 window of the average pool.
+    """
+
+    def __init__(self, channels: int, side: int, classes: int) -> None:
+        if side < 5:
+            raise ValueError(
+                f"the auxiliary head needs a map of at least 5x5, and finds {side}x{side} there: "
+                "use larger images, or auxiliary=False"
+            )
+        kernel = (side - 5) // 3 + 1
+        before, after = (kernel - 1) // 2, kernel // 2  # keeps the size for even kernels too
+        super().__init__(
+            nn.ReLU(),
+            nn.AvgPool2d(5, stride=3),
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.ZeroPad2d((before, after, before, after)),
+            nn.Conv2d(128, 768, kernel, bias=False),
+            nn.BatchNorm2d(768),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(768, classes, bias=False),
+        )
+
+
+def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """Build one of `OPERATIONS`: [b, inputs, h, w] to [b, outputs, ceil(h / stride), ceil(w / stride)].
+
+    The average pool leaves padding out of the mean. An identity of stride 2 is a factorized reduction. Where
+    an operation without weights has to change the channels, a calibration follows. Raises KeyError for
+    another name.
+    """
+    if name == "sep_conv_3x3":
+        return SeparableConv(inputs, outputs, 3, stride)
+    if name == "sep_conv_5x5":
+        return SeparableConv(inputs, outputs, 5, stride)
+    if name == "skip_connect" and stride == 2:
+        return FactorizedReduction(inputs, outputs)
+    plain = {
+        "avg_pool_3x3": nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+        "max_pool_3x3": nn.MaxPool2d(3, stride, padding=1),
+        "skip_connect": nn.Identity(),
+    }[name]
+    return plain if inputs == outputs else nn.Sequential(plain, Calibration(inputs, outputs))
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of a convolution or linear layer as ENAS does; made for `nn.Module.apply`.
+
+    This is He's normal distribution (He et al. 2015) as TensorFlow draws it: cut at two standard deviations,
+    and with kernel^2 x channels for the fan-in of a depthwise convolution, where PyTorch takes kernel^2.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        fan_in = (
+            math.prod(module.kernel_size) * module.in_channels
+            if isinstance(module, nn.Conv2d)
+            else module.in_features
+        )
+        deviation = math.sqrt(2 / fan_in)
+        nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
