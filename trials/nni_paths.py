@@ -1,8 +1,8 @@
 """Where NNI's web UI looks for what a trial leaves.
 
 NNI gives a trial ``$NNI_OUTPUT_DIR``, which is ``EXPERIMENT/environments/ENV/trials/TRIAL``. The network view
-reads ``model.onnx`` there; the TensorBoard button reads ``EXPERIMENT/trials/TRIAL/output/tensorboard`` (NNI 3.0,
-local training service: ``V3asV1.getTrialFile`` and ``getTrialOutputLocalPath`` of its manager).
+reads ``model.onnx`` there; the TensorBoard button reads ``EXPERIMENT/trials/TRIAL/output/tensorboard``.
+(Local training service of NNI 3.0's manager: ``V3asV1.getTrialFile`` and ``getTrialOutputLocalPath``.)
 """
 
 import os

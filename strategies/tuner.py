@@ -1,0 +1,121 @@
+"""The tuner that chains the stages of the whole job inside one NNI experiment.
+
+For every outer fold it hands out a search; once that has ended, a retraining for each layout; once
+everything has ended, one evaluation. A stage is NNI's trial parameter, a dict whose key ``stage`` says what
+to run.
+
+NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: tuner.PipelineTuner``),
+without the package around it: its manager waits ten seconds for a tuner to connect, less than importing
+torch can take.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nni.tuner import Tuner
+
+Stage = dict[str, Any]
+
+
+class PipelineTuner(Tuner):
+    """Hands out the stages of the whole job, each as soon as what it needs has ended.
+
+    Parameters
+    ----------
+    folds
+        How many outer folds the data is split into.
+    layouts
+        What is retrained from every search's best architecture.
+    run_folds
+        How many of the folds are run, from fold 0 on; all of them by default.
+    seed
+        Handed to every stage.
+
+    A failed search takes its retrainings with it: nothing could be retrained. The evaluation runs at the
+    end, over the folds that came through; it is told in ``failed`` which stages did not.
+    """
+
+    def __init__(
+        self,
+        folds: int = 5,
+        layouts: Sequence[str] = ("enas7", "enas17"),
+        run_folds: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        run_folds = folds if run_folds is None else run_folds
+        if folds < 2:
+            raise ValueError(f"folds: {folds}; one is tested, the others are trained on: expected 2 or more")
+        if not 1 <= run_folds <= folds:
+            raise ValueError(f"run_folds: {run_folds}; expected 1 to {folds} (folds)")
+        if not layouts:
+            raise ValueError("layouts: none; name at least one, such as enas7")
+        self._layouts = tuple(layouts)
+        self._common = {"folds": folds, "seed": seed}
+        self._ready = deque(self._stage("search", fold=fold) for fold in range(run_folds))
+        self._running: dict[int, Stage] = {}  # by NNI's parameter id
+        self._free: deque[int] = deque()  # parameter ids that NNI asked for when no stage was ready
+        self._failed: list[str] = []
+        self._evaluated = False
+        self._send: Callable[[int, Stage], None] | None = None
+        self._lock = threading.Lock()  # NNI reports results and ends of trials from two threads
+
+    def _stage(self, stage: str, **values: Any) -> Stage:
+        return {"stage": stage, **values, **self._common}
+
+    def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[Stage]:
+        """Return stages for the first ids while any are ready; the others are served later, by callback."""
+        with self._lock:
+            self._send = kwargs["st_callback"]
+            self._free.extend(parameter_id_list)
+            return [stage for _, stage in self._assign()]
+
+    def receive_trial_result(self, parameter_id: int, parameters: Stage, value: Any, **kwargs: Any) -> None:
+        """Count a stage as done: it reports its final result last, when its files are in place."""
+        self._end(parameter_id, success=True)
+
+    def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
+        """Count a stage as failed, unless it had reported its final result before."""
+        self._end(parameter_id, success)
+
+    def update_search_space(self, search_space: Any) -> None:
+        """Accept any search space: what is searched is an architecture, inside the search stage."""
+
+    def _end(self, parameter_id: int, success: bool) -> None:
+        with self._lock:
+            stage = self._running.pop(parameter_id, None)
+            if stage is None:  # already counted, or a trial that a person added in the web UI
+                return
+            self._follow(stage, success)
+            for free_id, following in self._assign():
+                assert self._send is not None  # a stage runs only after NNI has asked for one
+                self._send(free_id, following)
+
+    def _follow(self, stage: Stage, success: bool) -> None:
+        """Make ready what comes after a stage that has ended."""
+        if not success:
+            self._failed.append(name(stage))
+        elif stage["stage"] == "search":
+            retrain = (self._stage("retrain", fold=stage["fold"], layout=layout) for layout in self._layouts)
+            self._ready.extend(retrain)
+        if not self._ready and not self._running and not self._evaluated:
+            self._evaluated = True
+            self._ready.append(self._stage("evaluate", failed=list(self._failed)))
+
+    def _assign(self) -> list[tuple[int, Stage]]:
+        assigned = []
+        while self._free and self._ready:
+            parameter_id, stage = self._free.popleft(), self._ready.popleft()
+            self._running[parameter_id] = stage
+            assigned.append((parameter_id, stage))
+        return assigned
+
+
+def name(stage: Stage) -> str:
+    """Return a stage's name and output folder: ``fold0/search``, ``fold0/enas7``, ``evaluation``."""
+    if stage["stage"] == "evaluate":
+        return "evaluation"
+    return f"fold{stage['fold']}/{stage.get('layout', 'search')}"

@@ -1,0 +1,98 @@
+"""The order in which the pipeline's stages are handed out, without NNI running."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from strategies.tuner import PipelineTuner, name
+
+
+class Manager:
+    """NNI's side: asks for a stage for every free slot, and plays trials to their end one after the other."""
+
+    def __init__(self, tuner: PipelineTuner, slots: int, failing: frozenset[str] = frozenset()) -> None:
+        self.tuner, self.failing = tuner, failing
+        self.ids = count()
+        self.waiting: list[tuple[int, dict[str, Any]]] = []
+        self.started: list[str] = []
+        self.stages: list[dict[str, Any]] = []
+        self.ask(slots)
+
+    def ask(self, slots: int) -> None:
+        ids = [next(self.ids) for _ in range(slots)]
+        stages = self.tuner.generate_multiple_parameters(ids, st_callback=self.callback)
+        self.waiting += list(zip(ids, stages, strict=False))
+
+    def callback(self, parameter_id: int, stage: dict[str, Any]) -> None:
+        self.waiting.append((parameter_id, stage))
+
+    def run(self, newest_first: bool = False) -> list[str]:
+        while self.waiting:
+            parameter_id, stage = self.waiting.pop(-1 if newest_first else 0)
+            self.stages.append(stage)
+            self.started.append(name(stage))
+            failed = name(stage) in self.failing
+            if not failed:
+                self.tuner.receive_trial_result(parameter_id, stage, {"default": 0.5})
+            self.tuner.trial_end(parameter_id, success=not failed)
+            self.ask(1)
+        return self.started
+
+
+def test_each_fold_is_searched_retrained_in_every_layout_and_evaluated_once() -> None:
+    started = Manager(PipelineTuner(folds=2), slots=1).run()
+    assert started == [
+        *("fold0/search", "fold1/search"),
+        *("fold0/enas7", "fold0/enas17", "fold1/enas7", "fold1/enas17"),
+        "evaluation",
+    ]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 9])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_every_stage_runs_once_after_what_it_needs_whatever_the_concurrency(
+    slots: int, newest_first: bool
+) -> None:
+    started = Manager(PipelineTuner(folds=3), slots).run(newest_first)
+    assert len(started) == len(set(started)) == 3 * 3 + 1
+    for fold in range(3):
+        for layout in ("enas7", "enas17"):
+            assert started.index(f"fold{fold}/search") < started.index(f"fold{fold}/{layout}")
+    assert started[-1] == "evaluation"
+
+
+def test_fewer_folds_are_run_by_one_setting_and_the_split_stays() -> None:
+    manager = Manager(PipelineTuner(folds=5, run_folds=1, layouts=["enas7"], seed=3), slots=1)
+    assert manager.run() == ["fold0/search", "fold0/enas7", "evaluation"]
+    assert all(stage["folds"] == 5 and stage["seed"] == 3 for stage in manager.stages)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_failed_search_takes_its_retrainings_with_it_and_is_named_to_the_evaluation(slots: int) -> None:
+    manager = Manager(PipelineTuner(folds=2, layouts=["enas7"]), slots, frozenset({"fold0/search"}))
+    assert manager.run() == ["fold0/search", "fold1/search", "fold1/enas7", "evaluation"]
+    assert manager.stages[-1]["failed"] == ["fold0/search"]
+
+
+def test_a_failed_evaluation_is_not_repeated() -> None:
+    manager = Manager(PipelineTuner(folds=2, run_folds=1, layouts=["enas7"]), 2, frozenset({"evaluation"}))
+    assert manager.run().count("evaluation") == 1
+
+
+def test_a_stage_that_fails_after_its_final_result_counts_as_done() -> None:
+    tuner = PipelineTuner(folds=2, run_folds=1, layouts=["enas7"])
+    (search,) = tuner.generate_multiple_parameters([0], st_callback=lambda *_: None)
+    tuner.receive_trial_result(0, search, {"default": 0.5})
+    tuner.trial_end(0, success=False)
+    (retrain,) = tuner.generate_multiple_parameters([1], st_callback=lambda *_: None)
+    assert name(retrain) == "fold0/enas7"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [({"folds": 1}, "folds"), ({"folds": 3, "run_folds": 4}, "run_folds"), ({"layouts": []}, "layouts")],
+)
+def test_impossible_settings_are_named(arguments: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        PipelineTuner(**arguments)
