@@ -79,8 +79,7 @@ class Reporter:
 
 
 class Progress(pl.Callback):
-    """Reports every epoch of a Lightning run: a bar on a terminal, a plain line in a log, and
-    `Reporter.epoch`."""
+    """Reports every epoch of a Lightning run; shows a bar on a terminal, plain lines in a log."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter

@@ -7,13 +7,15 @@ Every file is written beside its place and then renamed, so that a killed run le
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from search_space.files import write_atomically
 
 RUN_FILE = "run.json"
 
@@ -57,7 +59,7 @@ class RunFolder:
             raise RunFolderError(f"{self.path}: expected a folder to write to, found a file")
         if (self.path / RUN_FILE).exists():
             self._check_identity()
-        elif self.path.exists() and any(child.name != ".lock" for child in self.path.iterdir()):
+        elif self.path.exists() and any(not child.name.startswith(".") for child in self.path.iterdir()):
             raise RunFolderError(
                 f"{self.path}: holds files of something else ({RUN_FILE} is missing); name a new folder"
             )
@@ -68,8 +70,8 @@ class RunFolder:
         differences = _differences(found, self.identity)
         if differences:
             raise RunFolderError(
-                f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, or "
-                "repeat that run's arguments to resume it"
+                f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, "
+                "or repeat that run's arguments to resume it"
             )
 
     @property
@@ -85,36 +87,19 @@ class RunFolder:
         self.write_json(RUN_FILE, {"done": done, "identity": self.identity})
 
     def write_json(self, name: str, value: object) -> Path:
-        """Write a JSON file; numbers that are not finite are refused (`ValueError`)."""
+        """Write a JSON file; raises ValueError for numbers that are not finite."""
         return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-    def write_text(self, name: str, text: str) -> Path:
-        """Write a text file in UTF-8."""
-        with replacing(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return self.path / name
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
         """Write a table."""
-        with (
-            replacing(self.path / name) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as stream,
-        ):
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
+        table = io.StringIO()
+        csv.writer(table, lineterminator="\n").writerows([header, *rows])
+        return self.write_text(name, table.getvalue())
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file in UTF-8."""
+        write_atomically(self.path / name, text.encode())
         return self.path / name
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path of the same suffix, renamed to `path` once the block has written it."""
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, object]:

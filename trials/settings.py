@@ -86,8 +86,8 @@ class TrainingSettings(Section):
     dropout: float = setting(..., "share dropped before the classifier", ge=0, lt=1)
     auxiliary: bool = setting(
         True,
-        f"train with an auxiliary head, its loss weighted {AUXILIARY_WEIGHT}; ENAS's (which leaves that head's "
-        "own weights untrained; here they are trained)",
+        f"train with an auxiliary head, its loss weighted {AUXILIARY_WEIGHT}; ENAS's (which leaves that "
+        "head's own weights untrained; here they are trained)",
     )
 
 

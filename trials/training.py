@@ -21,7 +21,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
 from trials.reporting import Progress, Reporter, quiet_lightning
-from trials.run_folder import replacing
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 
 CHECKPOINT = "last.ckpt"
@@ -167,8 +166,9 @@ class SaveEachEpoch(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
-        with replacing(self._path) as temporary:
-            trainer.save_checkpoint(temporary)
+        partial = self._path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        partial.replace(self._path)
 
 
 def seed_everything(seed: int, epoch: int = 0) -> None:

@@ -1,0 +1,89 @@
+"""Measures of a two-class diagnosis, from probabilities of the positive class and a frozen threshold.
+
+The poster's (Ahmed, Du and AlZoubi, MIDL 2020): TPR or sensitivity, TNR or specificity, precision,
+accuracy; and the area under the ROC curve. What a split cannot define, such as precision where nothing was
+called positive, is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well one set of predictions did; rates from 0 to 1."""
+
+    n: int
+    positives: int
+    tnr: float | None
+    tpr: float | None
+    precision: float | None
+    accuracy: float
+    auc: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return the measures by name."""
+        return asdict(self)
+
+
+RATES = ("tnr", "tpr", "precision", "accuracy", "auc")
+"""The measures that can be averaged over folds, in the poster's order."""
+
+
+def score(positive: ArrayLike, probabilities: ArrayLike, threshold: float | ArrayLike) -> Scores:
+    """Score predictions: truth [n], probability of the positive class [n], called positive from `threshold`
+    up.
+
+    The threshold is one number, or one for each image where folds bring their own. Raises ValueError for no
+    images.
+    """
+    truth, given = np.asarray(positive, dtype=bool), np.asarray(probabilities, dtype=float)
+    if not truth.size:
+        raise ValueError("no predictions to score")
+    called = given >= np.asarray(threshold, dtype=float)
+    (tn, fp), (fn, tp) = confusion_matrix(truth, called, labels=[False, True]).tolist()
+    return Scores(
+        n=len(truth),
+        positives=tp + fn,
+        tnr=_ratio(tn, tn + fp),
+        tpr=_ratio(tp, tp + fn),
+        precision=_ratio(tp, tp + fp),
+        accuracy=(tp + tn) / len(truth),
+        auc=float(roc_auc_score(truth, given)) if 0 < tp + fn < len(truth) else None,
+    )
+
+
+def youden_threshold(positive: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the threshold of the largest TPR + TNR - 1 (Youden, Cancer 3, 1950, 32-35).
+
+    Candidates lie midway between neighbouring scores; among equals the one nearest to 0.5 is taken, and where
+    all scores are the same, 0.5. Raises ValueError where only one class is present.
+    """
+    truth, given = np.asarray(positive, dtype=bool), np.asarray(probabilities, dtype=float)
+    if truth.all() or not truth.any():
+        raise ValueError("a decision threshold needs images of both classes to be chosen on")
+    scores = np.unique(given)
+    candidates = (scores[1:] + scores[:-1]) / 2 if len(scores) > 1 else np.array([0.5])
+    called = given >= candidates[:, None]  # [candidates, n]
+    index = called[:, truth].mean(1) - called[:, ~truth].mean(1)
+    best = candidates[index >= index.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def mean_and_spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Return mean and sample standard deviation (n - 1) of the values that are defined."""
+    known = np.array([value for value in values if value is not None], dtype=float)
+    return {
+        "mean": float(known.mean()) if known.size else None,
+        "sd": float(known.std(ddof=1)) if known.size > 1 else None,
+    }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
