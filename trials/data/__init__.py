@@ -1,0 +1,1 @@
+"""Lesion images from files to batches: reading, checking, folds, augmentation, phantoms."""

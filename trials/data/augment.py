@@ -1,0 +1,135 @@
+"""Augmentation of training images, by policy name.
+
+`"paper"` is that of Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695): rotations by 90, 180 and 270
+degrees, mirroring, and reconstruction at rank 25, 35 and 45 from the singular value decomposition. The
+paper does not say how they combine; both readings here are ours: `expand` adds one version for each to the
+training set (8 images of one), and `Paper` draws on the fly, for each image and epoch, one of the 8 poses
+of the square and one of the 4 ranks (all included).
+
+`"ultrasound"` is our choice of what ultrasound allows (up stays up, as shadows fall downwards): see
+`Ultrasound`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+RANKS = (25, 35, 45)
+
+
+def reconstruct(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch.Tensor:
+    """The best approximations of rank at most k of each channel: float [ranks, n, channels, h, w] of [n,
+    channels, h, w].
+
+    A channel whose shorter side is k or less is its own approximation, up to rounding.
+    """
+    u, s, vh = torch.linalg.svd(images.float(), full_matrices=False)
+    return torch.stack([(u[..., :k] * s[..., None, :k]) @ vh[..., :k, :] for k in ranks])
+
+
+def rank_versions(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch.Tensor:
+    """`reconstruct` as bytes: uint8 [ranks, n, channels, h, w] of uint8 [n, channels, h, w], on the CPU."""
+    parts = [reconstruct(part, ranks).round_().clamp_(0, 255).byte() for part in images.cpu().split(256)]
+    return torch.cat(parts, dim=1)
+
+
+def rank_k(images: torch.Tensor, k: int) -> torch.Tensor:
+    """uint8 [n, channels, h, w] reconstructed from its k largest singular values, rounded to bytes."""
+    return rank_versions(images, (k,))[0]
+
+
+def expand(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The paper's expanded training set: [8 n, channels, s, s] and [8 n].
+
+    In blocks of n: as they are, turned by 90, 180 and 270 degrees, mirrored left to right, of rank 25, 35
+    and 45.
+    """
+    turned = [torch.rot90(images, quarter, (-2, -1)) for quarter in (1, 2, 3)]
+    versions = [images, *turned, images.flip(-1), *rank_versions(images)]
+    return torch.cat(versions), labels.repeat(len(versions))
+
+
+class Plain:
+    """Images as they are. A policy holds uint8 [n, channels, s, s]; called with indices it gives a batch."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images
+
+    def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """float32 [batch, channels, s, s] in 0 to 255; whatever is random comes from `generator`."""
+        return self.images[indices].float()
+
+
+class Paper(Plain):
+    """One of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all), drawn for each
+    image.
+    """
+
+    def __init__(self, images: torch.Tensor) -> None:
+        super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]))
+
+    def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As `Plain`."""
+        version = torch.randint(len(self.images), indices.shape, generator=generator, device=indices.device)
+        batch = self.images[version, indices].float()
+        for pose in (lambda x: x.transpose(-1, -2), lambda x: x.flip(-1), lambda x: x.flip(-2)):
+            drawn = torch.rand(len(batch), 1, 1, 1, generator=generator, device=batch.device) < 0.5
+            batch = torch.where(drawn, pose(batch), batch)
+        return batch
+
+
+class Ultrasound(Plain):
+    """Mirrored left to right half the time; turned up to 10 degrees, zoomed by up to 10 %, shifted by up to
+    5 %; contrast by up to 15 %, gain by up to 12 grey levels of 255; multiplicative speckle with
+    deviation up to 0.15.
+    """
+
+    def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As `Plain`."""
+        batch = super().__call__(indices, generator)
+
+        def uniform(low: float, high: float) -> torch.Tensor:
+            return torch.empty(len(batch), device=batch.device).uniform_(low, high, generator=generator)
+
+        turn, zoom = uniform(-10, 10) * (math.pi / 180), uniform(0.9, 1.1)
+        mirror = uniform(-1, 1).sign()
+        cos, sin = zoom * turn.cos(), zoom * turn.sin()
+        rows = [
+            torch.stack([mirror * cos, -sin, uniform(-0.1, 0.1)], 1),
+            torch.stack([mirror * sin, cos, uniform(-0.1, 0.1)], 1),
+        ]
+        grid = functional.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
+        batch = functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
+        mean = batch.mean((1, 2, 3), keepdim=True)
+        contrast, gain, strength = (
+            x.view(-1, 1, 1, 1) for x in (uniform(0.85, 1.15), uniform(-12, 12), uniform(0, 0.15))
+        )
+        speckle = 1 + strength * _grains(batch, generator)
+        return (((batch - mean) * contrast + mean + gain) * speckle).clamp_(0, 255)
+
+
+def _grains(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Correlated noise of mean 0 and deviation about 1, [batch, 1, s, s]: grains of two pixels, as speckle
+    is coarser than pixels.
+    """
+    size = batch.shape[-2:]
+    coarse = torch.randn(
+        len(batch),
+        1,
+        math.ceil(size[0] / 2),
+        math.ceil(size[1] / 2),
+        generator=generator,
+        device=batch.device,
+    )
+    return functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False) * 1.6
+
+
+AUGMENTATIONS: dict[str, Callable[[torch.Tensor], Plain]] = {
+    "none": Plain,
+    "paper": Paper,
+    "ultrasound": Ultrasound,
+}

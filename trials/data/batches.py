@@ -1,0 +1,125 @@
+"""Batches out of memory: images stay bytes on the device, where each batch is augmented and standardised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from trials.data.augment import AUGMENTATIONS
+from trials.data.images import with_channels
+
+
+def standardisation(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1; give
+    it training images only. A channel without variation has the deviation of one grey level.
+    """
+    counts = torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]
+    )
+    share = counts.double() / counts.sum(1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    mean = share @ levels
+    deviation = (share @ levels.square() - mean.square()).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return tuple(mean.tolist()), tuple(deviation.tolist())
+
+
+class Batches:
+    """An iterable of (float32 [b, channels, s, s], int64 [b]) that Lightning takes as a dataloader.
+
+    `images` uint8 [n, 1 or 3, s, s] and `labels` [n] of the whole data set; `indices` those that take part
+    (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
+    resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
+    train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
+    again and again), `augment` is a policy of `augment.AUGMENTATIONS`, `mean` and `std` are those of
+    `standardisation`, for the stored or the given `channels`.
+    """
+
+    def __init__(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor | np.ndarray,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augment: str = "none",
+        balanced: bool = False,
+        channels: int = 3,
+        device: str | torch.device = "cpu",
+        indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
+    ) -> None:
+        if augment not in AUGMENTATIONS:
+            raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
+        if balanced and not shuffle:
+            raise ValueError("balanced drawing needs shuffle=True")
+        chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
+        if len(chosen) == 0:
+            raise ValueError("no images to make batches of")
+        self.device = torch.device(device)
+        self.labels = torch.as_tensor(labels)[chosen].long()
+        self.batch_size, self.shuffle, self.balanced, self.seed, self.epoch = (
+            batch_size,
+            shuffle,
+            balanced,
+            seed,
+            0,
+        )
+        self.channels = channels
+        self._labels_there = self.labels.to(self.device)
+        self._policy = AUGMENTATIONS[augment](images[chosen].to(self.device))
+        self._scale = 1 / (255 * torch.tensor(std, device=self.device).view(-1, 1, 1))
+        self._offset = -(torch.tensor(mean, device=self.device) / torch.tensor(std, device=self.device)).view(
+            -1, 1, 1
+        )
+
+    @property
+    def sampler(self) -> Batches:
+        """Itself: Lightning calls `set_epoch` on a dataloader's sampler before every epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration is."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        batches = math.ceil(len(self.labels) / self.batch_size)
+        return batches - 1 if self._drops_last() else batches
+
+    def _drops_last(self) -> bool:
+        return (
+            self.shuffle
+            and len(self.labels) % self.batch_size == 1
+            and len(self.labels) > 1 < self.batch_size
+        )
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint32).tolist()
+        order = self._order(torch.Generator().manual_seed(seeds[0])).to(self.device)
+        generator = torch.Generator(self.device).manual_seed(seeds[1])
+        for batch in order.split(self.batch_size)[: len(self)]:
+            images = self._policy(batch, generator)
+            yield with_channels(images * self._scale + self._offset, self.channels), self._labels_there[batch]
+
+    def _order(self, generator: torch.Generator) -> torch.Tensor:
+        count = len(self.labels)
+        if not self.shuffle:
+            return torch.arange(count)
+        if not self.balanced:
+            return torch.randperm(count, generator=generator)
+        classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
+        share = math.ceil(count / len(classes))
+        drawn = [_repeated(members, share, generator) for members in classes]
+        return torch.stack(drawn, 1).flatten()[:count][torch.randperm(count, generator=generator)]
+
+
+def _repeated(members: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """`count` draws from `members`, each drawn n or n + 1 times."""
+    rounds = math.ceil(count / len(members))
+    return torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)])[
+        :count
+    ]

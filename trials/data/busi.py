@@ -1,0 +1,99 @@
+"""BUSI as published: full frames with masks, cut to the lesion (Al-Dhabyani et al. 2020,
+10.1016/j.dib.2019.104863).
+
+Folders `benign`, `malignant`, `normal`; an image `benign (1).png` has the masks `benign (1)_mask.png`,
+`benign (1)_mask_1.png`, ... The crop is the box around all masks, widened by 10 % of its size on every side.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trials.data.decoding import decode, open_image
+from trials.data.records import DataError, LeftOut, Listing, Record
+
+MARGIN = 0.1
+WITHOUT_LESION = "normal"
+Box = tuple[int, int, int, int]
+_MASK = re.compile(r"^(?P<image>.+)_mask(_\d+)?$")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A frame with its masks."""
+
+    label: str
+    image: Path
+    masks: tuple[Path, ...]
+
+    def box(self) -> Box:
+        """The crop in pixels of the frame, half-open (x0, y0, x1, y1). Raises `DataError` for masks that do
+        not fit.
+        """
+        size = open_image(self.image).size
+        lesion = np.zeros(size[::-1], dtype=bool)
+        for path in self.masks:
+            mask = open_image(path)
+            if mask.size != size:
+                raise DataError(
+                    f"{path}: a mask of {mask.size} pixels for a frame of {size}; they must be equal"
+                )
+            lesion |= np.asarray(mask.convert("L")) > 0
+        if not lesion.any():
+            raise DataError(f"{self.image}: its masks mark no pixel; a lesion cannot be cut out")
+        return widened_box(lesion)
+
+    def decode(self) -> np.ndarray:
+        """The crop as uint8 [h, w] or [h, w, 3]."""
+        return decode(self.image, self.box())
+
+
+def widened_box(lesion: np.ndarray) -> Box:
+    """The box around the marked pixels [h, w], `MARGIN` wider on every side, rounded and kept inside the
+    frame.
+    """
+    height, width = lesion.shape
+    ys, xs = np.flatnonzero(lesion.any(1)), np.flatnonzero(lesion.any(0))
+    (x0, x1), (y0, y1) = (xs[0], xs[-1] + 1), (ys[0], ys[-1] + 1)
+    dx, dy = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
+    return (
+        max(0, round(x0 - dx)),
+        max(0, round(y0 - dy)),
+        min(width, round(x1 + dx)),
+        min(height, round(y1 + dy)),
+    )
+
+
+def is_busi(images: dict[str, list[Path]]) -> bool:
+    """Whether any class folder holds masks named as BUSI names them."""
+    return any(_MASK.match(path.stem) for paths in images.values() for path in paths)
+
+
+def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
+    """The crops of all frames with a lesion; `normal` frames have none and are left out."""
+    cases, left_out, problems = [], [], []
+    for label, paths in images.items():
+        masks: dict[str, list[Path]] = {}
+        for path in paths:
+            if match := _MASK.match(path.stem):
+                masks.setdefault(match["image"], []).append(path)
+        frames = [path for path in paths if not _MASK.match(path.stem)]
+        orphans = masks.keys() - {path.stem for path in frames}
+        problems += [f"{mask}: a mask without its image" for name in sorted(orphans) for mask in masks[name]]
+        if label == WITHOUT_LESION:
+            left_out += [LeftOut(_name(root, path), label, "", "no lesion") for path in frames]
+            continue
+        problems += [
+            f"{path}: no mask, so its lesion cannot be cut out" for path in frames if path.stem not in masks
+        ]
+        cases += [Case(label, path, tuple(masks[path.stem])) for path in frames if path.stem in masks]
+    records = tuple(Record(_name(root, case.image), case.label, case.decode) for case in cases)
+    return Listing(root.name, root, "busi", records, None, tuple(left_out), tuple(problems))
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,112 @@
+"""Readers of folders that hold one image a file: with a `manifest.csv`, or with one sub-folder a class."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from trials.data.decoding import SUFFIXES, decode
+from trials.data.records import DataError, Listing, Record
+
+GROUP_COLUMNS = ("duplicate_group", "patient", "group")
+
+
+def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            columns = [name.strip() for name in reader.fieldnames or ()]
+            rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; its first line, comma-separated, has {columns}"
+        )
+    return rows
+
+
+def _cells(row: dict[str, str | None]) -> list[str]:
+    return [(cell or "").strip() for cell in row.values() if not isinstance(cell, list)]
+
+
+def read_manifest(root: Path, group_column: str | None) -> Listing:
+    """`manifest.csv` with `file` and `label`, and a group column: the one asked for, else the first of
+    `GROUP_COLUMNS`.
+
+    An image whose group cell is blank is a group of its own, and that is noted.
+    """
+    manifest = root / "manifest.csv"
+    rows = read_rows(manifest, ("file", "label"))
+    column = _group_column(manifest, list(rows[0]) if rows else [], group_column)
+    problems = list(_row_problems(manifest, rows))
+    records, blank = [], 0
+    for row in rows:
+        file, group = PurePosixPath(row["file"]).as_posix(), row.get(column or "")
+        blank += group == ""
+        if row["label"] and _stays_inside(row["file"]):
+            records.append(
+                Record(file, row["label"], partial(decode, root / file), file if group == "" else group)
+            )
+    notes = (
+        [f"{blank} images without {column} in {manifest.name}: each is a group of its own"] if blank else []
+    )
+    return Listing(root.name, root, "manifest", tuple(records), column, (), tuple(problems), tuple(notes))
+
+
+def _group_column(manifest: Path, columns: list[str], asked: str | None) -> str | None:
+    if asked is None:
+        return next((name for name in GROUP_COLUMNS if name in columns), None)
+    if asked not in columns:
+        near = difflib.get_close_matches(asked, columns, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(f"{manifest}: no group column {asked}, only {', '.join(columns)}{hint}")
+    return asked
+
+
+def _stays_inside(file: str) -> bool:
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _row_problems(manifest: Path, rows: list[dict[str, str]]) -> Iterator[str]:
+    first_line: dict[str, int] = {}
+    for line, row in enumerate(rows, start=2):
+        file, where = row["file"], f"{manifest}, row {line}"
+        if not row["label"]:
+            yield f"{where}: {file or 'an image'} has no label"
+        if not file:
+            yield f"{where}: no file named"
+        elif not _stays_inside(file):
+            yield f"{where}: {file} lies outside the folder; name files relative to it"
+        elif file in first_line:
+            yield f"{where}: {file} is already in row {first_line[file]}; keep one of them"
+        first_line.setdefault(file, line)
+
+
+def class_folders(root: Path) -> dict[str, list[Path]]:
+    """Class name -> its images, sub-folders included, sorted by path."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = {
+        folder.name: [path for path in sorted(folder.rglob("*")) if _is_image(path)] for folder in folders
+    }
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
+    """One sub-folder a class, named after it; no groups are known."""
+    records = [
+        Record(path.relative_to(root).as_posix(), label, partial(decode, path))
+        for label, paths in images.items()
+        for path in paths
+    ]
+    return Listing(root.name, root, "class_folders", tuple(records))

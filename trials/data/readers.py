@@ -1,0 +1,33 @@
+"""Which layout a path holds, and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trials.data.busi import is_busi, read_busi
+from trials.data.folders import class_folders, read_class_folders, read_manifest
+from trials.data.medmnist import read_medmnist
+from trials.data.records import DataError, Listing
+
+KNOWN = (
+    "a folder with manifest.csv, a folder with one sub-folder a class, BUSI as published, or a MedMNIST .npz"
+)
+
+
+def read(path: Path, group_column: str | None = None, classes: Sequence[str] | None = None) -> Listing:
+    """The records at `path`. Raises `DataError` where the path holds no known layout."""
+    if not path.exists():
+        raise DataError(f"{path}: there is nothing there; expected {KNOWN}")
+    if path.is_dir() and (path / "manifest.csv").exists():
+        return read_manifest(path, group_column)
+    if group_column is not None:
+        raise DataError(
+            f"{path}: a group column ({group_column}) needs a manifest.csv that has it, and there is none"
+        )
+    if path.suffix == ".npz":
+        return read_medmnist(path, classes)
+    images = class_folders(path) if path.is_dir() else {}
+    if not images:
+        raise DataError(f"{path}: no layout that is known here; expected {KNOWN}")
+    return read_busi(path, images) if is_busi(images) else read_class_folders(path, images)

@@ -1,0 +1,51 @@
+"""What a reader of one on-disk layout hands over: records that decode themselves when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """The data on disk is wrong; the text names the file, what was expected and the way out."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that takes no part in anything, and why."""
+
+    file: str
+    label: str
+    group: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`."""
+
+    file: str
+    label: str
+    decode: Callable[[], np.ndarray]
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All records of a data set, with every problem (fatal) and note (worth saying) met while listing them.
+
+    `group_column` is the manifest's column that the records' groups come from; None where the layout has no
+    groups.
+    """
+
+    name: str
+    root: Path
+    layout: str
+    records: tuple[Record, ...]
+    group_column: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
