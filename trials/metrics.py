@@ -37,8 +37,7 @@ RATES = ("tnr", "tpr", "precision", "accuracy", "auc")
 
 
 def score(positive: ArrayLike, probabilities: ArrayLike, threshold: float | ArrayLike) -> Scores:
-    """Score predictions: truth [n], probability of the positive class [n], called positive from `threshold`
-    up.
+    """Score truth [n] against the probability of the positive class [n], called positive from `threshold` up.
 
     The threshold is one number, or one for each image where folds bring their own. Raises ValueError for no
     images.

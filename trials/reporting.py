@@ -29,8 +29,8 @@ class Reporter:
     """Sends one run's metrics and pictures to NNI (inside one of its trials), TensorBoard and standard
     error.
 
-    `default` names the metric that NNI ranks trials by. TensorBoard files go where the web UI's TensorBoard
-    button looks, or to `out/tensorboard` outside NNI.
+    `default` names the metric of an epoch that NNI plots first. TensorBoard files go where the web UI's
+    TensorBoard button looks, or to `out/tensorboard` outside NNI.
     """
 
     def __init__(self, out: Path, *, default: str = "val_auc") -> None:
@@ -58,24 +58,19 @@ class Reporter:
         if self._in_nni:
             import nni
 
-            nni.report_intermediate_result(self._ranked(metrics))
+            nni.report_intermediate_result({"default": metrics[self.default], **metrics})
 
-    def final(self, metrics: Mapping[str, float]) -> None:
-        """Report a trial's final result, once."""
+    def final(self, metrics: Mapping[str, float], default: str) -> None:
+        """Report a trial's final result, once; NNI ranks it by the metric `default`."""
         if self._in_nni:
             import nni
 
-            nni.report_final_result(self._ranked(metrics))
+            nni.report_final_result({"default": metrics[default], **metrics})
 
     def picture(self, name: str, image: Tensor) -> None:
         """Show an image, [channels, height, width], bytes or 0 to 1."""
         self._writer.add_image(name, image)
         self._writer.flush()
-
-    def _ranked(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        if self.default not in metrics:
-            raise KeyError(f"the metric to rank trials by, {self.default!r}, is not among {sorted(metrics)}")
-        return {"default": metrics[self.default], **metrics}
 
 
 class Progress(pl.Callback):

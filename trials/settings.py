@@ -58,8 +58,9 @@ class DataSettings(Section):
         None, "manifest column that names what must stay together; unset: duplicate_group, if present"
     )
     validation_fraction: float = setting(
-        0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, lt=1
+        0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, le=0.5
     )
+    fold_seed: int = setting(0, "of generated outer folds, apart from the training's seed; ours", ge=0)
 
 
 class TrainingSettings(Section):

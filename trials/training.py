@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -24,17 +24,6 @@ from trials.reporting import Progress, Reporter, quiet_lightning
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 
 CHECKPOINT = "last.ckpt"
-
-
-class Loader(Protocol):
-    """Batches whose order and augmentation follow from a seed and the epoch set."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Any: ...
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration gives."""
 
 
 def cosine_with_restarts(epoch: int, *, highest: float, lowest: float, t0: int, t_mul: int) -> float:
@@ -145,17 +134,14 @@ class LesionModule(LightningModule):
 
 
 class SeedEachEpoch(pl.Callback):
-    """Makes every epoch's random numbers and batches a function of (seed, epoch)."""
+    """Makes every epoch's random numbers a function of (seed, epoch); Lightning tells `Batches` the epoch."""
 
-    def __init__(self, seed: int, *loaders: Loader) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._loaders = loaders
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reseed."""
         seed_everything(self._seed, trainer.current_epoch)
-        for loader in self._loaders:
-            loader.set_epoch(trainer.current_epoch)
 
 
 class SaveEachEpoch(pl.Callback):
@@ -176,9 +162,7 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
     pl.seed_everything((seed * 100_003 + epoch) % 2**32, verbose=False)
 
 
-def make_trainer(
-    settings: TrainingSettings, out: Path, reporter: Reporter, seed: int, *loaders: Loader
-) -> pl.Trainer:
+def make_trainer(settings: TrainingSettings, out: Path, reporter: Reporter, seed: int) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes a checkpoint to `out` each epoch.
 
     Precision is mixed on CUDA, full on a processor. It is NNI's traced trainer, so that NNI's evaluators
@@ -186,14 +170,14 @@ def make_trainer(
     """
     quiet_lightning()
     cuda = torch.cuda.is_available()
-    half = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "16-mixed"
+    mixed = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "16-mixed"
     return TracedTrainer(
         max_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         accelerator="cuda" if cuda else "cpu",
         devices=1,
-        precision=half if cuda else "32-true",
-        callbacks=[SeedEachEpoch(seed, *loaders), Progress(reporter), SaveEachEpoch(out / CHECKPOINT)],
+        precision=mixed if cuda else "32-true",
+        callbacks=[SeedEachEpoch(seed), Progress(reporter), SaveEachEpoch(out / CHECKPOINT)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -1,0 +1,107 @@
+"""From a data set to the batches of a run: which images it may see, and how they reach the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trials.data.augment import expand
+from trials.data.batches import Batches, standardisation
+from trials.data.folds import assign_folds, inner_split
+from trials.data.images import to_tensor
+from trials.data.sources import LesionData
+from trials.settings import DataSettings
+
+PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices of the images that a run trains on, chooses by, and is tested on; and where folds came from."""
+
+    training: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    source: str
+
+
+def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: int | None, seed: int) -> Split:
+    """Set outer fold `fold` of `folds` aside for the test (None: nothing) and split the rest by `seed`.
+
+    Groups are never split. Raises `DataError` where the images are too few for that.
+    """
+    rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
+    if fold is not None:
+        assigned = assign_folds(data, folds, settings.fold_seed)
+        source = assigned.source
+        rest, test = assigned.split(fold)
+    training, validation = inner_split(data, rest, settings.validation_fraction, seed)
+    return Split(training, validation, test, source)
+
+
+class Inputs:
+    """A data set's images as bytes [n, 1 or 3, side, side], and the batches that runs take from them.
+
+    Standardised by the images at `training`, the only ones that are ever expanded, augmented or weighed.
+    """
+
+    def __init__(
+        self, data: LesionData, settings: DataSettings, training: np.ndarray, *, side: int | None = None
+    ) -> None:
+        self._settings = settings
+        self._training = training
+        self.images = to_tensor(data, side or settings.image_size, settings.fit)
+        self.labels = torch.from_numpy(data.labels)
+        self.mean, self.std = standardisation(self.images[training])
+
+    @property
+    def class_weights(self) -> Tensor | None:
+        """Weights [classes] of the loss, inversely as the training images of each class; None: equal."""
+        if self._settings.class_balance != "weighted_loss":
+            return None
+        counts = torch.bincount(self.labels[self._training])
+        return len(self._training) / (len(counts) * counts)
+
+    def training(self, batch_size: int, seed: int) -> Batches:
+        """Return the shuffled training batches, augmented as the settings say."""
+        images, labels = self.images[self._training], self.labels[self._training]
+        if self._settings.expand:
+            images, labels = expand(images, labels)
+        return Batches(
+            images,
+            labels,
+            batch_size=batch_size,
+            shuffle=True,
+            seed=seed,
+            augment=self._settings.augmentation,
+            balanced=self._settings.class_balance == "balanced_sampling",
+            channels=self._settings.channels,
+            mean=self.mean,
+            std=self.std,
+            device=device(),
+        )
+
+    def plain(
+        self, indices: np.ndarray, batch_size: int = PLAIN_BATCH, *, shuffle: bool = False, seed: int = 0
+    ) -> Batches:
+        """Return batches of the images at `indices` as they are, in their order unless shuffled."""
+        return Batches(
+            self.images,
+            self.labels,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            channels=self._settings.channels,
+            mean=self.mean,
+            std=self.std,
+            device=device(),
+            indices=indices,
+        )
+
+
+def device() -> torch.device:
+    """Return the accelerator at hand, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
