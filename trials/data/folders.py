@@ -39,7 +39,8 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     """`manifest.csv` with `file` and `label`, and a group column: the one asked for, else the first of
     `GROUP_COLUMNS`.
 
-    An image whose group cell is blank is a group of its own, and that is noted.
+    An image whose group cell is blank is a group of its own, and that is noted. The name of a data set
+    whose `source` is "synthetic" throughout starts with that word.
     """
     manifest = root / "manifest.csv"
     rows = read_rows(manifest, ("file", "label"))
@@ -56,7 +57,9 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     notes = (
         [f"{blank} images without {column} in {manifest.name}: each is a group of its own"] if blank else []
     )
-    return Listing(root.name, root, "manifest", tuple(records), column, (), tuple(problems), tuple(notes))
+    synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
+    name = f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name
+    return Listing(name, root, "manifest", tuple(records), column, (), tuple(problems), tuple(notes))
 
 
 def _group_column(manifest: Path, columns: list[str], asked: str | None) -> str | None:
