@@ -2,6 +2,7 @@
 
 from search_space.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
 from search_space.cost import multiply_adds, parameters
+from search_space.drawing import draw
 from search_space.layouts import Layout, layout
 from search_space.network import Cell, EnasSpace, FinalCell
 
@@ -15,6 +16,7 @@ __all__ = [
     "EnasSpace",
     "FinalCell",
     "Layout",
+    "draw",
     "layout",
     "multiply_adds",
     "parameters",

@@ -136,10 +136,6 @@ def initialise(module: nn.Module) -> None:
     and with kernel^2 x channels for the fan-in of a depthwise convolution, where PyTorch takes kernel^2.
     """
     if isinstance(module, nn.Conv2d | nn.Linear):
-        fan_in = (
-            math.prod(module.kernel_size) * module.in_channels
-            if isinstance(module, nn.Conv2d)
-            else module.in_features
-        )
+        fan_in = module.weight[0].numel() * (module.groups if isinstance(module, nn.Conv2d) else 1)
         deviation = math.sqrt(2 / fan_in)
         nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
