@@ -1,8 +1,7 @@
 """Where a run's progress goes: NNI's web UI, TensorBoard, and the terminal or log.
 
-Lightning's own loggers and bars stay off; `Progress` is the one callback that reports, in searches and
-retrainings alike. Outside NNI nothing is sent to it. Standard output is left to results: progress is
-written to standard error.
+Lightning's own loggers and bars stay off. Outside NNI nothing is sent to it. Standard output is left to
+results: progress is written to standard error.
 """
 
 from __future__ import annotations
@@ -51,21 +50,23 @@ class Reporter:
         tqdm.write(text, file=sys.stderr)
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Report the metrics of one epoch, counted from 0, as an intermediate result."""
+        """Report the metrics of an epoch, counted from 0: an intermediate result for NNI, and a line."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, epoch)
-        self._writer.flush()
+        self._writer.flush()  # the web UI reads along
+        self.say(f"epoch {epoch + 1}  " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
         if self._in_nni:
             import nni
 
             nni.report_intermediate_result({"default": metrics[self.default], **metrics})
 
-    def final(self, metrics: Mapping[str, float], default: str) -> None:
-        """Report a trial's final result, once; NNI ranks it by the metric `default`."""
+    def final(self, metrics: Mapping[str, float]) -> None:
+        """Report a trial's result, once and after everything is on disk; NNI ranks trials by its first
+        metric."""
         if self._in_nni:
             import nni
 
-            nni.report_final_result({"default": metrics[default], **metrics})
+            nni.report_final_result({"default": next(iter(metrics.values())), **metrics})
 
     def picture(self, name: str, image: Tensor) -> None:
         """Show an image, [channels, height, width], bytes or 0 to 1."""
@@ -73,35 +74,41 @@ class Reporter:
         self._writer.flush()
 
 
-class Progress(pl.Callback):
-    """Reports every epoch of a Lightning run; shows a bar on a terminal, plain lines in a log."""
+class ReportEachEpoch(pl.Callback):
+    """Tells a reporter all that a Lightning module has logged in an epoch."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report."""
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self._reporter.epoch(trainer.current_epoch, metrics)
+
+
+class Bar(pl.Callback):
+    """A progress bar for each epoch, on a terminal only."""
+
+    def __init__(self) -> None:
         self._bar: Any = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
-        if sys.stderr.isatty():
-            title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self._bar = tqdm(
-                total=int(trainer.num_training_batches), desc=title, leave=False, file=sys.stderr
-            )
+        self._bar = tqdm(
+            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+            total=int(trainer.num_training_batches),
+            leave=False,
+            file=sys.stderr,
+            disable=None,  # where standard error is no terminal
+        )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Move the bar."""
-        if self._bar is not None:
-            self._bar.update()
+        self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar and report."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values = "  ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
-        self._reporter.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}")
-        self._reporter.epoch(trainer.current_epoch, metrics)
+        """Close the bar."""
+        self._bar.close()
 
 
 def quiet_lightning() -> None:

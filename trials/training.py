@@ -15,12 +15,13 @@ import pytorch_lightning as pl
 import torch
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.evaluator.pytorch import Trainer as TracedTrainer
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
-from trials.reporting import Progress, Reporter, quiet_lightning
+from trials.reporting import Bar, quiet_lightning
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 
 CHECKPOINT = "last.ckpt"
@@ -144,8 +145,11 @@ class SeedEachEpoch(pl.Callback):
         seed_everything(self._seed, trainer.current_epoch)
 
 
-class SaveEachEpoch(pl.Callback):
-    """Writes the checkpoint from which a killed run goes on, whole or not at all."""
+class SaveEachEpoch(Checkpoint):
+    """Writes the checkpoint from which a killed run goes on, whole or not at all.
+
+    Lightning calls a `Checkpoint` last, so that whatever else an epoch's end changes is in it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -162,11 +166,11 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
     pl.seed_everything((seed * 100_003 + epoch) % 2**32, verbose=False)
 
 
-def make_trainer(settings: TrainingSettings, out: Path, reporter: Reporter, seed: int) -> pl.Trainer:
+def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: pl.Callback) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes a checkpoint to `out` each epoch.
 
-    Precision is mixed on CUDA, full on a processor. It is NNI's traced trainer, so that NNI's evaluators
-    take it too. Resume by `trainer.fit(..., ckpt_path=resume_from(out))`.
+    Precision is mixed on CUDA, full on a processor. It is NNI's traced trainer, so that NNI's evaluators take
+    it too. Resume by `trainer.fit(..., ckpt_path=resume_from(out), weights_only=True)`.
     """
     quiet_lightning()
     cuda = torch.cuda.is_available()
@@ -177,9 +181,8 @@ def make_trainer(settings: TrainingSettings, out: Path, reporter: Reporter, seed
         accelerator="cuda" if cuda else "cpu",
         devices=1,
         precision=mixed if cuda else "32-true",
-        callbacks=[SeedEachEpoch(seed), Progress(reporter), SaveEachEpoch(out / CHECKPOINT)],
+        callbacks=[SeedEachEpoch(seed), Bar(), *callbacks, SaveEachEpoch(out / CHECKPOINT)],
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
