@@ -1,0 +1,102 @@
+"""Whole experiments under a real nnictl, with trials of a second, in a home of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trials.launch import Manager, free_port
+
+TOY = Path(__file__).parent / "toy"
+
+
+def start(config: Path, home: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trials.launch", str(config), "--out", str(home / "out"), *arguments],
+        cwd=home,
+        env={**os.environ, "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """An empty home; whatever NNI left running in it would be a failure of the launcher."""
+    yield tmp_path
+    left = [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(tmp_path) in word for word in process.info["cmdline"] or [])
+    ]
+    assert not left
+
+
+def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(home: Path) -> None:
+    process = start(TOY / "toy_pipeline.yml", home)
+    said, errors = process.communicate(timeout=120)
+    results = said.partition("results\n")[2]
+    assert process.returncode == 1, errors
+    assert "search  fold 0  folds 3  seed 0: of_fold 0" in results
+    assert "search  fold 1  folds 3  seed 0: failed" in results
+    assert "retrain  fold 0  layout enas7  folds 3  seed 0: of_fold 0" in results
+    assert "retrain  fold 1" not in results
+    assert "evaluate  failed ['fold1/search']" in results
+    assert str(home / "out") in results
+    assert "fold 1 has no malignant image" in errors
+
+
+def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
+    config = home / "slow.yml"
+    config.write_text(
+        json.dumps(
+            {
+                "searchSpace": {"x": {"_type": "choice", "_value": [1, 2]}},
+                "trialCommand": "sleep 600",
+                "trialConcurrency": 1,
+                "tuner": {"name": "GridSearch"},
+                "trainingService": {"platform": "local"},
+            }
+        )
+    )
+    port = free_port(0)
+    process = start(config, home, "--port", str(port))
+    assert process.stdout is not None
+    assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+    listening = [c for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
+    assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
+    process.stdout.readline()  # the first trial has started
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    with pytest.raises(OSError):
+        Manager(port).get("check-status")
+
+
+def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = start(TOY / "toy_pipeline.yml", home, "--port", str(port))
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"port {port} is taken" in errors
+    assert not (home / "nni-experiments").exists()
+
+
+def test_a_broken_experiment_file_is_refused_in_nnis_words(home: Path) -> None:
+    broken = home / "broken.yml"
+    broken.write_text((TOY / "toy_pipeline.yml").read_text().replace("trialConcurrency", "concurrency"))
+    process = start(broken, home)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "concurrency" in errors

@@ -1,0 +1,37 @@
+"""What NNI's servers are told to listen on."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import nni_node
+
+NODE = Path(nni_node.__path__[0]) / "node"
+LOOPBACK = Path(__file__).parents[2] / "trials" / "loopback.cjs"
+
+
+def node(script: str, path: Path) -> str:
+    ran = subprocess.run(
+        [NODE, "--require", LOOPBACK, "-e", script],
+        env={"PATH": f"{path}:{os.defpath}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return ran.stdout
+
+
+def test_a_server_on_a_bare_port_is_bound_to_loopback(tmp_path: Path) -> None:
+    script = """const server = require('http').createServer()
+        server.listen(0, () => { console.log(server.address().address); server.close() })"""
+    assert node(script, tmp_path) == "127.0.0.1\n"
+
+
+def test_tensorboard_is_bound_to_loopback(tmp_path: Path) -> None:
+    tensorboard = tmp_path / "tensorboard"
+    tensorboard.write_text('#!/bin/sh\necho "$@"\n')
+    tensorboard.chmod(0o755)
+    script = """require('child_process').spawn(
+        'tensorboard', ['--bind_all --logdir_spec=1:/x', '--port=6006'], {shell: true, stdio: 'inherit'})"""
+    assert node(script, tmp_path) == "--host=127.0.0.1 --logdir_spec=1:/x --port=6006\n"

@@ -1,0 +1,263 @@
+"""Runs an experiment of `nni_config/` to its end: ``python -m trials.launch nni_config/quickstart.yml``.
+
+Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
+every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
+trial has succeeded, else with 1 and the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+POLL_SECONDS = 1.0
+IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no more trials: this does
+STOP_SECONDS = 70.0  # NNI gives itself 60 s
+ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+
+Trial = Mapping[str, Any]
+
+
+class LaunchError(RuntimeError):
+    """An experiment that could not be started, or that did not come to its end."""
+
+
+class Manager:
+    """NNI's manager of the experiment at a port of this machine: a node process with a REST interface."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}"
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
+
+    def get(self, path: str) -> Any:
+        """Return the JSON answer of a path such as ``trial-jobs``; raises `OSError` where nobody answers."""
+        with self._opener.open(f"{self.address}/api/v1/nni/{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def stop(self) -> None:
+        """End the experiment with its trials, wherever it has got to, and wait until its manager has left."""
+        for process in psutil.process_iter(["cmdline"]):
+            if f"nni_node/main.js --port {self.port} " in " ".join(process.info["cmdline"] or []):
+                process.terminate()
+                with suppress(psutil.TimeoutExpired):
+                    process.wait(STOP_SECONDS)
+                    return
+                raise LaunchError(f"the experiment at {self.address} does not stop: process {process.pid}")
+
+
+def free_port(wanted: int | None) -> int:
+    """Return `wanted`; without it 8080, or any other port where that is taken.
+
+    Raises `LaunchError` where `wanted` is taken.
+    """
+    for port in (8080, 0) if wanted is None else (wanted,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("", port))
+                return int(probe.getsockname()[1])
+    raise LaunchError(f"port {wanted} is taken; choose another with --port, or leave that out")
+
+
+def environment(out: Path, data: Path | None) -> dict[str, str]:
+    """Return the experiment's variables: this Python first, loopback only, the folders for the YAML file."""
+    loopback = str(Path(__file__).with_name("loopback.cjs")).replace("\\", "\\\\").replace('"', '\\"')
+    variables = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{loopback}"'.strip(),
+        "LESION_NAS_OUT": str(out),
+    }
+    if data is not None:
+        variables["LESION_NAS_DATASET"] = str(data)
+    return variables
+
+
+def create(config: Path, port: int, variables: Mapping[str, str]) -> None:
+    """Start the experiment in the background; raises `LaunchError` with nnictl's words if it could not."""
+    nnictl = str(Path(sys.executable).with_name("nnictl"))
+    process = subprocess.Popen(
+        [nnictl, "create", "--config", str(config), "--port", str(port)],
+        env=dict(variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C comes here alone, and the experiment is stopped once it can be
+    )
+    try:
+        said, _ = process.communicate()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    if process.returncode:
+        raise LaunchError(f"nnictl could not start {config}:\n{tail(said)}")
+
+
+class Follower:
+    """Prints what is new in an experiment, each thing once."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._numbers: dict[str, int] = {}  # as the web UI counts, by NNI's name of a trial
+        self._ended: set[str] = set()
+        self._reported: set[tuple[str, str, int]] = set()
+
+    def update(self) -> list[Trial]:
+        """Return all trials, after printing what they have newly done."""
+        trials: list[Trial] = sorted(self._manager.get("trial-jobs"), key=lambda trial: trial["sequenceId"])
+        for trial in trials:
+            if trial["trialJobId"] not in self._numbers:
+                self._numbers[trial["trialJobId"]] = trial["sequenceId"]
+                say(f"trial {trial['sequenceId']} started: {describe(parameters(trial))}")
+        for metric in sorted(self._manager.get("metric-data"), key=lambda metric: metric["timestamp"]):
+            self._report(metric)
+        for trial in trials:
+            if trial["status"] in ENDED and trial["trialJobId"] not in self._ended:
+                self._ended.add(trial["trialJobId"])
+                say(f"trial {trial['sequenceId']} {status(trial)}")
+        return trials
+
+    def _report(self, metric: Mapping[str, Any]) -> None:
+        key = (metric["trialJobId"], metric["type"], metric["sequence"])
+        if key not in self._reported:
+            self._reported.add(key)
+            kind = "result" if metric["type"] == "FINAL" else f"epoch {metric['sequence'] + 1}"
+            say(f"trial {self._numbers.get(key[0], '?')} {kind}: {describe(value(metric))}")
+
+
+def follow(manager: Manager) -> list[Trial]:
+    """Print the experiment's progress until it is over; return its trials.
+
+    Raises `LaunchError` where NNI gives up.
+    """
+    follower, idle = Follower(manager), 0
+    while True:
+        state = manager.get("check-status")
+        trials = follower.update()
+        if state["status"] == "ERROR":
+            raise LaunchError("; ".join(state["errors"]) or "NNI reports an error without a reason")
+        running = any(trial["status"] not in ENDED for trial in trials)
+        idle = idle + 1 if state["status"] == "TUNER_NO_MORE_TRIAL" and not running else 0
+        if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= IDLE_POLLS:
+            return trials
+        time.sleep(POLL_SECONDS)
+
+
+def launch(config: Path, port: int | None, out: Path, data: Path | None) -> int:
+    """Run an experiment to its end; return the exit status."""
+    for what, path in (("experiment", config), ("data", data)):
+        if path is not None and not path.exists():
+            raise LaunchError(f"{path}: no such {what}")
+    manager = Manager(port := free_port(port))
+    try:
+        create(config, port, environment(out, data))
+        profile = manager.get("experiment")
+        say(f"web UI: {manager.address} (while this runs)")
+        try:
+            trials = follow(manager)
+        except LaunchError as error:
+            log = Path(profile["logDir"], "log")
+            raise LaunchError(
+                f"{error}\n{tail(read(log / 'nnictl_stderr.log'))}\nNNI's logs: {log}"
+            ) from None
+    except OSError as error:
+        raise LaunchError(f"NNI's manager at {manager.address} does not answer: {error}") from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave the experiment running
+        manager.stop()
+    return conclude(trials, out, profile["id"])
+
+
+def conclude(trials: Sequence[Trial], out: Path, experiment: str) -> int:
+    """Print every trial's outcome and where the results lie; return the exit status."""
+    say("\nresults")
+    for trial in trials:
+        finals = trial.get("finalMetricData") or []
+        say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
+    say(f"in {out}; the web UI again: nnictl view {experiment}")
+    unsuccessful = [trial for trial in trials if trial["status"] != "SUCCEEDED"]
+    for trial in unsuccessful:
+        folder = Path(trial["logPath"])
+        reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
+        print(f"error: trial {trial['sequenceId']} {status(trial)}:\n{reason}", file=sys.stderr)
+    if not trials:
+        print("error: the experiment ended without a trial", file=sys.stderr)
+    return 1 if unsuccessful or not trials else 0
+
+
+def parameters(trial: Trial) -> Any:
+    """Return a trial's parameters as the tuner gave them."""
+    return json.loads(trial["hyperParameters"][0])["parameters"]
+
+
+def status(trial: Trial) -> str:
+    """Return how a trial is, in words."""
+    return str(trial["status"]).lower().replace("_", " ")
+
+
+def value(metric: Mapping[str, Any]) -> Any:
+    """Return what a trial reported: a number, or numbers by name; NNI keeps it as JSON within JSON."""
+    return json.loads(json.loads(metric["data"]))
+
+
+def describe(values: Any) -> str:
+    """Return parameters or metrics on one line; NNI's ``default`` repeats another where there is one."""
+    if not isinstance(values, Mapping):
+        return f"{values:.4g}" if isinstance(values, float) else str(values)
+    named = {name: item for name, item in values.items() if name != "default"} or values
+    return "  ".join(f"{name} {describe(item)}" for name, item in named.items())
+
+
+def read(path: Path) -> str:
+    """Return a log's text; empty where there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def tail(text: str, lines: int = 15) -> str:
+    """Return the last lines of a log, without colours."""
+    return "\n".join("  " + line for line in re.sub(r"\x1b\[\d*m", "", text).rstrip().splitlines()[-lines:])
+
+
+def say(text: str) -> None:
+    """Print a line at once, into pipes too."""
+    print(text, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m trials.launch", description=__doc__)
+    parser.add_argument("config", type=Path, help="one of nni_config/*.yml, or your own")
+    parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
+    parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
+    arguments = parser.parse_args(argv)
+    out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    data = arguments.data.absolute() if arguments.data else None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return launch(arguments.config, arguments.port, out.absolute(), data)
+    except LaunchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
