@@ -73,27 +73,32 @@ def is_busi(images: dict[str, list[Path]]) -> bool:
     return any(_MASK.match(path.stem) for paths in images.values() for path in paths)
 
 
-def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
-    """The crops of all frames with a lesion; `normal` frames have none and are left out."""
-    cases, left_out, problems = [], [], []
+def find_cases(images: dict[str, list[Path]]) -> tuple[list[Case], list[str]]:
+    """All frames with their masks, those without a lesion included, and what does not match."""
+    cases, problems = [], []
     for label, paths in images.items():
         masks: dict[str, list[Path]] = {}
         for path in paths:
             if match := _MASK.match(path.stem):
                 masks.setdefault(match["image"], []).append(path)
-        frames = [path for path in paths if not _MASK.match(path.stem)]
-        orphans = masks.keys() - {path.stem for path in frames}
-        problems += [f"{mask}: a mask without its image" for name in sorted(orphans) for mask in masks[name]]
-        if label == WITHOUT_LESION:
-            left_out += [LeftOut(_name(root, path), label, "", "no lesion") for path in frames]
-            continue
-        problems += [
-            f"{path}: no mask, so its lesion cannot be cut out" for path in frames if path.stem not in masks
-        ]
-        cases += [Case(label, path, tuple(masks[path.stem])) for path in frames if path.stem in masks]
-    records = tuple(Record(_name(root, case.image), case.label, case.decode) for case in cases)
-    return Listing(root.name, root, "busi", records, None, tuple(left_out), tuple(problems))
+        for frame in (path for path in paths if not _MASK.match(path.stem)):
+            found = tuple(masks.pop(frame.stem, ()))
+            if found or label == WITHOUT_LESION:
+                cases.append(Case(label, frame, found))
+            else:
+                problems.append(f"{frame}: no mask, so its lesion cannot be cut out")
+        problems += [f"{mask}: a mask without its image" for orphans in masks.values() for mask in orphans]
+    return cases, problems
 
 
-def _name(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
+def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
+    """The crops of all frames with a lesion; `normal` frames have none and are left out."""
+    cases, problems = find_cases(images)
+    records, left_out = [], []
+    for case in cases:
+        file = case.image.relative_to(root).as_posix()
+        if case.label == WITHOUT_LESION:
+            left_out.append(LeftOut(file, case.label, "", "no lesion"))
+        else:
+            records.append(Record(file, case.label, case.decode))
+    return Listing(root.name, root, "busi", tuple(records), None, tuple(left_out), tuple(problems))

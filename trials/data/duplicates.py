@@ -1,13 +1,16 @@
 """Near-duplicates among images by a perceptual hash, and the groups they form.
 
-The hash is the signs of the differences between neighbours, along rows and along columns, of the image
-reduced to 12 x 13 and 13 x 12 grey values (a difference hash, 288 signs). Lesion crops of one frame often
-differ by the box, so one image of a pair is also hashed with a tenth cut from any of its sides (16 crops).
-Two images are near-duplicates where the cosine of two such hashes is 0.6 or more (without ties: at most a
-fifth of the signs differ).
+The hash is the signs of the differences between neighbours, along rows and columns, of the image reduced to
+13 x 13 grey values (a difference hash, 312 signs, 0 for equal neighbours). Crops of one frame often differ
+by their box, so one image of a pair is hashed with and without a tenth cut from each of its sides (16
+ways). Two images are near-duplicates where the cosine of two such hashes is 0.6 or more (without ties: at
+most a fifth of the signs differ).
 
-Hash and threshold were chosen on the 647 crops of BUSI with its published duplicate groups as truth (253
-pairs).
+Chosen on the 647 crops of BUSI, whose `duplicate_group` is the truth (253 pairs): recall 0.49, precision
+0.98 over pairs (`test_half_of_busis_duplicate_pairs_are_found` repeats this). The other pairs mostly show a
+lesion in another plane or frame, which no hash of a crop finds, nor other images of a patient (BUS-BRA: 3
+of 819 pairs): patient or lesion numbers are better, where there are any. Time grows with the square of the
+number of images; 2,000 take some seconds.
 """
 
 from __future__ import annotations
@@ -23,21 +26,20 @@ from scipy.sparse.csgraph import connected_components
 SIMILAR = 0.6
 CUT = 0.1
 THUMBNAIL = 48
-GRID = 12
+GRID = 13
 _CUTS = tuple(itertools.product((0.0, CUT), repeat=4))  # left, top, right, bottom; the first cuts nothing
 _ROWS_AT_ONCE = 1024
 
 
 def sign_hashes(image: np.ndarray) -> np.ndarray:
-    """Of uint8 [h, w] or [h, w, 3]: float32 [16, 288], norm 1 (0 for a flat image), uncut image first."""
+    """Of uint8 [h, w] or [h, w, 3]: float32 [16, 312], norm 1 (0 for a flat image), uncut image first."""
     lanczos = Image.Resampling.LANCZOS
     small = Image.fromarray(image).convert("L").resize((THUMBNAIL, THUMBNAIL), lanczos)
     signs = []
     for left, top, right, bottom in _CUTS:
         box = (left * THUMBNAIL, top * THUMBNAIL, (1 - right) * THUMBNAIL, (1 - bottom) * THUMBNAIL)
-        wide = np.asarray(small.resize((GRID + 1, GRID), lanczos, box), dtype=np.int16)
-        tall = np.asarray(small.resize((GRID, GRID + 1), lanczos, box), dtype=np.int16)
-        signs.append(np.concatenate([np.diff(wide, axis=1).ravel(), np.diff(tall, axis=0).ravel()]))
+        grey = np.asarray(small.resize((GRID, GRID), lanczos, box), dtype=np.int16)
+        signs.append(np.concatenate([np.diff(grey, axis=1).ravel(), np.diff(grey, axis=0).ravel()]))
     hashes = np.sign(np.array(signs)).astype(np.float32)
     return hashes / np.maximum(np.linalg.norm(hashes, axis=1, keepdims=True), 1)
 

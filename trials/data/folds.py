@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,80 +47,80 @@ def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
     """
     if folds < 2:
         raise ValueError(f"{folds} folds: at least 2 are needed")
+    _refuse(group_shortages(data, folds))
     stored = data.root / FILE_NAME
     if data.layout != "medmnist" and stored.exists():
         result = Folds(_read_folds(stored, data, folds), folds, FILE_NAME)
     else:
-        _require_groups(data, folds)
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         fold = np.full(len(data.files), -1)
         for number, (_, test) in enumerate(splitter.split(data.labels, data.labels, data.groups)):
             fold[test] = number
         result = Folds(fold, folds, "generated")
-    _require_classes(data, result)
+    _refuse(_lacking_classes(data, result))
     return result
 
 
-def groups_per_class(data: LesionData) -> dict[str, int]:
-    """Class name -> number of groups."""
+def group_shortages(data: LesionData, folds: int) -> Iterator[str]:
+    """A line for each class with fewer groups than folds."""
     groups = np.array(data.groups)
-    return {name: len(np.unique(groups[data.labels == index])) for index, name in enumerate(data.classes)}
-
-
-def _require_groups(data: LesionData, folds: int) -> None:
-    for name, count in groups_per_class(data).items():
+    for index, name in enumerate(data.classes):
+        count = len(np.unique(groups[data.labels == index]))
         if count < folds:
-            raise DataError(
+            yield (
                 f"{data.root}: class {name} has {count} groups of images, too few for {folds} folds; "
                 "add images or ask for fewer folds"
             )
 
 
-def _require_classes(data: LesionData, folds: Folds) -> None:
+def _refuse(problems: Iterable[str]) -> None:
+    found = list(problems)
+    if found:
+        raise DataError("\n".join(found))
+
+
+def _lacking_classes(data: LesionData, folds: Folds) -> Iterator[str]:
     for number in range(folds.count):
-        present = set(data.labels[folds.fold == number].tolist())
-        for index, name in enumerate(data.classes):
-            if index not in present:
-                raise DataError(
-                    f"{data.root}: fold {number} of {folds.count} ({folds.source}) holds no {name}; "
-                    "ask for fewer folds or another fold seed, or correct folds.csv"
-                )
+        for index in sorted(set(range(len(data.classes))) - set(data.labels[folds.fold == number].tolist())):
+            yield (
+                f"{data.root}: fold {number} of {folds.count} ({folds.source}) holds no "
+                f"{data.classes[index]}; ask for fewer folds or another fold seed, or correct folds.csv"
+            )
 
 
 def _read_folds(path: Path, data: LesionData, folds: int) -> np.ndarray:
     rows = read_rows(path, ("file", "fold"))
     stored = {row["file"]: row["fold"] for row in rows}
-    if len(stored) < len(rows):
-        raise DataError(f"{path}: {len(rows) - len(stored)} files are named twice")
-    _require_same_files(path, data, stored)
+    _refuse(_file_mismatches(path, data, [row["file"] for row in rows]))
     try:
         fold = np.array([int(stored[file] or -1) for file in data.files], dtype=np.int64)
     except ValueError as error:
         raise DataError(
-            f"{path}: folds are whole numbers from 0, empty for an image left out ({error})"
+            f"{path}: folds are whole numbers from 0, empty for a left-out image ({error})"
         ) from None
-    found = sorted(set(fold.tolist()) - {-1})
-    if found != list(range(folds)):
-        raise DataError(
-            f"{path}: holds folds {found}, but {folds} folds counted from 0 are asked for; ask for its number"
-        )
-    for group in np.unique(data.groups):
-        parts = set(fold[np.array(data.groups) == group].tolist()) - {-1}
-        if len(parts) > 1:
-            raise DataError(
-                f"{path}: group {group} is split over folds {sorted(parts)}; correct the file or remove it"
-            )
+    _refuse(_fold_problems(path, data, fold, folds))
     return fold
 
 
-def _require_same_files(path: Path, data: LesionData, stored: Mapping[str, str]) -> None:
-    missing = [file for file in data.files if file not in stored]
-    unknown = sorted(stored.keys() - set(data.files) - {item.file for item in data.left_out})
-    for files, what in ((missing, "has no row for"), (unknown, "names files that the data does not have:")):
+def _file_mismatches(path: Path, data: LesionData, named: list[str]) -> Iterator[str]:
+    twice = [file for file, count in Counter(named).items() if count > 1]
+    missing = [file for file in data.files if file not in set(named)]
+    unknown = sorted(set(named) - set(data.files) - {item.file for item in data.left_out})
+    for files, what in ((twice, "is named twice"), (missing, "has no row"), (unknown, "is not in the data")):
         if files:
-            raise DataError(
-                f"{path}: {what} {', '.join(files[:5])} ({len(files)} in all); correct or remove it"
-            )
+            more = f" and so do {len(files) - 1} others" if len(files) > 1 else ""
+            yield f"{path}: {files[0]} {what}{more}; correct the file or remove it"
+
+
+def _fold_problems(path: Path, data: LesionData, fold: np.ndarray, folds: int) -> Iterator[str]:
+    found = sorted(set(fold.tolist()) - {-1})
+    if found != list(range(folds)):
+        yield f"{path}: holds folds {found}, but {folds} folds counted from 0 are asked for"
+    groups = np.array(data.groups)
+    for group in np.unique(groups):
+        parts = sorted(set(fold[groups == group].tolist()) - {-1})
+        if len(parts) > 1:
+            yield f"{path}: group {group} is split over folds {parts}; correct the file or remove it"
 
 
 def write_folds(path: Path, data: LesionData, folds: Folds) -> None:

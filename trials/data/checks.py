@@ -1,0 +1,118 @@
+"""Is a data set fit for use: everything that forbids it, at once, and everything that a reader of results
+should know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trials.data.duplicates import near_duplicates
+from trials.data.folds import assign_folds, group_shortages
+from trials.data.sources import DataError, LesionData, examine
+
+SHOWN = 20  # lines of one kind in the text; the dictionary has them all
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcome of `verify`. `problems` forbid the use of the data, `warnings` do not."""
+
+    path: str
+    layout: str
+    group_source: str
+    fold_source: str
+    digest: str
+    counts: dict[str, object]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the data can be used."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it as JSON values."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def text(self) -> str:
+        """All of it to read, long lists cut after `SHOWN` lines."""
+        lines = [f"{self.path}: {self.layout or 'unreadable'}"]
+        if self.layout:
+            lines += [f"groups from {self.group_source}, folds {self.fold_source}, digest {self.digest}"]
+            lines += [f"{name}: {value}" for name, value in self.counts.items()]
+        for kind, found in (("warning", self.warnings), ("problem", self.problems)):
+            lines += [f"{kind}: {line}" for line in found[:SHOWN]]
+            lines += [f"... and {len(found) - SHOWN} more {kind}s"] if len(found) > SHOWN else []
+        return "\n".join([*lines, "fit for use" if self.ok else "not fit for use"])
+
+
+def verify(
+    path: str | Path,
+    *,
+    positive: str = "malignant",
+    group_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    folds: int = 5,
+) -> Report:
+    """Read everything and judge it; never raises for what is wrong with the data. Arguments as of
+    `sources.load`.
+    """
+    examined = examine(path, positive=positive, group_column=group_column, classes=classes)
+    data, problems = examined.data, list(examined.problems)
+    if data is None:
+        return Report(str(path), "", "", "", "", {}, tuple(problems), ())
+    source = "not assigned"
+    if problems:
+        problems += group_shortages(data, folds)
+    else:
+        try:
+            source = assign_folds(data, folds).source
+        except DataError as error:
+            problems += str(error).splitlines()
+    warnings = [*_left_out(data), *data.notes, *_leaks(data)]
+    return Report(
+        str(path),
+        data.layout,
+        data.group_source,
+        source,
+        data.digest,
+        _counts(data),
+        tuple(problems),
+        tuple(warnings),
+    )
+
+
+def _counts(data: LesionData) -> dict[str, object]:
+    labels = Counter(data.labels.tolist())
+    return {
+        "images": len(data.files),
+        "classes": {name: labels[index] for index, name in enumerate(data.classes)},
+        "groups": len(set(data.groups)),
+        "left out": len(data.left_out),
+        "colour images": sum(image.ndim == 3 for image in data.images),
+    }
+
+
+def _left_out(data: LesionData) -> list[str]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in data.left_out:
+        groups.setdefault((item.reason, item.group), []).append(item.file)
+    return [
+        f"left out, {reason}: {f'group {group}: ' if group else ''}{', '.join(files)} ({len(files)} images)"
+        for (reason, group), files in groups.items()
+    ]
+
+
+def _leaks(data: LesionData) -> list[str]:
+    """Near-duplicates that the data's own groups keep apart: they may end on both sides of a split."""
+    if not data.group_source.startswith("column"):
+        return []
+    return [
+        f"near-duplicates in groups {data.groups[i]} and {data.groups[j]}: {data.files[i]}, {data.files[j]}"
+        for i, j in near_duplicates(data.images)
+        if data.groups[i] != data.groups[j]
+    ]
