@@ -107,7 +107,8 @@ class FinalCell(nn.Module):
             stride = 2 if position.reduction and edge.input < 2 else 1
             chosen = operation(edge.operation, width, width, stride)
             drops = drop_path > 0 and edge.operation != "skip_connect"
-            self.slots.append(nn.Sequential(chosen, DropPath(drop_path)) if drops else chosen)
+            drop = DropPath(drop_path) if drops else nn.Identity()
+            self.slots.append(nn.Sequential(chosen, drop))  # weights have one name, whatever drops
         self.ends = nn.ModuleList(
             FactorizedReduction(width, width) if position.reduction and state < 2 else nn.Identity()
             for state in cell.loose_ends

@@ -77,6 +77,8 @@ class Batches:
             -1, 1, 1
         )
 
+    batch_sampler = None  # Lightning asks all that has a sampler for this too
+
     @property
     def sampler(self) -> Batches:
         """Itself: Lightning calls `set_epoch` on a dataloader's sampler before every epoch."""
