@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,26 @@ def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: in
         rest, test = assigned.split(fold)
     training, validation = inner_split(data, rest, settings.validation_fraction, seed)
     return Split(training, validation, test, source)
+
+
+def describe_data(data: LesionData, split: Split) -> dict[str, Any]:
+    """Return, as JSON values, which data a run has found and how it is split."""
+    counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+    return {
+        "name": data.name,
+        "layout": data.layout,
+        "digest": data.digest,
+        "images": dict(zip(data.classes, counts, strict=True)),
+        "positive": data.positive,
+        "groups": len(set(data.groups)),
+        "group_source": data.group_source,
+        "left_out": [asdict(item) for item in data.left_out],
+        "notes": list(data.notes),
+        "folds": split.source,
+        "training": len(split.training),
+        "validation": len(split.validation),
+        "test": len(split.test),
+    }
 
 
 class Inputs:

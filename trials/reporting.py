@@ -15,12 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from PIL import Image
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from trials.data.batches import Batches
 from trials.nni_paths import tensorboard_directory
 
 
@@ -61,16 +63,23 @@ class Reporter:
             nni.report_intermediate_result({"default": metrics[self.default], **metrics})
 
     def final(self, metrics: Mapping[str, float]) -> None:
-        """Report a trial's result, once and after everything is on disk; NNI ranks trials by its first
-        metric."""
+        """Report a trial's result, once everything is on disk; NNI ranks trials by its first metric."""
         if self._in_nni:
             import nni
 
             nni.report_final_result({"default": next(iter(metrics.values())), **metrics})
 
-    def picture(self, name: str, image: Tensor) -> None:
-        """Show an image, [channels, height, width], bytes or 0 to 1."""
-        self._writer.add_image(name, image)
+    def picture(self, name: str, path: Path) -> None:
+        """Show an image file."""
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        self._writer.add_image(name, pixels, dataformats="HWC")
+        self._writer.flush()
+
+    def samples(self, name: str, batches: Batches) -> None:
+        """Show the images of a first batch [b, channels, h, w] side by side, each from black to white."""
+        images, _ = next(iter(batches))
+        low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+        self._writer.add_images(name, (images - low) / (high - low).clamp(min=1e-6))
         self._writer.flush()
 
 

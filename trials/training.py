@@ -49,6 +49,10 @@ def one_cycle(step: int, steps: int, *, highest: float, lowest: float, warm_up: 
     return lowest + (highest - lowest) * (1 + math.cos(math.pi * share)) / 2
 
 
+class TrainingError(RuntimeError):
+    """A training that cannot go on."""
+
+
 class LesionModule(LightningModule):
     """Trains and validates the network given to `set_model` on batches ([b, c, h, w] float, [b] int).
 
@@ -145,6 +149,18 @@ class SeedEachEpoch(pl.Callback):
         seed_everything(self._seed, trainer.current_epoch)
 
 
+class StopWhenDiverged(pl.Callback):
+    """Ends a run whose loss is no longer a number, before it is reported or saved."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise `TrainingError`."""
+        if not torch.isfinite(trainer.callback_metrics["train_loss"]):
+            raise TrainingError(
+                f"the training diverged in epoch {trainer.current_epoch + 1}; lower learning_rate and "
+                "name a new output folder"
+            )
+
+
 class SaveEachEpoch(Checkpoint):
     """Writes the checkpoint from which a killed run goes on, whole or not at all.
 
@@ -181,7 +197,13 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
         accelerator="cuda" if cuda else "cpu",
         devices=1,
         precision=mixed if cuda else "32-true",
-        callbacks=[SeedEachEpoch(seed), Bar(), *callbacks, SaveEachEpoch(out / CHECKPOINT)],
+        callbacks=[
+            SeedEachEpoch(seed),
+            Bar(),
+            StopWhenDiverged(),
+            *callbacks,
+            SaveEachEpoch(out / CHECKPOINT),
+        ],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
