@@ -194,7 +194,9 @@ def _draw_output(axes: Axes, plan: _Plan) -> None:
         port = (_left(column), middle + size / 2 - size * (number + 0.5) / len(sources))
         _line(axes, state, (_left(column - 1) + _BOX, sources[state]), port, arrow=True)
         if plan.halves(state):  # a loose input of a reduction cell goes through a factorized reduction
-            axes.text(port[0] - 0.07, port[1] + 0.05, "/2", fontsize=7.5, ha="right", va="bottom")
+            above = sources[state] < port[1]  # the side that the line does not come from
+            y, anchor = (port[1] + 0.05, "bottom") if above else (port[1] - 0.05, "top")
+            axes.text(port[0] - 0.08, y, "/2", fontsize=7.5, ha="right", va=anchor)
 
 
 def _draw_state(axes: Axes, state: int, centre: Point) -> None:
