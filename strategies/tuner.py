@@ -53,7 +53,7 @@ class PipelineTuner(Tuner):
             raise ValueError(f"run_folds: {run_folds}; expected 1 to {folds} (folds)")
         if not layouts:
             raise ValueError("layouts: none; name at least one, such as enas7")
-        self._layouts = tuple(layouts)
+        self._layouts = list(layouts)
         self._common = {"folds": folds, "seed": seed}
         self._ready = deque(self._stage("search", fold=fold) for fold in range(run_folds))
         self._running: dict[int, Stage] = {}  # by NNI's parameter id
@@ -103,7 +103,7 @@ class PipelineTuner(Tuner):
             self._ready.extend(retrain)
         if not self._ready and not self._running and not self._evaluated:
             self._evaluated = True
-            self._ready.append(self._stage("evaluate", failed=list(self._failed)))
+            self._ready.append(self._stage("evaluate", layouts=self._layouts, failed=self._failed))
 
     def _assign(self) -> list[tuple[int, Stage]]:
         assigned = []

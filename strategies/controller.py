@@ -1,0 +1,288 @@
+"""The controller of ENAS: an LSTM that writes an architecture decision by decision.
+
+Source: Pham et al., "Efficient Neural Architecture Search via Parameter Sharing", ICML 2018 (arXiv
+1802.03268), and the authors' released code. Their controller knows one space, two cells of nodes with two
+inputs and two operations; this one reads any space of NNI's categorical choices. Choices labelled as NNI
+labels cells (``normal/input_2_0``, ``normal/op_2_0``) are drawn exactly as ENAS draws them, pointers over
+earlier states included. Any other choice is one LSTM step with an output layer and embeddings of its own,
+which is how ENAS treats an operation; that extension is ours.
+
+It runs on the CPU whatever the network runs on: its matrices are 64 wide, and sixty tiny steps cost more in
+kernel launches and synchronisation than in arithmetic. Architectures drawn together share each step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from nni.mutable import Categorical, CategoricalMultiple, LabeledMutable, Sample
+from torch import Tensor, nn
+from torch.nn import functional
+
+_CELL_LABEL = re.compile(r"(?P<cell>.+)/(?P<kind>input|op)_(?P<node>\d+)_(?P<slot>\d+)")
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The decisions of one cell: each node, numbered after the inputs, takes ``slots`` pairs."""
+
+    label: str
+    nodes: range
+    slots: int
+    operations: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class ChoicePlan:
+    """A decision outside any cell: ``chosen`` of ``values``; ``single`` when the sample holds a bare value,
+    not a list.
+
+    ``chosen`` is None where any subset may be taken; the empty one is left out, because nothing can be
+    computed from it.
+    """
+
+    label: str
+    values: tuple[Any, ...]
+    chosen: int | None
+    single: bool
+
+
+def plan_decisions(mutables: Mapping[str, LabeledMutable]) -> tuple[list[ChoicePlan], list[CellPlan]]:
+    """Sort a space's labelled choices into free choices and cells, both in the space's own order.
+
+    Raises:
+        TypeError: for anything but NNI's categorical choices: a controller needs a finite list of options.
+    """
+    cells: dict[str, dict[str, LabeledMutable]] = {}
+    for label, mutable in mutables.items():
+        if not isinstance(mutable, (Categorical, CategoricalMultiple)):
+            raise TypeError(
+                f"the choice {label!r} is a {type(mutable).__name__}; "
+                "weight sharing needs choices from a finite list: LayerChoice, InputChoice, Cell, Repeat or nni.choice"
+            )
+        if match := _CELL_LABEL.fullmatch(label):
+            cells.setdefault(match["cell"], {})[label] = mutable
+    plans = [plan for name, members in cells.items() if (plan := _cell_plan(name, members)) is not None]
+    in_cells = {label for plan in plans for label in cells[plan.label]}
+    return [_choice_plan(m) for label, m in mutables.items() if label not in in_cells], plans
+
+
+def _cell_plan(cell: str, members: Mapping[str, LabeledMutable]) -> CellPlan | None:
+    """Return the plan of the cell that these choices form, or None where they merely share a label's form."""
+    matches = [match for label in members if (match := _CELL_LABEL.fullmatch(label))]
+    numbers = [int(match["node"]) for match in matches]
+    nodes, slots = range(min(numbers), max(numbers) + 1), 1 + max(int(match["slot"]) for match in matches)
+    if len(members) != 2 * slots * len(nodes):
+        return None
+    operations: set[tuple[Any, ...]] = set()
+    for node in nodes:
+        for slot in range(slots):
+            source, operation = (
+                members.get(f"{cell}/input_{node}_{slot}"),
+                members.get(f"{cell}/op_{node}_{slot}"),
+            )
+            if not (
+                isinstance(source, CategoricalMultiple)
+                and source.n_chosen == 1
+                and len(source.values) == node
+            ):
+                return None
+            if not isinstance(operation, Categorical):
+                return None
+            operations.add(tuple(operation.values))
+    return CellPlan(cell, nodes, slots, operations.pop()) if len(operations) == 1 else None
+
+
+def _choice_plan(mutable: LabeledMutable) -> ChoicePlan:
+    if isinstance(mutable, CategoricalMultiple):
+        return ChoicePlan(mutable.label, tuple(mutable.values), mutable.n_chosen, single=False)
+    assert isinstance(mutable, Categorical)
+    return ChoicePlan(mutable.label, tuple(mutable.values), 1, single=True)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Architectures drawn together.
+
+    ``samples`` are NNI samples; ``log_prob`` and ``entropy`` are [count], in nats, summed over an
+    architecture's decisions; ``log_prob`` carries the graph that REINFORCE differentiates.
+    """
+
+    samples: list[Sample]
+    log_prob: Tensor
+    entropy: Tensor
+
+
+class Controller(nn.Module):
+    """One LSTM layer that draws architectures; all defaults are ENAS's.
+
+    Args:
+        mutables: the space's choices, as ``space.simplify()`` returns them.
+        hidden: width of the LSTM.
+        tanh_constant: logits of inputs are ``tanh_constant * tanh(logit)``.
+        operation_tanh_reduce: those of operations ``tanh_constant / operation_tanh_reduce * tanh(logit)``.
+        convolution_bias: initial value of the learned bias of the separable convolutions (names that start
+            with ``sep_conv``).
+        fixed_bias: added for separable convolutions and subtracted for other operations, in the first cell
+            only; not learned.
+    """
+
+    def __init__(
+        self,
+        mutables: Mapping[str, LabeledMutable],
+        *,
+        hidden: int = 64,
+        tanh_constant: float = 1.10,
+        operation_tanh_reduce: float = 2.5,
+        convolution_bias: float = 10.0,
+        fixed_bias: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.choices, self.cells = plan_decisions(mutables)
+        if not self.choices and not self.cells:
+            raise ValueError("the space has no choices: there is nothing to search")
+        self.hidden = hidden
+        self.input_tanh = tanh_constant
+        self.operation_tanh = tanh_constant / operation_tanh_reduce
+        self.lstm = nn.LSTMCell(hidden, hidden, bias=False)
+        self.start = nn.Parameter(torch.empty(1, hidden))
+        self.key = nn.Linear(hidden, hidden, bias=False)
+        self.query = nn.Linear(hidden, hidden, bias=False)
+        self.pointer = nn.Linear(hidden, 1, bias=False)
+        # ENAS's two cells share the operations' output layer and embeddings; free choices have their own.
+        self.heads: Any = nn.ModuleDict()
+        self.embeddings: Any = nn.ModuleDict()
+        for cell in self.cells:
+            self._add_head(_head_name(cell.operations), len(cell.operations))
+        for choice in self.choices:
+            self._add_head(_head_name(choice.label), len(choice.values))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1)
+        with torch.no_grad():
+            for cell in self.cells:
+                self.heads[_head_name(cell.operations)].bias.copy_(
+                    convolution_bias * _is_convolution(cell.operations)
+                )
+            for choice in self.choices:
+                self.heads[_head_name(choice.label)].bias.zero_()
+        self.fixed_bias = fixed_bias
+
+    def _add_head(self, name: str, options: int) -> None:
+        if name not in self.heads:
+            self.heads[name] = nn.Linear(self.hidden, options)
+            self.embeddings[name] = nn.Embedding(options, self.hidden)
+
+    def draw(self, count: int, generator: torch.Generator | None = None) -> Draw:
+        """Draw ``count`` architectures independently."""
+        walk = _Walk(self, count, generator)
+        for choice in self.choices:
+            walk.choice(choice)
+        for index, cell in enumerate(self.cells):
+            walk.cell(cell, first=index == 0)
+        return Draw(walk.samples, walk.log_prob, walk.entropy)
+
+
+class _Walk:
+    """One pass of the controller for ``count`` architectures: LSTM state, what was drawn, its probability."""
+
+    def __init__(self, controller: Controller, count: int, generator: torch.Generator | None) -> None:
+        self.controller, self.count, self.generator = controller, count, generator
+        zeros = controller.start.new_zeros(count, controller.hidden)
+        self.state = (zeros, zeros)
+        self.input = controller.start.expand(count, -1)
+        self.log_prob = self.entropy = controller.start.new_zeros(count)
+        self.samples: list[Sample] = [{} for _ in range(count)]
+
+    def step(self) -> Tensor:
+        self.state = self.controller.lstm(self.input, self.state)
+        return self.state[0]  # [count, hidden]
+
+    def take(self, logits: Tensor) -> Tensor:
+        """Draw one option per row of ``logits`` [count, options]; returns indices [count]."""
+        log_p = functional.log_softmax(logits, dim=1)
+        index = torch.multinomial(log_p.detach().exp(), 1, generator=self.generator)
+        self.log_prob = self.log_prob + log_p.gather(1, index).squeeze(1)
+        fixed = log_p.detach()  # ENAS rewards entropy and does not differentiate it
+        self.entropy = self.entropy - (fixed.exp() * fixed).nan_to_num(0.0).sum(1)
+        return index.squeeze(1)
+
+    def cell(self, plan: CellPlan, first: bool) -> None:
+        """Draw a cell as ENAS does; the second cell goes on from the first cell's last state."""
+        controller = self.controller
+        name = _head_name(plan.operations)
+        fixed = (2 * _is_convolution(plan.operations) - 1) * controller.fixed_bias if first else 0.0
+        self.input = controller.start.expand(self.count, -1)
+        keys, embeddings = [], []
+        for _ in range(plan.nodes.start):  # the cell's inputs get a key each and zeros as embedding
+            keys.append(controller.key(self.step()))
+            embeddings.append(self.state[0].new_zeros(self.count, controller.hidden))
+        for node in plan.nodes:
+            stacked_keys, stacked = (
+                torch.stack(keys, 1),
+                torch.stack(embeddings, 1),
+            )  # [count, states, hidden]
+            for slot in range(plan.slots):
+                query = torch.tanh(stacked_keys + controller.query(self.step()).unsqueeze(1))
+                logits = controller.input_tanh * torch.tanh(controller.pointer(query).squeeze(2))
+                source = self.take(logits)
+                self.record(f"{plan.label}/input_{node}_{slot}", [[i] for i in source.tolist()])
+                self.input = stacked[torch.arange(self.count), source]
+            for slot in range(plan.slots):
+                operation = self.take(
+                    controller.operation_tanh * torch.tanh(controller.heads[name](self.step())) + fixed
+                )
+                self.record(
+                    f"{plan.label}/op_{node}_{slot}", [plan.operations[i] for i in operation.tolist()]
+                )
+                self.input = controller.embeddings[name](operation)
+            embeddings.append(self.step())
+            keys.append(controller.key(self.state[0]))
+            self.input = controller.start.expand(self.count, -1)
+
+    def choice(self, plan: ChoicePlan) -> None:
+        """Draw a choice outside any cell and feed the mean embedding of what was chosen to the next step."""
+        controller, name = self.controller, _head_name(plan.label)
+        logits = controller.operation_tanh * torch.tanh(controller.heads[name](self.step()))
+        mask = self.take_subset(logits) if plan.chosen is None else self.take_distinct(logits, plan.chosen)
+        chosen = [[value for value, on in zip(plan.values, row, strict=True) if on] for row in mask.tolist()]
+        self.record(plan.label, [values[0] for values in chosen] if plan.single else chosen)
+        weight = mask / mask.sum(1, keepdim=True)
+        self.input = weight @ controller.embeddings[name].weight
+
+    def take_distinct(self, logits: Tensor, chosen: int) -> Tensor:
+        """Draw ``chosen`` different options one after the other; returns a 0/1 mask [count, options]."""
+        mask = torch.zeros_like(logits)
+        for _ in range(chosen):
+            index = self.take(logits.masked_fill(mask.bool(), float("-inf")))
+            mask = mask.scatter(1, index.unsqueeze(1), 1.0)
+        return mask
+
+    def take_subset(self, logits: Tensor) -> Tensor:
+        """Draw a subset that is not empty, an option by its own coin; returns a mask [count, options]."""
+        p = torch.sigmoid(logits)
+        mask = torch.zeros_like(p)
+        while (empty := mask.sum(1) == 0).any():
+            drawn = torch.bernoulli(p.detach(), generator=self.generator)
+            mask = torch.where(empty.unsqueeze(1), drawn, mask)
+        coin = torch.distributions.Bernoulli(p)
+        not_empty = torch.log1p(-(1 - p).prod(1))  # the coins are conditioned on at least one head
+        self.log_prob = self.log_prob + coin.log_prob(mask).sum(1) - not_empty
+        self.entropy = self.entropy + coin.entropy().detach().sum(1)
+        return mask
+
+    def record(self, label: str, values: list[Any]) -> None:
+        for sample, value in zip(self.samples, values, strict=True):
+            sample[label] = value
+
+
+def _head_name(key: object) -> str:
+    """Name a head: module names may not hold dots, and labels may."""
+    return repr(key).replace(".", "_")
+
+
+def _is_convolution(operations: tuple[Any, ...]) -> Tensor:
+    return torch.tensor([float(str(name).startswith("sep_conv")) for name in operations])

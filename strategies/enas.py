@@ -1,0 +1,169 @@
+"""ENAS: a controller trained by REINFORCE on rewards of shared weights.
+
+Source: Pham et al., ICML 2018 (arXiv 1802.03268), and the authors' released code, whose micro-search defaults
+are the defaults here. In place of ``nni.nas.strategy.ENAS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from nni.mutable import LabeledMutable, Sample
+
+from strategies.controller import Controller
+from strategies.one_shot import WeightSharingStrategy
+
+_REFUSED = {
+    "batches_per_update": "each update averages the gradients of controller_samples architectures",
+    "replay_buffer_size": "REINFORCE learns from the architectures just drawn; there is no buffer",
+    "policy_fn": "the controller is ENAS's LSTM; its sizes and constants go into controller={...}",
+    "update_kwargs": "use controller_updates, controller_samples and controller_learning_rate",
+    "log_prob_every_n_step": "reward, entropy and baseline are logged and reported after every epoch",
+    "filter": "use penalty to steer the controller; strategies.RandomSampling draws uniformly",
+}
+
+
+class Reinforce:
+    """A sampler that learns: ENAS's controller, its optimiser, and the moving-average baseline."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        *,
+        updates: int,
+        samples: int,
+        learning_rate: float,
+        entropy_weight: float,
+        baseline_decay: float,
+        warmup_epochs: int,
+    ) -> None:
+        self.controller = controller
+        self.updates, self.samples = updates, samples
+        self.entropy_weight, self.baseline_decay = entropy_weight, baseline_decay
+        self.warmup_epochs = warmup_epochs
+        # beta1 = 0 and epsilon = 1e-3 are ENAS's: no momentum over a policy that keeps moving, and bounded
+        # steps.
+        self.optimizer = torch.optim.Adam(
+            controller.parameters(), lr=learning_rate, betas=(0.0, 0.999), eps=1e-3
+        )
+        self.baseline = 0.0
+        self.epochs = 0
+
+    def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
+        """Draw architectures from the policy as it is."""
+        with torch.no_grad():
+            return self.controller.draw(count, generator).samples
+
+    def learn(self, reward: Callable[[Sample], float], generator: torch.Generator) -> dict[str, float]:
+        """Make ENAS's updates of an epoch; in the warm-up measure one update's rewards, change nothing."""
+        learning = self.epochs >= self.warmup_epochs
+        self.epochs += 1
+        rewards: list[float] = []
+        entropies: list[float] = []
+        for _ in range(self.updates if learning else 1):
+            draw = self.controller.draw(self.samples, generator)
+            new = [reward(sample) for sample in draw.samples]
+            if learning:
+                self._update(
+                    draw.log_prob,
+                    [r + self.entropy_weight * e for r, e in zip(new, draw.entropy.tolist(), strict=True)],
+                )
+            rewards += new
+            entropies += draw.entropy.tolist()
+        return {
+            "reward": sum(rewards) / len(rewards),
+            "reward_best": max(rewards),
+            "entropy": sum(entropies) / len(entropies),
+            "baseline": self.baseline,
+        }
+
+    def _update(self, log_prob: torch.Tensor, rewards: list[float]) -> None:
+        """Ascend mean(log p · advantage); the baseline moves with each reward before it is subtracted."""
+        advantages = []
+        for reward in rewards:
+            self.baseline += (1 - self.baseline_decay) * (reward - self.baseline)
+            advantages.append(reward - self.baseline)
+        loss = -(log_prob * torch.tensor(advantages)).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, optimiser, baseline and the count of epochs."""
+        return {
+            "controller": self.controller.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "baseline": self.baseline,
+            "epochs": self.epochs,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        self.controller.load_state_dict(state["controller"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.baseline, self.epochs = state["baseline"], state["epochs"]
+
+
+class ENAS(WeightSharingStrategy):
+    """Efficient neural architecture search, as ``NasExperiment(space, evaluator, ENAS(...))`` takes it.
+
+    Works on any space of NNI's categorical choices; on :class:`search_space.EnasSpace` it is ENAS's micro
+    search exactly. All defaults are ENAS's. The training recipe (optimiser, schedule, batch, epochs) is the
+    evaluator's.
+
+    Args:
+        warmup_epochs: epochs before the controller starts to learn. ENAS: 0.
+        controller_updates: updates of the controller after every epoch of the shared weights.
+        controller_samples: architectures, each with a reward of its own, whose gradients one update averages.
+        controller_learning_rate: of Adam.
+        entropy_weight: nats of an architecture's entropy are added to its reward with this weight.
+        baseline_decay: of the moving average, which starts from 0.
+        controller: other arguments of :class:`strategies.controller.Controller`, by name.
+        **shared: arguments of :class:`strategies.one_shot.WeightSharingStrategy`: ``reward_metric_name``,
+            ``mutation_hooks``, ``penalty``, ``seed``, ``final_samples``, ``reward_batches``,
+            ``reward_dropout``, ``update_unsampled``.
+
+    Raises:
+        TypeError: for arguments that only make sense for NNI's own ENAS, which learns by PPO; the message
+            says what replaces them.
+    """
+
+    def __init__(
+        self,
+        *,
+        warmup_epochs: int = 0,
+        controller_updates: int = 30,
+        controller_samples: int = 10,
+        controller_learning_rate: float = 0.0035,
+        entropy_weight: float = 1e-4,
+        baseline_decay: float = 0.99,
+        controller: Mapping[str, float] | None = None,
+        **shared: Any,
+    ) -> None:
+        for name in shared:
+            if name in _REFUSED:
+                raise TypeError(f"{name} belongs to NNI's PPO version of ENAS; here {_REFUSED[name]}")
+        super().__init__(**shared)
+        if controller_updates < 1 or controller_samples < 1:
+            raise ValueError(
+                f"controller_updates ({controller_updates}) and controller_samples ({controller_samples}) "
+                "must be at least 1"
+            )
+        self._controller = dict(controller or {})
+        self._reinforce = {
+            "updates": controller_updates,
+            "samples": controller_samples,
+            "learning_rate": controller_learning_rate,
+            "entropy_weight": entropy_weight,
+            "baseline_decay": baseline_decay,
+            "warmup_epochs": warmup_epochs,
+        }
+
+    def make_sampler(self, mutables: Mapping[str, LabeledMutable]) -> Reinforce:
+        """Make a fresh controller, its weights determined by the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            controller = Controller(mutables, **self._controller)  # type: ignore[arg-type]
+        return Reinforce(controller, **self._reinforce)  # type: ignore[arg-type]

@@ -1,0 +1,192 @@
+"""What every strategy here must hold; ENAS and the random control run through the same tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer
+from nni.nas.evaluator.pytorch.lightning import ClassificationModule
+from nni.nas.experiment import NasExperiment
+from nni.nas.space import RawFormatModelSpace, model_context
+from small_searches import SPACES, Reports, evaluator, search, small_data
+
+from search_space import EnasSpace
+from strategies.one_shot import InProcessEngine, WeightSharingStrategy
+
+Make = Callable[..., WeightSharingStrategy]
+
+
+def ranking(strategy: WeightSharingStrategy) -> list[tuple[str, float]]:
+    return [
+        (json.dumps(candidate.sample, sort_keys=True), candidate.score) for candidate in strategy.candidates
+    ]
+
+
+@pytest.mark.parametrize("space", list(SPACES))
+def test_an_experiment_of_nnis_exports_architectures_of_the_space(
+    make_strategy: Make, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path))
+    torch.manual_seed(0)
+    make, classes = SPACES[space]
+    experiment = NasExperiment(make(), evaluator(classes, epochs=1), make_strategy(final_samples=3))
+    experiment.config.experiment_working_directory = tmp_path
+    experiment.run()
+    experiment.stop()
+    best = experiment.export_top_models(top_k=2, formatter="dict")
+    assert best == [candidate.sample for candidate in experiment.strategy.candidates[:2]]
+    images = torch.randn(2, 3, 12, 12)
+    for sample in best:
+        with model_context(sample):
+            assert make()(images).shape == (2, classes)
+
+
+def test_the_same_seed_gives_the_same_search_in_another_process(
+    make_strategy: Make, request: pytest.FixtureRequest
+) -> None:
+    here = ranking(search(make_strategy()))
+    name = request.node.callspec.params["make_strategy"]
+    script = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import small_searches as c, torch; "
+        "torch.set_num_threads(1); "
+        f"s = c.search(c.SEARCHES[{name!r}]()); "
+        "print(json.dumps([(json.dumps(x.sample, sort_keys=True), x.score) for x in s.candidates]))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=True
+    )
+    assert [tuple(pair) for pair in json.loads(there.stdout.splitlines()[-1])] == here
+
+
+def test_another_seed_gives_another_search(make_strategy: Make) -> None:
+    assert ranking(search(make_strategy())) != ranking(search(make_strategy(seed=4)))
+
+
+def test_a_resumed_search_ends_as_the_uninterrupted_one(make_strategy: Make, tmp_path: Path) -> None:
+    whole = search(make_strategy(), epochs=3)
+    search(make_strategy(), epochs=1, checkpoints=tmp_path)
+    resumed = search(make_strategy(), epochs=3, resume=tmp_path / "last.ckpt")
+    assert resumed.oneshot_module.history == whole.oneshot_module.history
+    assert ranking(resumed) == ranking(whole)
+    for ours, theirs in zip(resumed.supernet.parameters(), whole.supernet.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_checkpoint_of_another_seed_is_refused(make_strategy: Make, tmp_path: Path) -> None:
+    search(make_strategy(), epochs=1, checkpoints=tmp_path)
+    with pytest.raises(ValueError, match="seed 3, not 4"):
+        search(make_strategy(seed=4), epochs=2, resume=tmp_path / "last.ckpt")
+
+
+def test_the_best_of_many_comes_first_and_none_twice(make_strategy: Make) -> None:
+    found = ranking(search(make_strategy(final_samples=8)))
+    assert len({sample for sample, _ in found}) == len(found) == 8
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
+def test_a_score_is_the_accuracy_on_the_whole_validation_split(make_strategy: Make) -> None:
+    strategy = search(make_strategy(), shuffle=False)
+    module = strategy.oneshot_module
+    for candidate in strategy.candidates:
+        module.set_architecture(candidate.sample)
+        with module._scoring(dropout=False), torch.no_grad():
+            batches = list(evaluator(shuffle=False).val_dataloaders)
+            right = [strategy.supernet(images).argmax(1) == labels for images, labels in batches]
+        assert len(torch.cat(right)) == 20
+        assert candidate.score == pytest.approx(float(torch.cat(right).float().mean()))
+
+
+class Guarded(pl.LightningDataModule):
+    """A data module whose test images must never be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained = self.validated = 0
+
+    def train_dataloader(self) -> DataLoader:
+        self.trained += 1
+        return DataLoader(small_data(), batch_size=8, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        self.validated += 1
+        return DataLoader(small_data(20), batch_size=8)
+
+    def test_dataloader(self) -> DataLoader:
+        raise AssertionError("the search asked for test data")
+
+
+def test_a_search_reads_training_and_validation_data_only(make_strategy: Make) -> None:
+    data = Guarded()
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = ClassificationModule(num_classes=2)
+    torch.manual_seed(0)
+    strategy = make_strategy()
+    strategy(
+        RawFormatModelSpace(
+            EnasSpace("enas3", filters=4, nodes=2), Lightning(module, trainer, datamodule=data)
+        ),
+        InProcessEngine(),
+    )
+    assert data.trained and data.validated and len(strategy.candidates) == 5
+
+
+def test_every_epoch_and_the_end_are_reported(make_strategy: Make) -> None:
+    reports = Reports()
+    strategy = search(make_strategy(reporter=reports), epochs=3)
+    assert [{"train_loss", "reward", "reward_best"} <= set(metrics) for metrics in reports.epochs] == [
+        True
+    ] * 3
+    assert reports.finals == [{"score": strategy.candidates[0].score}]
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_training(make_strategy: Make) -> None:
+    reports = Reports()
+    with pytest.raises(ValueError, match=r"logs \['val_acc', 'val_loss'\], not 'auc'"):
+        search(make_strategy(reward_metric_name="auc", reporter=reports))
+    assert not reports.epochs
+
+
+def test_a_penalty_lowers_rewards_and_scores(make_strategy: Make) -> None:
+    class Deeper:
+        def profile(self, sample: dict[str, Any]) -> float:
+            return 1.0 + sum(sample[label] == "sep_conv_5x5" for label in sample)
+
+    penalty = {"profiler": Deeper(), "baseline": 1.0, "scale": -10.0}
+    best = search(make_strategy(penalty=penalty, final_samples=20)).candidates
+    assert [c.score for c in best] == sorted((c.score for c in best), reverse=True)
+    counts = [Deeper().profile(c.sample) for c in best]
+    assert counts == sorted(counts)  # ten a convolution outweighs any accuracy
+
+
+def test_momentum_and_decay_move_unsampled_weights_only_when_asked(make_strategy: Make) -> None:
+    def moved(**options: Any) -> float:
+        strategy = make_strategy(**options)
+        torch.manual_seed(0)
+        given = evaluator(epochs=1)
+        given.module.hparams.weight_decay = 0.1
+        strategy.initialize(
+            RawFormatModelSpace(EnasSpace("enas3", filters=4, nodes=5), given), InProcessEngine()
+        )
+        before = [p.detach().clone() for p in strategy.supernet.parameters()]
+        strategy.run()
+        # Offsets of batch norm start at zero, where decay alone does not move them.
+        pairs = [(a, b) for a, b in zip(before, strategy.supernet.parameters(), strict=True) if a.any()]
+        return sum(not torch.equal(a, b) for a, b in pairs) / len(pairs)
+
+    assert moved() == 1
+    assert moved(update_unsampled=False) < 0.9

@@ -1,0 +1,149 @@
+"""ENAS learns as published, and has none of the known defects of NNI's own version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from nni.mutable import Categorical
+from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
+from small_searches import SEARCHES, Reports, evaluator, search
+from torch import nn
+
+from strategies import ENAS
+from strategies.controller import Controller
+from strategies.enas import Reinforce
+
+
+def reinforce(**options: Any) -> Reinforce:
+    torch.manual_seed(0)
+    controller = Controller({"x": Categorical(["good", "bad"], label="x")})
+    defaults: dict[str, Any] = {
+        "updates": 30,
+        "samples": 10,
+        "learning_rate": 0.0035,
+        "entropy_weight": 0.0,
+        "baseline_decay": 0.99,
+        "warmup_epochs": 0,
+    }
+    return Reinforce(controller, **defaults | options)
+
+
+def test_what_is_rewarded_becomes_more_likely() -> None:
+    sampler = reinforce()
+    generator = torch.Generator().manual_seed(0)
+
+    def share() -> float:
+        return sum(s["x"] == "good" for s in sampler.draw(500, generator)) / 500
+
+    before = share()
+    for _ in range(10):
+        sampler.learn(lambda sample: float(sample["x"] == "good"), generator)
+    assert before == pytest.approx(0.5, abs=0.08)
+    assert (
+        share() > 0.6
+    )  # 1.10 / 2.5 bounds the logits, so that no more than exp(.88) / (1 + exp(.88)) = 0.71 is possible
+
+
+def test_the_baseline_is_the_moving_average_from_zero() -> None:
+    sampler = reinforce(updates=1, samples=3)
+    sampler.learn(lambda sample: 1.0, torch.Generator())
+    assert sampler.baseline == pytest.approx(1 - 0.99**3)
+
+
+def test_entropy_is_added_to_the_reward_with_its_weight() -> None:
+    sampler = reinforce(updates=1, samples=1, entropy_weight=0.5, baseline_decay=0.0)
+    logged = sampler.learn(lambda sample: 0.0, torch.Generator())
+    assert sampler.baseline == pytest.approx(0.5 * logged["entropy"])
+    assert logged["reward"] == 0.0  # what is reported is the evaluator's metric
+
+
+def test_nothing_is_learnt_during_the_warm_up() -> None:
+    sampler = reinforce(updates=2, samples=2, warmup_epochs=1)
+    before = [p.detach().clone() for p in sampler.controller.parameters()]
+    sampler.learn(lambda sample: 1.0, torch.Generator())
+    assert all(torch.equal(a, b) for a, b in zip(before, sampler.controller.parameters(), strict=True))
+    sampler.learn(lambda sample: 1.0, torch.Generator())
+    assert not all(torch.equal(a, b) for a, b in zip(before, sampler.controller.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["batches_per_update", "replay_buffer_size", "policy_fn", "update_kwargs", "log_prob_every_n_step"],
+)
+def test_arguments_of_ppo_are_refused_with_what_replaces_them(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"{name} belongs to NNI's PPO version of ENAS; here .+"):
+        ENAS(**{name: 1})
+
+
+def test_a_penalty_on_expectations_is_refused() -> None:
+    with pytest.raises(TypeError, match="only SampleProfilerPenalty"):
+        ENAS(penalty=ExpectationProfilerPenalty(None, baseline=1.0))
+
+
+# What NNI's own strategy gets wrong, one test each
+
+
+def test_the_controller_is_updated_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    updates = 0
+    inner = Reinforce._update
+
+    def counted(self: Reinforce, *args: Any) -> None:
+        nonlocal updates
+        updates += 1
+        inner(self, *args)
+
+    monkeypatch.setattr(Reinforce, "_update", counted)
+    search(SEARCHES["enas"](), epochs=3)
+    assert updates == 3 * 2
+
+
+def test_rewards_leave_no_trace_in_statistics_weights_or_gradients() -> None:
+    strategy = search(SEARCHES["enas"](), space="user")
+    module = strategy.oneshot_module
+    norms = [m for m in strategy.supernet.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms and all(n.running_mean.eq(0).all() and n.running_var.eq(1).all() for n in norms)
+    for parameter in strategy.supernet.parameters():
+        parameter.grad = None
+    before = {name: value.clone() for name, value in strategy.supernet.state_dict().items()}
+    with module._scoring(dropout=True):
+        module.score(strategy.candidates[0].sample, iter(evaluator().val_dataloaders))
+    assert all(torch.equal(value, before[name]) for name, value in strategy.supernet.state_dict().items())
+    assert all(p.grad is None for p in strategy.supernet.parameters())
+
+
+def test_the_export_is_the_best_of_the_ranking_each_time() -> None:
+    strategy = search(SEARCHES["enas"]())
+    exports = [strategy.oneshot_module.export() for _ in range(8)]
+    listed = [model.sample for model in strategy.list_models(limit=3)]
+    assert all(export == strategy.candidates[0].sample for export in exports)
+    assert listed == [candidate.sample for candidate in strategy.candidates[:3]]
+
+
+def test_the_checkpoint_holds_the_controllers_optimiser(tmp_path: Any) -> None:
+    search(SEARCHES["enas"](), epochs=1, checkpoints=tmp_path)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=False)["search"]["sampler"]
+    assert state["optimizer"]["state"] and state["baseline"] > 0
+
+
+def test_several_batches_a_reward_are_averaged_over_all_images() -> None:
+    seen: list[int] = []
+    reports = Reports()
+    strategy = SEARCHES["enas"](reward_batches=2, reporter=reports)
+    inner = strategy.mutate_evaluator
+
+    def watched(given: Any) -> Any:
+        step = given.module.validation_step
+
+        def validation_step(batch: Any, index: int) -> Any:
+            seen.append(len(batch[1]))
+            return step(batch, index)
+
+        given.module.validation_step = validation_step
+        return inner(given)
+
+    strategy.mutate_evaluator = watched  # type: ignore[method-assign]
+    search(strategy, epochs=1)
+    probe, rewards, ranked = 1, 2 * 3 * 2, 5 * 3  # 20 validation images are three batches
+    assert len(seen) == probe + rewards + ranked
