@@ -160,12 +160,15 @@ def follow(manager: Manager) -> list[Trial]:
 
 def launch(config: Path, port: int | None, out: Path, data: Path | None) -> int:
     """Run an experiment to its end; return the exit status."""
-    for what, path in (("experiment", config), ("data", data)):
+    for what, path in (("experiment file", config), ("data", data)):
         if path is not None and not path.exists():
             raise LaunchError(f"{path}: no such {what}")
+    variables = environment(out, data)
+    if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
+        raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
     manager = Manager(port := free_port(port))
     try:
-        create(config, port, environment(out, data))
+        create(config, port, variables)
         profile = manager.get("experiment")
         say(f"web UI: {manager.address} (while this runs)")
         try:

@@ -1,33 +1,85 @@
-"""What NNI starts as a trial: runs the stage that its parameters name, one of search, retrain and evaluate.
+"""What NNI starts as a trial: runs the stage that its parameters name.
 
-``python -m trials.stage --data DATA --out OUT --profile cpu`` asks NNI for parameters, a dict with
-``stage`` and, as the stage needs them, ``fold``, ``folds``, ``layout`` and ``seed``; every other key is a
-setting, ``retrain.epochs`` for one, that overrides the profile's. Results go to ``OUT/fold0/search``,
-``OUT/fold0/enas7``, ..., ``OUT/evaluation``.
+``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
+retrain or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout`` and ``seed``; all others
+are settings by name, such as ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``,
+``OUT/fold0/enas7``, ..., ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import urllib.request
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import nni
+from trials.data.phantoms import make_phantoms
+from trials.evaluate import run_evaluate
+from trials.nni_parameters import own_parameters
+from trials.retrain import METRICS, run_retrain
+from trials.search import run_search
+from trials.settings import load_settings
+
+OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "seed", "failed")  # the others are settings
 
 
-def own_parameters() -> dict[str, Any]:
-    """Return the parameters that NNI's manager has on record for this very trial.
+def run_stage(
+    parameters: Mapping[str, Any], data: Path, out: Path, profile: str, architecture: Path | None = None
+) -> None:
+    """Run the stage that `parameters` name; a retraining takes `architecture`, else its fold's search's.
 
-    With several trials at a time NNI 3.0 hands queued parameters to whichever trial asks first
-    (``V3asV1.start`` of its manager), so that its web UI and its tuner would take one trial's results for
-    another's.
+    Raises ValueError where the parameters, the data or the output folder do not fit.
     """
-    nni.get_next_parameter()  # marks the trial as started
-    manager = os.environ["NNI_TRIAL_COMMAND_CHANNEL"].rpartition("/env/")[0]
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
-    with opener.open(f"{manager}/api/v1/nni/trial-jobs/{nni.get_trial_id()}", timeout=30) as answer:
-        record = nni.load(json.load(answer)["hyperParameters"][0])
-    nni.trial._params = record  # what NNI sends along with every result
-    parameters: dict[str, Any] = record["parameters"]
-    return parameters
+    overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
+    settings = load_settings(profile, overrides)
+    folds, fold, seed = parameters["folds"], parameters.get("fold"), parameters.get("seed", 0)
+    root = out / f"seed{seed}" if seed else out
+    variant = "".join(f"-{name}={value}" for name, value in sorted(overrides.items()))
+    common = {"settings": settings, "folds": folds, "fold": fold, "seed": seed}
+    match parameters["stage"]:
+        case "search":
+            run_search(data, out=root / f"fold{fold}" / f"search{variant}", **common)
+        case "retrain":
+            layout = parameters["layout"]
+            found = root / f"fold{fold}" / "search" / "architecture.json"
+            run_retrain(
+                data,
+                architecture or found,
+                layout=layout,
+                out=root / f"fold{fold}" / f"{layout}{variant}",
+                **common,
+            )
+        case "evaluate":
+            runs = [
+                root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
+            ]
+            run_evaluate([run for run in runs if (run / METRICS).exists()], out=root / "evaluation")
+        case other:
+            raise ValueError(f"stage {other!r}: expected search, retrain or evaluate")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as an NNI trial; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m trials.stage", description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder of lesion images")
+    source.add_argument("--phantoms", type=int, metavar="N", help="make N synthetic lesions and use those")
+    parser.add_argument("--out", type=Path, required=True, help="folder for all results")
+    parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
+    parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
+    arguments = parser.parse_args(argv)
+    parameters = own_parameters()
+    data = arguments.data or arguments.out / "synthetic_phantoms"
+    try:
+        if arguments.phantoms and not data.exists():
+            make_phantoms(data, arguments.phantoms)
+        run_stage(parameters, data, arguments.out, arguments.profile, arguments.architecture)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -49,7 +49,7 @@ def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(h
     assert "search  fold 1  folds 3  seed 0: failed" in results
     assert "retrain  fold 0  layout enas7  folds 3  seed 0: of_fold 0" in results
     assert "retrain  fold 1" not in results
-    assert "evaluate  failed ['fold1/search']" in results
+    assert "evaluate  layouts ['enas7']  failed ['fold1/search']" in results
     assert str(home / "out") in results
     assert "fold 1 has no malignant image" in errors
 
@@ -100,3 +100,10 @@ def test_a_broken_experiment_file_is_refused_in_nnis_words(home: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "concurrency" in errors
+
+
+def test_an_experiment_on_own_images_asks_for_their_folder(home: Path) -> None:
+    process = start(Path(__file__).parents[2] / "nni_config" / "pipeline.yml", home)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--data FOLDER" in errors

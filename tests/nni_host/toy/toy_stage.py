@@ -2,7 +2,7 @@
 
 import nni
 
-from trials.stage import own_parameters
+from trials.nni_parameters import own_parameters
 
 stage = own_parameters()
 if stage["stage"] == "search" and stage["fold"] == 1:
