@@ -53,19 +53,14 @@ class Case:
 
 
 def widened_box(lesion: np.ndarray) -> Box:
-    """The box around the marked pixels [h, w], `MARGIN` wider on every side, rounded and kept inside the
+    """The box around the marked pixels [h, w], on every side wider by `MARGIN` (whole pixels), within the
     frame.
     """
     height, width = lesion.shape
     ys, xs = np.flatnonzero(lesion.any(1)), np.flatnonzero(lesion.any(0))
     (x0, x1), (y0, y1) = (xs[0], xs[-1] + 1), (ys[0], ys[-1] + 1)
-    dx, dy = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
-    return (
-        max(0, round(x0 - dx)),
-        max(0, round(y0 - dy)),
-        min(width, round(x1 + dx)),
-        min(height, round(y1 + dy)),
-    )
+    dx, dy = round(MARGIN * (x1 - x0)), round(MARGIN * (y1 - y0))
+    return max(0, int(x0) - dx), max(0, int(y0) - dy), min(width, int(x1) + dx), min(height, int(y1) + dy)
 
 
 def is_busi(images: dict[str, list[Path]]) -> bool:

@@ -45,21 +45,19 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     manifest = root / "manifest.csv"
     rows = read_rows(manifest, ("file", "label"))
     column = _group_column(manifest, list(rows[0]) if rows else [], group_column)
-    problems = list(_row_problems(manifest, rows))
-    records, blank = [], 0
+    records, notes = [], []
     for row in rows:
-        file, group = PurePosixPath(row["file"]).as_posix(), row.get(column or "")
-        blank += group == ""
-        if row["label"] and _stays_inside(row["file"]):
+        file, group = row["file"], row[column] if column else None
+        if file and row["label"] and _stays_inside(file):
             records.append(
                 Record(file, row["label"], partial(decode, root / file), file if group == "" else group)
             )
-    notes = (
-        [f"{blank} images without {column} in {manifest.name}: each is a group of its own"] if blank else []
-    )
+    if blank := sum(row[column] == "" for row in rows) if column else 0:
+        notes.append(f"{blank} images without {column} in {manifest.name}: each is a group of its own")
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
     name = f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name
-    return Listing(name, root, "manifest", tuple(records), column, (), tuple(problems), tuple(notes))
+    problems = tuple(_row_problems(manifest, rows))
+    return Listing(name, root, "manifest", tuple(records), column, problems=problems, notes=tuple(notes))
 
 
 def _group_column(manifest: Path, columns: list[str], asked: str | None) -> str | None:
@@ -74,22 +72,23 @@ def _group_column(manifest: Path, columns: list[str], asked: str | None) -> str 
 
 def _stays_inside(file: str) -> bool:
     path = PurePosixPath(file)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _row_problems(manifest: Path, rows: list[dict[str, str]]) -> Iterator[str]:
-    first_line: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
-        file, where = row["file"], f"{manifest}, row {line}"
-        if not row["label"]:
-            yield f"{where}: {file or 'an image'} has no label"
+    first_row: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        file, where = row["file"], f"{manifest}, image {number}"
         if not file:
-            yield f"{where}: no file named"
-        elif not _stays_inside(file):
+            yield f"{where}: no file is named"
+            continue
+        if not row["label"]:
+            yield f"{where}: {file} has no label"
+        if not _stays_inside(file):
             yield f"{where}: {file} lies outside the folder; name files relative to it"
-        elif file in first_line:
-            yield f"{where}: {file} is already in row {first_line[file]}; keep one of them"
-        first_line.setdefault(file, line)
+        if file in first_row:
+            yield f"{where}: {file} is already image {first_row[file]}; keep one of the two rows"
+        first_row.setdefault(file, number)
 
 
 def class_folders(root: Path) -> dict[str, list[Path]]:
@@ -99,6 +98,17 @@ def class_folders(root: Path) -> dict[str, list[Path]]:
         folder.name: [path for path in sorted(folder.rglob("*")) if _is_image(path)] for folder in folders
     }
     return {name: paths for name, paths in found.items() if paths}
+
+
+def unread_files(root: Path) -> tuple[str, ...]:
+    """A note on files in class folders that are no images by their suffix, if there are any."""
+    unread = [path for path in root.glob("*/**/*") if path.is_file() and not _is_image(path)]
+    suffixes = ", ".join(sorted({path.suffix or path.name for path in unread}))
+    return (
+        (f"{len(unread)} files are not images of a known suffix and were passed over ({suffixes})",)
+        if unread
+        else ()
+    )
 
 
 def _is_image(path: Path) -> bool:

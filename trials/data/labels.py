@@ -12,8 +12,11 @@ SLIP_AT_MOST = 4  # images; a name this rare, or ten times rarer than one it res
 def label_problems(labels: Sequence[str], positive: str) -> Iterator[str]:
     """Each problem as one line."""
     counts = Counter(labels)
+    if not counts:
+        yield "no labelled image was found"
+        return
     if len(counts) < 2:
-        yield f"found {_listed(counts)}; two classes at least are needed"
+        yield f"only {_listed(counts)} was found; two classes at least are needed"
     for label, count in sorted(counts.items()):
         if label != positive and (other := _slip_of(label, counts)):
             yield f"label {label!r} ({count} images) looks like a slip of {other!r}; correct it"
@@ -24,10 +27,7 @@ def label_problems(labels: Sequence[str], positive: str) -> Iterator[str]:
 
 
 def _listed(counts: Counter[str]) -> str:
-    return (
-        ", ".join(f"{label!r} ({count} images)" for label, count in sorted(counts.items()))
-        or "no labelled image"
-    )
+    return ", ".join(f"{label!r} ({count} images)" for label, count in sorted(counts.items()))
 
 
 def _slip_of(label: str, counts: Counter[str]) -> str | None:

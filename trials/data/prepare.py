@@ -36,8 +36,9 @@ class Prepared:
         """All of it to read."""
         crops = ", ".join(f"{count} {label}" for label, count in self.images.items())
         return (
-            f"{self.out}: {crops} in {self.groups} groups of near-duplicates; {self.contradictory_images} in "
-            f"groups of more than one label, which loading leaves out; {self.without_lesion} frames have no lesion"
+            f"{self.out}: {crops} in {self.groups} groups of near-duplicates; "
+            f"{self.contradictory_images} in groups of more than one label, which loading leaves out; "
+            f"{self.without_lesion} frames have no lesion"
         )
 
 
@@ -50,7 +51,7 @@ def prepare(source: str | Path, out: str | Path) -> Prepared:
     `DataError` for whatever `verify` finds, for another layout (which needs no preparation), and where
     `out` already holds something.
     """
-    source, out = Path(source), Path(out)
+    source, out = Path(source).absolute(), Path(out)
     examined = examine(source)
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))

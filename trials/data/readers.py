@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trials.data.busi import is_busi, read_busi
-from trials.data.folders import class_folders, read_class_folders, read_manifest
+from trials.data.folders import class_folders, read_class_folders, read_manifest, unread_files
 from trials.data.medmnist import read_medmnist
 from trials.data.records import DataError, Listing
 
@@ -30,4 +31,5 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
     images = class_folders(path) if path.is_dir() else {}
     if not images:
         raise DataError(f"{path}: no layout that is known here; expected {KNOWN}")
-    return read_busi(path, images) if is_busi(images) else read_class_folders(path, images)
+    listing = read_busi(path, images) if is_busi(images) else read_class_folders(path, images)
+    return replace(listing, notes=unread_files(path))

@@ -84,7 +84,7 @@ def examine(
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
     try:
-        listing = read(Path(path), group_column, classes)
+        listing = read(Path(path).absolute(), group_column, classes)
     except DataError as error:
         return Examined(None, (str(error),))
     problems = [*listing.problems, *label_problems([record.label for record in listing.records], positive)]
