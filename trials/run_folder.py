@@ -77,7 +77,7 @@ class RunFolder:
     @property
     def done(self) -> bool:
         """Whether the run has come to its end."""
-        return bool(read_json(self.path / RUN_FILE)["done"])
+        return is_done(self.path)
 
     def finish(self) -> None:
         """Mark the run as done."""
@@ -100,6 +100,11 @@ class RunFolder:
         """Write a text file in UTF-8."""
         write_atomically(self.path / name, text.encode())
         return self.path / name
+
+
+def is_done(path: Path) -> bool:
+    """Whether the folder `path` holds a run that has come to its end."""
+    return (path / RUN_FILE).is_file() and bool(read_json(path / RUN_FILE)["done"])
 
 
 def read_json(path: Path) -> dict[str, object]:

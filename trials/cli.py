@@ -1,0 +1,275 @@
+"""The command `lesion-nas`: the verbs of a study over the same code that NNI's trials run.
+
+Results go to standard output (with `--json` JSON alone), progress and errors to standard error. Exit
+status: 0 done, 1 failed, 2 wrong usage. Verbs import what they need when they run, so that `--help` is
+quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trials.settings import PROFILES, Settings, SettingsError, load_settings, parse_assignment, read_overrides
+
+Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        with redirect_stdout(sys.stderr):  # nothing else may mix with the result
+            result, text, well = arguments.verb(arguments)
+    except SettingsError as error:
+        parser.error(str(error))
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        return _fail(arguments, "stopped; the same command goes on from the last epoch that was saved")
+    except Exception as error:
+        return _fail(arguments, _explain(error))
+    print(json.dumps(result, indent=2) if arguments.json else text)
+    return 0 if well else 1
+
+
+def _fail(arguments: argparse.Namespace, reason: str) -> int:
+    if arguments.debug:
+        traceback.print_exc()
+    print(f"lesion-nas: error: {reason}", file=sys.stderr)
+    return 1
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error}; what was saved before is whole, and the same command goes on from there"
+    if type(error).__module__.startswith(("trials.", "search_space.", "strategies.")) or isinstance(
+        error, ValueError
+    ):
+        return str(error)
+    return f"{type(error).__name__}: {error} (not foreseen; --debug shows where)"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="lesion-nas",
+        description="Neural architecture search on lesion images. For research, not for clinical use.",
+    )
+    parser.add_argument("--version", action="version", version=f"lesion-nas {version('lesion-nas')}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, verb, arguments in (
+        ("verify", _verify, _verify_arguments),
+        ("prepare", _prepare, _prepare_arguments),
+        ("search", _search, _search_arguments),
+        ("retrain", _retrain, _retrain_arguments),
+        ("evaluate", _evaluate, _evaluate_arguments),
+        ("predict", _predict, _predict_arguments),
+        ("architecture", _architecture, _architecture_arguments),
+    ):
+        about = verb.__doc__ or ""
+        one = verbs.add_parser(name, help=about, description=about)
+        arguments(one)
+        one.add_argument("--json", action="store_true", help="print JSON alone on standard output")
+        one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        one.set_defaults(verb=verb)
+    return parser
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--folds", type=int, default=5, help="outer folds that must be possible (default: 5)")
+    parser.add_argument(
+        "--positive", default="malignant", help="name of the positive class (default: malignant)"
+    )
+    parser.add_argument("--group-column", help="manifest column that names what must stay together")
+
+
+def _verify(arguments: argparse.Namespace) -> Outcome:
+    """Check a data set before anything long."""
+    from trials.data.checks import verify
+
+    report = verify(
+        arguments.data,
+        positive=arguments.positive,
+        group_column=arguments.group_column,
+        folds=arguments.folds,
+    )
+    return report.to_dict(), report.text(), report.ok
+
+
+def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="BUSI as published")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+
+
+def _prepare(arguments: argparse.Namespace) -> Outcome:
+    """Cut the lesions out of published full frames; write crops and a manifest."""
+    from trials.data.prepare import prepare
+
+    prepared = prepare(arguments.source, arguments.out)
+    return prepared.to_dict(), prepared.text(), True
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder or .npz of lesion images")
+    parser.add_argument("--out", type=Path, required=True, help="output folder, resumed if it holds this run")
+    parser.add_argument("--folds", type=int, help="number of outer folds (default: 5, with --fold)")
+    parser.add_argument("--fold", type=int, help="outer fold to set aside for the test (default: none)")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="cpu", help="settings to start from (default: cpu)"
+    )
+    parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting that differs"
+    )
+    parser.add_argument("--positive", help="name of the positive class (default: malignant)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="settings, data, estimated time, memory and disk"
+    )
+
+
+def _settings(arguments: argparse.Namespace, **named: object) -> Settings:
+    """Return the settings in force: profile, then file, then --set, then the options that name a setting."""
+    overrides = read_overrides(arguments.settings) if arguments.settings else {}
+    overrides |= dict(map(parse_assignment, arguments.set))
+    named["data.positive"] = arguments.positive
+    overrides |= {key: value for key, value in named.items() if value is not None}
+    return load_settings(arguments.profile, overrides)
+
+
+def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments about folds and seed; raises `SettingsError` where they make no sense."""
+    folds, fold = arguments.folds or 5, arguments.fold
+    if fold is None and arguments.folds is not None:
+        raise SettingsError("--folds needs --fold: which of them is set aside?")
+    if fold is not None and not 0 <= fold < folds:
+        raise SettingsError(f"--fold {fold}: there are {folds} folds, counted from 0")
+    if arguments.seed < 0:
+        raise SettingsError(f"--seed {arguments.seed}: seeds are whole numbers from 0")
+    return {"folds": folds, "fold": fold, "seed": arguments.seed}
+
+
+def _search_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument("--strategy", choices=("enas", "random"), help="ENAS, or the random control")
+
+
+def _search(arguments: argparse.Namespace) -> Outcome:
+    """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
+    settings, folds = _settings(arguments, **{"search.strategy": arguments.strategy}), _folds(arguments)
+    from trials.search import run_search
+
+    result = run_search(
+        arguments.data, out=arguments.out, settings=settings, dry_run=arguments.dry_run, **folds
+    )
+    if arguments.dry_run:
+        return result, _outline(result), True
+    text = (
+        f"best architecture: {arguments.out / 'architecture.json'} ({result['metric']} {result['score']:.3f})"
+    )
+    return result, text, True
+
+
+def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument("--architecture", type=Path, required=True, help="architecture.json of a search")
+    parser.add_argument("--layout", required=True, help="enas7, enas17 or any other enasN")
+
+
+def _retrain(arguments: argparse.Namespace) -> Outcome:
+    """Train a found architecture from scratch and test it on the fold set aside."""
+    settings, folds = _settings(arguments), _folds(arguments)
+    from trials.retrain import run_retrain
+
+    result = run_retrain(
+        arguments.data,
+        arguments.architecture,
+        layout=arguments.layout,
+        out=arguments.out,
+        settings=settings,
+        dry_run=arguments.dry_run,
+        **folds,
+    )
+    if arguments.dry_run:
+        return result, _outline(result), True
+    shown = ("test", "test_at_0.5", "threshold", "parameters", "search_overlap")
+    return result, f"{arguments.out}\n{_outline({key: result[key] for key in shown})}", True
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folder of a retraining")
+    parser.add_argument("--data", type=Path, help="external data set to test the runs' models on")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+
+
+def _evaluate(arguments: argparse.Namespace) -> Outcome:
+    """Bring retrainings together: mean and spread over folds, pooled, and on external data."""
+    from trials.evaluate import run_evaluate, text_table
+
+    result = run_evaluate(arguments.runs, arguments.out, arguments.data)
+    return result, text_table(result), True
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a retraining")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
+
+
+def _predict(arguments: argparse.Namespace) -> Outcome:
+    """Say what a trained model makes of images."""
+    from trials.predict import run_predict, text
+
+    result = run_predict(arguments.model, arguments.images)
+    return result, text(result), True
+
+
+def _architecture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="architecture.json")
+    parser.add_argument("--layout", default="enas7", help="enas7 (default), enas17 or any other enasN")
+    parser.add_argument("--filters", type=int, default=36, help="of the first cells (default: 36)")
+    parser.add_argument("--channels", type=int, default=3, help="of the images (default: 3)")
+    parser.add_argument("--classes", type=int, default=2, help="(default: 2)")
+    parser.add_argument("--image-size", type=int, default=100, help="side in pixels (default: 100)")
+    parser.add_argument("--draw", type=Path, metavar="OUT", help="write a picture of the cells, .svg or .png")
+
+
+def _architecture(arguments: argparse.Namespace) -> Outcome:
+    """Describe an architecture: size, cost, cells; draw it."""
+    from search_space import Architecture, draw, multiply_adds, parameters
+
+    architecture = Architecture.load(arguments.file)
+    size = (arguments.layout, arguments.filters, arguments.channels, arguments.classes)
+    result = {
+        "parameters": parameters(architecture, *size),
+        "multiply_adds": multiply_adds(architecture, *size, arguments.image_size),
+        "fixed_arc": architecture.fixed_arc,
+        "loose_ends": {kind: list(cell.loose_ends) for kind, cell in architecture.cells.items()},
+    }
+    if arguments.draw:
+        draw(architecture, arguments.draw)
+    return result, _outline(result), True
+
+
+def _outline(values: Mapping[str, Any]) -> str:
+    """Return nested JSON values as lines to read, each under its dotted name."""
+    return "\n".join(f"{name} = {value}" for name, value in _leaves(values))
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Evaluation: finished retrainings, one an outer fold, brought together by layout.
+
+Over folds: mean and standard deviation of each fold's measures. Pooled: every image once, decided by its own
+fold's frozen threshold. Both also at 0.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.external import evaluate_external, load_external
+from trials.metrics import RATES, mean_and_spread, score
+from trials.provenance import provenance
+from trials.reporting import Reporter
+from trials.run_folder import RunFolder
+from trials.runs import EvaluationError, Run, by_layout, read_run
+
+RESULT, TABLE = "evaluation.json", "evaluation.csv"
+COLUMNS = ("layout", "images", "threshold", "n", *RATES, "parameters")
+
+
+def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = None) -> dict[str, Any]:
+    """Evaluate finished retrainings, and their models on `external_data` where that is given.
+
+    Writes `evaluation.json`, `evaluation.csv` and, for external data, `external_predictions.csv` to `out`;
+    returns the content of the first. Raises ValueError for runs that are unfinished, given twice or of
+    different data or folds, and for external images that were seen in training.
+    """
+    layouts = by_layout([read_run(folder) for folder in runs])
+    everyone = [run for group in layouts.values() for run in group]
+    if external_data is None and everyone[0].fold is None:
+        raise EvaluationError(
+            f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
+        )
+    external = None if external_data is None else load_external(external_data, everyone)
+    identity = {
+        "verb": "evaluate",
+        "runs": sorted(_digest(run.record) for run in everyone),
+        "external": external.digest if external else None,
+    }
+    with RunFolder(out, identity) as folder, Reporter(out) as reporter:
+        result: dict[str, Any] = {
+            "data": everyone[0].metrics["data"],
+            "layouts": {name: summarise(group) for name, group in layouts.items()},
+            "external": None if external is None else evaluate_external(external, layouts, folder),
+            **provenance(),
+        }
+        rows = list(table_rows(result))
+        folder.write_csv(TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
+        folder.write_json(RESULT, result)
+        folder.finish()
+        reporter.final(_headline(result))
+    return result
+
+
+def summarise(group: Sequence[Run]) -> dict[str, Any]:
+    """Return a layout's measures by fold, over folds and pooled, and which folds have no run."""
+    tested = [run for run in group if run.fold is not None]
+    folds = group[0].metrics["folds"] or 0
+    return {
+        "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
+        "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
+        "parameters": mean_and_spread([run.metrics["parameters"] for run in group]),
+        "frozen": _over_folds(tested, [run.metrics["threshold"] for run in tested]),
+        "at_0.5": _over_folds(tested, [0.5] * len(tested)),
+    }
+
+
+def _over_folds(runs: Sequence[Run], thresholds: Sequence[float]) -> dict[str, Any] | None:
+    if not runs:
+        return None
+    each = [
+        score(run.positive, run.probabilities, threshold).to_dict()
+        for run, threshold in zip(runs, thresholds, strict=True)
+    ]
+    pooled = score(
+        np.concatenate([run.positive for run in runs]),
+        np.concatenate([run.probabilities for run in runs]),
+        np.repeat(thresholds, [len(run.positive) for run in runs]),
+    )
+    over_folds = {name: mean_and_spread([scores[name] for scores in each]) for name in RATES}
+    return {
+        "mean": {name: values["mean"] for name, values in over_folds.items()},
+        "sd": {name: values["sd"] for name, values in over_folds.items()},
+        "pooled": pooled.to_dict(),
+    }
+
+
+def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `evaluation.csv`: of each layout its folds, their mean, SD, pooled, external."""
+    for layout, summary in result["layouts"].items():
+        external = (result["external"] or {"layouts": {}})["layouts"].get(layout, {})
+        for threshold in ("frozen", "at_0.5"):
+            row = {"layout": layout, "threshold": threshold.removeprefix("at_")}
+            for run in summary["runs"] if summary[threshold] else ():
+                scores = run["test" if threshold == "frozen" else "test_at_0.5"]
+                yield {**row, "images": f"fold {run['fold']}", **scores, "parameters": run["parameters"]}
+            for what, scores in (summary[threshold] or {}).items():
+                yield {**row, "images": what, **scores, "parameters": summary["parameters"].get(what)}
+            if external:
+                yield {**row, "images": f"external {result['external']['data']}", **external[threshold]}
+
+
+def text_table(result: Mapping[str, Any]) -> str:
+    """Return what a reader wants first: measures in percent at the frozen thresholds, and what is missing."""
+    lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>11}" for name in RATES)]
+    for row in table_rows(result):
+        if row["threshold"] == "frozen":
+            values = ("" if row[name] is None else f"{100 * row[name]:.1f} %" for name in RATES)
+            label = f"{row['layout']}, {row['images']}"
+            lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
+    for layout, summary in result["layouts"].items():
+        if summary["missing_folds"]:
+            lines.append(f"{layout}: no run of folds {', '.join(map(str, summary['missing_folds']))}")
+    return "\n".join(lines)
+
+
+def _headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """Pick what NNI's web UI shows of an evaluation: each layout's mean area under the curve and accuracy."""
+    shown: dict[str, float] = {}
+    for layout, summary in result["layouts"].items():
+        scores = (
+            summary["frozen"]["mean"]
+            if summary["frozen"]
+            else result["external"]["layouts"][layout]["frozen"]
+        )
+        shown |= {f"{layout} {name}": scores[name] for name in ("auc", *RATES) if scores[name] is not None}
+    return shown
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,63 @@
+"""The external test: the models of all folds, frozen, on a data set that none of them has seen.
+
+They decide together (our choice): the mean of their probabilities against the mean of their frozen
+thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.data.sources import LesionData, load
+from trials.leaks import refuse_overlap
+from trials.metrics import score
+from trials.model_file import load_description, load_model
+from trials.run_folder import RunFolder
+from trials.runs import EvaluationError, Run
+
+PREDICTIONS = "external_predictions.csv"
+
+
+def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
+    """Load external data; raises ValueError for classes unknown to a model, and for images it has seen."""
+    external = load(path, positive=runs[0].metrics["positive"])
+    for run in runs:
+        known = load_description(run.folder).classes
+        if unknown := sorted(set(external.classes) - set(known)):
+            raise EvaluationError(
+                f"{path}: holds {unknown[0]!r}, but the model in {run.folder} tells {' from '.join(known)}"
+            )
+        for record in filter(None, (run.record["seen"], run.record["search_seen"])):
+            everything = np.arange(len(external.files))
+            refuse_overlap(
+                record, external, everything, str(run.folder), "take those out of the external data"
+            )
+    return external
+
+
+def evaluate_external(
+    data: LesionData, layouts: Mapping[str, Sequence[Run]], folder: RunFolder
+) -> dict[str, Any]:
+    """Score each layout's models together, and write `external_predictions.csv`."""
+    positive = data.labels == data.classes.index(data.positive)
+    results, rows = {}, []
+    for name, runs in layouts.items():
+        models = [load_model(run.folder) for run in runs]
+        mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
+        threshold = float(np.mean([model.description.threshold for model in models]))
+        results[name] = {
+            "models": len(models),
+            "threshold": threshold,
+            "frozen": score(positive, mean, threshold).to_dict(),
+            "at_0.5": score(positive, mean, 0.5).to_dict(),
+        }
+        columns = zip(data.files, data.labels, data.groups, mean, strict=True)
+        rows += [
+            (name, file, data.classes[label], group, repr(float(p))) for file, label, group, p in columns
+        ]
+    folder.write_csv(PREDICTIONS, ("layout", "file", "label", "group", "probability"), rows)
+    return {"data": data.name, "digest": data.digest, "left_out": len(data.left_out), "layouts": results}

@@ -1,0 +1,80 @@
+"""Finished retrainings, as their output folders tell."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.retrain import METRICS, PREDICTIONS, RECORD
+from trials.run_folder import is_done, read_json
+
+
+class EvaluationError(ValueError):
+    """Runs that are unfinished or do not belong together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a retraining has left; `positive` (truth) and `probabilities` [n] are of its test images."""
+
+    folder: Path
+    metrics: Mapping[str, Any]
+    record: Mapping[str, Any]
+    positive: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def layout(self) -> str:
+        """The network's layout."""
+        return str(self.metrics["layout"])
+
+    @property
+    def fold(self) -> int | None:
+        """The outer fold that tested it; None: it was trained on all the data."""
+        return None if self.metrics["fold"] is None else int(self.metrics["fold"])
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished retraining; raises `EvaluationError` for a folder that holds none."""
+    if not is_done(folder) or not (folder / METRICS).is_file():
+        raise EvaluationError(
+            f"{folder}: holds no finished retraining; finish it by the command that began it, or leave it out"
+        )
+    metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
+    with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return Run(
+        folder,
+        metrics,
+        record,
+        positive=np.array([row["label"] == metrics["positive"] for row in rows], dtype=bool),
+        probabilities=np.array([float(row["probability"]) for row in rows]),
+    )
+
+
+def by_layout(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Sort runs by layout and fold; raises `EvaluationError` for runs that do not belong together."""
+    if not runs:
+        raise EvaluationError("no runs to evaluate; name the output folders of retrainings")
+    for what, key in (
+        ("data", "data_digest"),
+        ("numbers of folds", "folds"),
+        ("positive classes", "positive"),
+    ):
+        found = {run.metrics[key] for run in runs}
+        if len(found) > 1:
+            names = ", ".join(map(str, found))
+            raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")
+    ordered = sorted(runs, key=lambda run: (run.layout, run.fold or 0))
+    for one, other in pairwise(ordered):
+        if (one.layout, one.fold) == (other.layout, other.fold):
+            raise EvaluationError(
+                f"{one.folder} and {other.folder} are of the same layout and fold; leave one of them out"
+            )
+    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.layout)}
