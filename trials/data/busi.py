@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,5 +96,5 @@ def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
         if case.label == WITHOUT_LESION:
             left_out.append(LeftOut(file, case.label, "", "no lesion"))
         else:
-            records.append(Record(file, case.label, case.decode))
+            records.append(Record(file, case.label, case.decode, frame=partial(decode, case.image)))
     return Listing(root.name, root, "busi", tuple(records), None, tuple(left_out), tuple(problems))

@@ -27,6 +27,7 @@ SIMILAR = 0.6
 CUT = 0.1
 THUMBNAIL = 48
 GRID = 13
+BLACK = 8  # grey values up to this one are border, which many frames share
 _CUTS = tuple(itertools.product((0.0, CUT), repeat=4))  # left, top, right, bottom; the first cuts nothing
 _ROWS_AT_ONCE = 1024
 
@@ -34,12 +35,15 @@ _ROWS_AT_ONCE = 1024
 def sign_hashes(image: np.ndarray) -> np.ndarray:
     """Of uint8 [h, w] or [h, w, 3]: float32 [16, 312], norm 1 (0 for a flat image), uncut image first."""
     lanczos = Image.Resampling.LANCZOS
-    small = Image.fromarray(image).convert("L").resize((THUMBNAIL, THUMBNAIL), lanczos)
+    grey = Image.fromarray(image).convert("L")
+    small = grey.crop(grey.point(lambda value: value > BLACK).getbbox()).resize(
+        (THUMBNAIL, THUMBNAIL), lanczos
+    )
     signs = []
     for left, top, right, bottom in _CUTS:
         box = (left * THUMBNAIL, top * THUMBNAIL, (1 - right) * THUMBNAIL, (1 - bottom) * THUMBNAIL)
-        grey = np.asarray(small.resize((GRID, GRID), lanczos, box), dtype=np.int16)
-        signs.append(np.concatenate([np.diff(grey, axis=1).ravel(), np.diff(grey, axis=0).ravel()]))
+        grid = np.asarray(small.resize((GRID, GRID), lanczos, box), dtype=np.int16)
+        signs.append(np.concatenate([np.diff(grid, axis=1).ravel(), np.diff(grid, axis=0).ravel()]))
     hashes = np.sign(np.array(signs)).astype(np.float32)
     return hashes / np.maximum(np.linalg.norm(hashes, axis=1, keepdims=True), 1)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,11 +116,13 @@ def _fold_problems(path: Path, data: LesionData, fold: np.ndarray, folds: int) -
     found = sorted(set(fold.tolist()) - {-1})
     if found != list(range(folds)):
         yield f"{path}: holds folds {found}, but {folds} folds counted from 0 are asked for"
-    groups = np.array(data.groups)
-    for group in np.unique(groups):
-        parts = sorted(set(fold[groups == group].tolist()) - {-1})
-        if len(parts) > 1:
-            yield f"{path}: group {group} is split over folds {parts}; correct the file or remove it"
+    parts = defaultdict(set)
+    for group, number in zip(data.groups, fold.tolist(), strict=True):
+        if number >= 0:
+            parts[group].add(number)
+    for group, numbers in parts.items():
+        if len(numbers) > 1:
+            yield f"{path}: group {group} is split over folds {sorted(numbers)}; correct or remove it"
 
 
 def write_folds(path: Path, data: LesionData, folds: Folds) -> None:

@@ -25,12 +25,16 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Record:
-    """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`."""
+    """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`.
+
+    `frame()` gives the whole picture that the image is cut from, where there is one.
+    """
 
     file: str
     label: str
     decode: Callable[[], np.ndarray]
     group: str | None = None
+    frame: Callable[[], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,8 @@ def _groups(
     pixels.
     """
     if listing.group_column is None:
-        pairs = near_duplicates(images) + _chained(digests)
+        frames = [record.frame() for record in records if record.frame]
+        pairs = near_duplicates(images) + _chained(digests) + (near_duplicates(frames) if frames else [])
         return [str(number + 1) for number in connected(len(images), pairs)], []
     named = [str(record.group) for record in records]
     number = connected(len(images), _chained(named) + _chained(digests))

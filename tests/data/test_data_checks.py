@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trials.data.checks import SHOWN, verify
+from trials.data.duplicates import connected, near_duplicates, sign_hashes
+from trials.data.sources import load
+
+Rows = list[tuple[str, str, str]]
+
+
+def test_sound_data_pass_and_are_counted(
+    manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
+) -> None:
+    report = verify(manifest_folder(balanced_rows(10, 5)))
+    assert report.ok and report.problems == () and report.warnings == ()
+    assert report.counts["classes"] == {"benign": 10, "malignant": 10} and report.counts["groups"] == 10
+    assert report.layout == "manifest" and report.fold_source == "generated"
+    assert json.loads(json.dumps(report.to_dict()))["ok"] is True
+    assert "fit for use" in report.text()
+
+
+def test_findings_of_every_kind_come_in_one_report(
+    manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
+) -> None:
+    rows = [*balanced_rows(6, 6), ("gone.png", "benign", "g"), ("odd.png", "Malignant", "o")]
+    rows += [("x.png", "benign", "both"), ("y.png", "malignant", "both")]
+    root = manifest_folder(rows)
+    (root / "gone.png").unlink()
+    report = verify(root, folds=7)
+    found = "\n".join(report.problems)
+    assert not report.ok and len(report.problems) == 5
+    for text in (
+        "gone.png: there is no such file",
+        "'Malignant' (1 images) looks like",
+        "class benign has 6 groups",
+    ):
+        assert text in found
+    assert report.warnings == (
+        "left out, its group holds more than one label: group both: x.png, y.png (2 images)",
+    )
+
+
+def test_unreadable_place_is_a_report_not_a_crash(tmp_path: Path) -> None:
+    report = verify(tmp_path / "nowhere")
+    assert not report.ok and "nowhere" in report.text()
+    assert json.loads(json.dumps(report.to_dict()))["problems"] == list(report.problems)
+
+
+def test_long_lists_are_cut_in_the_text_only(manifest_folder: Callable[..., Path]) -> None:
+    root = manifest_folder([(f"{i}.png", ("benign", "malignant")[i % 2], str(i)) for i in range(50)])
+    for path in root.glob("*.png"):
+        path.write_bytes(b"")
+    report = verify(root)
+    assert len(report.problems) == 50 and report.text().count("is empty") == SHOWN
+    assert "30 more problems" in report.text()
+
+
+def test_near_duplicates_across_groups_are_reported(
+    manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
+) -> None:
+    root = manifest_folder(balanced_rows(6, 6))
+    with Image.open(root / "benign_002.png") as image:
+        image.point(lambda grey: grey * 0.8 + 20).save(root / "benign_004.png")
+    report = verify(root)
+    assert report.ok
+    assert report.warnings == ("near-duplicates in groups b2 and b4: benign_002.png, benign_004.png",)
+
+
+def test_stored_folds_are_said_and_checked(
+    manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
+) -> None:
+    root = manifest_folder(balanced_rows(4, 2))
+    files = [row[0] for row in balanced_rows(4, 2)]
+    (root / "folds.csv").write_text(
+        "file,fold\n" + "".join(f"{file},{i % 2}\n" for i, file in enumerate(files))
+    )
+    assert verify(root, folds=2).fold_source == "folds.csv"
+    (root / "folds.csv").write_text(
+        "file,fold\n" + "".join(f"{file},{i // 2 % 2}\n" for i, file in enumerate(files))
+    )
+    problems = verify(root, folds=2).problems
+    assert len(problems) == 4 and all("is split over folds [0, 1]" in problem for problem in problems)
+
+
+def altered(image: np.ndarray, change: str) -> np.ndarray:
+    picture = Image.fromarray(image)
+    height, width = image.shape
+    changes: dict[str, Callable[[], Image.Image]] = {
+        "brighter": lambda: picture.point(lambda grey: grey * 0.7 + 40),
+        "smaller": lambda: picture.resize((width // 2, height // 2)),
+        "noisy": lambda: Image.fromarray(
+            np.clip(image + np.random.default_rng(0).normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+        ),
+        "cut": lambda: picture.crop((width // 10, 0, width, height - height // 10)),
+    }
+    return np.asarray(changes[change]())
+
+
+@pytest.mark.parametrize("change", ["brighter", "smaller", "noisy", "cut"])
+def test_altered_copies_are_near_duplicates(change: str, picture: Callable[..., np.ndarray]) -> None:
+    images = [picture(seed, 120, 150) for seed in range(6)]
+    assert near_duplicates(images) == []
+    assert near_duplicates([*images, altered(images[2], change)]) == [(2, 6)]
+
+
+def test_black_borders_do_not_make_duplicates(picture: Callable[..., np.ndarray]) -> None:
+    framed = [np.pad(picture(seed), 40) for seed in range(8)]
+    assert near_duplicates([*framed, *(np.zeros((9, 9), np.uint8) for _ in range(2))]) == []
+    assert np.linalg.norm(sign_hashes(framed[0])[0]) == pytest.approx(1)
+
+
+def test_duplicates_of_duplicates_are_one_group() -> None:
+    assert connected(6, [(1, 3), (3, 5), (0, 2)]).tolist() == [0, 1, 0, 1, 2, 1]
+
+
+def test_without_a_group_column_near_duplicates_are_grouped(
+    tmp_path: Path, picture: Callable[..., np.ndarray]
+) -> None:
+    for label, offset in (("benign", 0), ("malignant", 10)):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            image = picture(offset + number) if number < 3 else altered(picture(offset), "brighter")
+            Image.fromarray(image).save(tmp_path / label / f"{number}.png")
+    data = load(tmp_path)
+    assert data.group_source == "perceptual hash"
+    assert data.groups == ("1", "2", "3", "1", "4", "5", "6", "4")
+
+
+def test_half_of_busis_duplicate_pairs_are_found(real_data: Path) -> None:
+    data = load(real_data / "busi")
+    left_out = [np.asarray(Image.open(real_data / "busi" / item.file)) for item in data.left_out]
+    groups = [*data.groups, *(item.group for item in data.left_out)]
+    pairs = near_duplicates([*data.images, *left_out])
+    right = sum(groups[i] == groups[j] for i, j in pairs)
+    true = sum(n * (n - 1) // 2 for n in map(groups.count, set(groups)))
+    assert true == 253
+    assert right / true == pytest.approx(0.49, abs=0.02)
+    assert right / len(pairs) == pytest.approx(0.98, abs=0.015)
