@@ -106,9 +106,8 @@ class FinalCell(nn.Module):
         for edge in cell.edges:
             stride = 2 if position.reduction and edge.input < 2 else 1
             chosen = operation(edge.operation, width, width, stride)
-            drops = drop_path > 0 and edge.operation != "skip_connect"
-            drop = DropPath(drop_path) if drops else nn.Identity()
-            self.slots.append(nn.Sequential(chosen, drop))  # weights have one name, whatever drops
+            dropped = 0.0 if edge.operation == "skip_connect" else drop_path
+            self.slots.append(nn.Sequential(chosen, DropPath(dropped)))
         self.ends = nn.ModuleList(
             FactorizedReduction(width, width) if position.reduction and state < 2 else nn.Identity()
             for state in cell.loose_ends

@@ -124,8 +124,8 @@ def test_identity_on_an_input_of_a_reduction_cell_is_a_factorized_reduction() ->
     only_identities = Architecture.from_fixed_arc([0, 4, 1, 4, 0, 4, 2, 4], [0, 4, 1, 4, 0, 4, 2, 4])
     network = final_network(only_identities, ["normal", "reduce"])
     halving, plain = [FactorizedReduction] * 3 + [nn.Identity], [nn.Identity] * 4
-    assert [type(slot) for slot in network.cells[0].slots] == plain
-    assert [type(slot) for slot in network.cells[1].slots] == halving
+    assert [type(slot[0]) for slot in network.cells[0].slots] == plain
+    assert [type(slot[0]) for slot in network.cells[1].slots] == halving
 
 
 def test_only_the_chosen_operations_are_built() -> None:
@@ -136,9 +136,9 @@ def test_only_the_chosen_operations_are_built() -> None:
 def test_drop_path_grows_with_depth_and_progress_and_spares_identities() -> None:
     network = final_network(ONE_NODE, "enas7", drop_path=0.4)
     for layer, (kind, cell) in enumerate(zip(network.layout, network.cells, strict=True)):
-        found = [module.probability for module in cell.modules() if isinstance(module, DropPath)]
-        operations = 1 if kind == "normal" else 2  # the normal cell's other operation is an identity
-        assert found == pytest.approx([0.4 * (layer + 1) / 7] * operations)
+        convolution, other = (module.probability for module in cell.modules() if isinstance(module, DropPath))
+        assert convolution == pytest.approx(0.4 * (layer + 1) / 7)
+        assert other == (0 if kind == "normal" else convolution)  # an identity, a pool
     paths = [module for module in network.modules() if isinstance(module, DropPath)]
     assert {path.progress for path in paths} == {0.0}
     network.drop_path_progress = 0.25
@@ -148,7 +148,13 @@ def test_drop_path_grows_with_depth_and_progress_and_spares_identities() -> None
 
 def test_drop_path_also_spares_the_factorized_reduction_of_an_identity() -> None:
     identities = Architecture.from_fixed_arc([0, 4, 1, 4], [0, 4, 1, 4])
-    assert not any(isinstance(module, DropPath) for module in final_network(identities).modules())
+    paths = [module for module in final_network(identities).modules() if isinstance(module, DropPath)]
+    assert [path.probability for path in paths] == [0.0] * 6
+
+
+def test_names_of_weights_do_not_depend_on_drop_path() -> None:
+    kept, dropped = (final_network(ONE_NODE, drop_path=rate).state_dict() for rate in (0.0, 0.4))
+    assert kept.keys() == dropped.keys()
 
 
 @pytest.mark.parametrize("progress", [-0.1, 1.1, float("nan")])
