@@ -62,7 +62,8 @@ def plan_decisions(mutables: Mapping[str, LabeledMutable]) -> tuple[list[ChoiceP
         if not isinstance(mutable, (Categorical, CategoricalMultiple)):
             raise TypeError(
                 f"the choice {label!r} is a {type(mutable).__name__}; "
-                "weight sharing needs choices from a finite list: LayerChoice, InputChoice, Cell, Repeat or nni.choice"
+                "weight sharing needs choices from a finite list: LayerChoice, InputChoice, Cell, Repeat, "
+                "nni.choice"
             )
         if match := _CELL_LABEL.fullmatch(label):
             cells.setdefault(match["cell"], {})[label] = mutable
@@ -154,27 +155,30 @@ class Controller(nn.Module):
         self.query = nn.Linear(hidden, hidden, bias=False)
         self.pointer = nn.Linear(hidden, 1, bias=False)
         # ENAS's two cells share the operations' output layer and embeddings; free choices have their own.
-        self.heads: Any = nn.ModuleDict()
-        self.embeddings: Any = nn.ModuleDict()
+        self.heads = nn.ModuleDict()
+        self.embeddings = nn.ModuleDict()
         for cell in self.cells:
             self._add_head(_head_name(cell.operations), len(cell.operations))
         for choice in self.choices:
             self._add_head(_head_name(choice.label), len(choice.values))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
-        with torch.no_grad():
-            for cell in self.cells:
-                self.heads[_head_name(cell.operations)].bias.copy_(
-                    convolution_bias * _is_convolution(cell.operations)
-                )
-            for choice in self.choices:
-                self.heads[_head_name(choice.label)].bias.zero_()
+        for cell in self.cells:
+            self._set_bias(_head_name(cell.operations), convolution_bias * _is_convolution(cell.operations))
+        for choice in self.choices:
+            self._set_bias(_head_name(choice.label), torch.zeros(len(choice.values)))
         self.fixed_bias = fixed_bias
 
     def _add_head(self, name: str, options: int) -> None:
         if name not in self.heads:
             self.heads[name] = nn.Linear(self.hidden, options)
             self.embeddings[name] = nn.Embedding(options, self.hidden)
+
+    def _set_bias(self, name: str, values: Tensor) -> None:
+        head = self.heads[name]
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():
+            head.bias.copy_(values)
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> Draw:
         """Draw ``count`` architectures independently."""
@@ -251,7 +255,9 @@ class _Walk:
         chosen = [[value for value, on in zip(plan.values, row, strict=True) if on] for row in mask.tolist()]
         self.record(plan.label, [values[0] for values in chosen] if plan.single else chosen)
         weight = mask / mask.sum(1, keepdim=True)
-        self.input = weight @ controller.embeddings[name].weight
+        embedding = controller.embeddings[name]
+        assert isinstance(embedding, nn.Embedding)
+        self.input = weight @ embedding.weight
 
     def take_distinct(self, logits: Tensor, chosen: int) -> Tensor:
         """Draw ``chosen`` different options one after the other; returns a 0/1 mask [count, options]."""

@@ -132,12 +132,15 @@ class _SeededEpochs:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        derived = derived_seed(self.seed, self.epoch(), _TRAINING)
-        random.seed(derived)
-        np.random.seed(derived)
-        torch.manual_seed(derived)
+        _seed_globally(derived_seed(self.seed, self.epoch(), _TRAINING))
         _set_epoch(self.loader, self.epoch())
         yield from self.loader
+
+
+def _seed_globally(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def _set_epoch(loader: Any, epoch: int) -> None:
@@ -164,12 +167,13 @@ class _LoggedMetrics:
         self.sums[name] = self.sums.get(name, 0.0) + weight * float(value)
         self.weights[name] = self.weights.get(name, 0.0) + weight
 
-    def result(self) -> dict[str, float]:
-        values = {name: total / self.weights[name] for name, total in self.sums.items()}
-        for name, metric in self.metrics.items():
-            values[name] = float(metric.compute())
-            metric.reset()
-        return values
+    def names(self) -> list[str]:
+        return [*self.sums, *self.metrics]
+
+    def value(self, name: str) -> float:
+        if name in self.metrics:
+            return float(self.metrics[name].compute())
+        return self.sums[name] / self.weights[name]
 
 
 class WeightSharingModule(BaseOneShotLightningModule):
@@ -260,16 +264,11 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
         """Return the reward of an architecture: the evaluator's metric, less any penalty."""
-        return self._reward(sample, self.validate(sample, batches))
-
-    def _reward(self, sample: Sample, values: Mapping[str, float]) -> float:
-        reward = values[self._metric_name(values)]
-        penalty = self.options.penalty
-        return reward if penalty is None else float(penalty(reward, sample)[0])
+        return self._score_and_loss(sample, batches)[0]
 
     @torch.no_grad()
-    def validate(self, sample: Sample, batches: Iterable[Any]) -> dict[str, float]:
-        """Return what the evaluator's ``validation_step`` logs for an architecture over these batches."""
+    def _score_and_loss(self, sample: Sample, batches: Iterable[Any]) -> tuple[float, float]:
+        """Return the reward, and ``val_loss`` where the evaluator logs one."""
         self.set_architecture(sample)
         logged = _LoggedMetrics()
         inner_log, self.training_module.log = self.training_module.log, logged
@@ -281,13 +280,18 @@ class WeightSharingModule(BaseOneShotLightningModule):
                     self.training_module.validation_step(batch, index)
         finally:
             self.training_module.log = inner_log
-        return logged.result()
+        self.metric = self._metric_name(logged.names())
+        reward, penalty = logged.value(self.metric), self.options.penalty
+        loss = logged.value("val_loss") if "val_loss" in logged.names() else 0.0
+        for metric in logged.metrics.values():
+            metric.reset()
+        return reward if penalty is None else float(penalty(reward, sample)[0]), loss
 
-    def _metric_name(self, values: Mapping[str, float]) -> str:
-        name = self.options.reward_metric_name or (next(iter(values)) if len(values) == 1 else "default")
-        if name not in values:
+    def _metric_name(self, names: list[str]) -> str:
+        name = self.options.reward_metric_name or (names[0] if len(names) == 1 else "default")
+        if name not in names:
             raise ValueError(
-                f"the evaluator's validation_step logs {sorted(values) or 'nothing'}, not {name!r}: "
+                f"the evaluator's validation_step logs {sorted(names) or 'nothing'}, not {name!r}: "
                 "set reward_metric_name to one of the logged names (higher must be better)"
             )
         return name
@@ -304,7 +308,9 @@ class WeightSharingModule(BaseOneShotLightningModule):
             self.training_module.train()
 
     def _validation_batches(self, limit: int | None = None) -> Iterator[Any]:
-        for index, batch in enumerate(self.validation()):
+        loader = self.validation()
+        _set_epoch(loader, 0)
+        for index, batch in enumerate(loader):
             if index == limit:
                 return
             yield batch
@@ -337,14 +343,13 @@ class WeightSharingModule(BaseOneShotLightningModule):
                 if len(distinct) < self.options.final_samples:
                     distinct.setdefault(json.dumps(sample, sort_keys=True), sample)
         _log.info("scoring %d architectures with the shared weights", len(distinct))
-        scored: list[tuple[float, float, int, Candidate]] = []
+        scored = []
         for sample in distinct.values():
-            values = self.validate(sample, self._validation_batches())
-            candidate = Candidate(sample, self._reward(sample, values), self._metric_name(values))
-            # Few validation images mean many equal accuracies; the loss, where it is logged, tells those
-            # apart.
-            scored.append((-candidate.score, values.get("val_loss", 0.0), len(scored), candidate))
-        return [candidate for *_, candidate in sorted(scored)]
+            _seed_globally(derived_seed(self.seed, self.current_epoch, _RANKING))  # the same batches for all
+            score, loss = self._score_and_loss(sample, self._validation_batches())
+            scored.append((score, loss, Candidate(sample, score, self.metric)))
+        # Few validation images mean many equal accuracies; the loss, where it is logged, tells those apart.
+        return [candidate for *_, candidate in sorted(scored, key=lambda entry: (-entry[0], entry[1]))]
 
     def on_fit_end(self) -> None:
         """Report the best score, after the evaluator has reported the last architecture trained."""
@@ -433,7 +438,8 @@ class WeightSharingStrategy(OneShotStrategy):
         if not isinstance(penalty, (SampleProfilerPenalty, type(None))):
             raise TypeError(
                 f"penalty is a {type(penalty).__name__}; only SampleProfilerPenalty is possible, because "
-                "each choice here depends on those before it and has no probability of its own to take an expectation over"
+                "each choice here depends on those before it: it has no probability of its own to take an "
+                "expectation over"
             )
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
         self._options = SearchOptions(

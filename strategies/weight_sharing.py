@@ -170,11 +170,11 @@ class SharedNniCell(SampledCell):
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
         """NNI's mutation hook; a plain cell that keeps all nodes is left to the hooks of its choices."""
-        if type(module) is NniCell and (
-            module.op_candidates_factory is not None or module.merge_op == "loose_end"
-        ):
-            return cls(module)
-        return None
+        if type(module) is not NniCell:
+            return None
+        cell: Any = module
+        shared = cell.op_candidates_factory is not None or cell.merge_op == "loose_end"
+        return cls(cell) if shared else None
 
 
 def _copies(cell: NniCell) -> dict[str, Callable[[int, int, int | None], nn.Module]]:

@@ -1,0 +1,238 @@
+"""Search: shared weights are trained and architectures scored, on training folds only.
+
+The images of an outer fold, where one is named, take no part. Of the others most train the shared weights;
+the rest, whole groups, give the controller its rewards and rank the architectures at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nni.nas.evaluator.pytorch import Lightning
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from nni.nas.space import RawFormatModelSpace, model_context
+from pytorch_lightning.callbacks import Timer
+from torch.nn import functional
+
+from search_space import Architecture, EnasSpace, draw
+from strategies import ENAS, RandomSampling
+from strategies.one_shot import InProcessEngine, WeightSharingStrategy
+from trials.data.batches import Batches
+from trials.data.sources import load
+from trials.estimate import estimate, seconds_of
+from trials.inputs import Inputs, describe_data, device, split_data
+from trials.leaks import SEARCH_FILE, seen
+from trials.network_view import export_onnx
+from trials.nni_paths import network_view_file
+from trials.provenance import provenance
+from trials.reporting import Reporter
+from trials.run_folder import RunFolder, read_json
+from trials.settings import Settings
+from trials.training import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
+
+ARCHITECTURE, CANDIDATES = "architecture.json", "candidates.json"
+REWARD = "val_acc"  # ENAS's: accuracy on validation images
+
+
+def run_search(
+    data_path: Path,
+    *,
+    out: Path,
+    settings: Settings,
+    folds: int = 5,
+    fold: int | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Search on all the data, or on all but outer fold `fold` of `folds`.
+
+    Writes to `out` the best architecture, the ranked candidates and `search.json`, whose content it returns.
+    The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
+    written, and the settings in force, the data found and an estimate of the cost are returned. Raises
+    ValueError before any work starts where data, settings or folder do not fit.
+    """
+    search = Search(data_path, settings, folds, fold, seed)
+    if dry_run:
+        return search.dry_run()
+    with (
+        RunFolder(out, search.identity, needed_bytes=search.disk_bytes) as folder,
+        Reporter(out, default="reward") as reporter,
+    ):
+        if folder.done:
+            reporter.say(f"{out}: this search is done already")
+        else:
+            search.go(folder, reporter)
+            folder.finish()
+            (out / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to resume
+        record: dict[str, Any] = read_json(out / SEARCH_FILE)
+        reporter.final({"score": record["score"]})
+    return record
+
+
+class Search:
+    """One search: data and arguments are checked on construction, nothing is written before `go`."""
+
+    def __init__(self, data_path: Path, settings: Settings, folds: int, fold: int | None, seed: int) -> None:
+        self.settings, self.seed = settings, seed
+        self.folds, self.fold = None if fold is None else folds, fold
+        options = settings.data
+        self.data = load(data_path, positive=options.positive, group_column=options.group_column)
+        self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
+        self.side = settings.search.image_size or options.image_size
+        self.inputs = Inputs(self.data, options, self.split.training, side=self.side)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes this search itself and no other."""
+        return {
+            "verb": "search",
+            "data": self.data.digest,
+            "test": hashlib.sha256(self.split.test.tobytes()).hexdigest()[:16],
+            "folds": self.folds,
+            "fold": self.fold,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
+        }
+
+    def space(self) -> EnasSpace:
+        """Build the space to be searched, the first weights of its stem and head drawn from the seed."""
+        seed_everything(self.seed)
+        options = self.settings.search
+        return EnasSpace(
+            options.layout,
+            filters=options.filters,
+            channels=self.settings.data.channels,
+            classes=len(self.data.classes),
+            nodes=options.nodes,
+            image_size=self.side,
+            dropout=options.dropout,
+            auxiliary=options.auxiliary,
+        )
+
+    @cached_property
+    def example(self) -> EnasSpace:
+        """A supernet like the one that is searched, set to a random architecture, to measure costs by."""
+        strategy = RandomSampling(seed=self.seed)
+        supernet: EnasSpace = strategy.mutate_model(self.space())
+        sample = Architecture.random(self.seed, nodes=self.settings.search.nodes).to_sample()
+        for module in supernet.modules():
+            if isinstance(module, BaseSuperNetModule):
+                module.resample(memo=sample)
+        return supernet
+
+    def strategy(self, reporter: Reporter | None = None) -> WeightSharingStrategy:
+        """Return the strategy that the settings name."""
+        options = self.settings.search
+        shared: dict[str, Any] = {
+            "reward_metric_name": REWARD,
+            "seed": self.seed,
+            "final_samples": options.final_samples,
+            "reporter": reporter,
+        }
+        if options.strategy == "random":
+            return RandomSampling(**shared)
+        return ENAS(
+            warmup_epochs=options.warmup_epochs,
+            controller_updates=options.controller_updates,
+            controller_samples=options.controller_samples,
+            **shared,
+        )
+
+    @property
+    def disk_bytes(self) -> int:
+        """About what is written: two checkpoints with momentum, and the rest."""
+        return 16 * sum(parameter.numel() for parameter in self.example.parameters()) + 20_000_000
+
+    @property
+    def validation(self) -> Batches:
+        """The images that give rewards, in batches of the size that a reward is measured on."""
+        size, images = self.settings.search.reward_batch_size, len(self.split.validation)
+        size += images % size == 1  # a last batch of one image would be left out
+        return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
+
+    def go(self, folder: RunFolder, reporter: Reporter) -> None:
+        """Search from the last epoch saved, and write everything."""
+        options = self.settings.search
+        training = self.inputs.training(options.batch_size, self.seed)
+        reporter.samples("training images", training)
+        timer = Timer()  # goes on counting after a resume
+        trainer = make_trainer(options, folder.path, self.seed, timer)
+        module = LesionModule(
+            options,
+            classes=len(self.data.classes),
+            positive=self.data.classes.index(self.data.positive),
+            class_weights=self.inputs.class_weights,
+        )
+        fit = {"ckpt_path": resume_from(folder.path), "weights_only": True}
+        evaluator = Lightning(module, trainer, training, self.validation, fit_kwargs=fit)
+        strategy = self.strategy(reporter)
+        strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
+        self._write(folder, reporter, strategy, seconds=timer.time_elapsed("train"))
+
+    def _write(
+        self, folder: RunFolder, reporter: Reporter, strategy: WeightSharingStrategy, seconds: float
+    ) -> None:
+        ranked = strategy.candidates[: self.settings.search.top_k]
+        best = Architecture.from_sample(ranked[0].sample)
+        for suffix in ("svg", "png"):
+            draw(best, folder.path / f"cells.{suffix}")
+        reporter.picture("cells", folder.path / "cells.png")
+        if view := network_view_file():
+            self._export_view(best, view)
+        best.save(folder.path / ARCHITECTURE)
+        folder.write_json(
+            CANDIDATES,
+            [{"architecture": c.sample, "score": c.score, "metric": c.metric} for c in ranked],
+        )
+        record = {
+            "score": ranked[0].score,
+            "metric": ranked[0].metric,
+            "scored": len(strategy.candidates),
+            "history": strategy.oneshot_module.history,
+            "seconds": round(seconds, 1),
+            **self.identity,
+            "data": describe_data(self.data, self.split),
+            "data_digest": self.data.digest,
+            "seen": seen(self.data, np.concatenate([self.split.training, self.split.validation])),
+            **provenance(),
+        }
+        folder.write_json(SEARCH_FILE, record)
+
+    def _export_view(self, best: Architecture, path: Path) -> None:
+        """Write the best architecture, with fresh weights, for the web UI's network view."""
+        with model_context(best.to_sample()):
+            network = self.space()
+        export_onnx(network, (self.settings.data.channels, self.side, self.side), path)
+
+    def dry_run(self) -> dict[str, Any]:
+        """Time a few steps, and return the settings, the data and the estimate."""
+        options = self.settings.search
+        network = self.example.to(device()).to(memory_format=torch.channels_last).train()
+        training, validation = self.inputs.training(options.batch_size, self.seed), self.validation
+
+        def step() -> None:
+            images, labels = next(iter(training))
+            network.zero_grad()
+            output = network(images.contiguous(memory_format=torch.channels_last))
+            logits = output[0] if isinstance(output, tuple) else output
+            functional.cross_entropy(logits, labels).backward()
+
+        @torch.no_grad()
+        def reward() -> None:
+            network(next(iter(validation))[0].contiguous(memory_format=torch.channels_last))
+
+        steps = options.epochs * len(training)
+        rewards = options.epochs * options.controller_updates * options.controller_samples
+        scored = options.final_samples * len(validation)
+        seconds = min(steps, options.max_steps or steps) * seconds_of(step)
+        seconds += (rewards + scored) * seconds_of(reward)
+        return {
+            "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
+            "data": describe_data(self.data, self.split),
+            "estimate": estimate(seconds, self.disk_bytes).to_dict(),
+        }
