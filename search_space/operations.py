@@ -46,14 +46,17 @@ class FactorizedReduction(nn.Module):
         super().__init__()
         if outputs % 2:
             raise ValueError(f"a factorized reduction has an even number of output channels, not {outputs}")
-        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, inputs, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
-        shifted = nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1:, 1:]
-        return self.norm(torch.cat([self.even(images), self.odd(shifted)], dim=1))
+        # The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
+        # memory in the backward pass of a strided 1x1 convolution of few channels, channels last.
+        even = images[:, :, ::2, ::2]
+        odd = nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1::2, 1::2]
+        return self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
 
 
 class DropPath(nn.Module):

@@ -1,0 +1,63 @@
+"""Tiny synthetic lesions, and retrainings on them that last a second."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_space import Architecture
+from trials.data.phantoms import make_phantoms
+from trials.retrain import run_retrain
+from trials.settings import Settings, load_settings
+
+TINY = {"data.image_size": 24, "retrain.epochs": 2, "retrain.filters": 2}
+
+
+@pytest.fixture(autouse=True)
+def _outside_nni(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NNI_PLATFORM", "NNI_OUTPUT_DIR", "NNI_TRIAL_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 40 synthetic lesions."""
+    folder = tmp_path_factory.mktemp("lesions") / "synthetic"
+    make_phantoms(folder, count=40, side=40)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def architecture_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An architecture of unknown origin."""
+    path = tmp_path_factory.mktemp("architecture") / "architecture.json"
+    Architecture.random(1).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Settings:
+    """The quick profile, made quicker."""
+    return load_settings("quick", TINY)
+
+
+@pytest.fixture(scope="session")
+def retrain(lesions: Path, architecture_file: Path, tiny: Settings) -> Callable[..., Mapping[str, Any]]:
+    """Retrain into a folder, with tiny settings unless told otherwise."""
+
+    def run(out: Path, **changes: Any) -> Mapping[str, Any]:
+        arguments: dict[str, Any] = {"layout": "enas3", "settings": tiny, "folds": 2, "fold": 0} | changes
+        data, architecture = arguments.pop("data", lesions), arguments.pop("architecture", architecture_file)
+        return run_retrain(data, architecture, out=out, **arguments)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(retrain: Callable[..., Mapping[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The output folders of both folds' finished retrainings; never written to."""
+    folder = tmp_path_factory.mktemp("finished")
+    for fold in (0, 1):
+        retrain(folder / f"fold{fold}", fold=fold)
+    return folder / "fold0", folder / "fold1"

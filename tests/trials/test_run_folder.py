@@ -1,0 +1,82 @@
+"""Output folders: one run each, resumed or refused, never half-written."""
+
+from pathlib import Path
+
+import pytest
+
+from trials.run_folder import RunFolder, RunFolderError, read_json
+
+IDENTITY = {"verb": "retrain", "seed": 0, "settings": {"epochs": 2, "layouts": ("enas7",)}}
+
+
+def test_new_folder_belongs_to_its_run_until_done(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "out", IDENTITY) as folder:
+        assert not folder.done
+    with RunFolder(tmp_path / "out", IDENTITY) as again:
+        assert not again.done
+        again.finish()
+    with RunFolder(tmp_path / "out", IDENTITY) as done:
+        assert done.done
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({**IDENTITY, "seed": 1}, "seed: 0, not 1"),
+        ({**IDENTITY, "settings": {"epochs": 3, "layouts": ("enas7",)}}, "settings.epochs: 2, not 3"),
+        ({**IDENTITY, "fold": 0}, "fold: None, not 0"),
+    ],
+)
+def test_folder_of_another_run_is_refused_by_what_differs(
+    tmp_path: Path, other: dict[str, object], difference: str
+) -> None:
+    RunFolder(tmp_path, IDENTITY).__exit__()
+    with pytest.raises(RunFolderError, match=difference):
+        RunFolder(tmp_path, other)
+
+
+def test_folder_of_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunFolderError, match="name a new folder"):
+        RunFolder(tmp_path, IDENTITY)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(RunFolderError, match="found a file"):
+        RunFolder(tmp_path / "out", IDENTITY)
+
+
+def test_damaged_identity_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json"):
+        RunFolder(tmp_path, IDENTITY)
+
+
+def test_full_disk_is_noticed_before_work_starts(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="MB"):
+        RunFolder(tmp_path / "new" / "out", IDENTITY, needed_bytes=10**18)
+    assert not (tmp_path / "new").exists()
+
+
+def test_folder_in_use_is_refused_until_it_is_left(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY), pytest.raises(RunFolderError, match="another process"):
+        RunFolder(tmp_path, IDENTITY)
+    RunFolder(tmp_path, IDENTITY).__exit__()
+
+
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY) as folder:
+        folder.write_json("metrics.json", {"auc": 0.9})
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(ValueError, match="JSON"):
+            folder.write_json("metrics.json", {"auc": float("nan")})
+        assert read_json(tmp_path / "metrics.json") == {"auc": 0.9}
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_tables_are_read_back_as_written(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY) as folder:
+        folder.write_csv("table.csv", ("file", "fold"), [("a, b.png", None), ("c.png", 1)])
+    assert (tmp_path / "table.csv").read_text() == 'file,fold\n"a, b.png",\nc.png,1\n'
