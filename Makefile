@@ -16,6 +16,7 @@ env: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "lesion-nas needs Python 3.11 or 3.12 with pip and venv: install one, or name it:" \
 		"make env PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making the environment $(VENV): 6 GB, PyTorch with its CUDA libraries; takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,12 @@ class Manager:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
 
     def get(self, path: str) -> Any:
-        """Return the JSON answer of a path such as ``trial-jobs``; raises `OSError` where nobody answers."""
-        with self._opener.open(f"{self.address}/api/v1/nni/{path}", timeout=30) as answer:
-            return json.load(answer)
+        """Return the JSON answer of a path such as ``trial-jobs``; raises `LaunchError` without an answer."""
+        try:
+            with self._opener.open(f"{self.address}/api/v1/nni/{path}", timeout=30) as answer:
+                return json.load(answer)
+        except OSError as error:
+            raise LaunchError(f"NNI's manager at {self.address} does not answer: {error}") from None
 
     def stop(self) -> None:
         """End the experiment with its trials, wherever it has got to, and wait until its manager has left."""
@@ -140,17 +143,18 @@ class Follower:
             say(f"trial {self._numbers.get(key[0], '?')} {kind}: {describe(value(metric))}")
 
 
-def follow(manager: Manager) -> list[Trial]:
+def follow(manager: Manager, logs: Path) -> list[Trial]:
     """Print the experiment's progress until it is over; return its trials.
 
-    Raises `LaunchError` where NNI gives up.
+    Raises `LaunchError` where NNI gives up, with what its `logs` say.
     """
     follower, idle = Follower(manager), 0
     while True:
         state = manager.get("check-status")
         trials = follower.update()
         if state["status"] == "ERROR":
-            raise LaunchError("; ".join(state["errors"]) or "NNI reports an error without a reason")
+            said = tail(read(logs / "nnictl_stderr.log"))
+            raise LaunchError(f"NNI gave up: {'; '.join(state['errors'])}\n{said}\nall logs: {logs}")
         running = any(trial["status"] not in ENDED for trial in trials)
         idle = idle + 1 if state["status"] == "TUNER_NO_MORE_TRIAL" and not running else 0
         if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= IDLE_POLLS:
@@ -158,31 +162,34 @@ def follow(manager: Manager) -> list[Trial]:
         time.sleep(POLL_SECONDS)
 
 
+@contextmanager
+def experiment(config: Path, port: int, variables: Mapping[str, str]) -> Iterator[Manager]:
+    """Start an experiment and, whatever happens, stop it at the end of the block.
+
+    Raises `LaunchError` with nnictl's words where it cannot start.
+    """
+    manager = Manager(port)
+    try:
+        create(config, port, variables)
+        yield manager
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it running
+        manager.stop()
+
+
 def launch(config: Path, port: int | None, out: Path, data: Path | None) -> int:
     """Run an experiment to its end; return the exit status."""
-    for what, path in (("experiment file", config), ("data", data)):
-        if path is not None and not path.exists():
-            raise LaunchError(f"{path}: no such {what}")
+    if not config.is_file():
+        raise LaunchError(f"{config}: no such file; expected an experiment such as nni_config/quickstart.yml")
+    if data is not None and not data.exists():
+        raise LaunchError(f"{data}: no such folder of images")
     variables = environment(out, data)
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
-    manager = Manager(port := free_port(port))
-    try:
-        create(config, port, variables)
+    with experiment(config, free_port(port), variables) as manager:
         profile = manager.get("experiment")
         say(f"web UI: {manager.address} (while this runs)")
-        try:
-            trials = follow(manager)
-        except LaunchError as error:
-            log = Path(profile["logDir"], "log")
-            raise LaunchError(
-                f"{error}\n{tail(read(log / 'nnictl_stderr.log'))}\nNNI's logs: {log}"
-            ) from None
-    except OSError as error:
-        raise LaunchError(f"NNI's manager at {manager.address} does not answer: {error}") from None
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave the experiment running
-        manager.stop()
+        trials = follow(manager, Path(profile["logDir"], "log"))
     return conclude(trials, out, profile["id"])
 
 

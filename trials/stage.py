@@ -54,7 +54,10 @@ def run_stage(
             runs = [
                 root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
             ]
-            run_evaluate([run for run in runs if (run / METRICS).exists()], out=root / "evaluation")
+            finished = [run for run in runs if (run / METRICS).exists()]
+            if not finished:
+                raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end")
+            run_evaluate(finished, root / "evaluation")
         case other:
             raise ValueError(f"stage {other!r}: expected search, retrain or evaluate")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.launch import Manager, free_port
+from trials.launch import LaunchError, Manager, free_port
 
 TOY = Path(__file__).parent / "toy"
 
@@ -77,7 +77,7 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    with pytest.raises(OSError):
+    with pytest.raises(LaunchError):
         Manager(port).get("check-status")
 
 

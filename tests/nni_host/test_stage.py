@@ -1,0 +1,65 @@
+"""Where the stages of an experiment read and write."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trials import stage
+from trials.stage import run_stage
+
+DATA, OUT = Path("data"), Path("out")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """What the verbs are called with, instead of running them."""
+    made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    for verb in ("run_search", "run_retrain", "run_evaluate"):
+        monkeypatch.setattr(
+            stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
+        )
+    return made
+
+
+def test_a_retraining_takes_the_architecture_of_its_own_folds_search(calls: list[Any]) -> None:
+    run_stage({"stage": "search", "folds": 5, "fold": 2}, DATA, OUT, "quick")
+    run_stage({"stage": "retrain", "folds": 5, "fold": 2, "layout": "enas7"}, DATA, OUT, "quick")
+    (_, _, search), (_, (_, architecture), retrain) = calls
+    assert architecture == search["out"] / "architecture.json" == OUT / "fold2/search/architecture.json"
+    assert retrain["out"] == OUT / "fold2/enas7"
+    assert (search["folds"], search["fold"]) == (retrain["folds"], retrain["fold"]) == (5, 2)
+
+
+def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: list[Any]) -> None:
+    base = {"stage": "retrain", "folds": 5, "fold": 0, "layout": "enas7"}
+    for differing in ({}, {"seed": 1}, {"retrain.epochs": 7}, {"retrain.epochs": 8}):
+        run_stage(base | differing, DATA, OUT, "quick", Path("architecture.json"))
+    assert len({named["out"] for _, _, named in calls}) == 4
+    assert [named["settings"].retrain.epochs for _, _, named in calls][2:] == [7, 8]
+
+
+def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
+    calls: list[Any], tmp_path: Path
+) -> None:
+    for fold, layout in ((0, "enas7"), (1, "enas7")):
+        (tmp_path / f"fold{fold}" / layout).mkdir(parents=True)
+    (tmp_path / "fold0/enas7/metrics.json").write_text("{}")
+    run_stage({"stage": "evaluate", "folds": 2, "layouts": ["enas7"]}, DATA, tmp_path, "quick")
+    assert calls == [("run_evaluate", ([tmp_path / "fold0/enas7"], tmp_path / "evaluation"), {})]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"stage": "serach"}, "search, retrain or evaluate"),
+        ({"stage": "search", "search.epoch": 3}, "search.epochs"),
+        ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_the_way_out(
+    parameters: dict[str, Any], words: str, calls: list[Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        run_stage({"folds": 2, "fold": 0, **parameters}, DATA, tmp_path, "quick")
+    assert not calls
