@@ -8,9 +8,8 @@ state, and the node's state is the sum of the two results.
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import index
 from os import PathLike
 from pathlib import Path
@@ -54,9 +53,11 @@ class Edge:
 
     def __post_init__(self) -> None:
         if not isinstance(self.input, int) or isinstance(self.input, bool) or self.input < 0:
-            raise ValueError(f"an input is the number of a state, from 0, not {self.input!r}")
+            raise ValueError(f"an input is the number of a state, from 0, not {self.input!r:.60}")
         if self.operation not in OPERATIONS:
-            raise ValueError(f"unknown operation {self.operation!r}; the space has {', '.join(OPERATIONS)}")
+            raise ValueError(
+                f"unknown operation {self.operation!r:.60}; the space has {', '.join(OPERATIONS)}"
+            )
 
 
 Node = tuple[Edge, Edge]
@@ -89,7 +90,7 @@ class CellArchitecture:
         """The edges of all nodes, in order."""
         return [edge for node in self.nodes for edge in node]
 
-    @cached_property
+    @property
     def loose_ends(self) -> tuple[int, ...]:
         """States that no node reads, in ascending order; the cell's output is their concatenation.
 
@@ -141,18 +142,12 @@ class Architecture:
             raise ValueError(f"an architecture is a JSON object of choices by label, not {sample!r:.60}")
         choices = {label: value for label, value in sample.items() if label not in _SIZE_LABELS}
         slots = choice_slots(_count_nodes(choices))
-        return cls(
-            *(
-                _cell(
-                    kind,
-                    (
-                        (_only(choices, f"{kind}/{input_}"), choices[f"{kind}/{operation}"])
-                        for _, operation, input_ in slots
-                    ),
-                )
-                for kind in KINDS
-            )
-        )
+
+        def edges(kind: str) -> Iterator[tuple[Any, Any]]:
+            for _, operation, input_ in slots:
+                yield _only(choices, f"{kind}/{input_}"), choices[f"{kind}/{operation}"]
+
+        return cls(*(_cell(kind, edges(kind)) for kind in KINDS))
 
     def to_sample(self) -> dict[str, Any]:
         """Give NNI's flat sample, as `nni.nas.space.model_context` takes it."""
@@ -183,18 +178,12 @@ class Architecture:
     def random(cls, seed: int | np.random.Generator, nodes: int = 5) -> "Architecture":
         """Draw every input and every operation uniformly; ENAS has five nodes in a cell."""
         generator = np.random.default_rng(seed)
-        return cls(
-            *(
-                _cell(
-                    kind,
-                    (
-                        (int(generator.integers(state)), OPERATIONS[generator.integers(len(OPERATIONS))])
-                        for state, _, _ in choice_slots(nodes)
-                    ),
-                )
-                for kind in KINDS
-            )
-        )
+
+        def edges() -> Iterator[tuple[int, str]]:
+            for state, _, _ in choice_slots(nodes):
+                yield int(generator.integers(state)), OPERATIONS[generator.integers(len(OPERATIONS))]
+
+        return cls(*(_cell(kind, edges()) for kind in KINDS))
 
     def canonical(self) -> "Architecture":
         """Give the same architecture for all that are equivalent; use it to count distinct ones."""
@@ -248,8 +237,9 @@ def _count_nodes(choices: Mapping[str, Any]) -> int:
     """Give the nodes a cell that a sample describes; raise ValueError for unknown and missing labels."""
     nodes = max(1, math.ceil(len(choices) / 8))  # two cells, two slots a node, two choices a slot
     labels = [f"{kind}/{label}" for kind in KINDS for _, *both in choice_slots(nodes) for label in both]
+    known = set(labels)
     for label in choices:
-        if label not in labels:
+        if label not in known:
             raise ValueError(
                 f"unknown label {label!r:.60}; labels look like {labels[0]!r} and {labels[-1]!r}"
             )

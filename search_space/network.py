@@ -43,15 +43,11 @@ Channels = tuple[int, int]
 
 
 class Candidate(nn.Module):
-    """An operation that may be chosen; it has no weights.
+    """An operation that may be chosen, without weights.
 
-    ENAS's shared weights belong to a slot, the state it reads and the operation, so that the five candidates
-    of a `LayerChoice`, which do not know the state, cannot hold them. The strategy does.
+    ENAS's shared weights belong to a slot, the state it reads and the operation, so that the candidates of a
+    `LayerChoice`, which do not know the state, cannot hold them; a strategy's cell does.
     """
-
-    def forward(self, images: Tensor) -> NoReturn:
-        """Raise RuntimeError."""
-        _refuse_to_run()
 
 
 class Cell(nn.Module):
@@ -82,7 +78,10 @@ class Cell(nn.Module):
 
     def forward(self, before_last: Tensor, last: Tensor) -> NoReturn:
         """Raise RuntimeError."""
-        _refuse_to_run()
+        raise RuntimeError(
+            "a search space has no weights and cannot run: build one architecture's network inside `with "
+            "nni.nas.space.model_context(sample):`, or search the space with a strategy (strategies.ENAS)"
+        )
 
 
 class FinalCell(nn.Module):
@@ -93,7 +92,7 @@ class FinalCell(nn.Module):
     """
 
     def __init__(
-        self, cell: CellArchitecture, position: Position, in_channels: Channels, drop_path: float = 0.0
+        self, cell: CellArchitecture, position: Position, in_channels: Channels, drop_path: float
     ) -> None:
         super().__init__()
         width = position.filters
@@ -180,12 +179,13 @@ class EnasSpace(ModelSpace):
             if self.architecture is None:
                 cell = Cell(position, carried, nodes)
             else:
-                drops = drop_path * (position.layer + 1) / len(self.layout)
-                cell = FinalCell(self.architecture.cells[position.kind], position, carried, drops)
+                dropped = drop_path * (position.layer + 1) / len(self.layout)
+                cell = FinalCell(self.architecture.cells[position.kind], position, carried, dropped)
             carried = cell.out_channels
             self.cells.append(cell)
             if position.layer == self._auxiliary_layer:
-                self.auxiliary_head = AuxiliaryHead(carried[1], -(-image_size // 4), classes)
+                side = -(-image_size // 4)  # halved twice, rounding up
+                self.auxiliary_head = AuxiliaryHead(carried[1], side, classes)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(carried[1], classes, bias=False)
         self.apply(initialise)
@@ -253,10 +253,3 @@ def _entry(inputs: int, width: int, reduce: bool = False) -> nn.Module:
     if reduce:
         return nn.Sequential(nn.ReLU(), FactorizedReduction(inputs, width))
     return nn.Identity() if inputs == width else Calibration(inputs, width)
-
-
-def _refuse_to_run() -> NoReturn:
-    raise RuntimeError(
-        "a search space has no weights and cannot run: build one architecture's network inside "
-        "`with nni.nas.space.model_context(sample):`, or search the space with a strategy (strategies.ENAS)"
-    )

@@ -52,8 +52,8 @@ class FactorizedReduction(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, inputs, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
-        # The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
-        # memory in the backward pass of a strided 1x1 convolution of few channels, channels last.
+        # The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035)
+        # corrupts memory in the backward pass of a strided 1x1 convolution of few channels, channels last.
         even = images[:, :, ::2, ::2]
         odd = nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1::2, 1::2]
         return self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))

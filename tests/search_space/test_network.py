@@ -181,13 +181,14 @@ def test_dropout_stands_before_the_classifier() -> None:
 
 
 def test_auxiliary_head_adds_logits_in_training_only() -> None:
-    network = final_network(ONE_NODE, "enas7", auxiliary=True, image_size=34, classes=3)
-    images = torch.randn(2, 3, 34, 34)
+    network = final_network(ONE_NODE, "enas7", auxiliary=True, image_size=29, classes=3)
+    images = torch.randn(2, 3, 29, 29)
     maps: list[torch.Size] = []
     network.auxiliary_head.register_forward_hook(lambda module, inputs, output: maps.append(inputs[0].shape))
     logits, auxiliary = network(images)
     assert logits.shape == auxiliary.shape == (2, 3)
-    assert maps == [(2, 32, 9, 9)]  # two loose ends of 16 filters; 34 pixels halved twice
+    assert maps == [(2, 32, 8, 8)]  # two loose ends of 16 filters; 29 pixels halved twice
+    assert network.auxiliary_head[6].kernel_size == (2, 2)  # what the average pool leaves of 8x8
     assert network.eval()(images).shape == (2, 3)
     assert len(maps) == 1
 
