@@ -55,7 +55,9 @@ def retrain(lesions: Path, architecture_file: Path, tiny: Settings) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def finished(retrain: Callable[..., Mapping[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def finished(
+    retrain: Callable[..., Mapping[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """The output folders of both folds' finished retrainings; never written to."""
     folder = tmp_path_factory.mktemp("finished")
     for fold in (0, 1):

@@ -36,15 +36,21 @@ def test_nothing_is_sent_outside_nni(tmp_path: Path, monkeypatch: pytest.MonkeyP
         reporter.final({"auc": 0.8})
 
 
-def test_scalars_and_pictures_lie_where_the_web_ui_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "experiment" / "environments" / "local" / "trials" / "T1"))
+def test_scalars_and_pictures_lie_where_the_web_ui_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "NNI_OUTPUT_DIR", str(tmp_path / "experiment" / "environments" / "local" / "trials" / "T1")
+    )
     monkeypatch.setenv("NNI_TRIAL_JOB_ID", "T1")
     Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8)).save(tmp_path / "cells.png")
     with Reporter(tmp_path / "out") as reporter:
         reporter.epoch(0, {"val_auc": 0.75})
         reporter.epoch(1, {"val_auc": 0.5})
         reporter.picture("cells", tmp_path / "cells.png")
-    events = EventAccumulator(str(tmp_path / "experiment" / "trials" / "T1" / "output" / "tensorboard")).Reload()
+    events = EventAccumulator(
+        str(tmp_path / "experiment" / "trials" / "T1" / "output" / "tensorboard")
+    ).Reload()
     assert [(event.step, event.value) for event in events.Scalars("val_auc")] == [(0, 0.75), (1, 0.5)]
     assert (events.Images("cells")[0].width, events.Images("cells")[0].height) == (6, 4)
 

@@ -78,7 +78,9 @@ def test_threshold_is_chosen_on_validation_and_frozen(finished: tuple[Path, Path
     assert metrics["test_at_0.5"] == score(truth, given, 0.5).to_dict()
 
 
-def test_metrics_name_the_networks_size_and_origin(finished: tuple[Path, Path], architecture_file: Path) -> None:
+def test_metrics_name_the_networks_size_and_origin(
+    finished: tuple[Path, Path], architecture_file: Path
+) -> None:
     metrics = json.loads((finished[0] / "metrics.json").read_text())
     assert metrics["parameters"] == parameters(Architecture.load(architecture_file), "enas3", 2)
     trainable = sum(parameter.numel() for parameter in load_model(finished[0]).network.parameters())
@@ -98,7 +100,11 @@ def test_network_view_and_drawings_are_left(finished: tuple[Path, Path]) -> None
 
 @pytest.mark.parametrize("moment", ["epoch", "outputs"])
 def test_killed_run_resumes_to_the_same_predictions(
-    retrain: Retrain, finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    retrain: Retrain,
+    finished: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
 ) -> None:
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -157,13 +163,17 @@ def test_planted_copy_of_a_test_image_in_the_searchs_data_is_refused(
         retrain(tmp_path / "out", architecture=architecture)
 
 
-def test_group_names_mean_nothing_in_another_data_set(retrain: Retrain, lesions: Path, tmp_path: Path) -> None:
+def test_group_names_mean_nothing_in_another_data_set(
+    retrain: Retrain, lesions: Path, tmp_path: Path
+) -> None:
     record = {"data_digest": "another", "seen": {"groups": list(load(lesions).groups), "image_digests": []}}
     architecture = found_by_search(tmp_path / "search", lesions, **record)
     assert retrain(tmp_path / "out", architecture=architecture)["search_overlap"] == "none"
 
 
-def test_search_record_without_what_was_seen_is_refused(retrain: Retrain, lesions: Path, tmp_path: Path) -> None:
+def test_search_record_without_what_was_seen_is_refused(
+    retrain: Retrain, lesions: Path, tmp_path: Path
+) -> None:
     architecture = found_by_search(tmp_path / "search", lesions, seen=None)
     with pytest.raises(LeakError, match=r"search\.json"):
         retrain(tmp_path / "out", architecture=architecture)
@@ -200,8 +210,10 @@ def test_dry_run_tells_settings_data_and_cost_and_writes_nothing(
 def test_every_way_of_training_gives_a_model_that_loads(
     retrain: Retrain, lesions: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    settings = load_settings("quick", {"data.image_size": 24, "retrain.epochs": 1, "retrain.filters": 2} | changes)
-    retrain(tmp_path / "out", settings=settings, layout="enas7", fold=None)
+    settings = load_settings(
+        "quick", {"data.image_size": 24, "retrain.epochs": 1, "retrain.filters": 2} | changes
+    )
+    retrain(tmp_path / "out", settings=settings, layout="enas5", fold=None)
     model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
     again = model.probabilities(decoded(lesions, [row["file"] for row in written]))
     assert again == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)

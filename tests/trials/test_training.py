@@ -53,7 +53,9 @@ def batches(shuffle: bool = True, count: int = 40) -> Batches:
     images = torch.randint(0, 256, (count, 1, 8, 8), generator=generator).byte()
     images[::2] //= 4  # darker is class 1
     labels = (torch.arange(count) % 2 == 0).long()
-    return Batches(images, labels, batch_size=8, shuffle=shuffle, seed=1, mean=[0.4], std=[0.3], augment="none")
+    return Batches(
+        images, labels, batch_size=8, shuffle=shuffle, seed=1, mean=[0.4], std=[0.3], augment="none"
+    )
 
 
 def recipe(**changes: object) -> RetrainSettings:
@@ -103,7 +105,9 @@ def test_auxiliary_loss_counts_two_fifths_and_classes_their_weights(monkeypatch:
     logged: dict[str, Any] = {}
     monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.125)
-    trainer = type("Fake", (), {"global_step": 5, "estimated_stepping_batches": 20, "optimizers": [optimizer]})
+    trainer = type(
+        "Fake", (), {"global_step": 5, "estimated_stepping_batches": 20, "optimizers": [optimizer]}
+    )
     monkeypatch.setattr(LesionModule, "trainer", trainer)
     images, labels = next(iter(batches()))
     loss = module.training_step((images, labels), 0)
@@ -189,7 +193,9 @@ def test_validation_scores_are_those_of_the_whole_split(tmp_path: Path) -> None:
     labels = torch.cat([labels for _, labels in split])
     values = trainer.callback_metrics
     assert values["val_acc"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
-    assert values["val_loss"].item() == pytest.approx(functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert values["val_loss"].item() == pytest.approx(
+        functional.cross_entropy(logits, labels).item(), rel=1e-5
+    )
     given = logits.softmax(1)[:, 1]
     wins = (given[labels == 1][:, None] > given[labels == 0]).float().mean().item()
     assert values["val_auc"].item() == pytest.approx(wins)
@@ -200,5 +206,7 @@ def test_no_strided_pointwise_convolution_meets_channels_last() -> None:
     for seed in range(20):
         with model_context(Architecture.random(seed).to_sample()):
             network = EnasSpace("enas7", filters=2)
-        strided = [module for module in network.modules() if isinstance(module, nn.Conv2d) and max(module.stride) > 1]
+        strided = [
+            module for module in network.modules() if isinstance(module, nn.Conv2d) and max(module.stride) > 1
+        ]
         assert all(module.kernel_size != (1, 1) for module in strided)

@@ -1,0 +1,206 @@
+"""The command: exit status, what goes to which stream, and never a bare traceback."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_space import Architecture
+from trials.cli import main
+
+WITNESS = "0 0 1 0 0 0 1 0 0 1 1 1 0 1 1 1 2 2 1 4", "0 0 1 0 0 0 1 0 0 1 1 1 0 4 1 2 2 3 1 3"
+TINY = ["--profile", "quick", "--set", "data.image_size=24", "--set", "retrain.epochs=1"]
+TINY += ["--set", "retrain.filters=2"]
+
+
+def retrain_arguments(lesions: Path, architecture: Path, out: Path, *more: str) -> list[str]:
+    paths = ["--data", str(lesions), "--architecture", str(architecture), "--out", str(out)]
+    return ["retrain", *paths, "--layout", "enas3", *TINY, *more]
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Path:
+    cells = ([int(digit) for digit in cell.split()] for cell in WITNESS)
+    Architecture.from_fixed_arc(*cells).save(tmp_path / "witness.json")
+    return tmp_path / "witness.json"
+
+
+def test_json_is_alone_on_standard_output(
+    lesions: Path, architecture_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = retrain_arguments(lesions, architecture_file, tmp_path / "out", "--folds", "2", "--fold", "0")
+    assert main([*arguments, "--json"]) == 0
+    captured = capfd.readouterr()
+    assert json.loads(captured.out) == json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "epoch 1" in captured.err
+
+
+@pytest.mark.parametrize(("layout", "published"), [("enas17", 4_251_780), ("enas7", 2_342_484)])
+def test_architecture_verb_gives_the_posters_parameter_counts(
+    witness: Path, layout: str, published: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["architecture", str(witness), "--layout", layout, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] == published
+    assert [" ".join(map(str, told["fixed_arc"][kind])) for kind in ("normal", "reduce")] == list(WITNESS)
+    assert all(len(told["loose_ends"][kind]) == 4 for kind in ("normal", "reduce"))
+    assert told["multiply_adds"] > published
+
+
+def test_architecture_verb_draws(witness: Path, tmp_path: Path) -> None:
+    assert main(["architecture", str(witness), "--draw", str(tmp_path / "cells.svg")]) == 0
+    assert "<svg" in (tmp_path / "cells.svg").read_text()
+
+
+def test_verify_says_yes_or_no(lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(lesions), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    assert main(["verify", str(tmp_path / "nothing"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"]
+    assert main(["verify", str(lesions), "--positive", "cyst"]) == 1
+    assert "cyst" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "retrain.epoch=3"], "nearest: retrain.epochs"),
+        (["--set", "retrain.epochs"], "key=value"),
+        (["--set", "retrain.epochs=none"], "retrain.epochs = 'none'"),
+        (["--profile", "paperr"], "invalid choice"),
+        (["--folds", "5"], "--folds needs --fold"),
+        (["--fold", "5"], "there are 5 folds"),
+        (["--seed", "-1"], "seeds"),
+        (["--layers", "5"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(retrain_arguments(tmp_path, tmp_path, tmp_path / "out", *more))
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_command_without_verb_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    assert "VERB" in capsys.readouterr().err
+
+
+def bad_input(name: str, tmp_path: Path, lesions: Path, architecture: Path) -> list[str]:
+    out = tmp_path / "out"
+    (tmp_path / "other.json").write_text('{"normal/op_2_0": "conv_7x7"}')
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").touch()
+    return {
+        "no data": retrain_arguments(tmp_path / "nowhere", architecture, out),
+        "no architecture": retrain_arguments(lesions, tmp_path / "nowhere.json", out),
+        "not this space's": retrain_arguments(lesions, tmp_path / "other.json", out),
+        "unknown layout": retrain_arguments(lesions, architecture, out, "--layout", "enas2"),
+        "too many folds": retrain_arguments(lesions, architecture, out, "--folds", "30", "--fold", "0"),
+        "no such class": retrain_arguments(lesions, architecture, out, "--positive", "cyst"),
+        "folder taken": retrain_arguments(lesions, architecture, tmp_path / "taken"),
+        "folder is a file": retrain_arguments(lesions, architecture, tmp_path / "other.json"),
+        "no model": ["predict", str(tmp_path), str(next(lesions.glob("*.png")))],
+        "no runs": ["evaluate", str(tmp_path), "--out", str(out)],
+        "nothing to prepare": ["prepare", str(lesions), str(out)],
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no data", "nowhere"),
+        ("no architecture", "nowhere.json"),
+        ("not this space's", "other.json"),
+        ("unknown layout", "enas2"),
+        ("too many folds", "fewer folds"),
+        ("no such class", "cyst"),
+        ("folder taken", "name a new folder"),
+        ("folder is a file", "found a file"),
+        ("no model", "model.json"),
+        ("no runs", "finished retraining"),
+        ("nothing to prepare", "prepar"),
+    ],
+)
+def test_bad_input_ends_with_1_and_one_clear_message(
+    tmp_path: Path,
+    lesions: Path,
+    architecture_file: Path,
+    name: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*bad_input(name, tmp_path, lesions, architecture_file), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "lesion-nas: error: " in captured.err and message in captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (KeyboardInterrupt(), "the same command goes on"),
+        (SystemExit(1), "the same command goes on"),
+        (OSError(28, "No space left on device", "out/last.ckpt"), "No space left on device: 'out/last.ckpt'"),
+        (TypeError("a defect"), "TypeError: a defect"),
+    ],
+)
+def test_interruption_and_defect_end_with_1_and_a_message(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr("trials.retrain.run_retrain", fail)
+    arguments = retrain_arguments(tmp_path, tmp_path, tmp_path / "out")
+    assert main(arguments) == 1
+    captured = capsys.readouterr().err
+    assert message in captured and "Traceback" not in captured
+    assert main([*arguments, "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_settings_file_set_and_named_options_override_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("trials.retrain.run_retrain", lambda *_, **options: given.update(options) or {})
+    (tmp_path / "mine.yml").write_text("retrain: {epochs: 9, batch_size: 9}\ndata: {positive: cyst}\n")
+    more = ["--settings", str(tmp_path / "mine.yml"), "--set", "retrain.batch_size=4", "--dry-run"]
+    assert (
+        main(["retrain", "--data", "d", "--architecture", "a", "--layout", "enas7", "--out", "o", *more]) == 0
+    )
+    settings = given["settings"]
+    assert (settings.profile, settings.retrain.epochs, settings.retrain.batch_size) == ("cpu", 9, 4)
+    assert settings.data.positive == "cyst"
+    assert (given["folds"], given["fold"], given["seed"], given["dry_run"]) == (5, None, 0, True)
+
+
+def test_dry_run_lists_settings_data_and_cost(
+    lesions: Path, architecture_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(retrain_arguments(lesions, architecture_file, tmp_path / "out", "--dry-run")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "settings.retrain.epochs = 1" in lines
+    assert "data.images.malignant = 20" in lines
+    assert any(line.startswith("estimate.seconds = ") for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    code = "import sys; from trials.cli import build_parser; build_parser(); print('torch' in sys.modules, end='')"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False"
