@@ -118,6 +118,12 @@ def test_impossible_batches_are_refused(options: dict[str, object], text: str) -
         make(**options)
 
 
+def test_colour_images_are_not_passed_off_as_grey() -> None:
+    images, labels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.zeros(4)
+    with pytest.raises(ValueError, match="to_tensor"):
+        Batches(images, labels, batch_size=2, shuffle=True, seed=0, mean=(0.0,), std=(1.0,), channels=1)
+
+
 class Recorder(pl.LightningModule):
     """Learns nothing; keeps the images that each epoch showed it."""
 

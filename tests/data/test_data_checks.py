@@ -62,6 +62,14 @@ def test_long_lists_are_cut_in_the_text_only(manifest_folder: Callable[..., Path
     assert "30 more problems" in report.text()
 
 
+def test_left_out_images_are_all_in_the_dictionary(busi_folder: Path) -> None:
+    report = verify(busi_folder)
+    assert report.ok and report.fold_source == "generated" and report.group_source == "perceptual hash"
+    assert report.to_dict()["left_out"] == (
+        {"file": "normal/normal (1).png", "label": "normal", "group": "", "reason": "no lesion"},
+    )
+
+
 def test_near_duplicates_across_groups_are_reported(
     manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
 ) -> None:

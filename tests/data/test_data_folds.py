@@ -79,15 +79,15 @@ def change_folds(lesions: LesionData, change: Callable[[Rows], list[Sequence[str
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda rows: rows[1:], "benign_000.png has no row"),
-        (lambda rows: [*rows, ["other.png", "1"]], "other.png is not in the data"),
-        (lambda rows: [*rows, rows[0]], "benign_000.png is named twice"),
+        (lambda rows: rows[1:], "1 files without a row, benign_000.png"),
+        (lambda rows: [*rows, ["other.png", "1"]], "1 files not in the data, other.png"),
+        (lambda rows: [*rows, rows[0]], "1 files named twice, benign_000.png"),
         (lambda rows: [[rows[0][0], str((int(rows[0][1]) + 1) % 4)], *rows[1:]], "group b0 is split"),
         (
             lambda rows: [[file, str(int(fold) + 1)] for file, fold in rows],
-            r"folds \[1, 2, 3, 4\], but 4 folds",
+            r"folds \[1, 2, 3, 4\]; expected 0, 1, 2",
         ),
-        (lambda rows: [[file, f"fold {fold}"] for file, fold in rows], "whole numbers from 0"),
+        (lambda rows: [[file, f"fold {fold}"] for file, fold in rows], "whole numbers"),
     ],
 )
 def test_faulty_folds_are_refused(lesions: LesionData, change: Callable[..., Rows], text: str) -> None:
@@ -98,7 +98,7 @@ def test_faulty_folds_are_refused(lesions: LesionData, change: Callable[..., Row
 
 def test_stored_folds_of_another_number_are_refused(lesions: LesionData) -> None:
     write_folds(lesions.root / "folds.csv", lesions, assign_folds(lesions, 4))
-    with pytest.raises(DataError, match=r"folds \[0, 1, 2, 3\], but 5 folds"):
+    with pytest.raises(DataError, match="holds 4 folds, not 5; ask for 4"):
         assign_folds(lesions, 5)
 
 

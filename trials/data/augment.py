@@ -13,7 +13,6 @@ of the square and one of the 4 ranks (all included).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch.nn import functional
@@ -22,8 +21,7 @@ RANKS = (25, 35, 45)
 
 
 def reconstruct(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch.Tensor:
-    """The best approximations of rank at most k of each channel: float [ranks, n, channels, h, w] of [n,
-    channels, h, w].
+    """The best approximations of rank at most k: [ranks, n, channels, h, w] of [n, channels, h, w], as float.
 
     A channel whose shorter side is k or less is its own approximation, up to rounding.
     """
@@ -65,9 +63,7 @@ class Plain:
 
 
 class Paper(Plain):
-    """One of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all), drawn for each
-    image.
-    """
+    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image."""
 
     def __init__(self, images: torch.Tensor) -> None:
         super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]))
@@ -83,9 +79,10 @@ class Paper(Plain):
 
 
 class Ultrasound(Plain):
-    """Mirrored left to right half the time; turned up to 10 degrees, zoomed by up to 10 %, shifted by up to
-    5 %; contrast by up to 15 %, gain by up to 12 grey levels of 255; multiplicative speckle with
-    deviation up to 0.15.
+    """Mirrors half the images left to right, moves them a little, and changes their contrast and speckle.
+
+    Turned up to 10 degrees, zoomed by up to 10 %, shifted by up to 5 %; contrast changed by up to 15 %,
+    gain by up to 12 grey levels of 255; multiplied by speckle of deviation up to 0.15. All drawn uniformly.
     """
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -113,23 +110,13 @@ class Ultrasound(Plain):
 
 
 def _grains(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Correlated noise of mean 0 and deviation about 1, [batch, 1, s, s]: grains of two pixels, as speckle
-    is coarser than pixels.
+    """Noise [batch, 1, s, s] of mean 0 and deviation about 1, in grains of two pixels, as speckle is
+    coarser.
     """
     size = batch.shape[-2:]
-    coarse = torch.randn(
-        len(batch),
-        1,
-        math.ceil(size[0] / 2),
-        math.ceil(size[1] / 2),
-        generator=generator,
-        device=batch.device,
-    )
-    return functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False) * 1.6
+    shape = (len(batch), 1, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
+    coarse = torch.randn(shape, generator=generator, device=batch.device)
+    return 1.6 * functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
 
-AUGMENTATIONS: dict[str, Callable[[torch.Tensor], Plain]] = {
-    "none": Plain,
-    "paper": Paper,
-    "ultrasound": Ultrasound,
-}
+AUGMENTATIONS: dict[str, type[Plain]] = {"none": Plain, "paper": Paper, "ultrasound": Ultrasound}

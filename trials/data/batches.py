@@ -9,16 +9,15 @@ import numpy as np
 import torch
 
 from trials.data.augment import AUGMENTATIONS
-from trials.data.images import with_channels
 
 
 def standardisation(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1; give
-    it training images only. A channel without variation has the deviation of one grey level.
+    """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1.
+
+    Give it training images only. A channel without variation has the deviation of one grey level.
     """
-    counts = torch.stack(
-        [torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]
-    )
+    channels = images.transpose(0, 1).flatten(1)
+    counts = torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
     share = counts.double() / counts.sum(1, keepdim=True)
     levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
     mean = share @ levels
@@ -34,7 +33,7 @@ class Batches:
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
     train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
     again and again), `augment` is a policy of `augment.AUGMENTATIONS`, `mean` and `std` are those of
-    `standardisation`, for the stored or the given `channels`.
+    `standardisation`. Grey images are repeated to `channels`.
     """
 
     def __init__(
@@ -60,21 +59,22 @@ class Batches:
         chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
         if len(chosen) == 0:
             raise ValueError("no images to make batches of")
+        if images.shape[1] not in (1, channels):
+            raise ValueError(
+                f"{images.shape[1]} channels for {channels}: make them grey with to_tensor(channels=1)"
+            )
         self.device = torch.device(device)
         self.labels = torch.as_tensor(labels)[chosen].long()
-        self.batch_size, self.shuffle, self.balanced, self.seed, self.epoch = (
-            batch_size,
-            shuffle,
-            balanced,
-            seed,
-            0,
-        )
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.balanced = balanced
         self.channels = channels
+        self.seed = seed
+        self.epoch = 0
         self._labels_there = self.labels.to(self.device)
         self._policy = AUGMENTATIONS[augment](images[chosen].to(self.device))
-        self._scale = 1 / (255 * torch.tensor(std, device=self.device).view(-1, 1, 1))
-        self._offset = -(torch.tensor(mean, device=self.device) / torch.tensor(std, device=self.device)).view(
-            -1, 1, 1
+        self._mean, self._std = (
+            255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )
 
     batch_sampler = None  # Lightning asks all that has a sampler for this too
@@ -93,19 +93,15 @@ class Batches:
         return batches - 1 if self._drops_last() else batches
 
     def _drops_last(self) -> bool:
-        return (
-            self.shuffle
-            and len(self.labels) % self.batch_size == 1
-            and len(self.labels) > 1 < self.batch_size
-        )
+        return self.shuffle and len(self.labels) % self.batch_size == 1 < len(self.labels)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint32).tolist()
         order = self._order(torch.Generator().manual_seed(seeds[0])).to(self.device)
         generator = torch.Generator(self.device).manual_seed(seeds[1])
         for batch in order.split(self.batch_size)[: len(self)]:
-            images = self._policy(batch, generator)
-            yield with_channels(images * self._scale + self._offset, self.channels), self._labels_there[batch]
+            images = (self._policy(batch, generator) - self._mean) / self._std
+            yield images.expand(-1, self.channels, -1, -1), self._labels_there[batch]
 
     def _order(self, generator: torch.Generator) -> torch.Tensor:
         count = len(self.labels)
@@ -121,7 +117,5 @@ class Batches:
 
 def _repeated(members: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """`count` draws from `members`, each drawn n or n + 1 times."""
-    rounds = math.ceil(count / len(members))
-    return torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)])[
-        :count
-    ]
+    rounds = range(math.ceil(count / len(members)))
+    return torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in rounds])[:count]

@@ -1,5 +1,4 @@
-"""BUSI as published: full frames with masks, cut to the lesion (Al-Dhabyani et al. 2020,
-10.1016/j.dib.2019.104863).
+"""BUSI as published (Al-Dhabyani et al. 2020, 10.1016/j.dib.2019.104863): full frames, cut to the lesion.
 
 Folders `benign`, `malignant`, `normal`; an image `benign (1).png` has the masks `benign (1)_mask.png`,
 `benign (1)_mask_1.png`, ... The crop is the box around all masks, widened by 10 % of its size on every side.
@@ -19,7 +18,7 @@ from trials.data.records import DataError, LeftOut, Listing, Record
 
 MARGIN = 0.1
 WITHOUT_LESION = "normal"
-Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
 _MASK = re.compile(r"^(?P<image>.+)_mask(_\d+)?$")
 
 
@@ -32,16 +31,14 @@ class Case:
     masks: tuple[Path, ...]
 
     def box(self) -> Box:
-        """The crop in pixels of the frame, half-open (x0, y0, x1, y1). Raises `DataError` for masks that do
-        not fit.
-        """
+        """The crop in pixels of the frame. Raises `DataError` for masks that do not fit."""
         size = open_image(self.image).size
         lesion = np.zeros(size[::-1], dtype=bool)
         for path in self.masks:
             mask = open_image(path)
             if mask.size != size:
                 raise DataError(
-                    f"{path}: a mask of {mask.size} pixels for a frame of {size}; they must be equal"
+                    f"{path}: mask of {mask.size} pixels for a frame of {size}; expected the same"
                 )
             lesion |= np.asarray(mask.convert("L")) > 0
         if not lesion.any():
@@ -54,9 +51,7 @@ class Case:
 
 
 def widened_box(lesion: np.ndarray) -> Box:
-    """The box around the marked pixels [h, w], on every side wider by `MARGIN` (whole pixels), within the
-    frame.
-    """
+    """The box around the marked pixels [h, w], wider by `MARGIN` on every side but within the frame."""
     height, width = lesion.shape
     ys, xs = np.flatnonzero(lesion.any(1)), np.flatnonzero(lesion.any(0))
     (x0, x1), (y0, y1) = (xs[0], xs[-1] + 1), (ys[0], ys[-1] + 1)

@@ -1,6 +1,4 @@
-"""Is a data set fit for use: everything that forbids it, at once, and everything that a reader of results
-should know.
-"""
+"""Is a data set fit for use: all that forbids it, at once, and all that a reader of results should know."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ from pathlib import Path
 
 from trials.data.duplicates import near_duplicates
 from trials.data.folds import assign_folds, group_shortages
-from trials.data.sources import DataError, LesionData, examine
+from trials.data.sources import DataError, LeftOut, LesionData, examine
 
-SHOWN = 20  # lines of one kind in the text; the dictionary has them all
+SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has them all
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Report:
     fold_source: str
     digest: str
     counts: dict[str, object]
+    left_out: tuple[LeftOut, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -58,13 +57,11 @@ def verify(
     classes: Sequence[str] | None = None,
     folds: int = 5,
 ) -> Report:
-    """Read everything and judge it; never raises for what is wrong with the data. Arguments as of
-    `sources.load`.
-    """
+    """Read everything and judge it, without raising; arguments as of `sources.load`."""
     examined = examine(path, positive=positive, group_column=group_column, classes=classes)
     data, problems = examined.data, list(examined.problems)
     if data is None:
-        return Report(str(path), "", "", "", "", {}, tuple(problems), ())
+        return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
     source = "not assigned"
     if problems:
         problems += group_shortages(data, folds)
@@ -81,6 +78,7 @@ def verify(
         source,
         data.digest,
         _counts(data),
+        data.left_out,
         tuple(problems),
         tuple(warnings),
     )
@@ -102,9 +100,13 @@ def _left_out(data: LesionData) -> list[str]:
     for item in data.left_out:
         groups.setdefault((item.reason, item.group), []).append(item.file)
     return [
-        f"left out, {reason}: {f'group {group}: ' if group else ''}{', '.join(files)} ({len(files)} images)"
+        f"left out, {reason}: {f'group {group}: ' if group else ''}{_some(files)} ({len(files)} images)"
         for (reason, group), files in groups.items()
     ]
+
+
+def _some(files: list[str]) -> str:
+    return ", ".join(files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
 
 
 def _leaks(data: LesionData) -> list[str]:

@@ -22,16 +22,14 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
 
 def open_image(path: Path) -> Image.Image:
     """The file, wholly read. Raises `DataError` where it is missing, empty, cut short or no image."""
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
     try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
         image = Image.open(path)
         image.load()
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
+    except Exception as error:  # for damaged files Pillow's many readers raise nearly anything
         raise DataError(f"{path}: cannot be read as an image ({error}); replace it or take it out") from error
     return image
 
@@ -48,14 +46,14 @@ def decode(path: Path, box: tuple[int, int, int, int] | None = None) -> np.ndarr
 
 
 def to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
-    """Mode L or RGB. A 16-bit image has the smallest depth of 8, 12 and 16 bits that holds its largest
-    value, as 12-bit scanners store their values in 16-bit files unscaled; Pillow itself cuts 16-bit
-    colour to its high byte.
+    """Mode L or RGB.
+
+    A 16-bit grey image is taken to have the smallest depth of 8, 12 and 16 bits that holds its largest
+    value, as 12-bit scanners store their values in 16-bit files unscaled; Pillow itself cuts 16-bit colour
+    to its high byte.
     """
     if image.mode == "F":
-        raise DataError(
-            f"{path}: floating-point pixels have no fixed range; save the image with 8 or 16 bits"
-        )
+        raise DataError(f"{path}: floating-point pixels have no fixed range; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         depth = next((bits for bits in (8, 12, 16) if values.max() < 2**bits), None)

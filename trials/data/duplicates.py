@@ -36,9 +36,8 @@ def sign_hashes(image: np.ndarray) -> np.ndarray:
     """Of uint8 [h, w] or [h, w, 3]: float32 [16, 312], norm 1 (0 for a flat image), uncut image first."""
     lanczos = Image.Resampling.LANCZOS
     grey = Image.fromarray(image).convert("L")
-    small = grey.crop(grey.point(lambda value: value > BLACK).getbbox()).resize(
-        (THUMBNAIL, THUMBNAIL), lanczos
-    )
+    inside = grey.point(lambda value: value > BLACK).getbbox()
+    small = grey.crop(inside).resize((THUMBNAIL, THUMBNAIL), lanczos)
     signs = []
     for left, top, right, bottom in _CUTS:
         box = (left * THUMBNAIL, top * THUMBNAIL, (1 - right) * THUMBNAIL, (1 - bottom) * THUMBNAIL)

@@ -25,9 +25,7 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
     missing = [name for name in required if name not in columns]
     if missing:
-        raise DataError(
-            f"{path}: no column {', '.join(missing)}; its first line, comma-separated, has {columns}"
-        )
+        raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}")
     return rows
 
 
@@ -36,7 +34,7 @@ def _cells(row: dict[str, str | None]) -> list[str]:
 
 
 def read_manifest(root: Path, group_column: str | None) -> Listing:
-    """`manifest.csv` with `file` and `label`, and a group column: the one asked for, else the first of
+    """`manifest.csv` with `file`, `label` and groups: the column asked for, else the first of
     `GROUP_COLUMNS`.
 
     An image whose group cell is blank is a group of its own, and that is noted. The name of a data set
@@ -49,9 +47,8 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     for row in rows:
         file, group = row["file"], row[column] if column else None
         if file and row["label"] and _stays_inside(file):
-            records.append(
-                Record(file, row["label"], partial(decode, root / file), file if group == "" else group)
-            )
+            group = file if group == "" else group
+            records.append(Record(file, row["label"], partial(decode, root / file), group))
     if blank := sum(row[column] == "" for row in rows) if column else 0:
         notes.append(f"{blank} images without {column} in {manifest.name}: each is a group of its own")
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
@@ -100,15 +97,11 @@ def class_folders(root: Path) -> dict[str, list[Path]]:
     return {name: paths for name, paths in found.items() if paths}
 
 
-def unread_files(root: Path) -> tuple[str, ...]:
+def unread_files(root: Path) -> list[str]:
     """A note on files in class folders that are no images by their suffix, if there are any."""
     unread = [path for path in root.glob("*/**/*") if path.is_file() and not _is_image(path)]
     suffixes = ", ".join(sorted({path.suffix or path.name for path in unread}))
-    return (
-        (f"{len(unread)} files are not images of a known suffix and were passed over ({suffixes})",)
-        if unread
-        else ()
-    )
+    return [f"{len(unread)} files passed over, not images by their suffix ({suffixes})"] if unread else []
 
 
 def _is_image(path: Path) -> bool:

@@ -39,8 +39,7 @@ class Folds:
 
 
 def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
-    """The folds in the data folder's `folds.csv`, else generated from `seed`, which is not the training's
-    seed.
+    """The folds in the data folder's `folds.csv`, else generated from `seed` (not that of the training).
 
     Raises `DataError` where a class has fewer groups than folds, a fold lacks a class, or the file's folds
     are not `folds` in number, miss an image, or split a group.
@@ -95,27 +94,27 @@ def _read_folds(path: Path, data: LesionData, folds: int) -> np.ndarray:
     try:
         fold = np.array([int(stored[file] or -1) for file in data.files], dtype=np.int64)
     except ValueError as error:
-        raise DataError(
-            f"{path}: folds are whole numbers from 0, empty for a left-out image ({error})"
-        ) from None
+        raise DataError(f"{path}: expected whole numbers, empty for an image left out ({error})") from None
     _refuse(_fold_problems(path, data, fold, folds))
     return fold
 
 
 def _file_mismatches(path: Path, data: LesionData, named: list[str]) -> Iterator[str]:
-    twice = [file for file, count in Counter(named).items() if count > 1]
-    missing = [file for file in data.files if file not in set(named)]
-    unknown = sorted(set(named) - set(data.files) - {item.file for item in data.left_out})
-    for files, what in ((twice, "is named twice"), (missing, "has no row"), (unknown, "is not in the data")):
+    counts = Counter(named)
+    twice = [file for file, count in counts.items() if count > 1]
+    missing = [file for file in data.files if file not in counts]
+    unknown = sorted(counts.keys() - set(data.files) - {item.file for item in data.left_out})
+    for files, what in ((twice, "named twice"), (missing, "without a row"), (unknown, "not in the data")):
         if files:
-            more = f" and so do {len(files) - 1} others" if len(files) > 1 else ""
-            yield f"{path}: {files[0]} {what}{more}; correct the file or remove it"
+            yield f"{path}: {len(files)} files {what}, {files[0]} for one; correct the file or remove it"
 
 
 def _fold_problems(path: Path, data: LesionData, fold: np.ndarray, folds: int) -> Iterator[str]:
     found = sorted(set(fold.tolist()) - {-1})
-    if found != list(range(folds)):
-        yield f"{path}: holds folds {found}, but {folds} folds counted from 0 are asked for"
+    if found != list(range(len(found))):
+        yield f"{path}: holds folds {found}; expected 0, 1, 2, ..."
+    elif len(found) != folds:
+        yield f"{path}: holds {len(found)} folds, not {folds}; ask for {len(found)}, or remove the file"
     parts = defaultdict(set)
     for group, number in zip(data.groups, fold.tolist(), strict=True):
         if number >= 0:
@@ -148,9 +147,8 @@ def inner_split(
         raise ValueError(f"an inner validation fraction of {fraction}: expected above 0, at most 0.5")
     indices = np.asarray(indices)
     labels, groups = data.labels[indices], np.array(data.groups)[indices]
-    parts = min(
-        round(1 / fraction), *(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    )
+    fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    parts = min(round(1 / fraction), fewest)
     if parts >= 2:
         splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
         for training, validation in splitter.split(labels, labels, groups):

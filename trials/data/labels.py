@@ -22,7 +22,7 @@ def label_problems(labels: Sequence[str], positive: str) -> Iterator[str]:
             yield f"label {label!r} ({count} images) looks like a slip of {other!r}; correct it"
     if positive not in counts:
         near = difflib.get_close_matches(positive, counts, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; name the positive class"
+        hint = f"; did you mean {near[0]!r}?" if near else "; say which one is positive"
         yield f"no class is named {positive!r}, only {_listed(counts)}{hint}"
 
 
@@ -31,9 +31,7 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _slip_of(label: str, counts: Counter[str]) -> str | None:
-    """The commoner label that this one resembles; names that differ in their digits alone (grade1, grade2)
-    do not.
-    """
+    """The commoner label that this one resembles; grade1 and grade2, say, are taken for different."""
     for other, count in counts.most_common():
         if count <= counts[label] or _letters(other) == _letters(label):
             continue

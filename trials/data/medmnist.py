@@ -1,5 +1,4 @@
-"""MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): the three splits joined, labels by
-name.
+"""MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): splits joined, labels by name.
 
 The official split of BreastMNIST puts frames of one lesion on both sides, so it is not kept; see `folds.py`.
 """
@@ -47,7 +46,7 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:
             images = np.concatenate([stored[f"{split}_images"] for split in SPLITS])
             labels = np.concatenate([stored[f"{split}_labels"] for split in SPLITS])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: not a MedMNIST file with {', '.join(SPLITS)} images and labels ({error})"
         ) from error

@@ -115,9 +115,7 @@ def lesion_mask(lesion: Lesion) -> np.ndarray:
 
 
 def contour(lesion: Lesion, angle: np.ndarray) -> np.ndarray:
-    """Radius relative to the ellipse at `angle`, at most 1: lobes, and spicules where the lesion is
-    irregular.
-    """
+    """Radius relative to the ellipse's at `angle`, at most 1: lobes and spicules, if it is irregular."""
     lobes = np.zeros_like(angle)
     for order, phase in enumerate(lesion.phases[:8], start=2):
         lobes += np.cos(order * angle + phase) / order
@@ -127,17 +125,16 @@ def contour(lesion: Lesion, angle: np.ndarray) -> np.ndarray:
 
 
 def _tissue(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Echo of the tissue in decibels: wavy layers across the beam with bright septa, patches of fat and
-    gland.
-    """
+    """Echo of the tissue in decibels: layers across the beam, bright septa, patches of fat and gland."""
     layers, patches = (gaussian_filter(rng.normal(size=shape), sigma, mode="wrap") for sigma in ((2, 14), 9))
     layers, patches = layers / layers.std(), patches / patches.std()
     return 3 * layers + 3 * patches + 9 * np.exp(-((layers - 0.8) ** 2) / 0.08)
 
 
 def _speckle(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Root of the mean power of `LOOKS` echo fields, each of scatterers under a point-spread function wider
-    across than along the beam (so each envelope is Rayleigh); mean square 1.
+    """Root of the mean power of `LOOKS` fields of scatterers, whose points spread across the beam most.
+
+    The envelope of each is Rayleigh distributed; the mean square of the result is 1.
     """
     fields = rng.normal(size=(LOOKS, *shape)) + 1j * rng.normal(size=(LOOKS, *shape))
     fields = gaussian_filter1d(gaussian_filter1d(fields, 0.9, axis=1, mode="wrap"), 1.5, axis=2, mode="wrap")

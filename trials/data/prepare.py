@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from trials.data.busi import Case, find_cases
+from trials.data.decoding import decode
 from trials.data.folders import class_folders
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.sources import DataError, examine
@@ -18,9 +19,7 @@ from trials.data.sources import DataError, examine
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` wrote: crops by class, their groups, and how many frames were left out for want of a
-    lesion.
-    """
+    """What `prepare` wrote: crops by class, their groups, and how many frames have no lesion."""
 
     out: str
     images: dict[str, int]
@@ -43,8 +42,7 @@ class Prepared:
 
 
 def prepare(source: str | Path, out: str | Path) -> Prepared:
-    """Cut every lesion of BUSI's published folders to its box and write the crops with `manifest.csv` to
-    `out`.
+    """Cut every lesion of BUSI's published folders to its box; write crops and `manifest.csv` to `out`.
 
     The manifest names each source file with its SHA-256, the box (half-open, source pixels) and the group
     of near-duplicates in `duplicate_group`; images of contradictory groups are among them. Raises
@@ -80,14 +78,16 @@ def _write_crop(folder: Path, file: str, case: Case, group: str) -> dict[str, ob
     name = re.sub(r"\d+", lambda digits: digits[0].zfill(4), stem) + ".png"  # benign (1) -> benign_0001.png
     if (folder / name).exists():
         raise DataError(f"{case.image}: another image is called {name} too; rename one of them")
-    crop = Image.fromarray(case.decode())
+    box = case.box()
+    crop = Image.fromarray(decode(case.image, box))
     crop.save(folder / name)
-    x0, y0, x1, y1 = case.box()
     return {
         "file": name,
         "label": case.label,
         "source_file": file,
         "source_sha256": hashlib.sha256(case.image.read_bytes()).hexdigest(),
-        **{"x0": x0, "y0": y0, "x1": x1, "y1": y1, "width": crop.width, "height": crop.height},
+        **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)),
+        "width": crop.width,
+        "height": crop.height,
         "duplicate_group": group,
     }

@@ -11,9 +11,7 @@ from trials.data.folders import class_folders, read_class_folders, read_manifest
 from trials.data.medmnist import read_medmnist
 from trials.data.records import DataError, Listing
 
-KNOWN = (
-    "a folder with manifest.csv, a folder with one sub-folder a class, BUSI as published, or a MedMNIST .npz"
-)
+KNOWN = "a folder with manifest.csv or with one sub-folder a class, BUSI as published, or a MedMNIST .npz"
 
 
 def read(path: Path, group_column: str | None = None, classes: Sequence[str] | None = None) -> Listing:
@@ -32,4 +30,4 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
     if not images:
         raise DataError(f"{path}: no layout that is known here; expected {KNOWN}")
     listing = read_busi(path, images) if is_busi(images) else read_class_folders(path, images)
-    return replace(listing, notes=unread_files(path))
+    return replace(listing, notes=tuple(unread_files(path)))

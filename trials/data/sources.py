@@ -91,11 +91,8 @@ def examine(
     with ThreadPoolExecutor() as pool:
         attempts = list(pool.map(_attempt, listing.records))
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
-    readable = [
-        (r, pixels)
-        for r, pixels in zip(listing.records, attempts, strict=True)
-        if isinstance(pixels, np.ndarray)
-    ]
+    pairs = zip(listing.records, attempts, strict=True)
+    readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
     data = _assemble(listing, readable, positive) if readable else None
     return Examined(data, tuple(problems))
 
@@ -142,9 +139,7 @@ def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], posit
 def _groups(
     listing: Listing, records: list[Record], images: list[np.ndarray], digests: list[str]
 ) -> tuple[list[str], list[str]]:
-    """One group name an image, and a note on groups that had to be merged because they share identical
-    pixels.
-    """
+    """One group name an image, and a note on groups merged because images have the same pixels."""
     if listing.group_column is None:
         frames = [record.frame() for record in records if record.frame]
         pairs = near_duplicates(images) + _chained(digests) + (near_duplicates(frames) if frames else [])
