@@ -6,8 +6,6 @@ fold's frozen threshold. Both also at 0.5.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +27,9 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
     """Evaluate finished retrainings, and their models on `external_data` where that is given.
 
     Writes `evaluation.json`, `evaluation.csv` and, for external data, `external_predictions.csv` to `out`;
-    returns the content of the first. Raises ValueError for runs that are unfinished, given twice or of
-    different data or folds, and for external images that were seen in training.
+    returns the content of the first. The same `out` may be used again as more folds come in. Raises
+    ValueError for runs that are unfinished, given twice or of different data or folds, and for external
+    images that were seen in training.
     """
     layouts = by_layout([read_run(folder) for folder in runs])
     everyone = [run for group in layouts.values() for run in group]
@@ -41,7 +40,7 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
     external = None if external_data is None else load_external(external_data, everyone)
     identity = {
         "verb": "evaluate",
-        "runs": sorted(_digest(run.record) for run in everyone),
+        "data": everyone[0].metrics["data_digest"],
         "external": external.digest if external else None,
     }
     with RunFolder(out, identity) as folder, Reporter(out) as reporter:
@@ -132,7 +131,3 @@ def _headline(result: Mapping[str, Any]) -> dict[str, float]:
         )
         shown |= {f"{layout} {name}": scores[name] for name in ("auc", *RATES) if scores[name] is not None}
     return shown
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

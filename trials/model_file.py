@@ -33,10 +33,10 @@ class ModelError(ValueError):
 
 
 class ModelDescription(Section):
-    """What `model.json` holds. Images are squared (`fit`), brought to 0..1 and standardised by `mean` and
-    `std`.
+    """What `model.json` holds.
 
-    `threshold` is where the probability of `positive` becomes a positive diagnosis, frozen after training.
+    Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
+    where the probability of `positive` becomes a positive diagnosis, frozen after training.
     """
 
     architecture: dict[str, Any]  # NNI's sample

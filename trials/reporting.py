@@ -27,8 +27,7 @@ from trials.nni_paths import tensorboard_directory
 
 
 class Reporter:
-    """Sends one run's metrics and pictures to NNI (inside one of its trials), TensorBoard and standard
-    error.
+    """Sends a run's metrics and pictures to NNI, inside one of its trials, to TensorBoard and the log.
 
     `default` names the metric of an epoch that NNI plots first. TensorBoard files go where the web UI's
     TensorBoard button looks, or to `out/tensorboard` outside NNI.
@@ -123,10 +122,5 @@ class Bar(pl.Callback):
 def quiet_lightning() -> None:
     """Silence what Lightning says about its own surroundings; nothing about the run is hidden."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*is smaller than the logging interval.*",
-        ".*LeafSpec.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     torch.set_float32_matmul_precision("high")  # else Lightning advises so on accelerators

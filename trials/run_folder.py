@@ -104,7 +104,7 @@ class RunFolder:
 
 def is_done(path: Path) -> bool:
     """Whether the folder `path` holds a run that has come to its end."""
-    return (path / RUN_FILE).is_file() and bool(read_json(path / RUN_FILE)["done"])
+    return (path / RUN_FILE).is_file() and read_json(path / RUN_FILE).get("done") is True
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -139,7 +139,7 @@ class Settings(Section):
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
     "data.expand": False,
-    "data.augmentation": "paper",
+    "data.augmentation": "ultrasound",
     "data.class_balance": "weighted_loss",
     "data.validation_fraction": 0.2,
     "search.schedule": "one_cycle",
@@ -153,7 +153,6 @@ PROFILES: dict[str, dict[str, object]] = {
     "cpu": _AFFORDABLE
     | {
         "data.image_size": 48,
-        "data.augmentation": "ultrasound",
         "search.epochs": 30,
         "search.batch_size": 16,
         "search.normal_cells": 3,
@@ -169,7 +168,6 @@ PROFILES: dict[str, dict[str, object]] = {
     "quick": _AFFORDABLE
     | {
         "data.image_size": 32,
-        "data.augmentation": "ultrasound",
         "search.epochs": 4,
         "search.normal_cells": 1,
         "search.filters": 4,

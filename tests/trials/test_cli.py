@@ -201,6 +201,6 @@ def test_dry_run_lists_settings_data_and_cost(
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
-    code = "import sys; from trials.cli import build_parser; build_parser(); print('torch' in sys.modules, end='')"
+    code = "import sys; from trials.cli import build_parser; build_parser(); print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout == "False"
+    assert told.stdout == "False\n"

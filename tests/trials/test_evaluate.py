@@ -144,11 +144,13 @@ def test_run_on_all_data_serves_external_tests_only(
     assert "enas3, external" in text_table(result)
 
 
-def test_evaluation_folder_of_other_runs_is_refused(finished: tuple[Path, Path], tmp_path: Path) -> None:
-    run_evaluate(finished, tmp_path / "out")
-    run_evaluate(finished[::-1], tmp_path / "out")  # the same runs in another order
-    with pytest.raises(RunFolderError, match="another run"):
-        run_evaluate(finished[:1], tmp_path / "out")
+def test_evaluation_is_renewed_as_folds_come_in_but_not_for_other_data(
+    finished: tuple[Path, Path], elsewhere: Path, tmp_path: Path
+) -> None:
+    assert run_evaluate(finished[:1], tmp_path / "out")["layouts"]["enas3"]["missing_folds"] == [1]
+    assert run_evaluate(finished[::-1], tmp_path / "out")["layouts"]["enas3"]["missing_folds"] == []
+    with pytest.raises(RunFolderError, match="external"):
+        run_evaluate(finished, tmp_path / "out", elsewhere)
 
 
 def test_prediction_is_the_models_probability_and_frozen_decision(

@@ -51,7 +51,7 @@ def test_no_predictions_are_refused() -> None:
 
 
 def test_youden_threshold_of_a_case_worked_by_hand() -> None:
-    # between 0.4 and 0.6 sensitivity is 2/3, specificity 1: index 2/3; between 0.2 and 0.3 1 and 1/3: index 1/3
+    # between 0.4 and 0.6: sensitivity 2/3, specificity 1; between 0.2 and 0.3: 1 and 1/3
     truth, scores = [True, True, True, False, False, False], [0.9, 0.6, 0.3, 0.4, 0.35, 0.2]
     assert youden_threshold(truth, scores) == pytest.approx(0.5)
 
