@@ -168,6 +168,23 @@ def test_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: Pat
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
+def test_checkpoint_holds_what_the_end_of_its_epoch_has_changed(tmp_path: Path) -> None:
+    class Learns(LesionModule):
+        learnt = 0
+
+        def on_train_epoch_end(self) -> None:
+            self.learnt += 1
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            checkpoint["learnt"] = self.learnt
+
+    module = Learns(recipe(epochs=2))
+    module.set_model(TwoHeads())
+    make_trainer(module.settings, tmp_path, 0).fit(module, batches(), batches(shuffle=False))
+    saved = resume_from(tmp_path)
+    assert saved and torch.load(saved, weights_only=True)["learnt"] == 2
+
+
 def test_step_limit_ends_a_run_annealed(tmp_path: Path) -> None:
     network = train(tmp_path, recipe(epochs=50, max_steps=7))
     assert network.progress == [step / 7 for step in range(7)]
