@@ -230,3 +230,11 @@ def test_network_follows_from_the_seed() -> None:
         torch.manual_seed(3)
         networks.append(final_network(ONE_NODE))
     assert all(torch.equal(a, b) for a, b in zip(*(n.state_dict().values() for n in networks), strict=True))
+
+
+def test_all_weights_start_as_in_enas() -> None:
+    for module in final_network(Architecture.random(0), "enas7", filters=36).modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in = module.weight[0].numel() * getattr(module, "groups", 1)
+            largest = module.weight.abs().max() / (2 / fan_in) ** 0.5
+            assert 1.4 < largest <= 2.001  # PyTorch's own start stays below 0.71
