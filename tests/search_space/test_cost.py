@@ -89,12 +89,12 @@ def random_networks(count: int) -> Iterator[tuple[Architecture, Layout, dict[str
 
 
 def test_parameters_equal_those_of_the_built_network() -> None:
-    for cells, layout, sizes in random_networks(300):
+    for cells, layout, sizes in random_networks(200):
         assert parameters(cells, layout, **sizes) == trainable(final_network(cells, layout, **sizes))
 
 
 def test_multiply_adds_equal_those_of_the_running_network() -> None:
-    for number, (cells, layout, sizes) in enumerate(random_networks(60)):
+    for number, (cells, layout, sizes) in enumerate(random_networks(40)):
         side = 5 + number % 13
         counted = counted_multiply_adds(
             final_network(cells, layout, **sizes), torch.zeros(1, sizes["channels"], side, side)

@@ -74,7 +74,7 @@ def test_other_file_formats_are_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_no_two_texts_overlap_and_none_leaves_the_picture() -> None:
-    for architecture in random_architectures(21):
+    for architecture in random_architectures(14):
         drawn = figure(architecture)
         placed = extents(drawn)
         for number, (text, box) in enumerate(placed):
