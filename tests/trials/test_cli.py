@@ -38,6 +38,20 @@ def test_json_is_alone_on_standard_output(
     assert "epoch 1" in captured.err
 
 
+def test_what_libraries_print_does_not_mix_with_json(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def chatty(*_: Any, **__: Any) -> dict[str, int]:
+        print("a library says hello")
+        return {"done": 1}
+
+    monkeypatch.setattr("trials.retrain.run_retrain", chatty)
+    assert main([*retrain_arguments(tmp_path, tmp_path, tmp_path), "--dry-run", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"done": 1}
+    assert "hello" in captured.err
+
+
 @pytest.mark.parametrize(("layout", "published"), [("enas17", 4_251_780), ("enas7", 2_342_484)])
 def test_architecture_verb_gives_the_posters_parameter_counts(
     witness: Path, layout: str, published: int, capsys: pytest.CaptureFixture[str]

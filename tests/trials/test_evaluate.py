@@ -154,16 +154,20 @@ def test_evaluation_is_renewed_as_folds_come_in_but_not_for_other_data(
 
 
 def test_prediction_is_the_models_probability_and_frozen_decision(
-    finished: tuple[Path, Path], lesions: Path
+    finished: tuple[Path, Path], lesions: Path, tmp_path: Path
 ) -> None:
     with (finished[0] / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))[:3]
-    result = run_predict(finished[0], [lesions / row["file"] for row in rows])
-    threshold = load_model(finished[0]).description.threshold
-    assert (result["positive"], result["threshold"]) == ("malignant", threshold)
-    for row, told in zip(rows, result["predictions"], strict=True):
-        assert told["probability"] == pytest.approx(float(row["probability"]), abs=1e-6)
-        assert told["called_positive"] == (told["probability"] >= threshold)
+    given = [float(row["probability"]) for row in rows]
+    shutil.copytree(finished[0], tmp_path / "model")
+    description = json.loads((tmp_path / "model" / "model.json").read_text())
+    description["threshold"] = sorted(given)[1]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(description))
+    result = run_predict(tmp_path / "model", [lesions / row["file"] for row in rows])
+    assert (result["positive"], result["threshold"]) == ("malignant", sorted(given)[1])
+    for probability, told in zip(given, result["predictions"], strict=True):
+        assert told["probability"] == pytest.approx(probability, abs=1e-6)
+        assert told["called_positive"] == (told["probability"] >= sorted(given)[1])
     assert "clinical use" in result["not_for"]
 
 
