@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,6 @@ def build_parser() -> argparse.ArgumentParser:
         prog="lesion-nas",
         description="Neural architecture search on lesion images. For research, not for clinical use.",
     )
-    parser.add_argument("--version", action="version", version=f"lesion-nas {version('lesion-nas')}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for name, verb, arguments in (
         ("verify", _verify, _verify_arguments),
