@@ -49,8 +49,7 @@ def run_retrain(
     seed: int = 0,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Retrain an architecture and test it on outer fold `fold` of `folds`; without a fold, train on all the
-    data.
+    """Retrain an architecture; test it on outer fold `fold` of `folds`, or, without one, train on all data.
 
     Writes to `out` what the module's constants and `model_file` name, and returns the content of
     `metrics.json`. The same arguments again resume an interrupted run, or report a finished one. With
