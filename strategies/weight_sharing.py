@@ -113,6 +113,9 @@ class SharedCell(SampledCell):
             lambda node, slot, state: {name: operation(name, filters, filters, 1) for name in cell.operations}
         )
         self.norm = nn.BatchNorm2d(filters)
+        # ENAS draws shared weights with the number of inputs as fan-in, an accident of how it stores them;
+        # here they start as the final network's do. Batch normalisation follows each, so that only the first
+        # steps differ.
         self.apply(initialise)
         # [states, out, in]; scaled as for two loose ends. Batch normalisation follows, so the scale hardly
         # matters; our choice.

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning.callbacks import Timer
-from torch.nn import functional
 
 from search_space import Architecture, draw, multiply_adds, parameters
 from search_space import layout as read_layout
 from trials.data.sources import load
-from trials.estimate import estimate, seconds_of
+from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, describe_data, device, split_data
 from trials.leaks import read_search_record, refuse_overlap, seen
 from trials.metrics import RATES, score, youden_threshold
@@ -259,18 +258,9 @@ class Retraining:
             self.inputs.training(settings.batch_size, self.seed),
             self.inputs.plain(self.split.validation),
         )
-        images, labels = next(iter(training))
-        images = images.contiguous(memory_format=torch.channels_last)
-
-        def step() -> None:
-            network.zero_grad()
-            output = network(images)
-            logits = output[0] if isinstance(output, tuple) else output
-            functional.cross_entropy(logits, labels).backward()
-
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
         validating = seconds_of(lambda: self._probabilities(self.split.validation[: validation.batch_size]))
-        seconds = steps * seconds_of(step) + settings.epochs * len(validation) * validating
+        seconds = steps * training_seconds(network, training) + settings.epochs * len(validation) * validating
         return {
             "settings": self.settings.model_dump(mode="json", include={"profile", "data", "retrain"}),
             "data": describe_data(self.data, self.split),

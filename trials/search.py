@@ -7,6 +7,7 @@ the rest, whole groups, give the controller its rewards and rank the architectur
 from __future__ import annotations
 
 import hashlib
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,13 @@ from nni.nas.evaluator.pytorch import Lightning
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace, model_context
 from pytorch_lightning.callbacks import Timer
-from torch.nn import functional
 
 from search_space import Architecture, EnasSpace, draw
 from strategies import ENAS, RandomSampling
 from strategies.one_shot import InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
 from trials.data.sources import load
-from trials.estimate import estimate, seconds_of
+from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, describe_data, device, split_data
 from trials.leaks import SEARCH_FILE, seen
 from trials.network_view import export_onnx
@@ -171,6 +171,8 @@ class Search:
         fit = {"ckpt_path": resume_from(folder.path), "weights_only": True}
         evaluator = Lightning(module, trainer, training, self.validation, fit_kwargs=fit)
         strategy = self.strategy(reporter)
+        # Rewards come from the strategy: that Lightning has nothing to validate on is meant.
+        logging.getLogger("nni.nas.evaluator.pytorch.lightning").setLevel(logging.ERROR)
         strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
         self._write(folder, reporter, strategy, seconds=timer.time_elapsed("train"))
 
@@ -215,13 +217,6 @@ class Search:
         network = self.example.to(device()).to(memory_format=torch.channels_last).train()
         training, validation = self.inputs.training(options.batch_size, self.seed), self.validation
 
-        def step() -> None:
-            images, labels = next(iter(training))
-            network.zero_grad()
-            output = network(images.contiguous(memory_format=torch.channels_last))
-            logits = output[0] if isinstance(output, tuple) else output
-            functional.cross_entropy(logits, labels).backward()
-
         @torch.no_grad()
         def reward() -> None:
             network(next(iter(validation))[0].contiguous(memory_format=torch.channels_last))
@@ -229,7 +224,7 @@ class Search:
         steps = options.epochs * len(training)
         rewards = options.epochs * options.controller_updates * options.controller_samples
         scored = options.final_samples * len(validation)
-        seconds = min(steps, options.max_steps or steps) * seconds_of(step)
+        seconds = min(steps, options.max_steps or steps) * training_seconds(network, training)
         seconds += (rewards + scored) * seconds_of(reward)
         return {
             "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
