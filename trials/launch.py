@@ -27,7 +27,17 @@ import psutil
 POLL_SECONDS = 1.0
 IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no more trials: this does
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
+EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+
+# The command nnictl, which gives its web server 4 s to start, too few on a busy machine; here 60.
+PATIENT_NNICTL = """
+from functools import partial
+from nni.experiment import launcher
+from nni.tools.nnictl.nnictl import parse_args
+launcher._check_rest_server = partial(launcher._check_rest_server, retry=60)
+parse_args()
+"""
 
 Trial = Mapping[str, Any]
 
@@ -79,11 +89,11 @@ def free_port(wanted: int | None) -> int:
 
 def environment(out: Path, data: Path | None) -> dict[str, str]:
     """Return the experiment's variables: this Python first, loopback only, the folders for the YAML file."""
-    loopback = str(Path(__file__).with_name("loopback.cjs")).replace("\\", "\\\\").replace('"', '\\"')
+    preload = str(Path(__file__).with_name("nni_manager.cjs")).replace("\\", "\\\\").replace('"', '\\"')
     variables = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{loopback}"'.strip(),
+        "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{preload}"'.strip(),
         "LESION_NAS_OUT": str(out),
     }
     if data is not None:
@@ -93,9 +103,8 @@ def environment(out: Path, data: Path | None) -> dict[str, str]:
 
 def create(config: Path, port: int, variables: Mapping[str, str]) -> None:
     """Start the experiment in the background; raises `LaunchError` with nnictl's words if it could not."""
-    nnictl = str(Path(sys.executable).with_name("nnictl"))
     process = subprocess.Popen(
-        [nnictl, "create", "--config", str(config), "--port", str(port)],
+        [sys.executable, "-c", PATIENT_NNICTL, "create", "--config", str(config), "--port", str(port)],
         env=dict(variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -111,55 +120,47 @@ def create(config: Path, port: int, variables: Mapping[str, str]) -> None:
         raise LaunchError(f"nnictl could not start {config}:\n{tail(said)}")
 
 
-class Follower:
-    """Prints what is new in an experiment, each thing once."""
-
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
-        self._numbers: dict[str, int] = {}  # as the web UI counts, by NNI's name of a trial
-        self._ended: set[str] = set()
-        self._reported: set[tuple[str, str, int]] = set()
-
-    def update(self) -> list[Trial]:
-        """Return all trials, after printing what they have newly done."""
-        trials: list[Trial] = sorted(self._manager.get("trial-jobs"), key=lambda trial: trial["sequenceId"])
-        for trial in trials:
-            if trial["trialJobId"] not in self._numbers:
-                self._numbers[trial["trialJobId"]] = trial["sequenceId"]
-                say(f"trial {trial['sequenceId']} started: {describe(parameters(trial))}")
-        for metric in sorted(self._manager.get("metric-data"), key=lambda metric: metric["timestamp"]):
-            self._report(metric)
-        for trial in trials:
-            if trial["status"] in ENDED and trial["trialJobId"] not in self._ended:
-                self._ended.add(trial["trialJobId"])
-                say(f"trial {trial['sequenceId']} {status(trial)}")
-        return trials
-
-    def _report(self, metric: Mapping[str, Any]) -> None:
-        key = (metric["trialJobId"], metric["type"], metric["sequence"])
-        if key not in self._reported:
-            self._reported.add(key)
-            kind = "result" if metric["type"] == "FINAL" else f"epoch {metric['sequence'] + 1}"
-            say(f"trial {self._numbers.get(key[0], '?')} {kind}: {describe(value(metric))}")
-
-
 def follow(manager: Manager, logs: Path) -> list[Trial]:
-    """Print the experiment's progress until it is over; return its trials.
+    """Print the experiment's progress, each line once, until it is over; return its trials.
 
     Raises `LaunchError` where NNI gives up, with what its `logs` say.
     """
-    follower, idle = Follower(manager), 0
+    said: set[str] = set()
+    idle = 0
     while True:
         state = manager.get("check-status")
-        trials = follower.update()
+        trials = sorted(manager.get("trial-jobs"), key=lambda trial: trial["sequenceId"])
+        for line in progress(trials, manager.get("metric-data")):
+            if line not in said:
+                said.add(line)
+                say(line)
         if state["status"] == "ERROR":
-            said = tail(read(logs / "nnictl_stderr.log"))
-            raise LaunchError(f"NNI gave up: {'; '.join(state['errors'])}\n{said}\nall logs: {logs}")
+            reason = tail(read(logs / "nnictl_stderr.log"))
+            raise LaunchError(f"NNI gave up: {'; '.join(state['errors'])}\n{reason}\nall logs: {logs}")
         running = any(trial["status"] not in ENDED for trial in trials)
         idle = idle + 1 if state["status"] == "TUNER_NO_MORE_TRIAL" and not running else 0
         if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= IDLE_POLLS:
             return trials
         time.sleep(POLL_SECONDS)
+
+
+def progress(trials: Sequence[Trial], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for everything that has happened, in its order; trials have the web UI's numbers."""
+    numbers = {trial["trialJobId"]: trial["sequenceId"] for trial in trials}
+    events: list[tuple[int, str]] = []
+    for trial in trials:
+        if "startTime" in trial:
+            events.append(
+                (trial["startTime"], f"{trial['sequenceId']} started: {describe(parameters(trial))}")
+            )
+        if trial["status"] in ENDED:
+            events.append((trial.get("endTime", 0), f"{trial['sequenceId']} {status(trial)}"))
+    for metric in metrics:
+        kind = "result" if metric["type"] == "FINAL" else f"epoch {metric['sequence'] + 1}"
+        if metric["trialJobId"] in numbers:  # else it is newer than the list of trials
+            line = f"{numbers[metric['trialJobId']]} {kind}: {describe(value(metric))}"
+            events.append((metric["timestamp"], line))
+    return [f"trial {line}" for _, line in sorted(events)]
 
 
 @contextmanager
@@ -187,19 +188,19 @@ def launch(config: Path, port: int | None, out: Path, data: Path | None) -> int:
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
     with experiment(config, free_port(port), variables) as manager:
-        profile = manager.get("experiment")
         say(f"web UI: {manager.address} (while this runs)")
-        trials = follow(manager, Path(profile["logDir"], "log"))
-    return conclude(trials, out, profile["id"])
+        trials = follow(manager, Path(manager.get("experiment")["logDir"], "log"))
+    return conclude(trials, out)
 
 
-def conclude(trials: Sequence[Trial], out: Path, experiment: str) -> int:
+def conclude(trials: Sequence[Trial], out: Path) -> int:
     """Print every trial's outcome and where the results lie; return the exit status."""
     say("\nresults")
     for trial in trials:
         finals = trial.get("finalMetricData") or []
         say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
-    say(f"in {out}; the web UI again: nnictl view {experiment}")
+    say(read(out / "evaluation" / EVALUATION))
+    say(f"in {out}")
     unsuccessful = [trial for trial in trials if trial["status"] != "SUCCEEDED"]
     for trial in unsuccessful:
         folder = Path(trial["logPath"])

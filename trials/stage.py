@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search_space.files import write_atomically
 from trials.data.phantoms import make_phantoms
-from trials.evaluate import run_evaluate
+from trials.evaluate import run_evaluate, text_table
+from trials.launch import EVALUATION
 from trials.nni_parameters import own_parameters
 from trials.retrain import METRICS, run_retrain
 from trials.search import run_search
@@ -57,7 +59,8 @@ def run_stage(
             finished = [run for run in runs if (run / METRICS).exists()]
             if not finished:
                 raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end")
-            run_evaluate(finished, root / "evaluation")
+            result = run_evaluate(finished, root / "evaluation")
+            write_atomically(root / "evaluation" / EVALUATION, f"{text_table(result)}\n".encode())
         case other:
             raise ValueError(f"stage {other!r}: expected search, retrain or evaluate")
 

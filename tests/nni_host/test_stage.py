@@ -40,13 +40,15 @@ def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: lis
 
 
 def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
-    calls: list[Any], tmp_path: Path
+    calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for fold, layout in ((0, "enas7"), (1, "enas7")):
-        (tmp_path / f"fold{fold}" / layout).mkdir(parents=True)
+    for folder in ("fold0/enas7", "fold1/enas7", "evaluation"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "fold0/enas7/metrics.json").write_text("{}")
+    monkeypatch.setattr(stage, "text_table", lambda result: "what a reader wants first")
     run_stage({"stage": "evaluate", "folds": 2, "layouts": ["enas7"]}, DATA, tmp_path, "quick")
     assert calls == [("run_evaluate", ([tmp_path / "fold0/enas7"], tmp_path / "evaluation"), {})]
+    assert (tmp_path / "evaluation/evaluation.txt").read_text() == "what a reader wants first\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What NNI's servers are told to listen on."""
+"""What the preloaded file changes in NNI's manager."""
 
 import os
 import subprocess
@@ -7,16 +7,16 @@ from pathlib import Path
 import nni_node
 
 NODE = Path(nni_node.__path__[0]) / "node"
-LOOPBACK = Path(__file__).parents[2] / "trials" / "loopback.cjs"
+PRELOAD = Path(__file__).parents[2] / "trials" / "nni_manager.cjs"
 
 
 def node(script: str, path: Path) -> str:
     ran = subprocess.run(
-        [NODE, "--require", LOOPBACK, "-e", script],
+        [NODE, "--require", PRELOAD, "-e", script],
         env={"PATH": f"{path}:{os.defpath}"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=200,
         check=True,
     )
     return ran.stdout
@@ -35,3 +35,11 @@ def test_tensorboard_is_bound_to_loopback(tmp_path: Path) -> None:
     script = """require('child_process').spawn(
         'tensorboard', ['--bind_all --logdir_spec=1:/x', '--port=6006'], {shell: true, stdio: 'inherit'})"""
     assert node(script, tmp_path) == "--host=127.0.0.1 --logdir_spec=1:/x --port=6006\n"
+
+
+def test_a_tuner_has_two_minutes_to_start_and_other_timers_keep_their_time(tmp_path: Path) -> None:
+    channel = tmp_path / "tuner_command_channel.js"
+    channel.write_text("module.exports = () => setTimeout(() => {}, 10000)")
+    script = f"""const timers = [require({str(channel)!r})(), setTimeout(() => {{}}, 10000)]
+        console.log(timers.map((timer) => timer._idleTimeout)); timers.forEach(clearTimeout)"""
+    assert node(script, tmp_path) == "[ 120000, 10000 ]\n"

@@ -1,0 +1,31 @@
+// Changes to NNI's manager, a node process: nnictl starts node, and node reads this file first
+// (NODE_OPTIONS="--require nni_manager.cjs").
+"use strict";
+
+const net = require("net");
+const childProcess = require("child_process");
+
+// NNI's web server has no password and its API can start commands. It asks to listen on a bare port, which means
+// every interface; name the loopback interface instead.
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (port, ...rest) {
+  const bare = typeof port === "number" && typeof rest[0] !== "string";
+  return bare ? listen.call(this, port, "127.0.0.1", ...rest) : listen.call(this, port, ...rest);
+};
+
+// The TensorBoard button runs `tensorboard --bind_all --logdir_spec=... --port=...`.
+const spawn = childProcess.spawn;
+childProcess.spawn = function (command, args, ...rest) {
+  if (command === "tensorboard" && Array.isArray(args)) {
+    args = args.map((arg) => arg.replace("--bind_all", "--host=127.0.0.1"));
+  }
+  return spawn.call(this, command, args, ...rest);
+};
+
+// The manager gives its tuner, a Python process, 10 seconds to start; on a busy machine that takes longer.
+const setTimeout = globalThis.setTimeout;
+globalThis.setTimeout = function (callback, delay, ...rest) {
+  const forTuner = delay === 10000 && new Error().stack.includes("tuner_command_channel");
+  return setTimeout(callback, forTuner ? 120000 : delay, ...rest);
+};
+Object.defineProperties(globalThis.setTimeout, Object.getOwnPropertyDescriptors(setTimeout));
