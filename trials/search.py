@@ -152,7 +152,8 @@ class Search:
     def validation(self) -> Batches:
         """The images that give rewards, in batches of the size that a reward is measured on."""
         size, images = self.settings.search.reward_batch_size, len(self.split.validation)
-        size += images % size == 1  # a last batch of one image would be left out
+        while size < images and images % size == 1:  # a last batch of one image would be left out
+            size += 1
         return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
 
     def go(self, folder: RunFolder, reporter: Reporter) -> None:
