@@ -31,6 +31,8 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
     ValueError for runs that are unfinished, given twice or of different data or folds, and for external
     images that were seen in training.
     """
+    if not runs:
+        raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
     layouts = by_layout([read_run(folder) for folder in runs])
     everyone = [run for group in layouts.values() for run in group]
     if external_data is None and everyone[0].fold is None:

@@ -176,3 +176,9 @@ def test_colour_photograph_of_any_size_can_be_predicted(finished: tuple[Path, Pa
     Image.fromarray(noise).save(tmp_path / "colour.png")
     (told,) = run_predict(finished[0], [tmp_path / "colour.png"])["predictions"]
     assert 0 < told["probability"] < 1
+
+
+def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no runs to evaluate"):
+        run_evaluate([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
