@@ -1,0 +1,105 @@
+"""What the README says is what happens: its commands and its Python run as they stand, only smaller."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_searches import UserSpace, evaluator
+from torch import nn
+
+from search_space import EnasSpace
+from trials.cli import main
+from trials.data.phantoms import make_phantoms
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+SMALLER = {
+    "search": ["search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"],
+    "retrain": ["retrain.epochs=1", "retrain.filters=2"],
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def smaller(arguments: list[str]) -> list[str]:
+    changes = SMALLER.get(arguments[0], [])
+    return [*arguments, *(["--profile", "quick", "--set", "data.image_size=16"] if changes else [])] + [
+        word for change in changes for word in ("--set", change)
+    ]
+
+
+@pytest.fixture(scope="module")
+def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which every command of the tour has been run."""
+    folder = tmp_path_factory.mktemp("tour")
+    make_phantoms(folder / "my-lesions", count=40, side=32)
+    shutil.copy(next((folder / "my-lesions").glob("*.png")), folder / "my-lesions" / "a.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("NNI_PLATFORM", raising=False)
+        for line in "".join(blocks("bash tour")).splitlines():
+            command, *arguments = shlex.split(line)
+            assert command == "lesion-nas"
+            assert main(smaller(arguments)) == 0, line
+    return folder
+
+
+def test_the_tour_leaves_what_it_names(toured: Path) -> None:
+    for name in ("runs/search/architecture.json", "runs/enas7/model.onnx", "runs/evaluation/evaluation.csv"):
+        assert (toured / name).stat().st_size > 0
+    assert (toured / "cells.svg").read_text().startswith("<?xml")
+
+
+def test_what_was_found_loads_as_the_readme_says(toured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toured)
+    in_nni, in_torch, _ = blocks("python")
+    names: dict[str, Any] = {}
+    exec(in_nni.replace("classes=2", "classes=2, nodes=2"), names)  # the tour's search was made smaller
+    assert isinstance(names["network"], EnasSpace) and names["network"].architecture is not None
+    exec(in_torch, names)
+    assert isinstance(names["network"], nn.Module) and 0 <= names["threshold"] <= 1
+
+
+def test_the_strategy_runs_in_nnis_experiment_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    names: dict[str, Any] = {"space": UserSpace(), "evaluator": evaluator(epochs=1)}
+    exec(blocks("python")[2], names)
+    assert len(names["best"]) == 3 and "first" in names["best"][0]
+    names["experiment"].stop()
+
+
+def test_files_and_folders_that_the_readme_names_exist() -> None:
+    root = Path(__file__).parent.parent
+    for name in re.findall(r"\]\((?!https?:)([^)]+)\)|`((?:nni_config|results)/[\w.-]+)`", README):
+        assert (root / "".join(name)).exists(), name
+
+
+def row(name: str, scores: dict[str, Any], parameters: float | None) -> str:
+    """A row of the README's table of results: mean and standard deviation over folds."""
+    cells = [
+        f"{scores['mean'][measure]:.3f} ± {scores['sd'][measure]:.3f}"
+        for measure in ("auc", "accuracy", "tpr", "tnr", "precision")
+    ]
+    return f"| {name} | {' | '.join(cells)} | {'' if parameters is None else f'{parameters:,.0f}'} |"
+
+
+def test_the_figures_in_the_readme_are_those_in_results() -> None:
+    root = Path(__file__).parent.parent / "results"
+    layouts = json.loads((root / "busi-pipeline.json").read_text())["evaluation"]["layouts"]
+    for name, layout in (("ENAS-7", "enas7"), ("ENAS-17", "enas17")):
+        assert row(name, layouts[layout]["frozen"], layouts[layout]["parameters"]["mean"]) in README
+    baselines = json.loads((root / "busi-baselines.json").read_text())
+    for name, key in (("HOG, RBF SVM", "hog"), ("box geometry, logistic regression", "geometry")):
+        over_folds = baselines[key]
+        scores = {
+            part: {measure: values[part] for measure, values in over_folds.items()} for part in ("mean", "sd")
+        }
+        assert row(name, scores, None) in README
