@@ -259,7 +259,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     data = arguments.data.absolute() if arguments.data else None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
     try:
         return launch(arguments.config, arguments.port, out.absolute(), data)
     except LaunchError as error:
