@@ -1,4 +1,5 @@
 # make demo   the whole job on synthetic lesions, under NNI      make test   the tests
+# make bench  speed, against NNI's own ENAS too, in an environment of its own; half an hour
 # make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
 
 VENV ?= .venv
@@ -8,7 +9,11 @@ READY = $(VENV)/.installed
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3 python,$(shell \
 	$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $p)))
 
-.PHONY: env demo test lint clean
+NNI_VENV ?= .venv-nni
+NNI_READY = $(NNI_VENV)/.installed
+BENCHMARKS = weight_sharing machine_limit retraining growth
+
+.PHONY: env demo test lint bench clean
 
 env: $(READY)
 
@@ -27,11 +32,23 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+bench: $(READY) $(NNI_READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,benchmarks]'
+	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.$$one || exit 1; done
+	$(BIN)/python -W ignore -m benchmarks.search --nni $(NNI_VENV)/bin/python
+	$(BIN)/python -m benchmarks.table
+
+# What NNI's own ENAS needs cannot be installed beside ours.
+$(NNI_READY): benchmarks/requirements-nni.txt
+	test -x $(NNI_VENV)/bin/python || $(PYTHON) -m venv $(NNI_VENV)
+	$(NNI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(NNI_VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Calibration(nn.Sequential):
@@ -52,11 +53,20 @@ class FactorizedReduction(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, inputs, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
-        # The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035)
-        # corrupts memory in the backward pass of a strided 1x1 convolution of few channels, channels last.
-        even = images[:, :, ::2, ::2]
-        odd = nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1::2, 1::2]
+        even, odd = even_and_odd(images)
         return self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
+
+
+def even_and_odd(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what two convolutions of stride 2 read: even rows and columns, and odd ones, zeros beyond the
+    border; each [b, c, ceil(h / 2), ceil(w / 2)] of [b, c, h, w].
+
+    The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
+    memory in the backward pass of a strided 1x1 convolution of few channels, channels last. And by pools of
+    one pixel: the gradient of a slice fills and copies a whole map for each dimension.
+    """
+    moved = functional.pad(images, (-1, 1, -1, 1))
+    return functional.avg_pool2d(images, 1, 2), functional.avg_pool2d(moved, 1, 2)
 
 
 class DropPath(nn.Module):

@@ -36,6 +36,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
+from strategies.speed import channels_last, keep_freed_memory, zero_gradients
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
 _log = logging.getLogger(__name__)
@@ -208,15 +209,20 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     # Training of the shared weights
 
+    def set_model(self, model: nn.Module) -> None:
+        """Take the supernet."""
+        channels_last(model)
+        super().set_model(model)
+
     def on_train_start(self) -> None:
         """Prepare the supernet; fail now, not after an epoch, if the evaluator gives no reward."""
+        keep_freed_memory()
         self._supernet = list(self.supernet_modules())
         self._norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
         for norm in self._norms:
             norm.track_running_stats = False
         if self.options.update_unsampled:
-            for parameter in self.training_module.parameters():
-                parameter.grad = torch.zeros_like(parameter)
+            self._gradients = zero_gradients(self.training_module.parameters())
         self.score(self.sampler.draw(1, self._generator(_LEARNING))[0], self._validation_batches(1))
         super().on_train_start()
 
@@ -235,7 +241,11 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Zero gradients in place, so that momentum and decay also move weights that were not sampled."""
-        optimizer.zero_grad(set_to_none=not self.options.update_unsampled)
+        if not self.options.update_unsampled:
+            optimizer.zero_grad()
+            return
+        for buffer in self._gradients:
+            buffer.zero_()
 
     def set_architecture(self, sample: Sample) -> None:
         """Let the supernet run this architecture from now on."""

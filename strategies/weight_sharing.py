@@ -33,6 +33,7 @@ from torch.nn import functional
 
 from search_space import Cell
 from search_space.operations import Calibration, FactorizedReduction, initialise, operation
+from strategies.speed import QuickReduction, keep_fixed_operation
 
 MutationHook = Callable[[nn.Module, str, dict[str, Any], dict[str, Any]], Any]
 
@@ -211,6 +212,8 @@ def sharing_hooks() -> list[MutationHook]:
         PathSamplingLayer.mutate,
         share_input_choice,
         PathSamplingRepeat.mutate,
+        QuickReduction.mutate,
+        keep_fixed_operation,
         *(mixed.mutate for mixed in NATIVE_MIXED_OPERATIONS),
         no_default_hook,
     ]

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
+from strategies.speed import keep_freed_memory
 from trials.reporting import Bar, quiet_lightning
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 
@@ -190,6 +191,7 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
     it too. Resume by `trainer.fit(..., ckpt_path=resume_from(out), weights_only=True)`.
     """
     quiet_lightning()
+    keep_freed_memory()
     cuda = torch.cuda.is_available()
     mixed = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "16-mixed"
     return TracedTrainer(

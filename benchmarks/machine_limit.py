@@ -1,0 +1,83 @@
+"""Distance to the machine's limit: a network's training step against a large float32 matrix product.
+
+ENAS-7 with 20 filters on 8 images of 3x100x100, a random architecture; a step is counted as three times the
+multiply-adds of its forward pass. On a CUDA device mixed precision, and the kernels that a step launches, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from nni.nas.space import model_context
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.measure import ratio, row, save, spread, take_turns, two_threads
+from search_space import Architecture, EnasSpace, multiply_adds
+from strategies.speed import channels_last, keep_freed_memory
+
+ROUNDS, SIDE, BATCH, FILTERS, MATRIX = 25, 100, 8, 20, 2048
+
+
+def stepper(device: str, *, last: bool, mixed: bool = False) -> Callable[[], object]:
+    torch.manual_seed(0)
+    with model_context(Architecture.random(0).to_sample()):
+        network: nn.Module = EnasSpace("enas7", filters=FILTERS, drop_path=0.0).to(device)
+    layout = torch.channels_last if last else torch.contiguous_format
+    images = torch.randn(BATCH, 3, SIDE, SIDE, device=device).contiguous(memory_format=layout)
+    labels = torch.randint(0, 2, (BATCH,), device=device)
+    if last:
+        channels_last(network)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
+            loss = functional.cross_entropy(network(images).float(), labels)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def launches(step: Callable[[], object]) -> int:
+    """Count the kernels that a step launches on a CUDA device."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        step()
+    return sum(event.count for event in profile.key_averages())
+
+
+def main() -> None:
+    two_threads()
+    keep_freed_memory()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.randn(MATRIX, MATRIX, device=device)
+    contenders: dict[str, Callable[[], object]] = {
+        "matrix product": partial(torch.mm, matrix, matrix),
+        "NCHW": stepper(device, last=False),
+        "channels last": stepper(device, last=True),
+    }
+    if device == "cuda":
+        contenders["channels last, bfloat16"] = stepper(device, last=True, mixed=True)
+    timings = take_turns(contenders, ROUNDS)
+    work = 3 * BATCH * multiply_adds(Architecture.random(0), "enas7", FILTERS, 3, 2, SIDE)
+    rows = []
+    for name in list(contenders)[1:]:
+        shares = [
+            100 * (work / step) / (MATRIX**3 / product)
+            for step, product in zip(timings[name], timings["matrix product"], strict=True)
+        ]
+        more = {"kernels": launches(contenders[name])} if device == "cuda" else {}
+        rows.append(
+            row(f"a training step's share of the matrix product's rate, {name}", spread(shares), "%", **more)
+        )
+    for name in list(contenders)[2:]:
+        gain = ratio(timings, "NCHW", name)
+        rows.append(row(f"a training step: NCHW / {name}", gain, "times", ">= 2", gain["median"] >= 2))
+    save("machine-limit", rows, "make bench", timings=timings, multiply_adds=work)
+
+
+if __name__ == "__main__":
+    main()

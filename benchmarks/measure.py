@@ -1,0 +1,108 @@
+"""How things are timed: what is compared takes turns in one run, and only ratios are claimed.
+
+A round runs every contender once. A ratio is taken within each round, so that what slows the machine for a
+while slows both sides of it; its median over the rounds is the result, with the smallest and the largest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from trials.provenance import provenance
+
+ROOT = Path(__file__).parent.parent
+Timings = Mapping[str, Sequence[float]]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Time one run; a GPU's queue is emptied before and after."""
+    _wait()
+    start = time.perf_counter()
+    run()
+    _wait()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def take_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each contender in each round, after two rounds that do not count."""
+    timings: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(-2, rounds):
+        for name, run in contenders.items():
+            taken = seconds(run)
+            if turn >= 0:
+                timings[name].append(taken)
+    return timings
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return the median of some values, the smallest and the largest, and how many they are."""
+    ordered = sorted(values)
+    return {"n": len(ordered), "median": median(ordered), "min": ordered[0], "max": ordered[-1]}
+
+
+def ratio(timings: Timings, slow: str, fast: str) -> dict[str, float]:
+    """Return the spread of `slow` over `fast`, round by round."""
+    return spread(a / b for a, b in zip(timings[slow], timings[fast], strict=True))
+
+
+def row(
+    question: str,
+    result: Mapping[str, float],
+    unit: str,
+    target: str = "",
+    met: bool | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return a row of a benchmark's table: what was asked, what came out, what was to be reached."""
+    return {"question": question, "unit": unit, **result, "target": target, "met": met, **more}
+
+
+def save(name: str, rows: Sequence[Mapping[str, Any]], command: str, **details: Any) -> None:
+    """Print the table and write `results/bench-NAME.json`: rows, raw timings, machine, versions."""
+    for line in rows:
+        figures = (
+            f"{line['median']:.3g} {line['unit']} ({line['min']:.3g} to {line['max']:.3g}, n = {line['n']})"
+        )
+        verdict = {True: "met", False: "MISSED", None: ""}[line["met"]]
+        print(f"{line['question']:64} {figures:44} {line['target']:12} {verdict}")
+    result = {"command": command, "rows": list(rows), "machine": machine(), **details}
+    path = ROOT / "results" / f"bench-{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """Describe where and with what a figure was measured."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        **provenance(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def two_threads() -> None:
+    """Use two threads, what all figures on a processor are given for."""
+    torch.set_num_threads(2)

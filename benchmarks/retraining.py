@@ -1,0 +1,111 @@
+"""Retraining against a plain PyTorch loop: an epoch over the same images with the same network.
+
+The plain loop is what most people write: Pillow decodes each image, torchvision transforms it, a DataLoader
+(with no worker and with two; the faster counts) makes batches, the network runs in torch's default layout.
+Ours is one epoch of `lesion-nas retrain` as it runs: Lightning, metrics, checkpoint. 400 synthetic lesions of
+128x128 pixels, ENAS-7 with 12 filters at 48x48, batches of 16, as in the profile `cpu`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from nni.nas.space import model_context
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.measure import row, save, spread, take_turns, two_threads
+from search_space import Architecture, EnasSpace
+from trials.data.phantoms import make_phantoms
+from trials.data.sources import LesionData, load
+from trials.inputs import Inputs
+from trials.settings import load_settings
+from trials.training import LesionModule, make_trainer
+
+ROUNDS, IMAGES = 7, 400
+
+
+class Files(Dataset[tuple[Tensor, int]]):
+    """Image files, decoded and transformed when they are asked for."""
+
+    def __init__(self, data: LesionData, side: int) -> None:
+        self.data = data
+        self.transform = transforms.Compose(
+            [
+                transforms.Resize((side, side), transforms.InterpolationMode.BICUBIC),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomAffine(10, translate=(0.05, 0.05), scale=(0.9, 1.1)),
+                transforms.ColorJitter(brightness=0.05, contrast=0.15),
+                transforms.ToTensor(),
+                transforms.Normalize([0.5] * 3, [0.25] * 3),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.data.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.open(self.data.root / self.data.files[index]).convert("RGB")
+        return self.transform(image), int(self.data.labels[index])
+
+
+def network(filters: int) -> nn.Module:
+    torch.manual_seed(0)
+    with model_context(Architecture.random(0).to_sample()):
+        return EnasSpace("enas7", filters=filters, drop_path=0.2)
+
+
+def plain_epoch(
+    loader: DataLoader[tuple[Tensor, int]], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    model.train()
+    for images, labels in loader:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+
+def main() -> None:
+    two_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        make_phantoms(Path(folder) / "data", count=IMAGES, side=128)
+        data = load(Path(folder) / "data")
+        settings = load_settings("cpu", {"retrain.epochs": 1})
+        options = settings.retrain
+        inputs = Inputs(data, settings.data, np.arange(len(data.files)))
+        batches = inputs.training(options.batch_size, seed=0)
+        ours = network(options.filters)
+
+        def our_epoch() -> None:
+            module = LesionModule(options)
+            module.set_model(ours)
+            make_trainer(options, Path(folder), 0).fit(module, batches)
+
+        contenders: dict[str, Callable[[], object]] = {"ours": our_epoch}
+        for workers in (0, 2):
+            model = network(options.filters)
+            optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, nesterov=True)
+            files = Files(data, settings.data.image_size)
+            loader = DataLoader(files, options.batch_size, shuffle=True, num_workers=workers)
+            contenders[f"plain, {workers} workers"] = partial(plain_epoch, loader, model, optimizer)
+        timings = take_turns(contenders, ROUNDS)
+    best = [min(pair) for pair in zip(timings["plain, 0 workers"], timings["plain, 2 workers"], strict=True)]
+    gain = spread(plain / own for plain, own in zip(best, timings["ours"], strict=True))
+    speed = spread(IMAGES / taken for taken in timings["ours"])
+    rows = [
+        row("retraining, images a second: ours / plain PyTorch", gain, "times", ">= 2", gain["median"] >= 2),
+        row("retraining, ours", speed, "images/s"),
+    ]
+    save("retraining", rows, "make bench", timings=timings)
+
+
+if __name__ == "__main__":
+    main()
