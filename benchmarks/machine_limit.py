@@ -1,7 +1,7 @@
 """Distance to the machine's limit: a network's training step against a large float32 matrix product.
 
-ENAS-7 with 20 filters on 8 images of 3x100x100, a random architecture; a step is counted as three times the
-multiply-adds of its forward pass. On a CUDA device mixed precision, and the kernels that a step launches, too.
+ENAS-7 with 20 filters on 8 images of 3x100x100, a random architecture; a step counts as three times the
+multiply-adds of its forward pass. On a CUDA device also mixed precision, and the kernels a step launches.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def hub_space() -> Any:
 
 
 class Clock(Callback):
-    """Notes when each epoch starts; at the start of the one after the last it reports and ends the process."""
+    """Notes when each epoch starts; when the one after the last does, it reports and ends the process."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs, self.starts = epochs, []

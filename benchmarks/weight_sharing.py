@@ -1,7 +1,8 @@
 """The price of weight sharing: a training step of the supernet over one of the sampled network alone.
 
-ENAS-7 with 20 filters on 8 images of 3x100x100. The plain network holds the same operations, states and merges
-as the architecture sampled from the supernet; its optimiser moves only them, while ENAS's moves every weight.
+ENAS-7 with 20 filters on 8 images of 3x100x100. The plain network holds the same operations, states and
+merges as the architecture sampled from the supernet; its optimiser moves only them, while ENAS's moves every
+weight.
 """
 
 from __future__ import annotations
