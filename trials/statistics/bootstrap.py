@@ -6,7 +6,7 @@ draw is written as weights, how often each image is in it, so that a measure is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +54,28 @@ class GroupBootstrap:
             if count := int(stratum.sum()):
                 self._times[:, stratum] = random.multinomial(count, np.full(count, 1 / count), size=draws)
 
-    def values(self, measure: Measure) -> np.ndarray:
-        """Return the measure in every draw [draws]."""
+    def values(self, measures: Mapping[str, Measure]) -> dict[str, np.ndarray]:
+        """Return each measure in every draw [draws], by name."""
         step = max(1, _AT_ONCE // self._size)
-        parts = [
-            measure(self._times[start : start + step, self._group].astype(float))
-            for start in range(0, len(self._times), step)
-        ]
-        return np.concatenate(parts)
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in measures}
+        for start in range(0, len(self._times), step):
+            weights = self._times[start : start + step, self._group].astype(float)
+            for name, measure in measures.items():
+                parts[name].append(measure(weights))
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def intervals(self, measures: Mapping[str, Measure]) -> dict[str, Interval]:
+        """Return each measure of all images with its interval, over draws in which it is defined."""
+        once = np.ones((1, self._size))
+        values = self.values(measures)
+        return {
+            name: percentile_interval(float(measure(once)[0]), values[name])
+            for name, measure in measures.items()
+        }
 
     def interval(self, measure: Measure) -> Interval:
-        """Return the measure of all images with its interval, over draws in which it is defined."""
-        estimate = float(measure(np.ones((1, self._size)))[0])
-        values = self.values(measure)
-        return percentile_interval(estimate, values)
+        """As `intervals`, of one measure."""
+        return self.intervals({"": measure})[""]
 
 
 def percentile_interval(estimate: float, values: np.ndarray) -> Interval:

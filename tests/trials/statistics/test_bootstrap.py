@@ -111,7 +111,7 @@ def test_predictive_values_by_bayes() -> None:
 def test_groups_are_drawn_whole_and_classes_apart() -> None:
     groups = np.array(["a", "a", "b", "c", "c", "d", "d", "d"])
     bootstrap = GroupBootstrap(TRUTH, groups, draws=500)
-    draws = bootstrap.values(lambda weights: weights @ (10.0 ** np.arange(8)))  # each weight a digit
+    draws = bootstrap.values({"": lambda weights: weights @ (10.0 ** np.arange(8))})[""]  # a digit each
     digits = np.array([[int(digit) for digit in f"{int(draw):08d}"[::-1]] for draw in draws])
     assert (digits[:, 0] == digits[:, 1]).all() and (digits[:, 3] == digits[:, 4]).all()
     assert (digits[:, 0] + digits[:, 2] == 2).all()  # two groups hold positives, two do not
@@ -147,7 +147,8 @@ def test_draws_are_those_of_the_seed_and_shared_by_measures() -> None:
     first, again, other = (GroupBootstrap(TRUTH, groups, seed=seed) for seed in (0, 0, 1))
     measure = auc(TRUTH, SCORES)
     assert first.interval(measure) == again.interval(measure)
-    assert not np.array_equal(first.values(measure), other.values(measure))
+    draws = [bootstrap.values({"auc": measure})["auc"] for bootstrap in (first, other)]
+    assert not np.array_equal(*draws)
     assert first.interval(difference(measure, measure)) == Interval(0, 0, 0)
 
 
