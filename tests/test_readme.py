@@ -17,6 +17,7 @@ from torch import nn
 from search_space import EnasSpace
 from trials.cli import main
 from trials.data.phantoms import make_phantoms
+from trials.report.readme import renewed
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SMALLER = {
@@ -80,6 +81,11 @@ def test_files_and_folders_that_the_readme_names_exist() -> None:
     root = Path(__file__).parent.parent
     for name in re.findall(r"\]\((?!https?:)([^)]+)\)|`((?:nni_config|results)/[\w.-]+)`", README):
         assert (root / "".join(name)).exists(), name
+
+
+def test_tables_in_the_readme_are_those_in_results() -> None:
+    # python -m trials.report.readme README.md renews them
+    assert renewed(README, Path(__file__).parent.parent) == README
 
 
 def row(name: str, scores: dict[str, Any], parameters: float | None) -> str:

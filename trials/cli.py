@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("search", _search, _search_arguments),
         ("retrain", _retrain, _retrain_arguments),
         ("evaluate", _evaluate, _evaluate_arguments),
+        ("report", _report, _report_arguments),
         ("predict", _predict, _predict_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
@@ -214,6 +215,38 @@ def _evaluate(arguments: argparse.Namespace) -> Outcome:
 
     result = run_evaluate(arguments.runs, arguments.out, arguments.data)
     return result, text_table(result), True
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUNS", help="output folder of a comparison, or of single runs"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument(
+        "--data", type=Path, help="the runs' data set, for pictures of mistakes, boxes and subgroups"
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="CONTESTANT",
+        help="whom the others are tested against (default: the strongest without searched or random cells)",
+    )
+    parser.add_argument(
+        "--prevalence", type=float, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> Outcome:
+    """Compare finished runs: one HTML page with intervals, tests and curves, and CSV beside it."""
+    from trials.report.report import run_report, text
+
+    result = run_report(
+        arguments.runs,
+        arguments.out,
+        data=arguments.data,
+        reference=arguments.reference,
+        prevalence=arguments.prevalence,
+    )
+    return result, text(result), True
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,149 @@
+"""Which runs a report takes, and what it refuses or says loudly."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_runs import GOOD, table, write_run
+
+from trials.report.comparison import read_comparison
+from trials.runs import EvaluationError
+
+
+def test_runs_are_found_below_a_folder_and_pooled(comparison: Path) -> None:
+    found = read_comparison([comparison])
+    assert [one.name for one in found.contestants] == ["enas7", "hog", "random", "tuned"]
+    tested = found.contestants[0].tested
+    assert tested is not None and tested.probabilities.tolist() == GOOD[0] + GOOD[1]
+    assert tested.folds.tolist() == [0] * 6 + [1] * 6
+    assert tested.called.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False] * 3
+    assert tested.calibrated is not None and tested.calibrated[0] == pytest.approx(0.75)  # odds 9 to 3
+    assert found.contestants[3].saw_other_data
+    assert found.warnings == ()
+
+
+def test_search_is_matched_by_the_cells_that_it_found(comparison: Path) -> None:
+    searches = read_comparison([comparison]).searches
+    assert [search.found for search in searches] == [("ENAS7, fold 0",), ("ENAS7, fold 1",)]
+
+
+def test_search_beside_a_run_that_is_named_is_found(comparison: Path) -> None:
+    searches = read_comparison([comparison / "fold0" / "enas7"]).searches
+    assert [search.folder.name for search in searches] == ["search"]
+
+
+def test_older_run_goes_by_its_layout(tmp_path: Path) -> None:
+    for fold in (0, 1):
+        gone = dict.fromkeys(("contestant", "label", "saw_other_data", "temperature", "seconds"), "absent")
+        write_run(tmp_path / str(fold), "x", fold, table(fold, GOOD[fold]), **gone, layout="enas17")
+    (only,) = read_comparison([tmp_path]).contestants
+    assert (only.name, only.label, only.layout, only.saw_other_data) == ("enas17", "ENAS-17", "enas17", False)
+    assert only.tested is not None and only.tested.calibrated is None
+
+
+def test_missing_folds_and_unfinished_runs_are_said(comparison: Path) -> None:
+    shutil.rmtree(comparison / "fold1" / "hog")
+    state = comparison / "fold1" / "random" / "run.json"
+    state.write_text(state.read_text().replace("true", "false"))
+    warnings = " | ".join(read_comparison([comparison]).warnings)
+    assert "HOG: no finished run of fold 1" in warnings and "RANDOM: no finished run of fold 1" in warnings
+    assert f"{comparison / 'fold1' / 'random'}: is not finished" in warnings
+
+
+def test_figures_that_contradict_the_predictions_are_said(comparison: Path) -> None:
+    recorded = {"test": {"accuracy": 0.5, "auc": 0.5}}
+    shutil.rmtree(comparison / "fold0" / "hog")
+    write_run(comparison / "fold0" / "hog", "hog", 0, table(0, GOOD[0]), **recorded)
+    (warning,) = read_comparison([comparison]).warnings
+    assert "accuracy of 0.8333, metrics.json says 0.5000" in warning
+
+
+def test_changed_files_and_mixed_commits_are_said(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "a", 0, table(0, GOOD[0]), commit="c1-dirty")
+    assert "commit c1-dirty does not hold" in " ".join(read_comparison([tmp_path]).warnings)
+    write_run(tmp_path / "b", "a", 1, table(1, GOOD[1]), commit="c2")
+    assert "different commits: c1-dirty, c2" in " ".join(read_comparison([tmp_path]).warnings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_digest": "d2"}, "different data: d1 .* in .*; d2 .* in .*; report them apart"),
+        ({"folds": 5}, "different numbers of folds"),
+        ({"positive": "benign"}, "different positive classes"),
+    ],
+)
+def test_runs_that_do_not_belong_together_are_refused(
+    comparison: Path, change: dict[str, object], message: str
+) -> None:
+    write_run(comparison / "other", "other", 0, table(0, GOOD[0]), **change)
+    with pytest.raises(EvaluationError, match=message):
+        read_comparison([comparison])
+
+
+def test_two_runs_of_a_contestant_and_fold_are_refused(comparison: Path) -> None:
+    write_run(comparison / "again", "hog", 0, table(0, GOOD[0]), seed=1)
+    with pytest.raises(EvaluationError, match=r"same contestant and fold \(hog, 0\)"):
+        read_comparison([comparison])
+
+
+def test_folds_of_other_images_are_refused(comparison: Path) -> None:
+    write_run(comparison / "other", "other", 0, table(1, GOOD[1]))
+    with pytest.raises(EvaluationError, match="tested fold 0 on different images"):
+        read_comparison([comparison])
+
+
+def test_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no finished run there"):
+        read_comparison([tmp_path])
+    with pytest.raises(EvaluationError, match="no such folder"):
+        read_comparison([tmp_path / "nowhere"])
+
+
+def outside(*probabilities: float) -> list[tuple[object, ...]]:
+    return [
+        (f"e{i}.png", "malignant" if i < 2 else "benign", f"p{i // 2}", repr(p))
+        for i, p in enumerate(probabilities)
+    ]
+
+
+def test_models_of_the_folds_decide_external_images_together(tmp_path: Path) -> None:
+    for fold, probabilities, threshold in ((0, (0.9, 0.5, 0.1, 0.2), 0.4), (1, (0.7, 0.1, 0.3, 0.2), 0.5)):
+        write_run(
+            tmp_path / str(fold),
+            "net",
+            fold,
+            table(fold, GOOD[fold]),
+            external=outside(*probabilities),
+            threshold=threshold,
+            external_data="elsewhere",
+        )
+    external = read_comparison([tmp_path]).contestants[0].external
+    assert external is not None and external.data == "elsewhere"
+    assert external.probabilities.tolist() == pytest.approx([0.8, 0.3, 0.2, 0.2])
+    assert external.thresholds.tolist() == pytest.approx([0.45] * 4)
+
+
+def test_model_of_all_data_decides_external_images_alone(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", "net", 0, table(0, GOOD[0]), external=outside(0.9, 0.9, 0.9, 0.9))
+    write_run(tmp_path / "all", "net", None, [], external=outside(0.1, 0.2, 0.3, 0.4), folds=None)
+    (net,) = read_comparison([tmp_path]).contestants
+    assert net.external is not None and net.external.probabilities.tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert net.tested is not None and len(net.tested.files) == 6
+    assert net.missing_folds == [1]
+
+
+def test_external_images_must_be_the_same_in_all_folds(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", "net", 0, table(0, GOOD[0]), external=outside(0.9, 0.9))
+    write_run(tmp_path / "1", "net", 1, table(1, GOOD[1]), external=outside(0.9, 0.9, 0.1))
+    with pytest.raises(EvaluationError, match="other images than"):
+        read_comparison([tmp_path])
+
+
+def test_entries_are_picked_together(comparison: Path) -> None:
+    tested = read_comparison([comparison]).contestants[0].tested
+    assert tested is not None
+    part = tested.at(np.array([11, 0]))
+    assert (part.files.tolist(), part.groups.tolist()) == (["1-5.png", "0-0.png"], ["b6", "m1"])
+    assert part.positive.tolist() == [False, True] and part.folds.tolist() == [1, 0]

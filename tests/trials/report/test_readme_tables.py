@@ -1,0 +1,74 @@
+"""The README's tables are those of the CSV, and drift is seen."""
+
+from pathlib import Path
+
+import pytest
+
+from trials.report.readme import main, renewed, tables
+from trials.report.report import run_report
+from trials.report.tables import RESULTS
+
+ROW = {
+    **dict.fromkeys(RESULTS, ""),
+    **{"contestant": "net", "label": "A | B", "saw_other_data": "no", "trained_on": "busi", "data": "busi"},
+    **{"n": "630", "groups": "467", "folds": "5", "auc": "0.95", "auc_sd": "0.0123", "pooled_auc": "0.949"},
+    **{"low": "0.93", "high": "0.9651", "accuracy": "0.9", "accuracy_low": "0.87", "accuracy_high": "0.92"},
+    **{"tpr": "0.85", "tnr": "0.93", "parameters": "195348", "seconds": "101.6"},
+}
+
+
+def write(path: Path, *rows: dict[str, str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(RESULTS), *(",".join(row[name] for name in RESULTS) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
+    lines = tables(write(tmp_path / "busi.csv", ROW)).splitlines()
+    assert lines[0] == "busi: 630 images in 467 groups, 5 outer folds."
+    assert lines[4] == (
+        "| A \\| B | 0.950 ± 0.012 | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) | 0.850 | 0.930 | – "
+        "| 195,348 |  | 102 |"
+    )
+    assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
+
+
+def test_best_first_others_data_last_external_apart(tmp_path: Path) -> None:
+    worse = ROW | {"label": "worse", "auc": "0.8"}
+    seen = ROW | {"label": "seen", "auc": "0.99", "saw_other_data": "yes"}
+    away = ROW | {"label": "away", "data": "busbra", "folds": "", "auc_sd": ""}
+    text = tables(write(tmp_path / "busi.csv", away, seen, worse, ROW))
+    places = [text.index(label) for label in ("A \\|", "| worse", "| seen \\*", "Trained on busi", "| away")]
+    assert places == sorted(places)
+    assert "| away |  | 0.949" in text
+    assert "\\* has seen other data." in text
+
+
+def test_drift_is_seen_and_mended(tmp_path: Path) -> None:
+    write(tmp_path / "results" / "busi.csv", ROW)
+    stale = "# Head\n<!-- table: results/busi.csv -->\nold\n<!-- end of table -->\ntail\n"
+    readme = tmp_path / "README.md"
+    readme.write_text(stale)
+    fresh = renewed(stale, tmp_path)
+    assert fresh != stale and "195,348" in fresh and fresh.endswith("<!-- end of table -->\ntail\n")
+    assert main([str(readme)]) == 0
+    assert readme.read_text() == fresh == renewed(fresh, tmp_path)
+    write(tmp_path / "results" / "busi.csv", ROW | {"auc": "0.7"})
+    assert renewed(fresh, tmp_path) != fresh
+
+
+def test_marker_without_end_or_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no line"):
+        renewed("<!-- table: results/busi.csv -->\nold\n", tmp_path)
+    with pytest.raises(ValueError, match="no such table"):
+        renewed("<!-- table: results/busi.csv -->\nold\n<!-- end of table -->\n", tmp_path)
+    (tmp_path / "empty.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"rows of a report's results\.csv"):
+        tables(tmp_path / "empty.csv")
+
+
+def test_table_of_a_report_has_every_contestant(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "out")
+    text = tables(tmp_path / "out" / "results.csv")
+    assert [label in text for label in ("ENAS7", "RANDOM", "HOG", "TUNED \\*")] == [True] * 4

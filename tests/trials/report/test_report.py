@@ -1,0 +1,281 @@
+"""The page and its tables: right figures, nothing loaded, nothing believed."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_runs import GOOD, table, write_run
+
+from trials.cli import main
+from trials.data.sources import LesionData
+from trials.report.comparison import read_comparison
+from trials.report.report import run_report, text
+from trials.report.summaries import by_patient, summarise, within_layouts
+from trials.run_folder import RunFolderError
+from trials.runs import EvaluationError
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page, and fails where its elements do not close in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += " " + data
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", self.text)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "out")
+    rows = {row["contestant"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+    net = rows["enas7"]
+    # Fold 0 orders 8 of 9 pairs, fold 1 all; pooled 0.7 loses to 0.6 and ties with 0.7: 34.5 of 36.
+    assert float(net["auc"]) == pytest.approx(17 / 18, abs=1e-6)
+    assert float(net["auc_sd"]) == pytest.approx((1 / 9) / 2**0.5, abs=1e-6)
+    assert float(net["pooled_auc"]) == pytest.approx(34.5 / 36, abs=1e-6)
+    assert float(net["low"]) < 34.5 / 36 <= float(net["high"])
+    assert [float(net[name]) for name in ("accuracy", "tpr", "tnr", "precision")] == pytest.approx(
+        [11 / 12, 1, 5 / 6, 6 / 7], abs=1e-6
+    )
+    assert (net["n"], net["positives"], net["groups"], net["folds"], net["seeds"]) == (
+        "12",
+        "6",
+        "10",
+        "2",
+        "0",
+    )
+    assert (net["parameters"], net["multiply_adds"], net["seconds"]) == ("1234567", "89", "10.5")
+    assert (net["threads"], net["commit"], net["profile"]) == ("1", "abc123", "cpu")
+    assert rows["hog"]["parameters"] == "" and rows["tuned"]["saw_other_data"] == "yes"
+    measures = {
+        row["measure"]: row
+        for row in rows_of(tmp_path / "out" / "measures.csv")
+        if row["contestant"] == "enas7"
+    }
+    assert float(measures["mcc"]["estimate"]) == pytest.approx((6 * 5) / (7 * 6 * 6 * 5) ** 0.5, abs=1e-6)
+    assert float(measures["brier"]["estimate"]) == pytest.approx(1.1 / 12, abs=1e-6)  # 0.75 and 0.35
+    assert float(measures["ppv"]["estimate"]) == pytest.approx(0.1 / (0.1 + 0.9 / 6), abs=1e-6)
+    assert float(measures["auc_of_fold_0"]["estimate"]) == pytest.approx(8 / 9, abs=1e-6)
+
+
+def test_reference_is_the_strongest_without_cells_that_saw_no_other_data(
+    comparison: Path, tmp_path: Path
+) -> None:
+    assert run_report([comparison], tmp_path / "out")["reference"] == "hog"
+    assert run_report([comparison], tmp_path / "out", reference="random")["reference"] == "random"
+    with pytest.raises(EvaluationError, match="expected one of the contestants enas7, hog, random, tuned"):
+        run_report([comparison], tmp_path / "out", reference="resnet")
+
+
+def test_tests_are_paired_and_corrected_over_their_table(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "out")
+    tests = rows_of(tmp_path / "out" / "tests.csv")
+    against = {row["first"]: row for row in tests if row["table"] == "reference"}
+    assert set(against) == {"enas7", "random", "tuned"}
+    # The poor one misses two positives and calls one negative that the good one gets right.
+    assert (against["enas7"]["only_first"], against["enas7"]["only_second"]) == ("3", "0")
+    assert float(against["enas7"]["mcnemar_p"]) == 0.25
+    assert float(against["enas7"]["accuracy_difference"]) == 0.25
+    assert float(against["random"]["p"]) == 1 and float(against["random"]["auc_difference"]) == 0
+    p = float(against["enas7"]["p"])
+    assert p < 0.25 and against["tuned"]["p"] == against["enas7"]["p"]
+    # Six p values in order: p, p, 0.25, 0.25, 1, 1, times 6, 5, 4, 3, 2, 1, never falling nor above 1.
+    assert float(against["enas7"]["p_holm"]) == pytest.approx(6 * p, abs=1e-5)
+    assert {row["mcnemar_p_holm"] for row in against.values()} == {"1.0"}
+    (control,) = [row for row in tests if row["table"] == "layouts"]
+    assert {control["first"], control["second"]} == {"enas7", "random"}
+
+
+def test_page_says_everything_and_loads_nothing(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "out")
+    page = Page(tmp_path / "out" / "report.html")
+    for tag, attributes in page.tags:
+        assert tag not in {"script", "link", "iframe", "object", "base"}, tag
+        for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/")), (tag, name)
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"@import|url\((?!#)", page.source)
+    identifiers = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(identifiers) == len(set(identifiers))
+    for figure in (
+        "0.944 ± 0.079",
+        "0.958",
+        "ENAS7",
+        "1,234,567",
+        "Not for clinical use",
+        "2 images in 1 groups: its group holds more than one label",
+        "x1.png",
+        "abc123",
+        "3.11.0",
+        "found the cells of",
+        "Against HOG",
+        "The smallest difference",
+        "Apart: began from weights trained on other images",
+    ):
+        assert figure in page.words, figure
+    assert "Before you read the figures" not in page.words
+    labels = [attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg"]
+    assert labels == ["ROC curves", "Calibration curves", "AUC of each fold", "History of the searches"]
+    assert sum(tag == "img" for tag, _ in page.tags) == 2  # cells of both folds
+
+
+def test_same_runs_give_the_same_bytes(comparison: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run_report([comparison], tmp_path / name)
+    for file in ("report.html", "results.csv", "measures.csv", "tests.csv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+
+
+def test_hostile_names_are_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    rows = [(evil, *row[1:]) if index == 3 else row for index, row in enumerate(table(0, GOOD[0]))]
+    description = {
+        "left_out": [{"file": evil, "label": evil, "group": evil, "reason": evil}],
+        "notes": [evil],
+        "group_source": evil,
+        "images": {evil: 3},
+        "groups": 2,
+        "folds": evil,
+    }
+    write_run(
+        tmp_path / "runs",
+        "net",
+        0,
+        rows,
+        label=f'{evil}" onload="x $\\frac',
+        data=evil,
+        commit=evil,
+        device=evil,
+        versions={evil: evil},
+        profile=evil,
+        description=description,
+    )
+    run_report([tmp_path / "runs"], tmp_path / "out")
+    page = Page(tmp_path / "out" / "report.html")
+    assert not any(tag == "script" for tag, _ in page.tags)
+    assert not any("onload" in attributes for _, attributes in page.tags)
+    assert evil in page.words  # said, as text
+
+
+def test_missing_fold_is_said_loudly(comparison: Path, tmp_path: Path) -> None:
+    places = [comparison / "fold0", comparison / "fold1" / "hog"]
+    result = run_report(places, tmp_path / "out")
+    page = Page(tmp_path / "out" / "report.html")
+    assert "Before you read the figures ENAS7: no finished run of fold 1" in page.words.replace("  ", " ")
+    assert "without fold 1" in page.words and "missing" in page.words
+    assert text(result).startswith("WARNING: ENAS7: no finished run of fold 1")
+
+
+def test_data_add_pictures_shortcuts_and_subgroups(
+    boxed_runs: Path, boxed: tuple[Path, LesionData], tmp_path: Path
+) -> None:
+    run_report([boxed_runs], tmp_path / "out", data=boxed[0])
+    page = Page(tmp_path / "out" / "report.html")
+    assert sum((attributes.get("src") or "").startswith("data:image/jpeg") for _, attributes in page.tags) > 0
+    for words in ("the truth itself", "AUC within thirds", "<i>A</i>", "rarer values", "device", "birads"):
+        assert words in page.words, words
+    assert "histology" not in page.words
+
+
+def test_other_data_are_refused(comparison: Path, boxed: tuple[Path, LesionData], tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="is not the data of the runs"):
+        run_report([comparison], tmp_path / "out", data=boxed[0])
+    assert not (tmp_path / "out").exists()
+
+
+def test_external_images_are_reported_by_patient(tmp_path: Path) -> None:
+    patients = (
+        ("p1", 1, 0.9),
+        ("p1", 1, 0.3),
+        ("p2", 1, 0.8),
+        ("p3", 0, 0.6),
+        ("p3", 0, 0.2),
+        ("p4", 0, 0.1),
+    )
+    rows = [
+        (f"e{index}.png", "malignant" if truth else "benign", patient, repr(p))
+        for index, (patient, truth, p) in enumerate(patients)
+    ]
+    write_run(tmp_path / "runs", "net", 0, table(0, GOOD[0]), external=rows, external_data="elsewhere")
+    run_report([tmp_path / "runs"], tmp_path / "out")
+    inside, outside = rows_of(tmp_path / "out" / "results.csv")
+    assert (inside["trained_on"], inside["data"], outside["data"]) == ("lesions", "lesions", "elsewhere")
+    assert (outside["n"], outside["groups"], outside["folds"]) == ("6", "4", "")
+    assert float(outside["auc"]) == pytest.approx(8 / 9, abs=1e-6)
+    external = read_comparison([tmp_path / "runs"]).contestants[0].external
+    assert external is not None
+    by = by_patient(external)
+    assert by.probabilities.tolist() == pytest.approx([0.6, 0.8, 0.4, 0.1])
+    assert by.positive.tolist() == [True, True, False, False]
+    assert "External test: elsewhere" in Page(tmp_path / "out" / "report.html").words
+
+
+def test_random_labels_have_an_interval_that_holds_a_half(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        (f"{i}.png", "malignant" if random.random() < 0.3 else "benign", str(i), 0, repr(random.random()))
+        for i in range(300)
+    ]
+    write_run(tmp_path, "net", 0, rows)
+    (net,) = read_comparison([tmp_path]).contestants
+    assert net.tested is not None
+    area = summarise(net, net.tested).measures["auc"]
+    assert area.low < 0.5 < area.high and area.high - area.low < 0.2
+
+
+def test_only_cells_of_one_layout_are_paired(comparison: Path) -> None:
+    pairs = within_layouts(read_comparison([comparison]).contestants)
+    assert [(one.name, two.name) for one, two in pairs] == [("enas7", "random")]
+
+
+def test_report_is_renewed_but_not_for_other_data(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison / "fold0"], tmp_path / "out")
+    run_report([comparison], tmp_path / "out")
+    write_run(tmp_path / "other", "net", 0, table(0, GOOD[0]), data_digest="d2")
+    with pytest.raises(RunFolderError, match="another run"):
+        run_report([tmp_path / "other"], tmp_path / "out")
+
+
+def test_command_prints_the_headline_or_json(
+    comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(comparison), "--out", str(tmp_path / "out")]) == 0
+    assert "ENAS7 on lesions: AUC 0.944 ± 0.079, pooled 0.958" in capsys.readouterr().out
+    assert main(["report", str(comparison), "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == "hog"
+    assert main(["report", str(comparison), "--out", str(tmp_path / "out"), "--prevalence", "10"]) == 1
+    assert "prevalence 10.0: expected a share" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+"""Curves as SVG that stands in a page: its lines and letters take the page's colour, light or dark."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from io import BytesIO, StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_curve
+
+from trials.report.summaries import Summary
+
+_INK = "#012345"  # stands for the page's colour until the figure is written
+_COLOURS = ("#1f77b4", "#d9780f", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#c2479f", "#138d9b", "#8a8a00")
+_DASHES = ("-", "--", ":", "-.")
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # labels are text, whatever signs they hold
+}
+_BINS = 8
+
+
+@mpl.rc_context(_STYLE)
+def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
+    """Draw the ROC curves of all contestants, each of its images pooled; `name` is unique in the page."""
+    figure, axes = _square("1 - specificity", "sensitivity")
+    for index, summary in enumerate(summaries):
+        part = summary.predictions
+        false, true, _ = roc_curve(part.positive, part.probabilities)
+        area = summary.measures["auc"].estimate
+        axes.plot(false, true, label=f"{summary.contestant.label} ({area:.3f})", **_look(index))
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
+    return _svg(figure, axes, name, "ROC curves")
+
+
+@mpl.rc_context(_STYLE)
+def calibration_figure(summaries: Sequence[Summary]) -> Markup:
+    """Draw the share of positives over the mean probability, in bins of equal counts, scaled if it can be."""
+    figure, axes = _square("mean probability", "share of positives")
+    for index, summary in enumerate(summaries):
+        part = summary.predictions
+        given = part.probabilities if part.calibrated is None else part.calibrated
+        observed, said = calibration_curve(part.positive, given, n_bins=_BINS, strategy="quantile")
+        axes.plot(said, observed, marker="o", markersize=3, label=summary.contestant.label, **_look(index))
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
+    return _svg(figure, axes, "calibration", "Calibration curves")
+
+
+@mpl.rc_context(_STYLE)
+def fold_figure(summaries: Sequence[Summary]) -> Markup:
+    """Draw each fold's AUC as a dot, and their mean as a line, a row a contestant."""
+    figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(summaries)), layout="constrained")
+    axes = figure.add_subplot()
+    for row, summary in enumerate(summaries):
+        areas = list(summary.fold_aucs.values())
+        axes.plot(areas, [row] * len(areas), "o", color=_COLOURS[0], alpha=0.6, markersize=5)
+        axes.plot([summary.auc] * 2, [row - 0.3, row + 0.3], color=_COLOURS[3], linewidth=2)
+    axes.set_yticks(range(len(summaries)), [summary.contestant.label for summary in summaries])
+    axes.set_ylim(len(summaries) - 0.5, -0.5)
+    axes.set_xlabel("AUC of each test fold; red: their mean")
+    axes.grid(axis="x", color=_INK, alpha=0.15)
+    return _svg(figure, None, "folds", "AUC of each fold")
+
+
+@mpl.rc_context(_STYLE)
+def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
+    """Draw rewards (an epoch's mean, best so far) and the controller's entropy, a colour a search."""
+    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for index, (name, history) in enumerate(histories.items()):
+        epochs = [entry["epoch"] + 1 for entry in history]
+        colour = _COLOURS[index % len(_COLOURS)]
+        left.plot(epochs, [entry.get("reward", np.nan) for entry in history], color=colour, label=name)
+        best = np.maximum.accumulate([entry.get("reward_best", -np.inf) for entry in history])
+        left.plot(epochs, np.where(np.isfinite(best), best, np.nan), color=colour, linestyle=":")
+        entropy = [entry.get("entropy", np.nan) for entry in history]
+        right.plot(epochs, entropy, color=colour)
+    left.set(xlabel="epoch", ylabel="reward: mean; dotted: best so far")
+    right.set(xlabel="epoch", ylabel="entropy of the controller, nats")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return _svg(figure, None, "history", "History of the searches")
+
+
+def thumbnail(pixels: np.ndarray, side: int = 112) -> str:
+    """Return an image [h, w] or [h, w, 3] of bytes as a data URI, its longer side at most `side` pixels."""
+    image = Image.fromarray(pixels).convert("L" if pixels.ndim == 2 else "RGB")
+    image.thumbnail((side, side))
+    content = BytesIO()
+    image.save(content, format="JPEG", quality=80)
+    return data_uri(content.getvalue(), "image/jpeg")
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Return bytes as an address that holds them."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _square(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    return figure, axes
+
+
+def _look(index: int) -> dict[str, Any]:
+    dash = _DASHES[(index // len(_COLOURS)) % len(_DASHES)]
+    return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": dash, "linewidth": 1.4}
+
+
+def _svg(figure: Figure, legend_of: Axes | None, name: str, title: str) -> Markup:
+    if legend_of is not None:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
+    content = StringIO()
+    unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(content, format="svg", transparent=True, metadata=unsaid)
+    text = content.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)  # several figures stand in one page
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1))

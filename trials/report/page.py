@@ -1,0 +1,216 @@
+"""The page: a template that escapes whatever it is given, with its figures inside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from trials.model_file import ModelDescription
+from trials.report.comparison import Comparison, Contestant
+from trials.report.figures import (
+    calibration_figure,
+    data_uri,
+    fold_figure,
+    history_figure,
+    roc_figure,
+    thumbnail,
+)
+from trials.report.manifest import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
+from trials.report.mistakes import worst_mistakes
+from trials.report.summaries import PairedTest, Power, Summary
+from trials.statistics.bootstrap import DRAWS, Interval
+
+NOT_KNOWN = "–"
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What the page shows; `patients` are the external figures of one entry a patient or other group."""
+
+    comparison: Comparison
+    tested: Sequence[Summary]
+    external: Sequence[Summary]
+    patients: Sequence[Summary]
+    reference: Contestant
+    tests: Mapping[str, Sequence[PairedTest]]
+    power: Power | None
+    data: DataSet | None
+    prevalence: float
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML that loads nothing."""
+    here = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "interval": interval,
+        "whole": whole,
+        "percent": percent,
+        "p": p_value,
+        "signed": signed,
+    }
+    description = page.comparison.first.record.get("data") or {}
+    both_classes = [one for one in page.tested if one.measures["auc"].known]
+    external = [one for one in page.external if one.measures["auc"].known]
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        style=Markup((here / "page.css").read_text(encoding="utf-8")),
+        description=description,
+        metrics=page.comparison.first.metrics,
+        left_out=_left_out(description),
+        roc=roc_figure(both_classes) if both_classes else None,
+        calibration=calibration_figure(both_classes) if both_classes else None,
+        folds=fold_figure(page.tested) if page.tested else None,
+        external_roc=roc_figure(external, name="external-roc") if external else None,
+        history=_history(page.comparison),
+        cells=_cells(page.comparison),
+        mistakes=[(one, _mistakes(one, page.data)) for one in page.tested],
+        shortcuts=_shortcuts(page),
+        subgroups=_subgroups(page),
+        runs=[(one, run) for one in page.comparison.contestants for run in one.runs],
+        versions=_versions(page.comparison),
+        not_for=ModelDescription.model_fields["not_for"].default,
+        draws=DRAWS,
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number, a dash where it is not defined."""
+    return NOT_KNOWN if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def interval(value: Interval, digits: int = 3) -> Markup:
+    """Write an estimate with its limits in small letters."""
+    if not np.isfinite(value.low):
+        return Markup(number(value.estimate, digits))
+    limits = f"{value.low:.{digits}f} to {value.high:.{digits}f}"
+    return Markup(f"{value.estimate:.{digits}f} <small>{limits}</small>".replace("-", "\N{MINUS SIGN}"))
+
+
+def whole(value: float | None) -> str:
+    """Write a count with its thousands apart."""
+    return NOT_KNOWN if value is None else f"{value:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percentage points."""
+    return NOT_KNOWN if value is None else f"{100 * value:.1f}"
+
+
+def p_value(value: float) -> str:
+    """Write a p value."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def signed(value: Interval) -> Markup:
+    """Write a difference with its sign and limits."""
+    limits = f"{value.low:+.3f} to {value.high:+.3f}"
+    return Markup(f"{value.estimate:+.3f} <small>{limits}</small>".replace("-", "\N{MINUS SIGN}"))
+
+
+def _left_out(description: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return the images that took no part, by reason."""
+    items = sorted(description.get("left_out") or [], key=lambda item: (item["reason"], item["group"]))
+    return [(reason, list(part)) for reason, part in groupby(items, key=lambda item: item["reason"])]
+
+
+def _history(comparison: Comparison) -> Markup | None:
+    histories = {
+        f"{search.folder.parent.name}/{search.folder.name} ({_strategy(search.record)})": search.record[
+            "history"
+        ]
+        for search in comparison.searches
+        if search.record.get("history")
+    }
+    return history_figure(histories) if histories else None
+
+
+def _strategy(record: Mapping[str, Any]) -> str:
+    return str(((record.get("settings") or {}).get("search") or {}).get("strategy", "search"))
+
+
+def _cells(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return who has which cells, and their picture; pictures that are alike once."""
+    pictures: dict[str, tuple[list[str], str]] = {}
+    for contestant in comparison.contestants:
+        for run in contestant.runs:
+            for suffix, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
+                if (file := run.folder / f"cells.{suffix}").is_file():
+                    content = file.read_bytes()
+                    owners = pictures.setdefault(
+                        hashlib.sha256(content).hexdigest(), ([], data_uri(content, kind))
+                    )[0]
+                    owners.append(
+                        contestant.label if run.fold is None else f"{contestant.label}, fold {run.fold}"
+                    )
+                    break
+    return [("; ".join(owners), picture) for owners, picture in pictures.values()]
+
+
+def _mistakes(summary: Summary, data: DataSet | None) -> list[tuple[Any, str | None]]:
+    found = worst_mistakes(summary.predictions)
+    images = {} if data is None else data.images
+    return [(one, thumbnail(images[one.file]) if one.file in images else None) for one in found]
+
+
+def _shortcuts(page: Page) -> Mapping[str, Any] | None:
+    """Return each contestant's shortcuts and the truth's; None where the boxes are not known."""
+    if page.data is None:
+        return None
+    rows, truth = [], None
+    for summary in page.tested:
+        geometry = page.data.geometry(summary.predictions.files)
+        if geometry is not None:
+            rows.append(shortcuts(summary.contestant.label, summary.predictions, geometry))
+            truth = truth or truth_and_geometry(summary.predictions, geometry)
+    return {"rows": rows, "truth": truth} if rows else None
+
+
+def _subgroups(page: Page) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """Return, for each column of the manifest that is known, each contestant's subgroups."""
+    if page.data is None:
+        return []
+    found = []
+    for column in SUBGROUPS:
+        rows = [
+            (summary.contestant.label, subgroups(summary.predictions, values))
+            for summary in page.tested
+            if (values := page.data.column(column, summary.predictions.files)) is not None
+        ]
+        if rows:
+            found.append((column, rows))
+    return found
+
+
+def _versions(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return every package with the versions that the runs were made with, and how many runs of each."""
+    versions: dict[str, Counter[str]] = {}
+    for contestant in comparison.contestants:
+        for run in contestant.runs:
+            for package, version in (run.metrics.get("versions") or {}).items():
+                versions.setdefault(package, Counter())[str(version)] += 1
+    return [
+        (
+            package,
+            next(iter(counts))
+            if len(counts) == 1
+            else ", ".join(f"{version} ({count} runs)" for version, count in counts.items()),
+        )
+        for package, counts in versions.items()
+    ]

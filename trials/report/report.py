@@ -1,0 +1,147 @@
+"""Report: one comparison's finished runs as one page and the tables beside it.
+
+Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a contestant and data set),
+`measures.csv` (every measure with its interval) and `tests.csv` (paired tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trials.report.comparison import Comparison, Contestant, Predictions, read_comparison
+from trials.report.manifest import read_data
+from trials.report.page import Page, render
+from trials.report.summaries import (
+    PREVALENCE,
+    PairedTest,
+    Summary,
+    against,
+    by_patient,
+    paired_tests,
+    power,
+    strongest_without_cells,
+    summarise,
+    within_layouts,
+)
+from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
+from trials.run_folder import RunFolder
+from trials.runs import EvaluationError
+
+PAGE = "report.html"
+
+
+def run_report(
+    places: Sequence[Path],
+    out: Path,
+    *,
+    data: Path | None = None,
+    reference: str | None = None,
+    prevalence: float = PREVALENCE,
+) -> dict[str, Any]:
+    """Report the finished runs at or below `places` in the folder `out`; return rows, tests and warnings.
+
+    `data` is the runs' data set, for pictures, geometry and subgroups; `reference` the contestant that others
+    are tested against, the strongest without cells unless told; `prevalence` that of PPV and NPV.
+    The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
+    together, an unknown reference and a prevalence outside of 0 to 1.
+    """
+    comparison = read_comparison(places)
+    tested = _summaries(comparison, lambda contestant: contestant.tested, prevalence)
+    external = _summaries(comparison, lambda contestant: contestant.external, prevalence)
+    if not tested and not external:
+        raise EvaluationError("no run has test images or external predictions: there is nothing to report")
+    chosen = _reference(comparison, tested or external, reference)
+    tests = _tests(comparison, chosen, chosen if chosen.external else strongest_without_cells(external))
+    page = Page(
+        comparison=comparison,
+        tested=tested,
+        external=external,
+        patients=[summarise(one.contestant, by_patient(one.predictions), prevalence) for one in external],
+        reference=chosen,
+        tests=tests,
+        power=power(_of(tested or external, chosen), tests["reference"]),
+        data=None if data is None else read_data(data, comparison),
+        prevalence=prevalence,
+    )
+    identity = {"verb": "report", "data": comparison.first.metrics["data_digest"]}
+    rows = [result_row(summary) for summary in (*tested, *external)]
+    test_rows = [row_of_test(name, test) for name, table in tests.items() for test in table]
+    with RunFolder(out, identity) as folder:
+        folder.write_csv("results.csv", RESULTS, ([row[name] for name in RESULTS] for row in rows))
+        folder.write_csv(
+            "measures.csv", MEASURES, (row for one in (*tested, *external) for row in measure_rows(one))
+        )
+        folder.write_csv("tests.csv", TESTS, ([row[name] for name in TESTS] for row in test_rows))
+        folder.write_text(PAGE, render(page))
+        folder.finish()
+    return {
+        "page": str(out / PAGE),
+        "reference": chosen.name,
+        "results": rows,
+        "tests": test_rows,
+        "warnings": list(comparison.warnings),
+    }
+
+
+def _summaries(comparison: Comparison, side: Any, prevalence: float) -> list[Summary]:
+    """Summarise who has predictions on that side: best first, those that saw other data last."""
+    found = [
+        summarise(contestant, predictions, prevalence)
+        for contestant in comparison.contestants
+        if (predictions := side(contestant)) is not None and len(predictions.files)
+    ]
+    return sorted(found, key=lambda one: (one.contestant.saw_other_data, -one.auc))
+
+
+def _reference(comparison: Comparison, summaries: Sequence[Summary], name: str | None) -> Contestant:
+    if name is None:
+        strongest = strongest_without_cells(summaries)
+        assert strongest is not None  # there are summaries
+        return strongest
+    known = {one.contestant.name: one.contestant for one in summaries}
+    if name not in known:
+        raise EvaluationError(
+            f"reference {name!r}: expected one of the contestants {', '.join(sorted(known))}"
+        )
+    return known[name]
+
+
+def _of(summaries: Sequence[Summary], contestant: Contestant) -> Summary:
+    return next(one for one in summaries if one.contestant is contestant)
+
+
+def _tests(
+    comparison: Comparison, reference: Contestant, external_reference: Contestant | None
+) -> dict[str, list[PairedTest]]:
+    """Return the tables of tests by name: against the reference, among cells of one layout, and external."""
+
+    def inside(contestant: Contestant) -> Predictions | None:
+        return contestant.tested
+
+    def outside(contestant: Contestant) -> Predictions | None:
+        return contestant.external
+
+    everyone = comparison.contestants
+    return {
+        "reference": paired_tests(against(reference, everyone), inside),
+        "layouts": paired_tests(within_layouts(everyone), inside),
+        "external": paired_tests(against(external_reference, everyone), outside)
+        if external_reference
+        else [],
+    }
+
+
+def text(result: dict[str, Any]) -> str:
+    """Return what a reader wants first: warnings, the headline of each contestant, and where the page is."""
+    lines = [f"WARNING: {warning}" for warning in result["warnings"]]
+    for row in result["results"]:
+        spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
+        pooled = row["pooled_auc"]
+        interval = (
+            "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        )
+        area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
+        lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}")
+    return "\n".join([*lines, result["page"]])

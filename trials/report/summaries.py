@@ -1,0 +1,270 @@
+"""The figures of a contestant on one set of images, and of two contestants side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from trials.metrics import mean_and_spread
+from trials.report.comparison import Contestant, Predictions
+from trials.statistics.bootstrap import GroupBootstrap, Interval, difference
+from trials.statistics.calibration import expected_calibration_error
+from trials.statistics.measures import (
+    DECISION,
+    auc,
+    brier,
+    decision,
+    predictive_value,
+    sensitivity_at,
+    specificity_at,
+)
+from trials.statistics.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
+from trials.statistics.power import smallest_accuracy_difference, smallest_auc_difference
+
+PREVALENCE = 0.1
+_ASSUMED_CORRELATION, _ASSUMED_DISCORDANCE = 0.5, 0.15  # where no pair is there to measure them on; ours
+_NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A contestant on one set of images: the AUC of each fold, and measures of all images together by name.
+
+    `calibration_error` and `calibration_error_scaled` have no interval: resampling itself adds to them.
+    """
+
+    contestant: Contestant
+    predictions: Predictions
+    fold_aucs: Mapping[int, float]
+    measures: Mapping[str, Interval]
+
+    @property
+    def n(self) -> int:
+        """Images."""
+        return len(self.predictions.files)
+
+    @property
+    def positives(self) -> int:
+        """Positive images."""
+        return int(self.predictions.positive.sum())
+
+    @property
+    def groups(self) -> int:
+        """Groups of images, such as patients."""
+        return len(np.unique(self.predictions.groups))
+
+    @property
+    def auc(self) -> float:
+        """The headline: the mean of the folds' AUCs; outside of folds the AUC of all images."""
+        mean = mean_and_spread(list(self.fold_aucs.values()))["mean"]
+        return self.measures["auc"].estimate if mean is None else mean
+
+    @property
+    def auc_sd(self) -> float | None:
+        """The sample standard deviation of the folds' AUCs."""
+        return mean_and_spread(list(self.fold_aucs.values()))["sd"]
+
+    def mean_of(self, key: str) -> float | None:
+        """Return the mean over the runs of a number that they record, such as `seconds`."""
+        return mean_and_spread([run.metrics.get(key) for run in self.contestant.runs])["mean"]
+
+
+def summarise(contestant: Contestant, predictions: Predictions, prevalence: float = PREVALENCE) -> Summary:
+    """Measure what a contestant said of these images, with 95 % intervals by bootstrap over their groups."""
+    truth, given, called = predictions.positive, predictions.probabilities, predictions.called
+    bootstrap = GroupBootstrap(truth, predictions.groups)
+    measures = {
+        "auc": auc(truth, given),
+        **{name: decision(name, truth, called) for name in DECISION},
+        "sensitivity_at_90": sensitivity_at(truth, given, 0.9),
+        "specificity_at_90": specificity_at(truth, given, 0.9),
+        "brier": brier(truth, given),
+        "ppv": predictive_value(truth, called, prevalence),
+        "npv": predictive_value(truth, called, prevalence, of_positive=False),
+    }
+    scaled = predictions.calibrated
+    if scaled is not None:
+        measures["brier_scaled"] = brier(truth, scaled)
+    found = {"brier_scaled": _NOWHERE, **bootstrap.intervals(measures)}
+    found["calibration_error"] = _calibration_error(truth, given)
+    found["calibration_error_scaled"] = _calibration_error(truth, scaled)
+    return Summary(contestant, predictions, _fold_aucs(predictions), found)
+
+
+def _calibration_error(truth: np.ndarray, given: np.ndarray | None) -> Interval:
+    if given is None:
+        return _NOWHERE
+    error = expected_calibration_error(truth, given)(np.ones((1, len(truth))))
+    return Interval(float(error[0]), float("nan"), float("nan"))
+
+
+def _fold_aucs(predictions: Predictions) -> dict[int, float]:
+    aucs = {}
+    for fold in np.unique(predictions.folds[predictions.folds >= 0]).tolist():
+        part = predictions.at(predictions.folds == fold)
+        area = float(auc(part.positive, part.probabilities)(np.ones((1, len(part.files))))[0])
+        if np.isfinite(area):
+            aucs[fold] = area
+    return aucs
+
+
+def by_patient(predictions: Predictions) -> Predictions:
+    """Return one entry a group: the mean of its images' probabilities; positive if any of them is (ours)."""
+    names, first, number = np.unique(predictions.groups, return_index=True, return_inverse=True)
+    count = np.bincount(number)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        total: np.ndarray = np.bincount(number, weights=values) / count
+        return total
+
+    return Predictions(
+        predictions.data,
+        names.astype(object),
+        names,
+        predictions.folds[first],
+        np.bincount(number, weights=predictions.positive) > 0,
+        mean(predictions.probabilities),
+        mean(predictions.thresholds),
+        None if predictions.calibrated is None else mean(predictions.calibrated),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PairedTest:
+    """Two contestants on the images that both have; p values also as Holm corrects them over the table.
+
+    `auc` sums within groups; `p_of_images` is DeLong's test as published, images taken as independent.
+    `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test.
+    """
+
+    first: Contestant
+    second: Contestant
+    n: int
+    auc: AucTest
+    p_of_images: float
+    accuracy: Interval
+    mcnemar: AccuracyTest
+    auc_p_holm: float
+    accuracy_p_holm: float
+
+
+Side = Callable[[Contestant], Predictions | None]
+
+
+def paired_tests(pairs: Iterable[tuple[Contestant, Contestant]], side: Side) -> list[PairedTest]:
+    """Test pairs on their test folds or on external images, as `side` picks; one table, one correction.
+
+    Pairs without images in common, or with too few of a class or group for a test, are left out.
+    """
+    found = [test for first, second in pairs if (test := _test(first, second, side)) is not None]
+    corrected = holm([p for test in found for p in (test.auc.p, test.mcnemar.p)])
+    return [
+        PairedTest(**{**vars(test), "auc_p_holm": corrected[2 * i], "accuracy_p_holm": corrected[2 * i + 1]})
+        for i, test in enumerate(found)
+    ]
+
+
+def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | None:
+    one, two = side(first), side(second)
+    if one is None or two is None:
+        return None
+    _, of_one, of_two = np.intersect1d(one.files.astype(str), two.files.astype(str), return_indices=True)
+    one, two = one.at(of_one), two.at(of_two)
+    if not len(one.files):
+        return None
+    try:
+        grouped = delong(one.positive, one.probabilities, two.probabilities, one.groups)
+        plain = delong(one.positive, one.probabilities, two.probabilities)
+    except ValueError:  # too few of a class, or groups
+        return None
+    right = [part.called == part.positive for part in (one, two)]
+    everyone = np.ones(len(one.files), dtype=bool)
+    gap = difference(*(decision("accuracy", everyone, part) for part in right))
+    return PairedTest(
+        first,
+        second,
+        len(one.files),
+        grouped,
+        plain.p,
+        GroupBootstrap(one.positive, one.groups).interval(gap),
+        compare_accuracy(*right),
+        auc_p_holm=float("nan"),
+        accuracy_p_holm=float("nan"),
+    )
+
+
+def against(reference: Contestant, contestants: Sequence[Contestant]) -> list[tuple[Contestant, Contestant]]:
+    """Return the pairs of every other contestant with the reference."""
+    return [(contestant, reference) for contestant in contestants if contestant is not reference]
+
+
+def within_layouts(contestants: Sequence[Contestant]) -> list[tuple[Contestant, Contestant]]:
+    """Return the pairs that share a layout: cells found by search, and at random, in the same network."""
+    cells = [contestant for contestant in contestants if contestant.layout]
+    return [(one, two) for one, two in combinations(cells, 2) if one.layout == two.layout]
+
+
+def strongest_without_cells(summaries: Sequence[Summary]) -> Contestant | None:
+    """Return the contestant of the highest AUC that is not made of cells and saw no other data.
+
+    Where there is none, the highest AUC of all; None for no summaries. It is chosen on the test folds, which
+    favours it, and so makes the tests against it cautious.
+    """
+    fair = [one for one in summaries if not (one.contestant.layout or one.contestant.saw_other_data)]
+    best = max(fair or summaries, key=lambda one: one.auc, default=None)
+    return best.contestant if best else None
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The smallest differences of AUC and accuracy that so many units can show; None: none can be."""
+
+    units: str
+    positives: int
+    negatives: int
+    auc: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the images can show beside a reference of this AUC, for images and for groups.
+
+    `correlation` (of AUC errors) and `discordance` (of decisions) are medians over the tests, or assumed.
+    """
+
+    area: float
+    correlation: float
+    discordance: float
+    measured: bool
+    rows: tuple[Smallest, ...]
+
+
+def power(reference: Summary, tests: Sequence[PairedTest]) -> Power | None:
+    """Return the smallest differences to the reference that can be shown; None where its AUC is no start."""
+    area = reference.measures["auc"].estimate
+    if not 0.5 <= area < 1:
+        return None
+    known = [test.auc.correlation for test in tests if np.isfinite(test.auc.correlation)]
+    correlation = min(float(np.median(known)), 0.99) if known else _ASSUMED_CORRELATION
+    discordance = float(np.median([test.mcnemar.discordance for test in tests])) if tests else 0.0
+    discordance = discordance or _ASSUMED_DISCORDANCE
+    images, patients = reference.predictions, by_patient(reference.predictions)
+    rows = []
+    for units, part in (("images", images), ("groups", patients)):
+        positives = int(part.positive.sum())
+        negatives = len(part.files) - positives
+        if min(positives, negatives) >= 2:
+            rows.append(
+                Smallest(
+                    units,
+                    positives,
+                    negatives,
+                    smallest_auc_difference(area, positives, negatives, correlation),
+                    smallest_accuracy_difference(positives + negatives, discordance),
+                )
+            )
+    return Power(area, correlation, discordance, bool(known), tuple(rows))

@@ -1,0 +1,106 @@
+"""The report as tables: a row a contestant and data set, a row a measure, a row a test.
+
+Cells of numbers that are not defined are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from trials.report.summaries import PairedTest, Summary
+from trials.statistics.bootstrap import Interval
+
+RESULTS = (
+    *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
+    *("folds", "seeds", "auc", "auc_sd", "pooled_auc", "low", "high"),
+    *("accuracy", "accuracy_low", "accuracy_high", "tpr", "tnr", "precision"),
+    *("parameters", "multiply_adds", "seconds", "threads", "profile", "commit"),
+)
+"""`auc`: mean of the folds' (external: of all images); `low` and `high` are of `pooled_auc`. Accuracy, TPR,
+TNR and precision: of all images at the frozen thresholds. `seconds`: of training, mean of the runs."""
+MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
+TESTS = (
+    *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
+    *("accuracy_difference", "accuracy_low", "accuracy_high", "only_first", "only_second"),
+    *("mcnemar_p", "mcnemar_p_holm"),
+)
+
+
+def result_row(summary: Summary) -> dict[str, Any]:
+    """Return the row of `results.csv`."""
+    contestant, measures = summary.contestant, summary.measures
+    runs = contestant.runs
+    return {
+        "contestant": contestant.name,
+        "label": contestant.label,
+        "saw_other_data": "yes" if contestant.saw_other_data else "no",
+        "trained_on": runs[0].metrics["data"],
+        "data": summary.predictions.data,
+        "n": summary.n,
+        "positives": summary.positives,
+        "groups": summary.groups,
+        "folds": len(summary.fold_aucs) or None,
+        "seeds": _all_of(summary, "seed"),
+        "auc": _cell(summary.auc),
+        "auc_sd": _cell(summary.auc_sd),
+        "pooled_auc": _cell(measures["auc"].estimate),
+        **_limits(measures["auc"]),
+        "accuracy": _cell(measures["accuracy"].estimate),
+        **_limits(measures["accuracy"], "accuracy_"),
+        **{name: _cell(measures[name].estimate) for name in ("tpr", "tnr", "precision")},
+        "parameters": _whole(summary.mean_of("parameters")),
+        "multiply_adds": _whole(summary.mean_of("multiply_adds")),
+        "seconds": _cell(summary.mean_of("seconds"), digits=1),
+        **{name: _all_of(summary, name) for name in ("threads", "profile", "commit")},
+    }
+
+
+def measure_rows(summary: Summary) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of `measures.csv`: every measure with its interval, and each fold's AUC."""
+    start = (summary.contestant.name, summary.predictions.data)
+    for name, interval in summary.measures.items():
+        yield (*start, name, *map(_cell, (interval.estimate, interval.low, interval.high)))
+    for fold, area in summary.fold_aucs.items():
+        yield (*start, f"auc_of_fold_{fold}", _cell(area), None, None)
+
+
+def row_of_test(table: str, test: PairedTest) -> dict[str, Any]:
+    """Return the row of `tests.csv`."""
+    return {
+        "table": table,
+        "first": test.first.name,
+        "second": test.second.name,
+        "n": test.n,
+        "auc_difference": _cell(test.auc.difference.estimate),
+        **_limits(test.auc.difference),
+        "p": _cell(test.auc.p),
+        "p_holm": _cell(test.auc_p_holm),
+        "p_of_images": _cell(test.p_of_images),
+        "accuracy_difference": _cell(test.accuracy.estimate),
+        **_limits(test.accuracy, "accuracy_"),
+        "only_first": test.mcnemar.only_first,
+        "only_second": test.mcnemar.only_second,
+        "mcnemar_p": _cell(test.mcnemar.p),
+        "mcnemar_p_holm": _cell(test.accuracy_p_holm),
+    }
+
+
+def _limits(interval: Interval, prefix: str = "") -> dict[str, Any]:
+    return {f"{prefix}low": _cell(interval.low), f"{prefix}high": _cell(interval.high)}
+
+
+def _cell(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _all_of(summary: Summary, key: str) -> str:
+    """Return the values that the runs record under `key`, each once."""
+    values: Sequence[Any] = [run.metrics.get(key) for run in summary.contestant.runs]
+    return " ".join(dict.fromkeys(str(value) for value in values if value is not None))

@@ -1,0 +1,79 @@
+"""The smallest difference that so many images can show: two-sided test at 5 %, power 80 %.
+
+Images of one group are worth less than as many independent ones: with the numbers of groups in place of
+images the answer is the cautious one, with those of images the hopeful one, and the truth lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+POWER, ALPHA = 0.8, 0.05
+
+
+def auc_variance(area: float, positives: float, negatives: float) -> float:
+    """Return the variance of an AUC (Hanley and McNeil, Radiology 143, 1982, 29-36, equation 1)."""
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    return (area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)) / (
+        positives * negatives
+    )
+
+
+def smallest_auc_difference(
+    area: float,
+    positives: float,
+    negatives: float,
+    correlation: float,
+    *,
+    power: float = POWER,
+    alpha: float = ALPHA,
+) -> float | None:
+    """Return by how much an AUC must surpass `area`, both measured on the same images, to be told apart.
+
+    The standard error of the difference is that of two AUCs of the given correlation (Hanley and McNeil,
+    Radiology 148, 1983, 839-843); the difference is (z of alpha / 2 + z of power) times it. None: not even a
+    perfect rival could be told apart. Raises ValueError for numbers out of range.
+    """
+    if not (0.5 <= area < 1 and min(positives, negatives) >= 2 and -1 <= correlation < 1):
+        raise ValueError(
+            "expected an AUC from 0.5 to below 1, two of each class and a correlation from -1 to below 1, "
+            f"found {area}, {positives}, {negatives}, {correlation}"
+        )
+    z = float(norm.isf(alpha / 2) + norm.ppf(power))
+
+    def excess(gap: float) -> float:
+        first, second = (auc_variance(a, positives, negatives) for a in (area, area + gap))
+        return gap - z * sqrt(max(first + second - 2 * correlation * sqrt(first * second), 0.0))
+
+    return _root(excess, 1 - area)
+
+
+def smallest_accuracy_difference(
+    n: float, discordance: float, *, power: float = POWER, alpha: float = ALPHA
+) -> float | None:
+    """Return by how much two accuracies on the same images must differ for McNemar's test to tell.
+
+    `discordance` is the share of images that exactly one of the two decides rightly. Solves n = (z of
+    alpha / 2 * sqrt(psi) + z of power * sqrt(psi - d^2))^2 / d^2 for d, psi the discordance (Miettinen,
+    Biometrics 24, 1968, 339-352; Connor, Biometrics 43, 1987, 207-211). None: so few discordant images cannot
+    tell. Raises ValueError for numbers out of range.
+    """
+    if not (n >= 1 and 0 < discordance <= 1):
+        raise ValueError(f"expected images and a discordance above 0 up to 1, found {n}, {discordance}")
+    za, zb = float(norm.isf(alpha / 2)), float(norm.ppf(power))
+
+    def excess(gap: float) -> float:
+        needed = za * sqrt(discordance) + zb * sqrt(max(discordance - gap**2, 0.0))
+        return gap * sqrt(n) - needed
+
+    return _root(excess, discordance)
+
+
+def _root(excess: Callable[[float], float], largest: float) -> float | None:
+    if excess(largest) < 0:
+        return None
+    return float(brentq(excess, 0.0, largest, xtol=1e-9))
