@@ -32,7 +32,7 @@ def search(python: str, side: str, *arguments: str) -> dict[str, Any]:
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"epochs"')]
     if not lines:
         raise RuntimeError(
-            f"{' '.join(script)} gave no result:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            f"{' '.join(script)} ended with {done.returncode}, without a result:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         )
     result: dict[str, Any] = json.loads(lines[0])
     return result

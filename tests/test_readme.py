@@ -14,6 +14,7 @@ import torch
 from small_searches import UserSpace, evaluator
 from torch import nn
 
+from benchmarks.table import table
 from search_space import EnasSpace
 from trials.cli import main
 from trials.data.phantoms import make_phantoms
@@ -109,3 +110,8 @@ def test_the_figures_in_the_readme_are_those_in_results() -> None:
             part: {measure: values[part] for measure, values in over_folds.items()} for part in ("mean", "sd")
         }
         assert row(name, scores, None) in README
+
+
+def test_the_speeds_in_the_readme_are_those_in_results() -> None:
+    for line in table():
+        assert line in README
