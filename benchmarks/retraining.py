@@ -2,7 +2,8 @@
 
 The plain loop is what most people write: Pillow decodes each image, torchvision transforms it, a DataLoader
 (with no worker and with two; the faster counts) makes batches, the network runs in torch's default layout.
-Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints. 400 synthetic lesions of 128x128 pixels, ENAS-7 with 12 filters at 48x48, batches of 16, as in the profile `cpu`.
+Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints. 400 synthetic lesions of
+128x128 pixels, ENAS-7 with 12 filters at 48x48, batches of 16, as in the profile `cpu`.
 """
 
 from __future__ import annotations

@@ -31,9 +31,8 @@ def search(python: str, side: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"epochs"')]
     if not lines:
-        raise RuntimeError(
-            f"{' '.join(script)} ended with {done.returncode}, without a result:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        )
+        said = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        raise RuntimeError(f"{' '.join(script)} ended with {done.returncode}, without a result:\n{said}")
     result: dict[str, Any] = json.loads(lines[0])
     return result
 
