@@ -33,7 +33,6 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 bench: $(READY) $(NNI_READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,benchmarks]'
 	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.$$one || exit 1; done
 	$(BIN)/python -W ignore -m benchmarks.search --nni $(NNI_VENV)/bin/python
 	$(BIN)/python -m benchmarks.table

@@ -4,43 +4,27 @@
 - hog: histograms of oriented gradients (Dalal and Triggs 2005) of the crop at 100x100, 10x10 pixels a cell;
   an SVM with an RBF kernel, its C chosen by grouped cross-validation within the training folds.
 
-Needs `pip install 'lesion-nas[benchmarks]'`.
+Unlike the contestants of the same names they learn from all images outside the test fold, and decide where
+the classifier does. Needs `pip install 'lesion-nas[contestants]'`.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
-from skimage.feature import hog
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from trials.contestants.features import geometry, gradients
 from trials.data.folds import assign_folds
-from trials.data.images import to_tensor
-from trials.data.sources import LesionData, load
+from trials.data.sources import load
 from trials.metrics import RATES, mean_and_spread, score
-
-
-def geometry(data: LesionData) -> np.ndarray:
-    """Return width, height (pixels of the source) and their ratio, from the manifest [n, 3]."""
-    with (data.root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
-        boxes = {row["file"]: (float(row["width"]), float(row["height"])) for row in csv.DictReader(stream)}
-    size = np.array([boxes[file] for file in data.files])
-    return np.column_stack([size, size[:, 0] / size[:, 1]])
-
-
-def gradients(data: LesionData) -> np.ndarray:
-    """Return HOG features of the grey crops squared to 100x100 [n, features]."""
-    squares = to_tensor(data, 100, "squash").float().mean(1).numpy()
-    return np.stack([hog(image, pixels_per_cell=(10, 10)) for image in squares])
-
 
 BASELINES = {
     "geometry": (geometry, make_pipeline(StandardScaler(), LogisticRegression()), {}),
@@ -61,7 +45,7 @@ def main() -> None:
     result = {}
     groups = np.array(data.groups)
     for name, (features_of, classifier, choices) in BASELINES.items():
-        features = features_of(data)
+        features = features_of(data, np.arange(len(data.files)))
         scores = []
         for fold in range(folds.count):
             training, test = folds.split(fold)

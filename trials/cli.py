@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("prepare", _prepare, _prepare_arguments),
         ("search", _search, _search_arguments),
         ("retrain", _retrain, _retrain_arguments),
+        ("contend", _contend, _contend_arguments),
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
         ("predict", _predict, _predict_arguments),
@@ -136,12 +137,16 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace, **named: object) -> Settings:
-    """Return the settings in force: profile, then file, then --set, then the options that name a setting."""
+    """Return the settings in force: the profile's, then the overrides."""
+    return load_settings(arguments.profile, _overrides(arguments, **named))
+
+
+def _overrides(arguments: argparse.Namespace, **named: object) -> dict[str, object]:
+    """Return what differs from the profile: file, then --set, then the options that name a setting."""
     overrides = read_overrides(arguments.settings) if arguments.settings else {}
     overrides |= dict(map(parse_assignment, arguments.set))
     named["data.positive"] = arguments.positive
-    overrides |= {key: value for key, value in named.items() if value is not None}
-    return load_settings(arguments.profile, overrides)
+    return overrides | {key: value for key, value in named.items() if value is not None}
 
 
 def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -197,20 +202,51 @@ def _retrain(arguments: argparse.Namespace) -> Outcome:
         dry_run=arguments.dry_run,
         **folds,
     )
+    return _run_outcome(arguments, result, "search_overlap")
+
+
+def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: str) -> Outcome:
+    """Return a finished run's result, or what a dry run tells."""
     if arguments.dry_run:
         return result, _outline(result), True
-    shown = ("test", "test_at_0.5", "threshold", "parameters", "search_overlap")
+    shown = ("test", "test_at_0.5", "threshold", "parameters", *more)
     return result, f"{arguments.out}\n{_outline({key: result[key] for key in shown})}", True
 
 
+def _contend_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument(
+        "--contestant", required=True, help="enas7, resnet18, hog, ...; a wrong name lists them all"
+    )
+    parser.add_argument("--external", type=Path, help="another data set, to test the frozen model on")
+
+
+def _contend(arguments: argparse.Namespace) -> Outcome:
+    """Let a contestant, searched, known or cheap, learn and be tested like all others."""
+    overrides, folds = _overrides(arguments), _folds(arguments)
+    from trials.contend import run_contend
+
+    result = run_contend(
+        arguments.data,
+        arguments.contestant,
+        out=arguments.out,
+        profile=arguments.profile,
+        overrides=overrides,
+        external=arguments.external,
+        dry_run=arguments.dry_run,
+        **folds,
+    )
+    return _run_outcome(arguments, result)
+
+
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folder of a retraining")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folder of a finished run")
     parser.add_argument("--data", type=Path, help="external data set to test the runs' models on")
     parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def _evaluate(arguments: argparse.Namespace) -> Outcome:
-    """Bring retrainings together: mean and spread over folds, pooled, and on external data."""
+    """Bring runs together: mean and spread over folds, pooled, and on external data."""
     from trials.evaluate import run_evaluate, text_table
 
     result = run_evaluate(arguments.runs, arguments.out, arguments.data)
@@ -250,7 +286,7 @@ def _report(arguments: argparse.Namespace) -> Outcome:
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a retraining")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: finished retrainings, one an outer fold, brought together by layout.
+"""Evaluation: finished runs, one an outer fold, brought together by contestant.
 
 Over folds: mean and standard deviation of each fold's measures. Pooled: every image once, decided by its own
 fold's frozen threshold. Both also at 0.5.
@@ -17,10 +17,10 @@ from trials.metrics import RATES, mean_and_spread, score
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder
-from trials.runs import EvaluationError, Run, by_layout, read_run
+from trials.runs import EvaluationError, Run, by_contestant, read_run
 
 RESULT, TABLE = "evaluation.json", "evaluation.csv"
-COLUMNS = ("layout", "images", "threshold", "n", *RATES, "parameters")
+COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
 
 
 def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = None) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
     """
     if not runs:
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
-    layouts = by_layout([read_run(folder) for folder in runs])
-    everyone = [run for group in layouts.values() for run in group]
+    contestants = by_contestant([read_run(folder) for folder in runs])
+    everyone = [run for group in contestants.values() for run in group]
     if external_data is None and everyone[0].fold is None:
         raise EvaluationError(
             f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
@@ -48,8 +48,8 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
     with RunFolder(out, identity) as folder, Reporter(out) as reporter:
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
-            "layouts": {name: summarise(group) for name, group in layouts.items()},
-            "external": None if external is None else evaluate_external(external, layouts, folder),
+            "contestants": {name: summarise(group) for name, group in contestants.items()},
+            "external": None if external is None else evaluate_external(external, contestants, folder),
             **provenance(),
         }
         rows = list(table_rows(result))
@@ -61,7 +61,7 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
 
 
 def summarise(group: Sequence[Run]) -> dict[str, Any]:
-    """Return a layout's measures by fold, over folds and pooled, and which folds have no run."""
+    """Return a contestant's measures by fold, over folds and pooled, and which folds have no run."""
     tested = [run for run in group if run.fold is not None]
     folds = group[0].metrics["folds"] or 0
     return {
@@ -95,10 +95,10 @@ def _over_folds(runs: Sequence[Run], thresholds: Sequence[float]) -> dict[str, A
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the rows of `evaluation.csv`: of each layout its folds, their mean, SD, pooled, external."""
-    for layout, summary in result["layouts"].items():
-        external = (result["external"] or {"layouts": {}})["layouts"].get(layout, {})
+    for name, summary in result["contestants"].items():
+        external = (result["external"] or {"contestants": {}})["contestants"].get(name, {})
         for threshold in ("frozen", "at_0.5"):
-            row = {"layout": layout, "threshold": threshold.removeprefix("at_")}
+            row = {"contestant": name, "threshold": threshold.removeprefix("at_")}
             for run in summary["runs"] if summary[threshold] else ():
                 scores = run["test" if threshold == "frozen" else "test_at_0.5"]
                 yield {**row, "images": f"fold {run['fold']}", **scores, "parameters": run["parameters"]}
@@ -114,22 +114,22 @@ def text_table(result: Mapping[str, Any]) -> str:
     for row in table_rows(result):
         if row["threshold"] == "frozen":
             values = ("" if row[name] is None else f"{100 * row[name]:.1f} %" for name in RATES)
-            label = f"{row['layout']}, {row['images']}"
+            label = f"{row['contestant']}, {row['images']}"
             lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
-    for layout, summary in result["layouts"].items():
+    for name, summary in result["contestants"].items():
         if summary["missing_folds"]:
-            lines.append(f"{layout}: no run of folds {', '.join(map(str, summary['missing_folds']))}")
+            lines.append(f"{name}: no run of folds {', '.join(map(str, summary['missing_folds']))}")
     return "\n".join(lines)
 
 
 def _headline(result: Mapping[str, Any]) -> dict[str, float]:
-    """Pick what NNI's web UI shows of an evaluation: each layout's mean area under the curve and accuracy."""
+    """Pick what NNI's web UI shows of an evaluation: each contestant's mean AUC and other rates."""
     shown: dict[str, float] = {}
-    for layout, summary in result["layouts"].items():
+    for name, summary in result["contestants"].items():
         scores = (
             summary["frozen"]["mean"]
             if summary["frozen"]
-            else result["external"]["layouts"][layout]["frozen"]
+            else result["external"]["contestants"][name]["frozen"]
         )
-        shown |= {f"{layout} {name}": scores[name] for name in ("auc", *RATES) if scores[name] is not None}
+        shown |= {f"{name} {rate}": scores[rate] for rate in ("auc", *RATES) if scores[rate] is not None}
     return shown

@@ -40,12 +40,12 @@ def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
 
 
 def evaluate_external(
-    data: LesionData, layouts: Mapping[str, Sequence[Run]], folder: RunFolder
+    data: LesionData, contestants: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
-    """Score each layout's models together, and write `external_predictions.csv`."""
+    """Score each contestant's models together, and write `external_predictions.csv`."""
     positive = data.labels == data.classes.index(data.positive)
     results, rows = {}, []
-    for name, runs in layouts.items():
+    for name, runs in contestants.items():
         models = [load_model(run.folder) for run in runs]
         mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
         threshold = float(np.mean([model.description.threshold for model in models]))
@@ -59,5 +59,5 @@ def evaluate_external(
         rows += [
             (name, file, data.classes[label], group, repr(float(p))) for file, label, group, p in columns
         ]
-    folder.write_csv(PREDICTIONS, ("layout", "file", "label", "group", "probability"), rows)
-    return {"data": data.name, "digest": data.digest, "left_out": len(data.left_out), "layouts": results}
+    folder.write_csv(PREDICTIONS, ("contestant", "file", "label", "group", "probability"), rows)
+    return {"data": data.name, "digest": data.digest, "left_out": len(data.left_out), "contestants": results}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from trials.data.augment import expand
 from trials.data.batches import Batches, standardisation
+from trials.data.draw import draw_balanced
 from trials.data.folds import assign_folds, inner_split
 from trials.data.images import to_tensor
-from trials.data.sources import LesionData
+from trials.data.sources import LesionData, load
 from trials.settings import DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
@@ -27,6 +29,14 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
     source: str
+
+
+def load_data(path: Path, settings: DataSettings) -> LesionData:
+    """Read the images of a run, drawn as the settings say; raises `DataError` for data unfit for use."""
+    data = load(path, positive=settings.positive, group_column=settings.group_column)
+    if settings.balanced_draw is None:
+        return data
+    return draw_balanced(data, settings.balanced_draw, settings.fold_seed)
 
 
 def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: int | None, seed: int) -> Split:

@@ -87,7 +87,7 @@ def free_port(wanted: int | None) -> int:
     raise LaunchError(f"port {wanted} is taken; choose another with --port, or leave that out")
 
 
-def environment(out: Path, data: Path | None) -> dict[str, str]:
+def environment(out: Path, data: Path | None, external: Path | None = None) -> dict[str, str]:
     """Return the experiment's variables: this Python first, loopback only, the folders for the YAML file."""
     preload = str(Path(__file__).with_name("nni_manager.cjs")).replace("\\", "\\\\").replace('"', '\\"')
     variables = {
@@ -98,6 +98,8 @@ def environment(out: Path, data: Path | None) -> dict[str, str]:
     }
     if data is not None:
         variables["LESION_NAS_DATASET"] = str(data)
+    if external is not None:
+        variables["LESION_NAS_EXTERNAL"] = str(external)
     return variables
 
 
@@ -178,13 +180,14 @@ def experiment(config: Path, port: int, variables: Mapping[str, str]) -> Iterato
         manager.stop()
 
 
-def launch(config: Path, port: int | None, out: Path, data: Path | None) -> int:
+def launch(config: Path, port: int | None, out: Path, data: Path | None, external: Path | None = None) -> int:
     """Run an experiment to its end; return the exit status."""
     if not config.is_file():
         raise LaunchError(f"{config}: no such file; expected an experiment such as nni_config/quickstart.yml")
-    if data is not None and not data.exists():
-        raise LaunchError(f"{data}: no such folder of images")
-    variables = environment(out, data)
+    for folder in (data, external):
+        if folder is not None and not folder.exists():
+            raise LaunchError(f"{folder}: no such folder of images")
+    variables = environment(out, data, external)
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
     with experiment(config, free_port(port), variables) as manager:
@@ -255,14 +258,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="one of nni_config/*.yml, or your own")
     parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
+    parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
     parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
     arguments = parser.parse_args(argv)
     out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
-    data = arguments.data.absolute() if arguments.data else None
+    data, external = (given and given.absolute() for given in (arguments.data, arguments.external))
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
     try:
-        return launch(arguments.config, arguments.port, out.absolute(), data)
+        return launch(arguments.config, arguments.port, out.absolute(), data, external)
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.data.duplicates import copies
 from trials.data.sources import LesionData
 from trials.run_folder import read_json
 
@@ -46,6 +47,22 @@ def refuse_overlap(
         raise LeakError(
             f"{what} has seen {len(found)} of the {len(test)} test images or others of their groups "
             f"({', '.join(found[:3])}{', ...' if len(found) > 3 else ''}); {way_out}"
+        )
+
+
+def refuse_copies(
+    data: LesionData, indices: np.ndarray, tested: LesionData, test: np.ndarray, way_out: str
+) -> None:
+    """Raise `LeakError` where a test image is a picture among those at `indices`, under whatever name.
+
+    Pictures are compared by a perceptual hash, so that saving one anew does not hide it.
+    """
+    found = copies([tested.images[i] for i in test], [data.images[i] for i in indices])
+    if found:
+        examples = (f"{tested.files[test[i]]} = {data.files[indices[j]]}" for i, j in found[:3])
+        raise LeakError(
+            f"{len({i for i, _ in found})} of the {len(test)} test images of {tested.name} are copies of "
+            f"images to be trained on or chosen by ({', '.join(examples)}); {way_out}"
         )
 
 

@@ -12,7 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+from scipy.special import logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
+
+_TINY = 1e-7  # keeps the log odds of a probability of 0 or 1, as 32-bit numbers round them, finite
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,22 @@ def youden_threshold(positive: ArrayLike, probabilities: ArrayLike) -> float:
     index = called[:, truth].mean(1) - called[:, ~truth].mean(1)
     best = candidates[index >= index.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def fit_temperature(positive: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the T above 0 for which log odds / T have the lowest log loss (Guo et al., ICML 2017).
+
+    For two classes that is temperature scaling of the logits. T is sought between 0.05 and 20, as images that
+    are told apart without a mistake would take it to 0.
+    """
+    sign = np.where(np.asarray(positive, dtype=bool), 1.0, -1.0)
+    odds = logit(np.clip(np.asarray(probabilities, dtype=float), _TINY, 1 - _TINY))
+
+    def log_loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())
+
+    found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
 
 
 def mean_and_spread(values: Sequence[float | None]) -> dict[str, float | None]:

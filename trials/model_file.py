@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from nni.nas.space import model_context
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
 from torch import Tensor, nn
 
-from search_space.architecture import Architecture
 from search_space.files import write_atomically
-from search_space.network import EnasSpace
+from trials.contestants.architectures import CellNetwork, Network, Shape
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
@@ -36,12 +34,11 @@ class ModelDescription(Section):
     """What `model.json` holds.
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
-    where the probability of `positive` becomes a positive diagnosis, frozen after training.
+    where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
+    are those of a calibrated probability. Both are frozen after training.
     """
 
-    architecture: dict[str, Any]  # NNI's sample
-    layout: str
-    filters: int
+    network: Network
     channels: Literal[1, 3]
     classes: tuple[str, ...]  # in the order of the logits
     positive: str
@@ -50,20 +47,22 @@ class ModelDescription(Section):
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[float, ...]
     threshold: float
+    temperature: float = Field(default=1.0, gt=0)
     not_for: str = "clinical use: made for research, never validated on patients"
 
-    def build(self, **options: Any) -> EnasSpace:
-        """Return the untrained network; `options` are those of `EnasSpace` that matter in training alone."""
-        with model_context(self.architecture):
-            return EnasSpace(
-                self.layout,
-                filters=self.filters,
-                channels=self.channels,
-                classes=len(self.classes),
-                nodes=Architecture.from_sample(self.architecture).nodes,
-                image_size=self.image_size,
-                **options,
-            )
+    @model_validator(mode="before")
+    @classmethod
+    def _network_by_itself(cls, values: object) -> object:
+        """Take the fields of cells from where they were before other networks came: at the top."""
+        if not isinstance(values, dict) or "network" in values or "architecture" not in values:
+            return values
+        cells = {name: values[name] for name in CellNetwork.model_fields if name in values}
+        others = {name: value for name, value in values.items() if name not in cells}
+        return {"network": {"kind": "cells", **cells}, **others}
+
+    def build(self) -> nn.Module:
+        """Return the untrained network; raises ValueError for a network that cannot be."""
+        return self.network.build(Shape(self.channels, len(self.classes), self.image_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,18 +113,23 @@ def load_description(folder: Path) -> ModelDescription:
     """Read `model.json`; raises `ModelError` that names what is wrong with it."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise ModelError(f"{folder}: holds no {DESCRIPTION}; name the output folder of a finished retraining")
+        raise ModelError(f"{folder}: holds no {DESCRIPTION}; name the output folder of a trained network")
     try:
         return ModelDescription.model_validate(read_json(path))
     except ValidationError as error:
-        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
         raise ModelError(f"{path}: not a description of a model: {problems}") from None
 
 
 def load_model(folder: Path) -> TrainedModel:
     """Read a trained model; raises `ModelError` for missing, damaged or unfitting files."""
     description = load_description(folder)
-    network = description.build(dropout=0.0, drop_path=0.0)
+    try:
+        network = description.build()
+    except ValueError as error:
+        raise ModelError(f"{folder / DESCRIPTION}: describes no network of ours: {error}") from None
     try:
         weights: dict[str, Tensor] = load_weights((folder / WEIGHTS).read_bytes())
         network.load_state_dict(weights)

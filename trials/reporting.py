@@ -30,13 +30,15 @@ class Reporter:
     """Sends a run's metrics and pictures to NNI, inside one of its trials, to TensorBoard and the log.
 
     `default` names the metric of an epoch that NNI plots first. TensorBoard files go where the web UI's
-    TensorBoard button looks, or to `out/tensorboard` outside NNI.
+    TensorBoard button looks, or to `out/tensorboard` outside NNI. Without `to_nni` a trial's web UI hears
+    nothing: what runs within another run leaves the trial's results to that.
     """
 
-    def __init__(self, out: Path, *, default: str = "val_auc") -> None:
+    def __init__(self, out: Path, *, default: str = "val_auc", to_nni: bool = True) -> None:
         self.default = default
-        self._in_nni = "NNI_PLATFORM" in os.environ
-        self._writer = SummaryWriter(str(tensorboard_directory() or out / "tensorboard"))
+        self._in_nni = to_nni and "NNI_PLATFORM" in os.environ
+        directory = tensorboard_directory() if to_nni else None
+        self._writer = SummaryWriter(str(directory or out / "tensorboard"))
 
     def __enter__(self) -> Reporter:
         return self

@@ -28,25 +28,29 @@ class RunFolder:
     """The folder `path`, claimed for the run that `identity` (JSON values by name) describes.
 
     An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for
-    a folder of another run, a folder that holds other files, one that another process is writing, and a
-    disk with less than `needed_bytes` left. Used as a context manager: no other process can claim the
-    folder until it is left.
+    a folder of another run, a folder that holds other files, one that another process is writing (unless
+    told to `wait` for its end), and a disk with less than `needed_bytes` left. Used as a context manager: no
+    other process can claim the folder until it is left.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, object], *, needed_bytes: int = 0) -> None:
+    def __init__(
+        self, path: Path, identity: Mapping[str, object], *, needed_bytes: int = 0, wait: bool = False
+    ) -> None:
         self.path = path
         self.identity = json.loads(json.dumps(identity))  # as it will be read back: tuples are lists
         self._check_place(needed_bytes)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(str(path / ".lock"))
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
             raise RunFolderError(
                 f"{path}: another process is writing there; wait for it or name another folder"
             ) from None
         if not (path / RUN_FILE).exists():
             self._write_state(done=False)
+        elif wait:  # whoever was waited for may have claimed the folder in the meantime
+            self._check_identity()
 
     def __enter__(self) -> RunFolder:
         return self

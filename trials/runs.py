@@ -1,4 +1,4 @@
-"""Finished retrainings, as their output folders tell."""
+"""Finished runs of contestants, as their output folders tell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trials.retrain import METRICS, PREDICTIONS, RECORD
+from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
 from trials.run_folder import is_done, read_json
 
 
@@ -21,7 +21,7 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a retraining has left; `positive` (truth) and `probabilities` [n] are of its test images."""
+    """What a run has left; `positive` (truth) and `probabilities` [n] are of its test images."""
 
     folder: Path
     metrics: Mapping[str, Any]
@@ -30,9 +30,9 @@ class Run:
     probabilities: np.ndarray
 
     @property
-    def layout(self) -> str:
-        """The network's layout."""
-        return str(self.metrics["layout"])
+    def contestant(self) -> str:
+        """Whose run it is; runs of a time before there were others are named after their layout."""
+        return str(self.metrics.get("contestant") or self.metrics["layout"])
 
     @property
     def fold(self) -> int | None:
@@ -41,10 +41,10 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a finished retraining; raises `EvaluationError` for a folder that holds none."""
+    """Read a finished run; raises `EvaluationError` for a folder that holds none."""
     if not is_done(folder) or not (folder / METRICS).is_file():
         raise EvaluationError(
-            f"{folder}: holds no finished retraining; finish it by the command that began it, or leave it out"
+            f"{folder}: holds no finished run; finish it by the command that began it, or leave it out"
         )
     metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
     with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as stream:
@@ -58,10 +58,10 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def by_layout(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Sort runs by layout and fold; raises `EvaluationError` for runs that do not belong together."""
+def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Sort runs by contestant and fold; raises `EvaluationError` for runs that do not belong together."""
     if not runs:
-        raise EvaluationError("no runs to evaluate; name the output folders of retrainings")
+        raise EvaluationError("no runs to evaluate; name the output folders of runs")
     for what, key in (
         ("data", "data_digest"),
         ("numbers of folds", "folds"),
@@ -71,10 +71,10 @@ def by_layout(runs: Sequence[Run]) -> dict[str, list[Run]]:
         if len(found) > 1:
             names = ", ".join(map(str, found))
             raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")
-    ordered = sorted(runs, key=lambda run: (run.layout, run.fold or 0))
+    ordered = sorted(runs, key=lambda run: (run.contestant, run.fold or 0))
     for one, other in pairwise(ordered):
-        if (one.layout, one.fold) == (other.layout, other.fold):
+        if (one.contestant, one.fold) == (other.contestant, other.fold):
             raise EvaluationError(
-                f"{one.folder} and {other.folder} are of the same layout and fold; leave one of them out"
+                f"{one.folder} and {other.folder} are of the same contestant and fold; leave one of them out"
             )
-    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.layout)}
+    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.contestant)}

@@ -23,9 +23,8 @@ from search_space import Architecture, EnasSpace, draw
 from strategies import ENAS, RandomSampling
 from strategies.one_shot import InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
-from trials.data.sources import load
 from trials.estimate import estimate, seconds_of, training_seconds
-from trials.inputs import Inputs, describe_data, device, split_data
+from trials.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.leaks import SEARCH_FILE, seen
 from trials.network_view import export_onnx
 from trials.nni_paths import network_view_file
@@ -48,20 +47,22 @@ def run_search(
     fold: int | None = None,
     seed: int = 0,
     dry_run: bool = False,
+    within: bool = False,
 ) -> dict[str, Any]:
     """Search on all the data, or on all but outer fold `fold` of `folds`.
 
     Writes to `out` the best architecture, the ranked candidates and `search.json`, whose content it returns.
     The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
-    written, and the settings in force, the data found and an estimate of the cost are returned. Raises
+    written, and the settings in force, the data found and an estimate of the cost are returned. `within`
+    another run the search waits for whoever is writing to `out`, and reports nothing to NNI. Raises
     ValueError before any work starts where data, settings or folder do not fit.
     """
     search = Search(data_path, settings, folds, fold, seed)
     if dry_run:
         return search.dry_run()
     with (
-        RunFolder(out, search.identity, needed_bytes=search.disk_bytes) as folder,
-        Reporter(out, default="reward") as reporter,
+        RunFolder(out, search.identity, needed_bytes=search.disk_bytes, wait=within) as folder,
+        Reporter(out, default="reward", to_nni=not within) as reporter,
     ):
         if folder.done:
             reporter.say(f"{out}: this search is done already")
@@ -81,7 +82,7 @@ class Search:
         self.settings, self.seed = settings, seed
         self.folds, self.fold = None if fold is None else folds, fold
         options = settings.data
-        self.data = load(data_path, positive=options.positive, group_column=options.group_column)
+        self.data = load_data(data_path, options)
         self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
         self.side = settings.search.image_size or options.image_size
         self.inputs = Inputs(self.data, options, self.split.training, side=self.side)

@@ -60,7 +60,15 @@ class DataSettings(Section):
     validation_fraction: float = setting(
         0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, le=0.5
     )
-    fold_seed: int = setting(0, "of generated outer folds, apart from the training's seed; ours", ge=0)
+    fold_seed: int = setting(
+        0, "of generated outer folds and of a balanced draw, apart from the training's seed; ours", ge=0
+    )
+    balanced_draw: int | None = setting(
+        262,
+        "images drawn of every class before the folds are made, fewer of all where a class has fewer; the "
+        "paper's 262 + 262 (its fold protocol is unknown); unset: all images",
+        ge=2,
+    )
 
 
 class TrainingSettings(Section):
@@ -80,7 +88,10 @@ class TrainingSettings(Section):
     t0: int = setting(10, "epochs before the first restart; ENAS's", ge=1)
     t_mul: int = setting(2, "growth of the interval between restarts; ENAS's", ge=1)
     warm_up: float = setting(0.1, "share of the steps that one_cycle warms up for; ours", ge=0, lt=1)
-    momentum: float = setting(0.9, "Nesterov momentum; ENAS's", ge=0, lt=1)
+    optimizer: Literal["sgd", "adamw"] = setting(
+        "sgd", "ENAS's stochastic gradient descent, or AdamW, which suits the fine-tuning of foreign weights"
+    )
+    momentum: float = setting(0.9, "Nesterov momentum of sgd; ENAS's", ge=0, lt=1)
     weight_decay: float = setting(
         ..., "PyTorch's weight decay, on every weight: twice the lambda of ENAS's loss term", ge=0
     )
@@ -138,6 +149,7 @@ class Settings(Section):
 
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
+    "data.balanced_draw": None,
     "data.expand": False,
     "data.augmentation": "ultrasound",
     "data.class_balance": "weighted_loss",

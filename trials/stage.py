@@ -1,9 +1,10 @@
 """What NNI starts as a trial: runs the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
-retrain or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout`` and ``seed``; all others
-are settings by name, such as ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``,
-``OUT/fold0/enas7``, ..., ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0.
+retrain, contend or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout``, ``contestant``
+and ``seed``; all others are settings by name, such as ``retrain.epochs``, over the profile's. Results go to
+``OUT/fold0/search``, ``OUT/fold0/enas7``, ..., ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed
+than 0.
 """
 
 from __future__ import annotations
@@ -15,21 +16,39 @@ from pathlib import Path
 from typing import Any
 
 from search_space.files import write_atomically
+from trials.contend import run_contend
+from trials.contestants.protocol import METRICS
 from trials.data.phantoms import make_phantoms
 from trials.evaluate import run_evaluate, text_table
 from trials.launch import EVALUATION
 from trials.nni_parameters import own_parameters
-from trials.retrain import METRICS, run_retrain
+from trials.retrain import run_retrain
 from trials.search import run_search
 from trials.settings import load_settings
 
-OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "seed", "failed")  # the others are settings
+OF_STAGE = (
+    "stage",
+    "folds",
+    "fold",
+    "layout",
+    "layouts",
+    "contestant",
+    "seed",
+    "failed",
+)  # the others are settings
 
 
 def run_stage(
-    parameters: Mapping[str, Any], data: Path, out: Path, profile: str, architecture: Path | None = None
+    parameters: Mapping[str, Any],
+    data: Path,
+    out: Path,
+    profile: str,
+    architecture: Path | None = None,
+    external: Path | None = None,
 ) -> None:
-    """Run the stage that `parameters` name; a retraining takes `architecture`, else its fold's search's.
+    """Run the stage that `parameters` name.
+
+    A retraining takes `architecture`, else its fold's search's; a contestant is tested on `external` too.
 
     Raises ValueError where the parameters, the data or the output folder do not fit.
     """
@@ -38,7 +57,8 @@ def run_stage(
     folds, fold, seed = parameters["folds"], parameters.get("fold"), parameters.get("seed", 0)
     root = out / f"seed{seed}" if seed else out
     variant = "".join(f"-{name}={value}" for name, value in sorted(overrides.items()))
-    common = {"settings": settings, "folds": folds, "fold": fold, "seed": seed}
+    place: dict[str, Any] = {"folds": folds, "fold": fold, "seed": seed}
+    common = {"settings": settings, **place}
     match parameters["stage"]:
         case "search":
             run_search(data, out=root / f"fold{fold}" / f"search{variant}", **common)
@@ -52,6 +72,17 @@ def run_stage(
                 out=root / f"fold{fold}" / f"{layout}{variant}",
                 **common,
             )
+        case "contend":
+            name = parameters["contestant"]
+            run_contend(
+                data,
+                name,
+                out=root / f"fold{fold}{variant}" / name,
+                profile=profile,
+                overrides=overrides,
+                external=external,
+                **place,
+            )
         case "evaluate":
             runs = [
                 root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
@@ -62,7 +93,7 @@ def run_stage(
             result = run_evaluate(finished, root / "evaluation")
             write_atomically(root / "evaluation" / EVALUATION, f"{text_table(result)}\n".encode())
         case other:
-            raise ValueError(f"stage {other!r}: expected search, retrain or evaluate")
+            raise ValueError(f"stage {other!r}: expected search, retrain, contend or evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,13 +105,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
     parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
+    parser.add_argument("--external", type=Path, help="other images that a contestant is tested on")
     arguments = parser.parse_args(argv)
     parameters = own_parameters()
     data = arguments.data or arguments.out / "synthetic_phantoms"
     try:
         if arguments.phantoms and not data.exists():
             make_phantoms(data, arguments.phantoms)
-        run_stage(parameters, data, arguments.out, arguments.profile, arguments.architecture)
+        run_stage(
+            parameters,
+            data,
+            arguments.out,
+            arguments.profile,
+            architecture=arguments.architecture,
+            external=arguments.external,
+        )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

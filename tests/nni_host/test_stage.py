@@ -15,7 +15,7 @@ DATA, OUT = Path("data"), Path("out")
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """What the verbs are called with, instead of running them."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    for verb in ("run_search", "run_retrain", "run_evaluate"):
+    for verb in ("run_search", "run_retrain", "run_contend", "run_evaluate"):
         monkeypatch.setattr(
             stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
         )
@@ -39,6 +39,17 @@ def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: lis
     assert [named["settings"].retrain.epochs for _, _, named in calls][2:] == [7, 8]
 
 
+def test_a_contestant_runs_in_its_folds_folder_with_what_differs_from_the_profile(calls: list[Any]) -> None:
+    grid = {"stage": "contend", "folds": 5, "fold": 2, "seed": 0, "contestant": "hog"}
+    run_stage(grid, DATA, OUT, "quick", external=Path("other"))
+    run_stage({**grid, "retrain.epochs": 7}, DATA, OUT, "quick")
+    (_, arguments, first), (_, _, second) = calls
+    assert arguments == (DATA, "hog") and first["out"] == OUT / "fold2/hog" != second["out"]
+    assert (first["external"], second["external"]) == (Path("other"), None)
+    assert (first["overrides"], second["overrides"]) == ({}, {"retrain.epochs": 7})
+    assert (first["folds"], first["fold"], first["seed"], first["profile"]) == (5, 2, 0, "quick")
+
+
 def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
     calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,7 +65,7 @@ def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain or evaluate"),
+        ({"stage": "serach"}, "search, retrain, contend or evaluate"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],

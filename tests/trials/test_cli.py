@@ -139,7 +139,7 @@ def bad_input(name: str, tmp_path: Path, lesions: Path, architecture: Path) -> l
         ("folder taken", "name a new folder"),
         ("folder is a file", "found a file"),
         ("no model", "model.json"),
-        ("no runs", "finished retraining"),
+        ("no runs", "finished run"),
         ("nothing to prepare", "prepar"),
     ],
 )

@@ -56,7 +56,7 @@ def test_mean_spread_and_pooled_of_a_case_worked_by_hand() -> None:
 def test_folds_are_brought_together_in_files_and_table(finished: tuple[Path, Path], tmp_path: Path) -> None:
     result = run_evaluate(finished, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == result
-    summary = result["layouts"]["enas3"]
+    summary = result["contestants"]["enas3"]
     assert summary["missing_folds"] == []
     assert summary["frozen"]["pooled"]["n"] == 40
     each = [json.loads((folder / "metrics.json").read_text()) for folder in finished]
@@ -71,14 +71,14 @@ def test_folds_are_brought_together_in_files_and_table(finished: tuple[Path, Pat
 
 def test_missing_folds_are_named(finished: tuple[Path, Path], tmp_path: Path) -> None:
     result = run_evaluate(finished[1:], tmp_path / "out")
-    assert result["layouts"]["enas3"]["missing_folds"] == [0]
+    assert result["contestants"]["enas3"]["missing_folds"] == [0]
     assert "enas3: no run of folds 0" in text_table(result)
 
 
 def test_external_data_is_scored_by_the_mean_of_the_frozen_models(
     finished: tuple[Path, Path], elsewhere: Path, tmp_path: Path
 ) -> None:
-    result = run_evaluate(finished, tmp_path / "out", elsewhere)["external"]["layouts"]["enas3"]
+    result = run_evaluate(finished, tmp_path / "out", elsewhere)["external"]["contestants"]["enas3"]
     data, models = load(elsewhere), [load_model(folder) for folder in finished]
     mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
     assert result["models"] == 2
@@ -115,7 +115,7 @@ def test_external_class_that_the_models_do_not_know_is_refused(
 def test_runs_that_do_not_belong_together_are_refused(
     finished: tuple[Path, Path], retrain: Retrain, elsewhere: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EvaluationError, match="same layout and fold"):
+    with pytest.raises(EvaluationError, match="same contestant and fold"):
         run_evaluate([finished[0], finished[0]], tmp_path / "out")
     retrain(tmp_path / "other", data=elsewhere)
     with pytest.raises(EvaluationError, match="different data"):
@@ -123,7 +123,7 @@ def test_runs_that_do_not_belong_together_are_refused(
 
 
 def test_folder_without_finished_run_is_refused(finished: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="no finished retraining"):
+    with pytest.raises(EvaluationError, match="no finished run"):
         run_evaluate([tmp_path], tmp_path / "out")
     shutil.copytree(finished[0], tmp_path / "unfinished")
     state = json.loads((tmp_path / "unfinished" / "run.json").read_text())
@@ -139,16 +139,16 @@ def test_run_on_all_data_serves_external_tests_only(
     with pytest.raises(EvaluationError, match="external data"):
         run_evaluate([tmp_path / "all"], tmp_path / "out")
     result = run_evaluate([tmp_path / "all"], tmp_path / "out", elsewhere)
-    assert result["layouts"]["enas3"]["frozen"] is None
-    assert result["external"]["layouts"]["enas3"]["frozen"]["n"] == 12
+    assert result["contestants"]["enas3"]["frozen"] is None
+    assert result["external"]["contestants"]["enas3"]["frozen"]["n"] == 12
     assert "enas3, external" in text_table(result)
 
 
 def test_evaluation_is_renewed_as_folds_come_in_but_not_for_other_data(
     finished: tuple[Path, Path], elsewhere: Path, tmp_path: Path
 ) -> None:
-    assert run_evaluate(finished[:1], tmp_path / "out")["layouts"]["enas3"]["missing_folds"] == [1]
-    assert run_evaluate(finished[::-1], tmp_path / "out")["layouts"]["enas3"]["missing_folds"] == []
+    assert run_evaluate(finished[:1], tmp_path / "out")["contestants"]["enas3"]["missing_folds"] == [1]
+    assert run_evaluate(finished[::-1], tmp_path / "out")["contestants"]["enas3"]["missing_folds"] == []
     with pytest.raises(RunFolderError, match="external"):
         run_evaluate(finished, tmp_path / "out", elsewhere)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trials.metrics import mean_and_spread, score, youden_threshold
+from trials.metrics import fit_temperature, mean_and_spread, score, youden_threshold
 
 
 def test_measures_of_a_case_worked_by_hand() -> None:
@@ -76,3 +76,17 @@ def test_spread_is_the_sample_standard_deviation_of_what_is_defined() -> None:
     assert mean_and_spread([1.0, None, 3.0]) == {"mean": 2.0, "sd": pytest.approx(2**0.5)}
     assert mean_and_spread([1.0]) == {"mean": 1.0, "sd": None}
     assert mean_and_spread([None]) == {"mean": None, "sd": None}
+
+
+def test_temperature_gives_back_by_what_log_odds_were_multiplied() -> None:
+    generator = np.random.default_rng(0)
+    odds = generator.normal(0, 1.5, 20_000)
+    positive = generator.random(20_000) < 1 / (1 + np.exp(-odds))
+    for sharpened in (0.5, 1, 4):
+        given = 1 / (1 + np.exp(-sharpened * odds))
+        assert fit_temperature(positive, given) == pytest.approx(sharpened, rel=0.05)
+
+
+def test_temperature_stays_finite_where_nothing_is_mistaken() -> None:
+    assert fit_temperature([True, False], [1.0, 0.0]) == pytest.approx(0.05, rel=0.01)
+    assert fit_temperature([True, False], [0.0, 1.0]) == pytest.approx(20, rel=0.01)

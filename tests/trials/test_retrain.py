@@ -114,7 +114,7 @@ def test_killed_run_resumes_to_the_same_predictions(
             save = SaveEachEpoch.on_train_epoch_end
             patch.setattr(SaveEachEpoch, "on_train_epoch_end", lambda *a: (save(*a), killed()))
         else:
-            patch.setattr("trials.retrain.export_onnx", killed)
+            patch.setattr("trials.contestants.networks.export_onnx", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             retrain(tmp_path / "out")
     assert (tmp_path / "out" / CHECKPOINT).exists()
@@ -223,7 +223,7 @@ def test_every_way_of_training_gives_a_model_that_loads(
     ("file", "content", "message"),
     [
         ("model.json", None, "holds no model.json"),
-        ("model.json", b"{}", "architecture: Field required"),
+        ("model.json", b"{}", "network: Field required"),
         ("model.safetensors", b"12", "not the weights"),
         ("model.safetensors", None, "No such file"),
     ],

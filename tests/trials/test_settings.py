@@ -19,6 +19,10 @@ from trials.settings import (
 def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
     settings = load_settings("paper")
     assert (settings.data.image_size, settings.data.expand, settings.data.augmentation) == (100, True, "none")
+    assert settings.data.balanced_draw == 262
+    assert all(
+        load_settings(profile).data.balanced_draw is None for profile in PROFILES if profile != "paper"
+    )
     search, retrain = settings.search, settings.retrain
     assert (search.batch_size, search.epochs, search.filters, search.layout) == (8, 150, 20, "enas8")
     assert (retrain.batch_size, retrain.epochs, retrain.filters) == (8, 100, 36)

@@ -24,6 +24,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 SIMILAR = 0.6
+COPY = 0.9  # of the uncut images: one file saved twice; no two groups of BUSI or BUS-BRA come above 0.7
 CUT = 0.1
 THUMBNAIL = 48
 GRID = 13
@@ -32,14 +33,14 @@ _CUTS = tuple(itertools.product((0.0, CUT), repeat=4))  # left, top, right, bott
 _ROWS_AT_ONCE = 1024
 
 
-def sign_hashes(image: np.ndarray) -> np.ndarray:
-    """Of uint8 [h, w] or [h, w, 3]: float32 [16, 312], norm 1 (0 for a flat image), uncut image first."""
+def sign_hashes(image: np.ndarray, cuts: Sequence[tuple[float, ...]] = _CUTS) -> np.ndarray:
+    """Of uint8 [h, w] or [h, w, 3]: float32 [cuts, 312], norm 1 (0 for a flat image), uncut image first."""
     lanczos = Image.Resampling.LANCZOS
     grey = Image.fromarray(image).convert("L")
     inside = grey.point(lambda value: value > BLACK).getbbox()
     small = grey.crop(inside).resize((THUMBNAIL, THUMBNAIL), lanczos)
     signs = []
-    for left, top, right, bottom in _CUTS:
+    for left, top, right, bottom in cuts:
         box = (left * THUMBNAIL, top * THUMBNAIL, (1 - right) * THUMBNAIL, (1 - bottom) * THUMBNAIL)
         grid = np.asarray(small.resize((GRID, GRID), lanczos, box), dtype=np.int16)
         signs.append(np.concatenate([np.diff(grid, axis=1).ravel(), np.diff(grid, axis=0).ravel()]))
@@ -59,6 +60,16 @@ def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
             found[:, 0] += start
             pairs.update((min(i, j), max(i, j)) for i, j in found.tolist() if i != j)
     return sorted(pairs)
+
+
+def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """All pairs (image, other) that are one picture, saved anew perhaps: smaller, lossy, brighter."""
+    if not images or not others:
+        return []
+    hashes, known = (
+        np.stack([sign_hashes(image, _CUTS[:1])[0] for image in some]) for some in (images, others)
+    )
+    return [(i, j) for i, j in np.argwhere(hashes @ known.T >= COPY).tolist()]
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:

@@ -59,7 +59,9 @@ def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -
                 file = f"synthetic_{label}_{number:04d}.png"
                 Image.fromarray(image).save(folder / file)
                 group = f"{label}-{lesion_number}"
-                rows.append({"file": file, "label": label, "duplicate_group": group, "source": "synthetic"})
+                height, width = image.shape
+                row = {"file": file, "label": label, "width": width, "height": height}
+                rows.append({**row, "duplicate_group": group, "source": "synthetic"})
         write_manifest(folder, rows)
         (folder / "README.txt").write_text(README.format(seed=seed), encoding="utf-8")
 

@@ -1,0 +1,318 @@
+"""Contestants: one registry, one protocol, the same files from all."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from search_space import Architecture, multiply_adds, parameters
+from trials import task as task_module
+from trials.contend import run_contend
+from trials.contestants.architectures import (
+    AlexNet,
+    CellNetwork,
+    KnownNetwork,
+    Shape,
+    cnn3,
+    count_multiply_adds,
+    count_parameters,
+    load_imagenet_lite0,
+)
+from trials.contestants.registry import CONTESTANTS
+from trials.data.folds import assign_folds, write_folds
+from trials.data.phantoms import make_phantoms
+from trials.data.sources import DataError, load
+from trials.inputs import Split
+from trials.leaks import LeakError
+from trials.model_file import ModelError, load_model
+from trials.predict import run_predict
+from trials.settings import SettingsError, load_settings
+from trials.task import Task
+
+TINY = {
+    "data.image_size": 32,
+    "retrain.epochs": 1,
+    "retrain.max_steps": 2,
+    "retrain.filters": 2,
+    "search.filters": 2,
+    "search.nodes": 2,
+    "search.epochs": 1,
+    "search.final_samples": 3,
+    "search.controller_updates": 1,
+    "search.controller_samples": 2,
+}
+NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
+CLASSICAL = ("geometry", "hog", "hog_geometry")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
+    changes = {"data.image_size": 67} if name == "alexnet" else {}
+    arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
+    return run_contend(data, name, out=out, **(arguments | more))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic lesions from another hospital."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "other"
+    make_phantoms(folder, count=12, side=40, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fold0(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which contestants of fold 0 share their searches."""
+    return tmp_path_factory.mktemp("compare") / "fold0"
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_every_contestant_leaves_the_same_files_about_the_right_images(
+    name: str, lesions: Path, elsewhere: Path, fold0: Path
+) -> None:
+    metrics = contend(lesions, name, fold0 / name, external=elsewhere)
+    data, other = load(lesions), load(elsewhere)
+    test = assign_folds(data, 2).split(0)[1]
+    for file, of, indices in (
+        ("predictions.csv", data, test),
+        ("external_predictions.csv", other, range(len(other.files))),
+    ):
+        written = rows(fold0 / name / file)
+        assert [row["file"] for row in written] == [of.files[i] for i in indices]
+        assert [row["label"] for row in written] == [of.classes[of.labels[i]] for i in indices]
+        assert [row["group"] for row in written] == [of.groups[i] for i in indices]
+        assert all(0 <= float(row["probability"]) <= 1 for row in written)
+    chosen_by = rows(fold0 / name / "validation_predictions.csv")
+    assert chosen_by and not {row["group"] for row in chosen_by} & {data.groups[i] for i in test}
+    assert metrics == json.loads((fold0 / name / "metrics.json").read_text())
+    title = CONTESTANTS[name].title
+    assert (metrics["contestant"], metrics["label"], metrics["layout"]) == (name, title.label, title.layout)
+    assert metrics["saw_other_data"] == (name == "efficientnet_lite0")
+    assert metrics["test"]["n"] == len(test) and 0.05 <= metrics["temperature"] <= 20
+    assert (metrics["parameters"] is None) == (name in CLASSICAL) == (metrics["multiply_adds"] is None)
+    assert metrics["threads"] and metrics["seconds"] >= 0 and metrics["external"] == other.name
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, "cnn3", "cells7"])
+def test_the_same_seed_gives_the_same_probabilities_and_a_finished_run_is_only_reported(
+    name: str, lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = contend(lesions, name, tmp_path / "first")
+    contend(lesions, name, tmp_path / "second")
+    files = [tmp_path / run / "predictions.csv" for run in ("first", "second")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    capsys.readouterr()
+    assert contend(lesions, name, tmp_path / "first") == first
+    assert "done already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("strategy", ["enas", "random"])
+def test_layouts_share_one_search_of_their_fold(
+    strategy: str, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seven, seventeen = ("enas7", "enas17") if strategy == "enas" else ("random7", "random17")
+    told = contend(lesions, seven, tmp_path / seven)
+    monkeypatch.setattr("trials.search.Search.go", lambda *_: pytest.fail("searched twice"))
+    contend(lesions, seventeen, tmp_path / seventeen)
+    folder = tmp_path / {"enas": "search", "random": "search-random"}[strategy]
+    record = json.loads((folder / "search.json").read_text())
+    assert record["settings"]["search"]["strategy"] == strategy
+    assert told["search_seconds"] == record["seconds"] and told["search_overlap"] == "none"
+    architecture = json.loads((folder / "architecture.json").read_text())
+    for name in (seven, seventeen):
+        described = json.loads((tmp_path / name / "model.json").read_text())
+        assert described["network"]["architecture"] == architecture
+
+
+def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> None:
+    def cells(name: str, fold: int) -> object:
+        task = Task(lesions, load_settings("quick", TINY), folds=2, fold=fold)
+        return CONTESTANTS[name].make(task, None).identity["network"]["architecture"]
+
+    assert cells("cells7", 0) == cells("cells17", 0) != cells("cells7", 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions: Path, fold0: Path) -> None:
+    contend(lesions, name, fold0 / f"{name}-again")
+    written = rows(fold0 / f"{name}-again" / "predictions.csv")
+    told = run_predict(fold0 / f"{name}-again", [lesions / row["file"] for row in written])
+    assert [row["probability"] for row in told["predictions"]] == pytest.approx(
+        [float(row["probability"]) for row in written], abs=1e-5
+    )
+    metrics = json.loads((fold0 / f"{name}-again" / "metrics.json").read_text())
+    card = load_model(fold0 / f"{name}-again").description
+    assert (card.threshold, card.temperature) == (metrics["threshold"], metrics["temperature"])
+    assert card.network.kind == name
+
+
+def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
+    lesions: Path, fold0: Path, tmp_path: Path
+) -> None:
+    contend(lesions, "cells7", tmp_path / "new")
+    shutil.copytree(tmp_path / "new", tmp_path / "old")
+    described = json.loads((tmp_path / "new" / "model.json").read_text())
+    cells = described.pop("network")
+    del described["temperature"], cells["kind"]
+    (tmp_path / "old" / "model.json").write_text(json.dumps(described | cells))
+    images = load(lesions).images[:3]
+    new, old = (load_model(tmp_path / age).probabilities(images) for age in ("new", "old"))
+    assert new.tolist() == old.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": {"kind": "vgg"}}, "network"),
+        ({"network": {"kind": "cells", "architecture": {}, "layout": "enas7", "filters": 2}}, "no network"),
+        ({"network": {"kind": "alexnet"}, "image_size": 32}, "67x67"),
+        ({"temperature": 0}, "temperature"),
+    ],
+)
+def test_a_model_file_of_an_impossible_network_is_refused(
+    change: dict[str, Any], words: str, lesions: Path, tmp_path: Path
+) -> None:
+    contend(lesions, "cnn3", tmp_path / "run")
+    described = json.loads((tmp_path / "run" / "model.json").read_text())
+    (tmp_path / "run" / "model.json").write_text(json.dumps(described | change))
+    with pytest.raises(ModelError, match=words):
+        load_model(tmp_path / "run")
+
+
+def test_alexnet_counted_as_the_poster_does_has_its_weights() -> None:
+    network = AlexNet(Shape(3, 2, 227))
+    weights = [weight.numel() for name, weight in network.named_parameters() if name.endswith("weight")]
+    assert sum(weights[:-1]) == 56_858_656
+
+
+def test_cnn3_counted_so_comes_within_two_weights_of_the_posters() -> None:
+    assert sum(weight.numel() for weight in cnn3(Shape(3, 2, 48)).parameters() if weight.ndim == 4) == 619_200
+
+
+def test_counts_of_a_built_network_are_those_of_its_architecture() -> None:
+    architecture = Architecture.random(3)
+    network = CellNetwork(architecture=architecture.to_sample(), layout="enas7", filters=4)
+    built = network.build(Shape(3, 2, 33), load_settings("paper").retrain)
+    assert count_parameters(built) == parameters(architecture, "enas7", 4)
+    assert count_multiply_adds(built, Shape(3, 2, 33)) == multiply_adds(architecture, "enas7", 4, 3, 2, 33)
+
+
+def test_imagenet_weights_come_with_every_layer_but_the_head() -> None:
+    networks = [KnownNetwork(kind="efficientnet_lite0").build(Shape(3, 2, 64)) for _ in range(2)]
+    for network in networks:
+        load_imagenet_lite0(network)
+    first, second = (network.state_dict() for network in networks)
+    differing = {name for name in first if not first[name].equal(second[name])}
+    assert differing == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_group_on_both_sides_of_a_split_is_refused(lesions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = task_module.split_data
+
+    def leaky(*arguments: Any, **named: Any) -> Split:
+        honest = split(*arguments, **named)
+        planted = np.concatenate([honest.training, honest.test[:1]])
+        return Split(planted, honest.validation, honest.test, honest.source)
+
+    monkeypatch.setattr(task_module, "split_data", leaky)
+    with pytest.raises(LeakError, match="has seen"):
+        Task(lesions, load_settings("quick"), folds=2, fold=0)
+
+
+@pytest.mark.parametrize("saved_anew", [False, True])
+def test_a_test_group_copied_into_training_under_other_names_is_refused(
+    saved_anew: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leaky"
+    make_phantoms(folder, count=40, side=80)  # larger ones, none of which is all black
+    data = load(folder)
+    folds = assign_folds(data, 2)
+    write_folds(folder / "folds.csv", data, folds)
+    stolen = data.files[folds.split(0)[1][0]]
+    pixels = np.asarray(Image.open(folder / stolen))
+    Image.fromarray(np.clip(pixels + 2.0 * saved_anew, 0, 255).astype(np.uint8)).save(folder / "new.png")
+    row = next(row for row in rows(folder / "manifest.csv") if row["file"] == stolen)
+    changed = {**row, "file": "new.png", "duplicate_group": "another"}
+    with (folder / "manifest.csv").open("a") as manifest:
+        manifest.write(",".join(changed.values()) + "\n")
+    with (folder / "folds.csv").open("a") as listed:
+        listed.write("new.png,1\n")
+    with pytest.raises(LeakError if saved_anew else DataError, match=r"new\.png|is split over folds"):
+        contend(folder, "geometry", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_image_among_the_external_ones_is_refused(
+    lesions: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(elsewhere, mixed)
+    data, other = load(lesions), load(mixed)
+    trained_on = Task(lesions, load_settings("quick", TINY), folds=2, fold=0).split.training[0]
+    Image.fromarray(data.images[trained_on]).save(mixed / other.files[0], quality=90)
+    with pytest.raises(LeakError, match="take those out of the external data"):
+        contend(lesions, "geometry", tmp_path / "out", external=mixed)
+
+
+def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "data", count=160, side=40)
+    manifest = tmp_path / "data" / "manifest.csv"
+    table = rows(manifest)
+    groups = sorted({row["duplicate_group"] for row in table})
+    labels = np.random.default_rng(0).permutation([group.split("-")[0] for group in groups])
+    of_group = dict(zip(groups, labels, strict=True))
+    with manifest.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(table[0]))
+        writer.writeheader()
+        writer.writerows(row | {"label": of_group[row["duplicate_group"]]} for row in table)
+    assert abs(contend(tmp_path / "data", "geometry", tmp_path / "out")["test"]["auc"] - 0.5) < 0.2
+
+
+def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "no boxes"
+    shutil.copytree(lesions, folder)
+    manifest = folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",width,", ",wide,"))
+    with pytest.raises(DataError, match="no column width"):
+        contend(folder, "geometry", tmp_path / "out")
+
+
+def test_a_contestants_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
+    alexnet = CONTESTANTS["alexnet"]
+    assert alexnet.settings("cpu", {}).data.image_size == 227
+    assert alexnet.settings("cpu", {"data": {"image_size": 99}}).data.image_size == 99
+    assert all(bool(entry.differs) == bool(entry.reason) for entry in CONTESTANTS.values())
+
+
+def test_an_unknown_contestant_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nearest: resnet18"):
+        contend(tmp_path, "resnet", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["enas7", "hog"])
+def test_a_dry_run_tells_settings_and_data_and_writes_nothing(
+    name: str, lesions: Path, tmp_path: Path
+) -> None:
+    told = contend(lesions, name, tmp_path / "out" / name, dry_run=True)
+    assert told["settings"]["data"]["image_size"] == 32 and told["data"]["test"] == 20
+    assert (told["estimate"] is None) == (name == "hog")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_comparison_is_all_contestants_on_all_folds() -> None:
+    file = Path(__file__).parents[2] / "nni_config" / "compare.yml"
+    config = yaml.safe_load(file.read_text())
+    grid = {name: values["_value"] for name, values in config["searchSpace"].items()}
+    assert grid["contestant"] == list(CONTESTANTS)
+    assert grid["fold"] == list(range(grid["folds"][0]))
+    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["fold"])

@@ -1,0 +1,43 @@
+"""The interface of a contestant: it learns from a task's training images, then gives probabilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trials.data.sources import LesionData
+from trials.reporting import Reporter
+from trials.run_folder import RunFolder
+
+
+class Contestant(ABC):
+    """One model to be; nothing is written before `fit`.
+
+    `sections` are those of the settings that matter to it. `identity` tells it from others of its name.
+    `facts` go into `metrics.json`; `search_seen` is what a search that chose its cells has seen.
+    """
+
+    sections: ClassVar[frozenset[str]] = frozenset({"data"})
+    identity: Mapping[str, Any] = MappingProxyType({})
+    facts: Mapping[str, Any] = MappingProxyType({"parameters": None, "multiply_adds": None})
+    search_seen: Mapping[str, Any] | None = None
+    disk_bytes: int = 20_000_000  # about what is written
+
+    @abstractmethod
+    def fit(self, folder: RunFolder, reporter: Reporter) -> float:
+        """Learn from the task's training images, or go on with it; return the seconds it took in all."""
+
+    @abstractmethod
+    def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the probability of the positive class for the images at `indices`: float64 [n]."""
+
+    def save(self, folder: RunFolder, threshold: float, temperature: float) -> None:  # noqa: B027
+        """Write the model, frozen; some have no file of their own."""
+
+    def estimate(self) -> dict[str, float] | None:
+        """Return what `fit` would cost, from a few timed steps; None where it is not worth asking."""
+        return None

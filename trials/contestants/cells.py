@@ -1,0 +1,70 @@
+"""Networks made of cells as contestants: of a file, of a search within the run, of chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_space import Architecture
+from search_space import layout as read_layout
+from trials.contestants.architectures import CellNetwork
+from trials.contestants.networks import NetworkContestant
+from trials.leaks import read_search_record, refuse_overlap
+from trials.search import ARCHITECTURE, run_search
+from trials.task import Task
+
+SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
+
+
+def from_file(task: Task, path: Path, layout: str, **facts: Any) -> NetworkContestant:
+    """Return the network of the architecture at `path`; `facts` go into its results.
+
+    Raises ValueError for a file or layout that is none, and `LeakError` where the search that wrote the file
+    has seen the task's test images.
+    """
+    read_layout(layout)  # raises early
+    architecture = Architecture.load(path)
+    record = read_search_record(path)
+    if record is not None and task.fold is not None:
+        way_out = (
+            f"search again with --folds {task.folds} --fold {task.fold}, or test the fold that it left out"
+        )
+        refuse_overlap(record, task.data, task.split.test, f"the search that found {path}", way_out)
+    facts["search_overlap"] = "unknown" if record is None else "none"
+    return NetworkContestant(task, _network(task, architecture, layout), search_seen=record, facts=facts)
+
+
+def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant:
+    """Return the network of what the task's own search finds, which is made first, or resumed, or waited for.
+
+    All layouts share the search's folder in `home`. Without `home` nothing is searched or written, and cells
+    of chance stand in.
+    """
+    if home is None:
+        return of_chance(task, home, layout)
+    folder = home / SEARCHES[task.settings.search.strategy]
+    search = run_search(
+        task.data_path,
+        out=folder,
+        settings=task.settings,
+        folds=task.folds or 5,
+        fold=task.fold,
+        seed=task.seed,
+        within=True,
+    )
+    return from_file(task, folder / ARCHITECTURE, layout, search_seconds=search["seconds"])
+
+
+def of_chance(task: Task, home: Path | None, layout: str) -> NetworkContestant:
+    """Return a network of random cells, other ones in every fold, the same in every layout."""
+    seeds = np.random.SeedSequence([task.seed, 0 if task.fold is None else 1 + task.fold])
+    drawn = Architecture.random(int(seeds.generate_state(1)[0]), nodes=task.settings.search.nodes)
+    return NetworkContestant(task, _network(task, drawn, layout))
+
+
+def _network(task: Task, architecture: Architecture, layout: str) -> CellNetwork:
+    return CellNetwork(
+        architecture=architecture.to_sample(), layout=layout, filters=task.settings.retrain.filters
+    )

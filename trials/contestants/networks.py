@@ -1,0 +1,151 @@
+"""Networks as contestants: any of them, found or known, trained by the one recipe of the settings.
+
+The weights are those of the last epoch, as in the paper: nothing is chosen by looking at the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning.callbacks import Timer
+from torch import nn
+
+from search_space import Architecture, draw
+from trials.contestants.architectures import (
+    CellNetwork,
+    KnownNetwork,
+    Shape,
+    count_multiply_adds,
+    count_parameters,
+)
+from trials.contestants.base import Contestant
+from trials.data.sources import LesionData
+from trials.estimate import estimate, seconds_of, training_seconds
+from trials.inputs import Inputs, device
+from trials.model_file import ModelDescription, TrainedModel, save_model
+from trials.network_view import export_onnx
+from trials.nni_paths import network_view_file
+from trials.reporting import ReportEachEpoch, Reporter
+from trials.run_folder import RunFolder
+from trials.task import Task
+from trials.training import LesionModule, make_trainer, resume_from, seed_everything
+
+
+class NetworkContestant(Contestant):
+    """A network; `start` may give it weights from elsewhere, `facts` are known of it beforehand."""
+
+    sections: ClassVar[frozenset[str]] = frozenset({"data", "retrain"})
+
+    def __init__(
+        self,
+        task: Task,
+        network: CellNetwork | KnownNetwork,
+        *,
+        start: Callable[[nn.Module], None] | None = None,
+        search_seen: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.task, self._network, self._start = task, network, start
+        self.search_seen, self._facts = search_seen, dict(facts or {})
+        self.identity = {"network": network.model_dump(mode="json")}
+        self.inputs = Inputs(task.data, task.settings.data, task.split.training)
+        # Two checkpoints with momentum, weights in two formats, and the rest.
+        self.disk_bytes = 24 * count_parameters(self.network) + 20_000_000
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network, its first weights drawn from the seed."""
+        seed_everything(self.task.seed)
+        network = self._network.build(self.shape, self.task.settings.retrain)
+        if self._start:
+            self._start(network)
+        return network
+
+    @property
+    def shape(self) -> Shape:
+        """What the network maps."""
+        options = self.task.settings.data
+        return Shape(options.channels, len(self.task.data.classes), options.image_size)
+
+    @property
+    def model(self) -> TrainedModel:
+        """The network as it is, with what is needed to use it."""
+        data, options = self.task.data, self.task.settings.data
+        description = ModelDescription(
+            network=self._network,
+            channels=options.channels,
+            classes=data.classes,
+            positive=data.positive,
+            image_size=options.image_size,
+            fit=options.fit,
+            mean=self.inputs.mean,
+            std=self.inputs.std,
+            threshold=0.5,
+        )
+        return TrainedModel(self.network, description)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Its size and cost, and what was known beforehand."""
+        return {
+            "parameters": count_parameters(self.network),
+            "multiply_adds": count_multiply_adds(self.network, self.shape),
+            **self._facts,
+        }
+
+    def fit(self, folder: RunFolder, reporter: Reporter) -> float:
+        """Train from the last epoch saved."""
+        self._show(folder, reporter)
+        timer = Timer()  # goes on counting after a resume
+        settings, task = self.task.settings.retrain, self.task
+        trainer = make_trainer(settings, folder.path, task.seed, ReportEachEpoch(reporter), timer)
+        module = LesionModule(
+            settings,
+            classes=len(task.data.classes),
+            positive=task.positive,
+            class_weights=self.inputs.class_weights,
+        )
+        module.set_model(self.network)
+        trainer.fit(
+            module,
+            self.inputs.training(settings.batch_size, task.seed),
+            self.inputs.plain(task.split.validation),
+            ckpt_path=resume_from(folder.path),
+            weights_only=True,
+        )
+        return timer.time_elapsed("train")
+
+    def _show(self, folder: RunFolder, reporter: Reporter) -> None:
+        if isinstance(self._network, CellNetwork):
+            for suffix in ("svg", "png"):
+                draw(Architecture.from_sample(self._network.architecture), folder.path / f"cells.{suffix}")
+            reporter.picture("cells", folder.path / "cells.png")
+        reporter.samples("training images", self.inputs.training(16, self.task.seed))
+
+    def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the softmax probability of the positive class."""
+        return self.model.probabilities([data.images[i] for i in indices])
+
+    def save(self, folder: RunFolder, threshold: float, temperature: float) -> None:
+        """Write weights and description, and the network for the web UI's view."""
+        frozen = {"threshold": threshold, "temperature": temperature}
+        save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
+        image = (self.shape.channels, self.shape.side, self.shape.side)
+        for path in filter(None, (folder.path / "model.onnx", network_view_file())):
+            export_onnx(self.network, image, path)
+
+    def estimate(self) -> dict[str, float]:
+        """Return what training would cost."""
+        settings, split = self.task.settings.retrain, self.task.split
+        network = self.network.to(device()).to(memory_format=torch.channels_last)
+        training = self.inputs.training(settings.batch_size, self.task.seed)
+        validation = self.inputs.plain(split.validation)
+        first = split.validation[: validation.batch_size]
+        validating = seconds_of(lambda: self.probabilities(self.task.data, first))
+        steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
+        seconds = steps * training_seconds(network, training) + settings.epochs * len(validation) * validating
+        return estimate(seconds, self.disk_bytes).to_dict()

@@ -1,0 +1,155 @@
+"""What every contestant goes through, and the files that it leaves.
+
+The threshold is Youden's on the inner validation images, the temperature the one of their lowest log loss;
+both are frozen before any test image is looked at. The probabilities in the files are as the contestant gave
+them: whoever wants calibrated ones divides the log odds by the temperature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.contestants.base import Contestant
+from trials.data.sources import LesionData
+from trials.metrics import RATES, fit_temperature, score, youden_threshold
+from trials.provenance import provenance
+from trials.reporting import Reporter
+from trials.run_folder import RunFolder, read_json
+from trials.task import Task
+from trials.training import CHECKPOINT
+
+METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
+PREDICTION_COLUMNS = ("file", "label", "group", "fold", "probability")
+EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
+
+
+@dataclass(frozen=True)
+class Title:
+    """How a contestant is named in results; one that saw other data than the task's is shown apart."""
+
+    name: str
+    label: str
+    layout: str | None = None
+    saw_other_data: bool = False
+
+
+def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: str) -> dict[str, Any]:
+    """Let a contestant learn, choose its threshold, test it; return the content of `metrics.json`.
+
+    Writes to `out` what the module's constants name, and what the contestant saves. The same arguments again
+    resume an interrupted run, or report a finished one. Raises `RunFolderError` for a folder of another run.
+    """
+    settings = task.settings.model_dump(mode="json", include=set(contestant.sections))
+    identity = {"verb": verb, "contestant": title.name, **task.identity, **contestant.identity}
+    with (
+        RunFolder(out, identity | {"settings": settings}, needed_bytes=contestant.disk_bytes) as folder,
+        Reporter(out) as reporter,
+    ):
+        if folder.done:
+            reporter.say(f"{out}: this run is done already")
+        else:
+            seconds = contestant.fit(folder, reporter)
+            _write(task, contestant, title, folder, seconds)
+            folder.finish()
+            (out / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to resume
+        metrics: dict[str, Any] = read_json(out / METRICS)
+        reporter.final(_headline(metrics))
+    return metrics
+
+
+def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
+    """Return the settings in force, the data found and an estimate of the cost; nothing is written."""
+    return {
+        "settings": task.settings.model_dump(mode="json", include={"profile", *contestant.sections}),
+        "data": task.describe(),
+        "estimate": contestant.estimate(),
+    }
+
+
+def _write(task: Task, contestant: Contestant, title: Title, folder: RunFolder, seconds: float) -> None:
+    data, split = task.data, task.split
+    chosen_by = _answers(task, contestant, data, split.validation)
+    threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
+    contestant.save(folder, threshold, temperature)
+    _write_predictions(folder, f"validation_{PREDICTIONS}", data, split.validation, chosen_by[1], task.fold)
+    tested = _answers(task, contestant, data, split.test)
+    _write_predictions(folder, PREDICTIONS, data, split.test, tested[1], task.fold)
+    if task.external:
+        _write_external(task.external, contestant, folder)
+    record = {
+        **folder.identity,
+        "data": task.describe(),
+        "seen": task.seen,
+        "search_seen": contestant.search_seen,
+    }
+    folder.write_json(RECORD, record)
+    scores = {
+        "test": score(*tested, threshold).to_dict() if len(split.test) else None,
+        "test_at_0.5": score(*tested, 0.5).to_dict() if len(split.test) else None,
+        "validation": score(*chosen_by, threshold).to_dict(),
+        "threshold": threshold,
+        "temperature": temperature,
+    }
+    facts = {"seconds": round(seconds, 1), **contestant.facts, **provenance()}
+    folder.write_json(METRICS, {**_names(task, title), **scores, **facts})
+
+
+def _answers(
+    task: Task, contestant: Contestant, data: LesionData, indices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the truth, bool [n], and the contestant's probabilities [n] for the images at `indices`."""
+    given = contestant.probabilities(data, indices) if len(indices) else np.empty(0)
+    return data.labels[indices] == task.positive, given
+
+
+def _names(task: Task, title: Title) -> dict[str, Any]:
+    return {
+        "contestant": title.name,
+        "label": title.label,
+        "saw_other_data": title.saw_other_data,
+        "layout": title.layout,
+        "folds": task.folds,
+        "fold": task.fold,
+        "seed": task.seed,
+        "profile": task.settings.profile,
+        "data": task.data.name,
+        "data_digest": task.data.digest,
+        "external": task.external.name if task.external else None,
+        "external_digest": task.external.digest if task.external else None,
+        "positive": task.data.positive,
+    }
+
+
+def _write_predictions(
+    folder: RunFolder,
+    name: str,
+    data: LesionData,
+    indices: np.ndarray,
+    probabilities: np.ndarray,
+    fold: int | None,
+) -> None:
+    rows = (
+        (data.files[i], data.classes[data.labels[i]], data.groups[i], fold, repr(float(p)))
+        for i, p in zip(indices, probabilities, strict=True)
+    )
+    folder.write_csv(name, PREDICTION_COLUMNS, rows)
+
+
+def _write_external(data: LesionData, contestant: Contestant, folder: RunFolder) -> None:
+    given = contestant.probabilities(data, np.arange(len(data.files)))
+    rows = (
+        (file, data.classes[label], group, repr(float(p)))
+        for file, label, group, p in zip(data.files, data.labels, data.groups, given, strict=True)
+    )
+    folder.write_csv(f"external_{PREDICTIONS}", EXTERNAL_COLUMNS, rows)
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, float]:
+    """Pick what NNI's web UI shows of a finished run, the area under the curve first."""
+    chosen = metrics["test"] or metrics["validation"]
+    shown = {name: chosen[name] for name in ("auc", *RATES)} | {"parameters": metrics["parameters"]}
+    return {name: value for name, value in shown.items() if value is not None}

@@ -1,0 +1,109 @@
+"""All contestants by name, and in which settings some differ from the others, and why.
+
+`home` is the folder of a task, in which contestants share what they search; None: nothing may be written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0
+from trials.contestants.base import Contestant
+from trials.contestants.cells import from_search, of_chance
+from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
+from trials.contestants.features import geometry, geometry_and_gradients, gradients
+from trials.contestants.networks import NetworkContestant
+from trials.contestants.protocol import Title
+from trials.settings import Settings, SettingsError, load_settings
+from trials.task import Task
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant's title, how it is made (task, home), and where its settings differ, with the reason."""
+
+    title: Title
+    make: Callable[[Task, Path | None], Contestant]
+    differs: Mapping[str, object] = field(default_factory=dict)
+    reason: str = ""
+
+    def settings(self, profile: str, overrides: Mapping[str, object]) -> Settings:
+        """Return the profile's settings, this contestant's differences over them, `overrides` over all."""
+        return load_settings(profile, {**self.differs, **overrides})
+
+
+def _known(kind: str, start: Callable[[nn.Module], None] | None = None) -> Callable[..., Contestant]:
+    network = KnownNetwork.model_validate({"kind": kind})
+    return lambda task, home: NetworkContestant(task, network, start=start)
+
+
+def _classical(*parts: Callable[..., object]) -> Callable[..., Contestant]:
+    return lambda task, home: ClassicalContestant(task, *parts)  # type: ignore[arg-type]
+
+
+_OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
+
+ENTRIES = (
+    Entry(Title("geometry", "box geometry, logistic regression"), _classical(geometry, logistic_regression)),
+    Entry(Title("hog", "HOG, RBF SVM"), _classical(gradients, support_vectors)),
+    Entry(
+        Title("hog_geometry", "HOG and box geometry, RBF SVM"),
+        _classical(geometry_and_gradients, partial(support_vectors, standardised=3)),
+    ),
+    Entry(Title("enas7", "ENAS-7", "enas7"), partial(from_search, layout="enas7")),
+    Entry(Title("enas17", "ENAS-17", "enas17"), partial(from_search, layout="enas17")),
+    Entry(
+        Title("random7", "random search, 7 cells", "enas7"),
+        partial(from_search, layout="enas7"),
+        *_OF_RANDOM_SEARCH,
+    ),
+    Entry(
+        Title("random17", "random search, 17 cells", "enas17"),
+        partial(from_search, layout="enas17"),
+        *_OF_RANDOM_SEARCH,
+    ),
+    Entry(Title("cells7", "random cells, 7", "enas7"), partial(of_chance, layout="enas7")),
+    Entry(Title("cells17", "random cells, 17", "enas17"), partial(of_chance, layout="enas17")),
+    Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
+    Entry(Title("resnet18", "ResNet-18"), _known("resnet18")),
+    Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0")),
+    Entry(
+        Title("alexnet", "AlexNet, two groups"),
+        _known("alexnet"),
+        {"data.image_size": 227, "retrain.learning_rate": 0.01, "retrain.learning_rate_min": 0.0001},
+        "its fully connected layers are made for 227x227, and without batch norm it does not stand higher "
+        "rates than its authors' 0.01",
+    ),
+    Entry(
+        Title("efficientnet_lite0", "EfficientNet-Lite0, ImageNet weights", saw_other_data=True),
+        _known("efficientnet_lite0", load_imagenet_lite0),
+        {
+            "data.image_size": 128,
+            "retrain.epochs": 12,
+            "retrain.optimizer": "adamw",
+            "retrain.schedule": "one_cycle",
+            "retrain.learning_rate": 0.0005,
+            "retrain.learning_rate_min": 0.000001,
+            "retrain.weight_decay": 0.01,
+        },
+        "its weights are known already and only adapted, from the size and by the optimiser that suit them; "
+        "rate and decay are ours",
+    ),
+)
+
+CONTESTANTS = {entry.title.name: entry for entry in ENTRIES}
+
+
+def contestant(name: str) -> Entry:
+    """Return a contestant's entry; raises `SettingsError` for a name that does not exist."""
+    if name not in CONTESTANTS:
+        close = difflib.get_close_matches(name, CONTESTANTS, 1)
+        hint = f" (nearest: {close[0]})" if close else ""
+        raise SettingsError(f"no contestant {name!r}{hint}; there are {', '.join(CONTESTANTS)}")
+    return CONTESTANTS[name]

@@ -1,0 +1,35 @@
+"""A balanced draw: as many images of every class, as in the set of Ahmed, Du and AlZoubi (MIDL 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from trials.data.sources import LeftOut, LesionData
+
+REASON = "not drawn: the settings ask for as many images of every class"
+
+
+def draw_balanced(data: LesionData, per_class: int, seed: int) -> LesionData:
+    """Return the data with `per_class` images of every class, or as many as the smallest class has.
+
+    The others go to `left_out`. `digest` stays that of the whole set, in which group names keep their
+    meaning.
+    """
+    count = min(per_class, int(np.bincount(data.labels).min()))
+    generator = np.random.default_rng(seed)
+    classes = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]
+    drawn = np.concatenate([generator.choice(members, count, replace=False) for members in classes])
+    kept = np.sort(drawn).tolist()
+    left = sorted(set(range(len(data.files))) - set(kept))
+    return replace(
+        data,
+        files=tuple(data.files[i] for i in kept),
+        images=tuple(data.images[i] for i in kept),
+        labels=data.labels[kept],
+        groups=tuple(data.groups[i] for i in kept),
+        image_digests=tuple(data.image_digests[i] for i in kept),
+        left_out=data.left_out
+        + tuple(LeftOut(data.files[i], data.classes[data.labels[i]], data.groups[i], REASON) for i in left),
+    )

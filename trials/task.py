@@ -1,0 +1,77 @@
+"""What one run is asked: which images it learns from, chooses by, is tested on.
+
+Of the images outside the test fold most are trained on; the rest, whole groups, choose the decision threshold
+and the temperature, which are then frozen. External images are of another data set, for a last test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.data.sources import DataError, LesionData, load
+from trials.inputs import describe_data, load_data, split_data
+from trials.leaks import refuse_copies, refuse_overlap, seen
+from trials.settings import Settings
+
+
+class Task:
+    """The images of one run, in their parts.
+
+    Raises ValueError: `DataError` for data, folds or external classes that do not fit, `LeakError` where a
+    test image, or an image of its group, or a copy of it, would be learnt from.
+    """
+
+    def __init__(
+        self,
+        data_path: Path,
+        settings: Settings,
+        *,
+        folds: int = 5,
+        fold: int | None = None,
+        seed: int = 0,
+        external: Path | None = None,
+    ) -> None:
+        self.data_path, self.settings, self.seed = data_path, settings, seed
+        self.folds, self.fold = None if fold is None else folds, fold
+        self.data = load_data(data_path, settings.data)
+        self.split = split_data(self.data, settings.data, folds=folds, fold=fold, seed=seed)
+        self.positive = self.data.classes.index(self.data.positive)
+        self.learnt = np.concatenate([self.split.training, self.split.validation])
+        self.external = None if external is None else self._external(external)
+        self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
+
+    def _external(self, path: Path) -> LesionData:
+        external = load(path, positive=self.data.positive)
+        if unknown := sorted(set(external.classes) - set(self.data.classes)):
+            raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(self.data.classes)}")
+        self._refuse(external, np.arange(len(external.files)), "take those out of the external data")
+        return external
+
+    def _refuse(self, tested: LesionData, test: np.ndarray, way_out: str) -> None:
+        refuse_overlap(self.seen, tested, test, f"a training on {self.data.name}", way_out)
+        refuse_copies(self.data, self.learnt, tested, test, way_out)
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What a run of this task has seen, as `leaks.seen` tells it."""
+        return seen(self.data, self.learnt)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes this task itself and no other."""
+        return {
+            "data": self.data.digest,
+            "test": hashlib.sha256(self.split.test.tobytes()).hexdigest()[:16],
+            "external": self.external.digest if self.external else None,
+            "folds": self.folds,
+            "fold": self.fold,
+            "seed": self.seed,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return, as JSON values, which data were found and how they are split."""
+        return describe_data(self.data, self.split)
