@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from trials.contestants.protocol import METRICS, PREDICTIONS
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
-from trials.retrain import METRICS, PREDICTIONS
 from trials.run_folder import RUN_FILE, is_done, read_json
 from trials.runs import EvaluationError, Run, read_run
 from trials.statistics.calibration import apply_temperature
@@ -128,7 +128,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
     _refuse_mixture(runs)
     contestants = [
         _contestant(name, list(group))
-        for name, group in groupby(sorted(runs, key=_order), key=lambda run: contestant_name(run))
+        for name, group in groupby(sorted(runs, key=_order), key=lambda run: run.contestant)
     ]
     _refuse_other_folds(contestants)
     return Comparison(
@@ -138,18 +138,12 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
     )
 
 
-def contestant_name(run: Run) -> str:
-    """Return the run's contestant; its layout where the run is of a time before there were others."""
-    return str(run.metrics.get("contestant") or run.layout)
-
-
 def _label(run: Run) -> str:
-    name = contestant_name(run)
-    return str(run.metrics.get("label") or re.sub(r"^enas(\d+)$", r"ENAS-\1", name))
+    return str(run.metrics.get("label") or re.sub(r"^enas(\d+)$", r"ENAS-\1", run.contestant))
 
 
 def _order(run: Run) -> tuple[str, int, str]:
-    return contestant_name(run), -1 if run.fold is None else run.fold, str(run.folder)
+    return run.contestant, -1 if run.fold is None else run.fold, str(run.folder)
 
 
 def _refuse_mixture(runs: Sequence[Run]) -> None:
@@ -159,7 +153,7 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
     _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
     met: dict[tuple[str, int | None], Path] = {}
     for run in runs:
-        key_ = contestant_name(run), run.fold
+        key_ = run.contestant, run.fold
         if key_ in met:
             raise EvaluationError(
                 f"{met[key_]} and {run.folder} are of the same contestant and fold ({key_[0]}, {key_[1]}); "
