@@ -1,5 +1,6 @@
 """Output folders: one run each, resumed or refused, never half-written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,20 @@ def test_tables_are_read_back_as_written(tmp_path: Path) -> None:
     with RunFolder(tmp_path, IDENTITY) as folder:
         folder.write_csv("table.csv", ("file", "fold"), [("a, b.png", None), ("c.png", 1)])
     assert (tmp_path / "table.csv").read_text() == 'file,fold\n"a, b.png",\nc.png,1\n'
+
+
+def test_who_waits_for_a_folder_gets_it_once_it_is_left_and_only_as_the_same_run(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        with RunFolder(tmp_path / "out", {"seed": 0}) as first:
+            same, other = (
+                pool.submit(
+                    lambda seed=seed: RunFolder(tmp_path / "out", {"seed": seed}, wait=True).__enter__()
+                )
+                for seed in (0, 1)
+            )
+            with pytest.raises(RunFolderError, match="seed"):
+                other.result(timeout=20)
+            assert not same.done()
+            first.finish()
+        with same.result(timeout=20) as second:
+            assert second.done

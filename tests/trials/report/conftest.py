@@ -37,7 +37,9 @@ def boxed(tmp_path: Path) -> tuple[Path, LesionData]:
     with manifest.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     with manifest.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [*rows[0], "width", "height", "device", "birads"])
+        writer = csv.DictWriter(
+            stream, list(dict.fromkeys([*rows[0], "width", "height", "device", "birads"]))
+        )
         writer.writeheader()
         for number, row in enumerate(rows):
             size = {"width": 50 + number, "height": 30 + 7 * number % 41}
