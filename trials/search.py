@@ -198,7 +198,7 @@ class Search:
             "metric": ranked[0].metric,
             "scored": len(strategy.candidates),
             "history": strategy.oneshot_module.history,
-            "seconds": round(seconds, 1),
+            "seconds": round(seconds, 3),
             **self.identity,
             "data": describe_data(self.data, self.split),
             "data_digest": self.data.digest,

@@ -94,7 +94,7 @@ def _write(task: Task, contestant: Contestant, title: Title, folder: RunFolder, 
         "threshold": threshold,
         "temperature": temperature,
     }
-    facts = {"seconds": round(seconds, 1), **contestant.facts, **provenance()}
+    facts = {"seconds": round(seconds, 3), **contestant.facts, **provenance()}
     folder.write_json(METRICS, {**_names(task, title), **scores, **facts})
 
 
