@@ -6,7 +6,7 @@ This walks through the same layers as `network.FinalCell` does, without building
 from collections.abc import Iterator, Sequence
 
 from search_space.architecture import Architecture, CellArchitecture
-from search_space.layouts import Position, check_sizes
+from search_space.layouts import Position, check_sizes, check_stem_stride
 from search_space.layouts import layout as read_layout
 
 Layer = tuple[int, int, int]  # weights, channels of a batch norm after it, side of its output
@@ -20,12 +20,13 @@ def parameters(
     filters: int = 36,
     channels: int = 3,
     classes: int = 2,
+    stem_stride: int = 1,
 ) -> int:
     """Count the trainable weights, batch norm's scale and offset included, the auxiliary head left out.
 
     Raises ValueError for an unknown layout and for sizes that are no whole numbers from 1.
     """
-    layers = _network(architecture, layout, filters, channels, classes, image_size=1)
+    layers = _network(architecture, layout, filters, channels, classes, 1, stem_stride)
     return sum(weights + 2 * normed for weights, normed, _ in layers)
 
 
@@ -36,12 +37,13 @@ def multiply_adds(
     channels: int = 3,
     classes: int = 2,
     image_size: int = 100,
+    stem_stride: int = 1,
 ) -> int:
     """Count the multiply-adds of all convolutions and of the classifier, for one square image.
 
     Pooling, batch norm and additions are left out, as usual. Raises ValueError as `parameters` does.
     """
-    layers = _network(architecture, layout, filters, channels, classes, image_size)
+    layers = _network(architecture, layout, filters, channels, classes, image_size, stem_stride)
     return sum(weights * side**2 for weights, _, side in layers)
 
 
@@ -52,11 +54,18 @@ def _network(
     channels: int,
     classes: int,
     image_size: int,
+    stem_stride: int,
 ) -> Iterator[Layer]:
     check_sizes(filters=filters, channels=channels, classes=classes, image_size=image_size)
-    yield 9 * channels * 3 * filters, 3 * filters, image_size
+    check_stem_stride(stem_stride)
     before_last = last = 3 * filters
     side = image_size
+    if stem_stride == 4:
+        half, side = last // 2, _halved(side)
+        yield 9 * channels * half, half, side
+        channels = half
+    side = _halved(side) if stem_stride > 1 else side
+    yield 9 * channels * last, last, side
     for position in read_layout(layout).positions(filters):
         cell = architecture.cells[position.kind]
         yield from _cell(cell, position, before_last, last, side)

@@ -72,6 +72,12 @@ def layout(cells: str | Iterable[str]) -> Layout:
     return Layout("reduce" if layer in reductions else "normal" for layer in range(int(name[1])))
 
 
+def check_stem_stride(stride: int) -> None:
+    """Raise ValueError for another stride than 1, 2 and 4."""
+    if stride not in (1, 2, 4):
+        raise ValueError(f"stem_stride is 1, 2 or 4, not {stride!r}")
+
+
 def check_sizes(**sizes: int) -> None:
     """Raise ValueError where one of the named sizes is no whole number from 1."""
     for name, size in sizes.items():

@@ -22,13 +22,14 @@ from search_space.architecture import (
     CellArchitecture,
     choice_slots,
 )
-from search_space.layouts import Position, check_sizes
+from search_space.layouts import Position, check_sizes, check_stem_stride
 from search_space.layouts import layout as read_layout
 from search_space.operations import (
     AuxiliaryHead,
     Calibration,
     DropPath,
     FactorizedReduction,
+    Stem,
     initialise,
     operation,
 )
@@ -132,6 +133,7 @@ class EnasSpace(ModelSpace):
         classes: number of logits.
         nodes: nodes in a cell; ENAS has 5.
         image_size: side of the images in pixels; only the auxiliary head depends on it.
+        stem_stride: 1 as in ENAS, 2 or 4: the side of the first cell's maps is that of the images over it.
         dropout: probability before the classifier; 0.2 in ENAS's final network, 0.1 in its search.
         drop_path: probability at the last cell when training ends, 0.4 in ENAS. It grows linearly with the
             depth of a cell and with `drop_path_progress`, and concerns every operation but the identity. In
@@ -153,12 +155,14 @@ class EnasSpace(ModelSpace):
         classes: int = 2,
         nodes: int = 5,
         image_size: int = 100,
+        stem_stride: int = 1,
         dropout: float = 0.2,
         drop_path: float = 0.4,
         auxiliary: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(filters=filters, channels=channels, classes=classes, nodes=nodes, image_size=image_size)
+        check_stem_stride(stem_stride)
         _check_probabilities(dropout=dropout, drop_path=drop_path)
         self.layout = read_layout(layout)
         self.architecture = _architecture_in_context(nodes)
@@ -169,9 +173,7 @@ class EnasSpace(ModelSpace):
                 f"layout {layout!r} has no cell after a second reduction cell; use auxiliary=False"
             )
 
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, 3 * filters, 3, padding=1, bias=False), nn.BatchNorm2d(3 * filters)
-        )
+        self.stem = Stem(channels, 3 * filters, stem_stride)
         self.cells = nn.ModuleList()
         carried = (3 * filters, 3 * filters)  # channels of the pair that the next cell reads
         for position in self.layout.positions(filters):
@@ -184,7 +186,7 @@ class EnasSpace(ModelSpace):
             carried = cell.out_channels
             self.cells.append(cell)
             if position.layer == self._auxiliary_layer:
-                side = -(-image_size // 4)  # halved twice, rounding up
+                side = -(-image_size // (4 * stem_stride))  # halved twice more, rounding up
                 self.auxiliary_head = AuxiliaryHead(carried[1], side, classes)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(carried[1], classes, bias=False)

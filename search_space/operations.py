@@ -21,6 +21,27 @@ class Calibration(nn.Sequential):
         super().__init__(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
 
+class Stem(nn.Sequential):
+    """3x3 convolution to `outputs` channels and batch norm: [b, channels, h, w] to [b, outputs, h, w].
+
+    That is ENAS's, made for images of 32x32. A `stride` of 2 or 4 is ours, for larger images: the cells then
+    work on maps of h / stride by w / stride, rounded up. At 4 a first convolution to half the outputs, batch
+    norm and ReLU come before; each halves the size.
+    """
+
+    def __init__(self, channels: int, outputs: int, stride: int = 1) -> None:
+        layers: list[nn.Module] = []
+        if stride == 4:
+            half = outputs // 2
+            layers += [nn.Conv2d(channels, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()]
+            channels = half
+        layers += [
+            nn.Conv2d(channels, outputs, 3, min(stride, 2), 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        super().__init__(*layers)
+
+
 class SeparableConv(nn.Sequential):
     """ReLU, depthwise and pointwise convolution, batch norm, twice; the stride is that of the first half."""
 

@@ -111,6 +111,7 @@ class Search:
             classes=len(self.data.classes),
             nodes=options.nodes,
             image_size=self.side,
+            stem_stride=options.stem_stride,
             dropout=options.dropout,
             auxiliary=options.auxiliary,
         )

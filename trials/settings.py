@@ -78,6 +78,9 @@ class TrainingSettings(Section):
     batch_size: int = setting(8, "images a step; the paper's", ge=2)
     max_steps: int | None = setting(None, "stop after so many steps (ours); unset: all epochs", ge=1)
     filters: int = setting(..., "filters of the first cells, doubled at each reduction", ge=2)
+    stem_stride: Literal[1, 2, 4] = setting(
+        1, "how much smaller than the image the first cells' maps are; ENAS's 1, whose images are 32x32"
+    )
     learning_rate: float = setting(0.05, "highest learning rate; ENAS's", gt=0)
     learning_rate_min: float = setting(..., "lowest learning rate", ge=0)
     schedule: Literal["restarts", "one_cycle"] = setting(

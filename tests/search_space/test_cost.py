@@ -80,6 +80,7 @@ def random_networks(count: int) -> Iterator[tuple[Architecture, Layout, dict[str
             "filters": int(generator.integers(1, 9)),
             "channels": int(generator.integers(1, 5)),
             "classes": int(generator.integers(1, 12)),
+            "stem_stride": (1, 2, 4)[number % 3],
         }
         yield (
             Architecture.random(generator, nodes=number % 7 + 1),
@@ -95,7 +96,7 @@ def test_parameters_equal_those_of_the_built_network() -> None:
 
 def test_multiply_adds_equal_those_of_the_running_network() -> None:
     for number, (cells, layout, sizes) in enumerate(random_networks(40)):
-        side = 5 + number % 13
+        side = 17 + number % 13
         counted = counted_multiply_adds(
             final_network(cells, layout, **sizes), torch.zeros(1, sizes["channels"], side, side)
         )
@@ -108,3 +109,5 @@ def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
         parameters(WITNESS, "enas7", **sizes)
     with pytest.raises(ValueError, match="image_size must be a whole number from 1, not 0"):
         multiply_adds(WITNESS, "enas7", image_size=0)
+    with pytest.raises(ValueError, match="stem_stride is 1, 2 or 4, not 3"):
+        parameters(WITNESS, "enas7", stem_stride=3)

@@ -238,3 +238,17 @@ def test_all_weights_start_as_in_enas() -> None:
             fan_in = module.weight[0].numel() * getattr(module, "groups", 1)
             largest = module.weight.abs().max() / (2 / fan_in) ** 0.5
             assert 1.4 < largest <= 2.001  # PyTorch's own start stays below 0.71
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 33), (2, 17), (4, 9)])
+def test_the_first_cell_sees_maps_of_the_image_over_the_stem_stride(stride: int, side: int) -> None:
+    network = final_network(ONE_NODE, "enas3", stem_stride=stride)
+    assert network.stem(torch.zeros(2, 3, 33, 33)).shape == (2, 12, side, side)
+    assert network.train()(torch.zeros(2, 3, 33, 33)).shape == (2, 2)
+
+
+def test_the_auxiliary_head_fits_the_maps_behind_a_strided_stem() -> None:
+    network = final_network(ONE_NODE, "enas7", stem_stride=2, image_size=65, auxiliary=True).train()
+    logits, auxiliary = network(torch.zeros(2, 3, 65, 65))
+    assert logits.shape == auxiliary.shape == (2, 2)
+    assert network.auxiliary_head[6].kernel_size == (2, 2)  # of maps of 9x9: 65 halved three times

@@ -35,6 +35,7 @@ class CellNetwork(Section):
     architecture: dict[str, Any]  # NNI's sample
     layout: str
     filters: int
+    stem_stride: Literal[1, 2, 4] = 1
 
     def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
         """Return it untrained; `settings` bring what matters in training alone."""
@@ -47,6 +48,7 @@ class CellNetwork(Section):
                 classes=shape.classes,
                 nodes=Architecture.from_sample(self.architecture).nodes,
                 image_size=shape.side,
+                stem_stride=self.stem_stride,
                 **training,
             )
 

@@ -65,6 +65,10 @@ def of_chance(task: Task, home: Path | None, layout: str) -> NetworkContestant:
 
 
 def _network(task: Task, architecture: Architecture, layout: str) -> CellNetwork:
+    settings = task.settings.retrain
     return CellNetwork(
-        architecture=architecture.to_sample(), layout=layout, filters=task.settings.retrain.filters
+        architecture=architecture.to_sample(),
+        layout=layout,
+        filters=settings.filters,
+        stem_stride=settings.stem_stride,
     )
