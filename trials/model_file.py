@@ -16,7 +16,7 @@ from safetensors.torch import save as dump_weights
 from torch import Tensor, nn
 
 from search_space.files import write_atomically
-from trials.contestants.architectures import CellNetwork, Network, Shape
+from trials.contestants.architectures import CellNetwork, Mirrored, Network, Shape
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
@@ -35,7 +35,8 @@ class ModelDescription(Section):
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
     where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
-    are those of a calibrated probability. Both are frozen after training.
+    are those of a calibrated probability. Both are frozen after training. With `mirror` the logits are the
+    mean of those for the image and for its mirror image, left to right.
     """
 
     network: Network
@@ -46,6 +47,7 @@ class ModelDescription(Section):
     fit: Literal["squash", "pad"]
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[float, ...]
+    mirror: bool = False
     threshold: float
     temperature: float = Field(default=1.0, gt=0)
     not_for: str = "clinical use: made for research, never validated on patients"
@@ -72,6 +74,11 @@ class TrainedModel:
     network: nn.Module
     description: ModelDescription
 
+    @property
+    def in_use(self) -> nn.Module:
+        """What maps standardised images [b, channels, side, side] to the logits that count."""
+        return Mirrored(self.network) if self.description.mirror else self.network
+
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3]."""
         card = self.description
@@ -87,7 +94,7 @@ class TrainedModel:
             std=card.std,
             device=device(),
         )
-        return positive_probabilities(self.network, batches, card.classes.index(card.positive))
+        return positive_probabilities(self.in_use, batches, card.classes.index(card.positive))
 
 
 def positive_probabilities(network: nn.Module, batches: Batches, positive: int) -> np.ndarray:

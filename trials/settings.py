@@ -140,6 +140,9 @@ class RetrainSettings(TrainingSettings):
     weight_decay: float = setting(4e-4, "PyTorch's weight decay; ENAS's lambda 2e-4, doubled", ge=0)
     dropout: float = setting(0.2, "share dropped before the classifier; ENAS's", ge=0, lt=1)
     drop_path: float = setting(0.4, "highest share of dropped paths; ENAS's", ge=0, lt=1)
+    mirror: bool = setting(
+        False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
+    )
 
 
 class Settings(Section):
@@ -167,22 +170,26 @@ PROFILES: dict[str, dict[str, object]] = {
     "paper": {},
     "cpu": _AFFORDABLE
     | {
-        "data.image_size": 48,
-        "data.augmentation": "ultrasound",
+        "data.image_size": 96,
         "search.epochs": 40,
         "search.batch_size": 16,
         "search.learning_rate": 0.02,
         "search.normal_cells": 3,
-        "search.filters": 8,
-        "search.image_size": 32,
+        "search.stem_stride": 4,
+        "search.filters": 12,
         "search.controller_updates": 8,
         "search.reward_batch_size": 16,
         "search.final_samples": 50,
-        "retrain.epochs": 18,
+        "retrain.epochs": 30,
         "retrain.batch_size": 16,
-        "retrain.learning_rate": 0.03,
-        "retrain.filters": 12,
-        "retrain.drop_path": 0.2,
+        "retrain.stem_stride": 4,
+        "retrain.filters": 24,
+        "retrain.optimizer": "adamw",
+        "retrain.learning_rate": 0.005,
+        "retrain.learning_rate_min": 5e-6,
+        "retrain.weight_decay": 0.05,
+        "retrain.drop_path": 0.05,
+        "retrain.mirror": True,
     },
     "quick": _AFFORDABLE
     | {

@@ -16,7 +16,7 @@ from search_space import Architecture, parameters
 from trials.data.folds import assign_folds
 from trials.data.sources import load
 from trials.leaks import LeakError, seen
-from trials.model_file import ModelError, load_model
+from trials.model_file import ModelError, TrainedModel, load_model
 from trials.run_folder import RunFolderError
 from trials.settings import Settings, load_settings
 from trials.training import CHECKPOINT, SaveEachEpoch
@@ -217,6 +217,20 @@ def test_every_way_of_training_gives_a_model_that_loads(
     model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
     again = model.probabilities(decoded(lesions, [row["file"] for row in written]))
     assert again == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)
+
+
+def test_a_mirroring_model_cannot_tell_an_image_from_its_mirror_image(
+    retrain: Retrain, lesions: Path, tmp_path: Path
+) -> None:
+    settings = load_settings("quick", {"retrain.epochs": 1, "retrain.mirror": True})
+    retrain(tmp_path / "out", settings=settings, fold=None)
+    model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
+    images = decoded(lesions, [row["file"] for row in written])
+    given = model.probabilities(images)
+    assert given == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)
+    assert model.probabilities([image[:, ::-1] for image in images]) == pytest.approx(given, abs=1e-6)
+    plain = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
+    assert np.abs(plain.probabilities(images) - given).max() > 1e-4
 
 
 @pytest.mark.parametrize(

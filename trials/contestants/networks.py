@@ -84,6 +84,7 @@ class NetworkContestant(Contestant):
             fit=options.fit,
             mean=self.inputs.mean,
             std=self.inputs.std,
+            mirror=self.task.settings.retrain.mirror,
             threshold=0.5,
         )
         return TrainedModel(self.network, description)
@@ -136,7 +137,7 @@ class NetworkContestant(Contestant):
         save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / "model.onnx", network_view_file())):
-            export_onnx(self.network, image, path)
+            export_onnx(self.model.in_use, image, path)
 
     def estimate(self) -> dict[str, float]:
         """Return what training would cost."""
