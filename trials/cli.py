@@ -68,8 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
         ("search", _search, _search_arguments),
         ("retrain", _retrain, _retrain_arguments),
         ("contend", _contend, _contend_arguments),
+        ("rank", _rank, _rank_arguments),
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
+        ("publish", _publish, _publish_arguments),
         ("predict", _predict, _predict_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
@@ -239,6 +241,42 @@ def _contend(arguments: argparse.Namespace) -> Outcome:
     return _run_outcome(arguments, result)
 
 
+def _rank_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument(
+        "--index",
+        type=int,
+        required=True,
+        help="0: what ENAS found; 1 to COUNT: of a random search, best first",
+    )
+    parser.add_argument(
+        "--count", type=int, default=12, help="of the random search's candidates (default: 12)"
+    )
+    parser.add_argument("--layout", default="enas7", help="enas7 (default), enas17 or any other enasN")
+
+
+def _rank(arguments: argparse.Namespace) -> Outcome:
+    """Train a search's candidate alone, to see whether its cheap score ranks rightly."""
+    overrides, folds = _overrides(arguments), _folds(arguments)
+    from trials.rank import run_rank
+
+    result = run_rank(
+        arguments.data,
+        arguments.index,
+        out=arguments.out,
+        layout=arguments.layout,
+        count=arguments.count,
+        profile=arguments.profile,
+        overrides=overrides,
+        dry_run=arguments.dry_run,
+        **folds,
+    )
+    if arguments.dry_run:
+        return result, _outline(result), True
+    shown = {"candidate": result["candidate"], "validation.auc": result["validation"]["auc"]}
+    return result, f"{arguments.out}\n{_outline(shown)}", True
+
+
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folder of a finished run")
     parser.add_argument("--data", type=Path, help="external data set to test the runs' models on")
@@ -283,6 +321,19 @@ def _report(arguments: argparse.Namespace) -> Outcome:
         prevalence=arguments.prevalence,
     )
     return result, text(result), True
+
+
+def _publish_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, metavar="RUNS", help="output folder of a comparison")
+    parser.add_argument("--out", type=Path, required=True, help="folder for copies without weights")
+
+
+def _publish(arguments: argparse.Namespace) -> Outcome:
+    """Copy the small files of finished runs, of which a report can be made again without training."""
+    from trials.publish import run_publish
+
+    result = run_publish(arguments.runs, arguments.out)
+    return result, f"{result['out']}: {result['runs']} runs, {result['bytes'] / 1e6:.1f} MB", True
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:

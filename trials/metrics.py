@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-_TINY = 1e-7  # keeps the log odds of a probability of 0 or 1, as 32-bit numbers round them, finite
+from trials.statistics.calibration import log_odds
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def fit_temperature(positive: ArrayLike, probabilities: ArrayLike) -> float:
     are told apart without a mistake would take it to 0.
     """
     sign = np.where(np.asarray(positive, dtype=bool), 1.0, -1.0)
-    odds = logit(np.clip(np.asarray(probabilities, dtype=float), _TINY, 1 - _TINY))
+    odds = log_odds(probabilities)
 
     def log_loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())

@@ -120,7 +120,10 @@ def load_description(folder: Path) -> ModelDescription:
     """Read `model.json`; raises `ModelError` that names what is wrong with it."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise ModelError(f"{folder}: holds no {DESCRIPTION}; name the output folder of a trained network")
+        raise ModelError(
+            f"{folder}: holds no {DESCRIPTION}; name the output folder of a trained network: what was "
+            "published comes without weights, train it again"
+        )
     try:
         return ModelDescription.model_validate(read_json(path))
     except ValidationError as error:

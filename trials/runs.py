@@ -35,6 +35,11 @@ class Run:
         return str(self.metrics.get("contestant") or self.metrics["layout"])
 
     @property
+    def seed(self) -> int:
+        """The seed of its training, and of its search where it made one."""
+        return int(self.metrics.get("seed") or 0)
+
+    @property
     def fold(self) -> int | None:
         """The outer fold that tested it; None: it was trained on all the data."""
         return None if self.metrics["fold"] is None else int(self.metrics["fold"])

@@ -6,6 +6,7 @@ the rest, whole groups, give the controller its rewards and rank the architectur
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 from functools import cached_property
@@ -20,6 +21,7 @@ from nni.nas.space import RawFormatModelSpace, model_context
 from pytorch_lightning.callbacks import Timer
 
 from search_space import Architecture, EnasSpace, draw
+from search_space.architecture import KINDS
 from strategies import ENAS, RandomSampling
 from strategies.one_shot import InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
@@ -34,7 +36,8 @@ from trials.run_folder import RunFolder, read_json
 from trials.settings import Settings
 from trials.training import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
 
-ARCHITECTURE, CANDIDATES = "architecture.json", "candidates.json"
+ARCHITECTURE, CANDIDATES, RANKING = "architecture.json", "candidates.json", "ranking.csv"
+RANKING_COLUMNS = ("score", "normal", "reduce")
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
 
@@ -51,7 +54,8 @@ def run_search(
 ) -> dict[str, Any]:
     """Search on all the data, or on all but outer fold `fold` of `folds`.
 
-    Writes to `out` the best architecture, the ranked candidates and `search.json`, whose content it returns.
+    Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
+    ENAS's notation) and `search.json`, whose content it returns.
     The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
     written, and the settings in force, the data found and an estimate of the cost are returned. `within`
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. Raises
@@ -73,6 +77,30 @@ def run_search(
         record: dict[str, Any] = read_json(out / SEARCH_FILE)
         reporter.final({"score": record["score"]})
     return record
+
+
+def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
+    """Read score and architecture of all that a finished search has scored, best first.
+
+    Raises ValueError that names the file where there is none, or none of a ranking.
+    """
+    path = folder / RANKING
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        arcs = [[[int(number) for number in row[kind].split()] for kind in KINDS] for row in rows]
+        return [
+            (float(row["score"]), Architecture.from_fixed_arc(*arc))
+            for row, arc in zip(rows, arcs, strict=True)
+        ]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: no such file, as searches of an older version wrote none; search again elsewhere"
+        ) from None
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path}: no ranking of a search ({error}); search again into a new folder"
+        ) from None
 
 
 class Search:
@@ -193,6 +221,12 @@ class Search:
         folder.write_json(
             CANDIDATES,
             [{"architecture": c.sample, "score": c.score, "metric": c.metric} for c in ranked],
+        )
+        everyone = [(c.score, Architecture.from_sample(c.sample).fixed_arc) for c in strategy.candidates]
+        folder.write_csv(
+            RANKING,
+            RANKING_COLUMNS,
+            ((repr(score), *(" ".join(map(str, arc[kind])) for kind in KINDS)) for score, arc in everyone),
         )
         record = {
             "score": ranked[0].score,

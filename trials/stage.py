@@ -1,10 +1,10 @@
 """What NNI starts as a trial: runs the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
-retrain, contend or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout``, ``contestant``
-and ``seed``; all others are settings by name, such as ``retrain.epochs``, over the profile's. Results go to
-``OUT/fold0/search``, ``OUT/fold0/enas7``, ..., ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed
-than 0.
+retrain, contend, rank or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout``,
+``contestant``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
+``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
+``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from trials.data.phantoms import make_phantoms
 from trials.evaluate import run_evaluate, text_table
 from trials.launch import EVALUATION
 from trials.nni_parameters import own_parameters
+from trials.rank import run_rank
 from trials.retrain import run_retrain
 from trials.search import run_search
 from trials.settings import load_settings
@@ -33,6 +34,8 @@ OF_STAGE = (
     "layout",
     "layouts",
     "contestant",
+    "index",
+    "count",
     "seed",
     "failed",
 )  # the others are settings
@@ -83,6 +86,18 @@ def run_stage(
                 external=external,
                 **place,
             )
+        case "rank":
+            layout, index = parameters["layout"], parameters["index"]
+            run_rank(
+                data,
+                index,
+                out=root / f"fold{fold}{variant}" / f"{layout}-candidate{index}",
+                layout=layout,
+                count=parameters["count"],
+                profile=profile,
+                overrides=overrides,
+                **place,
+            )
         case "evaluate":
             runs = [
                 root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
@@ -93,7 +108,7 @@ def run_stage(
             result = run_evaluate(finished, root / "evaluation")
             write_atomically(root / "evaluation" / EVALUATION, f"{text_table(result)}\n".encode())
         case other:
-            raise ValueError(f"stage {other!r}: expected search, retrain, contend or evaluate")
+            raise ValueError(f"stage {other!r}: expected search, retrain, contend, rank or evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ and the temperature, which are then frozen. External images are of another data 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from trials.settings import Settings
 
 
 class Task:
-    """The images of one run, in their parts.
+    """The images of one run, in their parts; not `tested`, the outer fold is set aside all the same.
 
     Raises ValueError: `DataError` for data, folds or external classes that do not fit, `LeakError` where a
     test image, or an image of its group, or a copy of it, would be learnt from.
@@ -34,11 +35,14 @@ class Task:
         fold: int | None = None,
         seed: int = 0,
         external: Path | None = None,
+        tested: bool = True,
     ) -> None:
         self.data_path, self.settings, self.seed = data_path, settings, seed
         self.folds, self.fold = None if fold is None else folds, fold
         self.data = load_data(data_path, settings.data)
         self.split = split_data(self.data, settings.data, folds=folds, fold=fold, seed=seed)
+        if not tested:
+            self.split = replace(self.split, test=self.split.test[:0])
         self.positive = self.data.classes.index(self.data.positive)
         self.learnt = np.concatenate([self.split.training, self.split.validation])
         self.external = None if external is None else self._external(external)

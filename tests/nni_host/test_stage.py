@@ -15,7 +15,7 @@ DATA, OUT = Path("data"), Path("out")
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """What the verbs are called with, instead of running them."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    for verb in ("run_search", "run_retrain", "run_contend", "run_evaluate"):
+    for verb in ("run_search", "run_retrain", "run_contend", "run_rank", "run_evaluate"):
         monkeypatch.setattr(
             stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
         )
@@ -50,6 +50,16 @@ def test_a_contestant_runs_in_its_folds_folder_with_what_differs_from_the_profil
     assert (first["folds"], first["fold"], first["seed"], first["profile"]) == (5, 2, 0, "quick")
 
 
+def test_a_candidate_shares_its_searches_with_the_contestants_of_fold_and_seed(calls: list[Any]) -> None:
+    grid = {"folds": 5, "fold": 2, "seed": 1}
+    run_stage({"stage": "contend", "contestant": "enas7", **grid}, DATA, OUT, "quick")
+    run_stage({"stage": "rank", "layout": "enas7", "index": 3, "count": 12, **grid}, DATA, OUT, "quick")
+    (_, _, contestant), (_, arguments, candidate) = calls
+    assert arguments == (DATA, 3) and candidate["out"] == OUT / "seed1/fold2/enas7-candidate3"
+    assert candidate["out"].parent == contestant["out"].parent
+    assert (candidate["count"], candidate["layout"], candidate["overrides"]) == (12, "enas7", {})
+
+
 def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
     calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +75,7 @@ def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain, contend or evaluate"),
+        ({"stage": "serach"}, "search, retrain, contend, rank or evaluate"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],

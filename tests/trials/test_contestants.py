@@ -32,6 +32,7 @@ from trials.inputs import Split
 from trials.leaks import LeakError
 from trials.model_file import ModelError, load_model
 from trials.predict import run_predict
+from trials.report.report import run_report
 from trials.settings import SettingsError, load_settings
 from trials.task import Task
 
@@ -275,7 +276,10 @@ def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
         writer = csv.DictWriter(stream, list(table[0]))
         writer.writeheader()
         writer.writerows(row | {"label": of_group[row["duplicate_group"]]} for row in table)
-    assert abs(contend(tmp_path / "data", "geometry", tmp_path / "out")["test"]["auc"] - 0.5) < 0.2
+    for fold in (0, 1):
+        contend(tmp_path / "data", "geometry", tmp_path / "out" / str(fold), fold=fold)
+    (told,) = run_report([tmp_path / "out"], tmp_path / "report")["results"]
+    assert told["low"] < 0.5 < told["high"] and told["high"] - told["low"] < 0.3
 
 
 def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Path, tmp_path: Path) -> None:
@@ -306,6 +310,7 @@ def test_a_dry_run_tells_settings_and_data_and_writes_nothing(
     told = contend(lesions, name, tmp_path / "out" / name, dry_run=True)
     assert told["settings"]["data"]["image_size"] == 32 and told["data"]["test"] == 20
     assert (told["estimate"] is None) == (name == "hog")
+    assert 0 < told["smallest_auc_difference"]["images"] < 0.1
     assert not (tmp_path / "out").exists()
 
 
@@ -315,4 +320,4 @@ def test_the_comparison_is_all_contestants_on_all_folds() -> None:
     grid = {name: values["_value"] for name, values in config["searchSpace"].items()}
     assert grid["contestant"] == list(CONTESTANTS)
     assert grid["fold"] == list(range(grid["folds"][0]))
-    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["fold"])
+    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["fold"]) * len(grid["seed"])

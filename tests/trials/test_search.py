@@ -15,7 +15,7 @@ from trials.data.sources import load
 from trials.leaks import LeakError
 from trials.retrain import run_retrain
 from trials.run_folder import RunFolderError
-from trials.search import run_search
+from trials.search import read_ranking, run_search
 from trials.settings import Settings, load_settings
 from trials.training import CHECKPOINT, SaveEachEpoch
 
@@ -51,6 +51,11 @@ def test_the_best_candidate_is_the_architecture_and_the_ranking_is_whole(searche
     assert ranked[0]["architecture"] == json.loads((searched / "architecture.json").read_text())
     for candidate in ranked:
         Architecture.from_sample(candidate["architecture"])
+    everyone = read_ranking(searched)
+    assert len(everyone) == len({str(architecture) for _, architecture in everyone}) == 6
+    assert [(score, architecture.to_sample()) for score, architecture in everyone[:4]] == [
+        (candidate["score"], candidate["architecture"]) for candidate in ranked
+    ]
     assert [epoch["epoch"] for epoch in record["history"]] == [0, 1]
     assert (searched / "cells.svg").exists() and not (searched / CHECKPOINT).exists()
 
@@ -96,7 +101,7 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
         run_search(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
     assert (tmp_path / "killed" / CHECKPOINT).exists()
     run_search(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
-    for name in ("architecture.json", "candidates.json"):
+    for name in ("architecture.json", "candidates.json", "ranking.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -109,6 +114,15 @@ def test_a_finished_search_is_reported_and_not_repeated(
     record = run_search(lesions, out=copy, settings=settings(), folds=2, fold=0)
     assert record == json.loads((searched / "search.json").read_text())
     assert before == {path.name: path.stat().st_mtime_ns for path in copy.iterdir() if path.suffix == ".json"}
+
+
+def test_ranking_that_is_missing_or_damaged_is_refused_by_name(searched: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ranking\.csv: no such file.*search again"):
+        read_ranking(tmp_path)
+    damaged = (searched / "ranking.csv").read_text().replace(" ", " 9 ", 1)
+    (tmp_path / "ranking.csv").write_text(damaged)
+    with pytest.raises(ValueError, match=r"ranking\.csv: no ranking"):
+        read_ranking(tmp_path)
 
 
 def test_a_folder_of_another_search_is_refused(searched: Path, lesions: Path) -> None:

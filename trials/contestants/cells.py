@@ -12,7 +12,7 @@ from search_space import layout as read_layout
 from trials.contestants.architectures import CellNetwork
 from trials.contestants.networks import NetworkContestant
 from trials.leaks import read_search_record, refuse_overlap
-from trials.search import ARCHITECTURE, run_search
+from trials.search import ARCHITECTURE, read_ranking, run_search
 from trials.task import Task
 
 SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
@@ -44,6 +44,31 @@ def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant
     """
     if home is None:
         return of_chance(task, home, layout)
+    folder, search = _searched(task, home)
+    return from_file(task, folder / ARCHITECTURE, layout, search_seconds=search["seconds"])
+
+
+def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkContestant:
+    """Return the network at `share` of the ranking of the task's own search: 0 is its best, 1 its last.
+
+    The search is that of `from_search`; its result tells the place, counted from 1.
+    """
+    folder, search = _searched(task, home)
+    ranking = read_ranking(folder)
+    place = round(share * (len(ranking) - 1))
+    score, architecture = ranking[place]
+    strategy = search["settings"]["search"]["strategy"]
+    found = {"strategy": strategy, "place": place + 1, "of": len(ranking), "score": score}
+    return NetworkContestant(
+        task,
+        _network(task, architecture, layout),
+        search_seen=read_search_record(folder / ARCHITECTURE),
+        facts={"candidate": found},
+    )
+
+
+def _searched(task: Task, home: Path) -> tuple[Path, dict[str, Any]]:
+    """Make the task's own search in `home`, or resume or wait for it; return its folder and record."""
     folder = home / SEARCHES[task.settings.search.strategy]
     search = run_search(
         task.data_path,
@@ -54,7 +79,7 @@ def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant
         seed=task.seed,
         within=True,
     )
-    return from_file(task, folder / ARCHITECTURE, layout, search_seconds=search["seconds"])
+    return folder, search
 
 
 def of_chance(task: Task, home: Path | None, layout: str) -> NetworkContestant:

@@ -19,10 +19,12 @@ from trials.metrics import RATES, fit_temperature, score, youden_threshold
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder, read_json
+from trials.statistics.power import outlook
 from trials.task import Task
 from trials.training import CHECKPOINT
 
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
+VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
 PREDICTION_COLUMNS = ("file", "label", "group", "fold", "probability")
 EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
 
@@ -62,10 +64,15 @@ def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: s
 
 
 def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
-    """Return the settings in force, the data found and an estimate of the cost; nothing is written."""
+    """Return the settings in force, the data found, what they can show and an estimate of the cost.
+
+    Nothing is written.
+    """
+    data = task.data
     return {
         "settings": task.settings.model_dump(mode="json", include={"profile", *contestant.sections}),
         "data": task.describe(),
+        "smallest_auc_difference": outlook(data.labels == task.positive, data.groups),
         "estimate": contestant.estimate(),
     }
 
@@ -75,7 +82,7 @@ def _write(task: Task, contestant: Contestant, title: Title, folder: RunFolder, 
     chosen_by = _answers(task, contestant, data, split.validation)
     threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
     contestant.save(folder, threshold, temperature)
-    _write_predictions(folder, f"validation_{PREDICTIONS}", data, split.validation, chosen_by[1], task.fold)
+    _write_predictions(folder, VALIDATION_PREDICTIONS, data, split.validation, chosen_by[1], task.fold)
     tested = _answers(task, contestant, data, split.test)
     _write_predictions(folder, PREDICTIONS, data, split.test, tested[1], task.fold)
     if task.external:
@@ -145,7 +152,7 @@ def _write_external(data: LesionData, contestant: Contestant, folder: RunFolder)
         (file, data.classes[label], group, repr(float(p)))
         for file, label, group, p in zip(data.files, data.labels, data.groups, given, strict=True)
     )
-    folder.write_csv(f"external_{PREDICTIONS}", EXTERNAL_COLUMNS, rows)
+    folder.write_csv(EXTERNAL_PREDICTIONS, EXTERNAL_COLUMNS, rows)
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:

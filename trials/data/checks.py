@@ -10,6 +10,7 @@ from pathlib import Path
 from trials.data.duplicates import near_duplicates
 from trials.data.folds import assign_folds, group_shortages
 from trials.data.sources import DataError, LeftOut, LesionData, examine
+from trials.statistics.power import outlook
 
 SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has them all
 
@@ -86,12 +87,14 @@ def verify(
 
 def _counts(data: LesionData) -> dict[str, object]:
     labels = Counter(data.labels.tolist())
+    truth = [data.classes[label] == data.positive for label in data.labels]
     return {
         "images": len(data.files),
         "classes": {name: labels[index] for index, name in enumerate(data.classes)},
         "groups": len(set(data.groups)),
         "left out": len(data.left_out),
         "colour images": sum(image.ndim == 3 for image in data.images),
+        "smallest AUC difference that a comparison can show": outlook(truth, data.groups),
     }
 
 

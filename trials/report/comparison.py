@@ -1,25 +1,27 @@
-"""What a comparison's folders hold: contestants with their predictions, searches, and what is missing."""
+"""What a comparison's folders hold: contestants with their predictions, searches, and what is missing.
+
+A contestant may have runs of several seeds. Its figures are then those of one model, mean over the seeds, and
+not of the seeds' models together, which do better than any of them and cost as many times as much.
+"""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trials.contestants.protocol import METRICS, PREDICTIONS
+from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
 from trials.run_folder import RUN_FILE, is_done, read_json
 from trials.runs import EvaluationError, Run, read_run
 from trials.statistics.calibration import apply_temperature
-
-EXTERNAL = "external_predictions.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,9 @@ class Predictions:
     """Images with their truth and what was said of them, one entry each [n].
 
     `thresholds` are the frozen ones of the models that said it; `calibrated` the probabilities after
-    temperature scaling, None where a run brings no temperature; `folds` -1 outside of folds.
+    temperature scaling, None where a run brings no temperature; `folds` -1 outside of folds. `seeds` are
+    what each seed's models say of the same images, where there are several; the probabilities, thresholds
+    and calibrated ones are then their means, for what needs one score an image, such as a curve.
     """
 
     data: str
@@ -38,6 +42,12 @@ class Predictions:
     probabilities: np.ndarray
     thresholds: np.ndarray
     calibrated: np.ndarray | None
+    seeds: tuple[Predictions, ...] = ()
+
+    @property
+    def each(self) -> tuple[Predictions, ...]:
+        """The predictions seed by seed."""
+        return self.seeds or (self,)
 
     @property
     def called(self) -> np.ndarray:
@@ -56,12 +66,16 @@ class Predictions:
             self.probabilities[index],
             self.thresholds[index],
             None if self.calibrated is None else self.calibrated[index],
+            tuple(part.at(index) for part in self.seeds),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """All runs of one contestant, by fold; what it says of the test folds, pooled, and of external images."""
+    """All runs of one contestant, by fold and seed, every seed with the same folds.
+
+    And what it says of the test folds, pooled, and of external images.
+    """
 
     name: str
     label: str
@@ -73,6 +87,16 @@ class Contestant:
     def saw_other_data(self) -> bool:
         """Whether its weights come from other images, so that it is shown apart."""
         return bool(self.runs[0].metrics.get("saw_other_data", False))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of its runs."""
+        return sorted({run.seed for run in self.runs})
+
+    def place(self, run: Run) -> str:
+        """Say which of its runs this is: its label, fold and, where there are several, seed."""
+        fold = "" if run.fold is None else f", fold {run.fold}"
+        return self.label + fold + (f", seed {run.seed}" if len(self.seeds) > 1 else "")
 
     @property
     def layout(self) -> str | None:
@@ -94,13 +118,23 @@ class Search:
     record: Mapping[str, Any]
     found: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """Its folder, fold and, other than 0, seed."""
+        seed = f", seed {self.record['seed']}" if self.record.get("seed") else ""
+        return f"{self.folder.parent.name}/{self.folder.name}{seed}"
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `read_comparison` finds; `warnings` are what a reader must know before the figures."""
+    """What `read_comparison` finds; `warnings` are what a reader must know before the figures.
+
+    `ranked` are the runs of architectures trained alone, whose places in a search's ranking are known.
+    """
 
     contestants: tuple[Contestant, ...]
     searches: tuple[Search, ...]
+    ranked: tuple[Run, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -113,28 +147,30 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
     """Read the finished runs at or below `places`, and the searches there or beside a run that is named.
 
     Raises `EvaluationError` where there are none, and where runs are of different data, folds or positive
-    classes, or two of the same contestant and fold.
+    classes, or two of the same contestant, fold and seed.
     """
     for place in places:
         if not place.is_dir():
             raise EvaluationError(f"{place}: no such folder; name the output folder of a comparison or a run")
     folders = sorted({file.parent for place in places for file in place.rglob(METRICS)})
-    runs = [read_run(folder) for folder in folders if is_done(folder)]
+    everything = [read_run(folder) for folder in folders if is_done(folder)]
+    ranked = [run for run in everything if "candidate" in run.metrics]
+    runs = [run for run in everything if run not in ranked]
     if not runs:
         names = ", ".join(map(str, places))
         raise EvaluationError(
             f"{names}: no finished run there; finish one, or name the folder above the runs"
         )
-    _refuse_mixture(runs)
-    contestants = [
-        _contestant(name, list(group))
-        for name, group in groupby(sorted(runs, key=_order), key=lambda run: run.contestant)
-    ]
+    _refuse_mixture(everything)
+    found = [list(group) for _, group in groupby(sorted(runs, key=_order), key=lambda run: run.contestant)]
+    contestants = [_contestant(_of_whole_seeds(group)) for group in found]
     _refuse_other_folds(contestants)
+    halves = [warning for group in found for warning in _left_out_seeds(group)]
     return Comparison(
         tuple(contestants),
-        tuple(_searches(places, runs)),
-        tuple([*_missing(contestants), *_unfinished(places), *_doubts(runs)]),
+        tuple(_searches(places, contestants)),
+        tuple(ranked),
+        tuple([*_missing(contestants), *halves, *_unfinished(places), *_doubts(everything)]),
     )
 
 
@@ -142,8 +178,8 @@ def _label(run: Run) -> str:
     return str(run.metrics.get("label") or re.sub(r"^enas(\d+)$", r"ENAS-\1", run.contestant))
 
 
-def _order(run: Run) -> tuple[str, int, str]:
-    return run.contestant, -1 if run.fold is None else run.fold, str(run.folder)
+def _order(run: Run) -> tuple[str, int, int]:
+    return run.contestant, run.seed, -1 if run.fold is None else run.fold
 
 
 def _refuse_mixture(runs: Sequence[Run]) -> None:
@@ -151,13 +187,13 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
         _refuse_if_different(what, [(run.metrics[key], run) for run in runs])
     in_folds = [run for run in runs if run.fold is not None]
     _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
-    met: dict[tuple[str, int | None], Path] = {}
+    met: dict[tuple[str, int | None, int], Path] = {}
     for run in runs:
-        key_ = run.contestant, run.fold
+        key_ = run.contestant, run.fold, run.seed
         if key_ in met:
             raise EvaluationError(
-                f"{met[key_]} and {run.folder} are of the same contestant and fold ({key_[0]}, {key_[1]}); "
-                "leave one of them out, or report each seed apart"
+                f"{met[key_]} and {run.folder} are of the same contestant, fold and seed "
+                f"({', '.join(map(str, key_))}); leave one of them out"
             )
         met[key_] = run.folder
 
@@ -171,12 +207,67 @@ def _refuse_if_different(what: str, values: Iterable[tuple[object, Run]]) -> Non
         raise EvaluationError(f"the runs are of different {what}: {found}; report them apart")
 
 
-def _contestant(name: str, runs: list[Run]) -> Contestant:
-    tested = [_read(run, PREDICTIONS, run.metrics["data"]) for run in runs if run.fold is not None]
-    return Contestant(name, _label(runs[0]), tuple(runs), _pooled(tested), _external(runs))
+def _of_whole_seeds(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of a contestant's seeds that have all folds which any of its seeds has.
+
+    Else its seeds would be measured on different images. Where no seed has them all, one that has most.
+    """
+    folds = {run.seed: _folds_of(runs, run.seed) for run in runs}
+    most = max(folds.values(), key=len)
+    return [run for run in runs if folds[run.seed] == most]
 
 
-def _read(run: Run, name: str, data: str) -> Predictions:
+def _folds_of(runs: Sequence[Run], seed: int) -> set[int | None]:
+    return {run.fold for run in runs if run.seed == seed}
+
+
+def _left_out_seeds(runs: Sequence[Run]) -> Iterable[str]:
+    kept = _of_whole_seeds(runs)
+    for seed in sorted({run.seed for run in runs} - {run.seed for run in kept}):
+        lacking = _folds_of(kept, kept[0].seed) - _folds_of(runs, seed)
+        names = ", ".join(sorted("of all data" if fold is None else str(fold) for fold in lacking))
+        yield f"{_label(runs[0])}: seed {seed} has no finished run of fold {names} and takes no part"
+
+
+def _contestant(runs: list[Run]) -> Contestant:
+    return Contestant(
+        runs[0].contestant,
+        _label(runs[0]),
+        tuple(runs),
+        tested=_over_seeds(runs, _tested),
+        external=_over_seeds(runs, _external),
+    )
+
+
+def _over_seeds(
+    runs: Sequence[Run], side: Callable[[Sequence[Run]], Predictions | None]
+) -> Predictions | None:
+    """Return what `side` reads of each seed's runs, and the seeds' mean where there are several."""
+    of_seeds = [list(part) for _, part in groupby(runs, key=lambda run: run.seed)]
+    known = {part[0].folder: found for part in of_seeds if (found := side(part)) is not None}
+    if len(known) < 2:
+        return next(iter(known.values()), None)
+    return replace(_mean(known), seeds=tuple(known.values()))
+
+
+def _mean(by_place: Mapping[Path, Predictions]) -> Predictions:
+    """Return the mean of what is said of the same images; raises `EvaluationError` for different ones."""
+    (first, *others), parts = by_place, list(by_place.values())
+    for place in others:
+        if not np.array_equal(by_place[place].files, parts[0].files):
+            raise EvaluationError(
+                f"{place}: is of other images than {first}; test all folds' and seeds' models on the same"
+            )
+    calibrated = [part.calibrated for part in parts if part.calibrated is not None]
+    return replace(
+        parts[0],
+        probabilities=np.mean([part.probabilities for part in parts], axis=0),
+        thresholds=np.mean([part.thresholds for part in parts], axis=0),
+        calibrated=np.mean(calibrated, axis=0) if len(calibrated) == len(parts) else None,
+    )
+
+
+def _read(run: Run, name: str, data: str, fold: int | None) -> Predictions:
     with (run.folder / name).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     probabilities = np.array([float(row["probability"]) for row in rows])
@@ -185,7 +276,7 @@ def _read(run: Run, name: str, data: str) -> Predictions:
         data,
         np.array([row["file"] for row in rows], dtype=object),
         np.array([row["group"] for row in rows], dtype=str),
-        np.full(len(rows), -1 if run.fold is None else run.fold),
+        np.full(len(rows), -1 if fold is None else fold),
         np.array([row["label"] == run.metrics["positive"] for row in rows], dtype=bool),
         probabilities,
         np.full(len(rows), float(run.metrics["threshold"])),
@@ -193,8 +284,9 @@ def _read(run: Run, name: str, data: str) -> Predictions:
     )
 
 
-def _pooled(parts: Sequence[Predictions]) -> Predictions | None:
-    """Put parts of different images behind one another."""
+def _tested(runs: Sequence[Run]) -> Predictions | None:
+    """Put what one seed's models say of their test folds behind one another."""
+    parts = [_read(run, PREDICTIONS, run.metrics["data"], run.fold) for run in runs if run.fold is not None]
     if not parts:
         return None
     calibrated = [part.calibrated for part in parts if part.calibrated is not None]
@@ -212,28 +304,15 @@ def _pooled(parts: Sequence[Predictions]) -> Predictions | None:
 
 def _external(runs: Sequence[Run]) -> Predictions | None:
     """Return what the model of all data, else the mean of the folds' models, says of external images."""
-    having = [run for run in runs if (run.folder / EXTERNAL).is_file()]
+    having = [run for run in runs if (run.folder / EXTERNAL_PREDICTIONS).is_file()]
     chosen = [run for run in having if run.fold is None] or having
     if not chosen:
         return None
-    parts = [_read(run, EXTERNAL, str(run.metrics.get("external_data") or "external")) for run in chosen]
-    for run, part in zip(chosen[1:], parts[1:], strict=True):
-        if not np.array_equal(part.files, parts[0].files):
-            raise EvaluationError(
-                f"{run.folder / EXTERNAL}: is of other images than {chosen[0].folder / EXTERNAL}; "
-                "test all folds' models on the same external data"
-            )
-    calibrated = [part.calibrated for part in parts if part.calibrated is not None]
-    return Predictions(
-        parts[0].data,
-        parts[0].files,
-        parts[0].groups,
-        np.full(len(parts[0].files), -1),
-        parts[0].positive,
-        np.mean([part.probabilities for part in parts], axis=0),
-        np.mean([part.thresholds for part in parts], axis=0),
-        np.mean(calibrated, axis=0) if len(calibrated) == len(parts) else None,
-    )
+    parts = [
+        _read(run, EXTERNAL_PREDICTIONS, str(run.metrics.get("external") or "external"), None)
+        for run in chosen
+    ]
+    return _mean({run.folder / EXTERNAL_PREDICTIONS: part for run, part in zip(chosen, parts, strict=True)})
 
 
 def _refuse_other_folds(contestants: Sequence[Contestant]) -> None:
@@ -252,7 +331,8 @@ def _refuse_other_folds(contestants: Sequence[Contestant]) -> None:
                 )
 
 
-def _searches(places: Sequence[Path], runs: Sequence[Run]) -> Iterable[Search]:
+def _searches(places: Sequence[Path], contestants: Sequence[Contestant]) -> Iterable[Search]:
+    runs = [run for contestant in contestants for run in contestant.runs]
     beside = {run.folder.parent for run in runs if run.folder in places}
     files = {file for place in places for file in place.rglob(SEARCH_FILE)}
     files |= {file for folder in beside for file in folder.glob(f"*/{SEARCH_FILE}")}
@@ -261,8 +341,18 @@ def _searches(places: Sequence[Path], runs: Sequence[Run]) -> Iterable[Search]:
             continue
         architecture = file.with_name("architecture.json")
         sample = read_json(architecture) if architecture.is_file() else None
-        found = [run for run in runs if sample is not None and run.record.get("architecture") == sample]
-        yield Search(file.parent, read_json(file), tuple(f"{_label(run)}, fold {run.fold}" for run in found))
+        found = [
+            contestant.place(run)
+            for contestant in contestants
+            for run in contestant.runs
+            if sample is not None and _architecture(run) == sample
+        ]
+        yield Search(file.parent, read_json(file), tuple(found))
+
+
+def _architecture(run: Run) -> Any:
+    """Return the cells of a run; runs of a time before there were other networks name them directly."""
+    return (run.record.get("network") or run.record).get("architecture")
 
 
 def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:

@@ -15,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import auc as trapezoid
 from sklearn.metrics import roc_curve
 
+from trials.report.search_quality import SearchQuality
 from trials.report.summaries import Summary
 
 _INK = "#012345"  # stands for the page's colour until the figure is written
@@ -41,12 +43,15 @@ _BINS = 8
 
 @mpl.rc_context(_STYLE)
 def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
-    """Draw the ROC curves of all contestants, each of its images pooled; `name` is unique in the page."""
+    """Draw the ROC curves of all contestants, each of its images pooled; `name` is unique in the page.
+
+    Of several seeds it is the curve of their mean probability, with the area below that.
+    """
     figure, axes = _square("1 - specificity", "sensitivity")
     for index, summary in enumerate(summaries):
         part = summary.predictions
         false, true, _ = roc_curve(part.positive, part.probabilities)
-        area = summary.measures["auc"].estimate
+        area = trapezoid(false, true)
         axes.plot(false, true, label=f"{summary.contestant.label} ({area:.3f})", **_look(index))
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
     return _svg(figure, axes, name, "ROC curves")
@@ -98,6 +103,20 @@ def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Mark
     right.set(xlabel="epoch", ylabel="entropy of the controller, nats")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return _svg(figure, None, "history", "History of the searches")
+
+
+@mpl.rc_context(_STYLE)
+def ranking_figure(qualities: Sequence[SearchQuality]) -> Markup:
+    """Draw the AUC after training alone over the score by shared weights; a line is what ENAS found."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for index, one in enumerate(qualities):
+        colour = _COLOURS[index % len(_COLOURS)]
+        axes.plot(one.scores, one.alone, "o", color=colour, alpha=0.8, label=one.name)
+        if one.found is not None:
+            axes.axhline(one.found, color=colour, linestyle="--", linewidth=1.2)
+    axes.set(xlabel="score by shared weights", ylabel="AUC after training alone; dashed: what ENAS found")
+    return _svg(figure, axes, "ranking", "Search quality")
 
 
 def thumbnail(pixels: np.ndarray, side: int = 112) -> str:

@@ -21,11 +21,13 @@ from trials.report.figures import (
     data_uri,
     fold_figure,
     history_figure,
+    ranking_figure,
     roc_figure,
     thumbnail,
 )
 from trials.report.manifest import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.mistakes import worst_mistakes
+from trials.report.search_quality import SearchQuality
 from trials.report.summaries import PairedTest, Power, Summary
 from trials.statistics.bootstrap import DRAWS, Interval
 
@@ -37,6 +39,7 @@ class Page:
     """What the page shows; `patients` are the external figures of one entry a patient or other group."""
 
     comparison: Comparison
+    qualities: Sequence[SearchQuality]
     tested: Sequence[Summary]
     external: Sequence[Summary]
     patients: Sequence[Summary]
@@ -79,10 +82,12 @@ def render(page: Page) -> str:
         folds=fold_figure(page.tested) if page.tested else None,
         external_roc=roc_figure(external, name="external-roc") if external else None,
         history=_history(page.comparison),
+        ranking=ranking_figure(page.qualities) if page.qualities else None,
         cells=_cells(page.comparison),
         mistakes=[(one, _mistakes(one, page.data)) for one in page.tested],
         shortcuts=_shortcuts(page),
         subgroups=_subgroups(page),
+        several_seeds=any(len(one.seeds) > 1 for one in page.comparison.contestants),
         runs=[(one, run) for one in page.comparison.contestants for run in one.runs],
         versions=_versions(page.comparison),
         not_for=ModelDescription.model_fields["not_for"].default,
@@ -132,9 +137,7 @@ def _left_out(description: Mapping[str, Any]) -> list[tuple[str, list[Mapping[st
 
 def _history(comparison: Comparison) -> Markup | None:
     histories = {
-        f"{search.folder.parent.name}/{search.folder.name} ({_strategy(search.record)})": search.record[
-            "history"
-        ]
+        f"{search.name} ({_strategy(search.record)})": search.record["history"]
         for search in comparison.searches
         if search.record.get("history")
     }
@@ -156,9 +159,7 @@ def _cells(comparison: Comparison) -> list[tuple[str, str]]:
                     owners = pictures.setdefault(
                         hashlib.sha256(content).hexdigest(), ([], data_uri(content, kind))
                     )[0]
-                    owners.append(
-                        contestant.label if run.fold is None else f"{contestant.label}, fold {run.fold}"
-                    )
+                    owners.append(contestant.place(run))
                     break
     return [("; ".join(owners), picture) for owners, picture in pictures.values()]
 

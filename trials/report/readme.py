@@ -17,8 +17,8 @@ from search_space.files import write_atomically
 
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _HEAD = (
-    "| | AUC, mean ± SD of folds | pooled AUC (95 % interval) | accuracy (95 % interval) | TPR | TNR "
-    "| precision | parameters | multiply-adds | seconds |"
+    "| | AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval) | TPR "
+    "| TNR | precision | parameters | multiply-adds | seconds |"
 )
 
 
@@ -67,9 +67,11 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
     else:
         about = f"Trained on {first['trained_on']}, tested on {first['data']}: {first['n']} images"
         about += f" in {first['groups']} groups."
+    if any(row["auc_sd_seeds"] for row in rows):
+        about += " Of several seeds all figures are means over the seeds."
     if any(row["saw_other_data"] == "yes" for row in rows):
         about += " \\* has seen other data."
-    lines = [about, "", _HEAD, "| --- |" + " --- |" * 9, *map(_line, rows)]
+    lines = [about, "", _HEAD, "| --- |" + " --- |" * 10, *map(_line, rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -79,6 +81,8 @@ def _line(row: Mapping[str, str]) -> str:
     cells = [
         row["label"].replace("|", "\\|") + mark,
         headline if row["folds"] else "",
+        str(len(row["seeds"].split()))
+        + (f" ({_decimal(row['auc_sd_seeds'])})" if row["auc_sd_seeds"] else ""),
         f"{_decimal(row['pooled_auc'])} ({_decimal(row['low'])} to {_decimal(row['high'])})",
         f"{_decimal(row['accuracy'])} ({_decimal(row['accuracy_low'])} to {_decimal(row['accuracy_high'])})",
         *(_decimal(row[name]) for name in ("tpr", "tnr", "precision")),

@@ -1,7 +1,8 @@
 """Report: one comparison's finished runs as one page and the tables beside it.
 
 Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a contestant and data set),
-`measures.csv` (every measure with its interval) and `tests.csv` (paired tests).
+`measures.csv` (every measure with its interval), `tests.csv` (paired tests) and `search_quality.csv` (how
+well searches rank).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from trials.report.comparison import Comparison, Contestant, Predictions, read_comparison
 from trials.report.manifest import read_data
 from trials.report.page import Page, render
+from trials.report.search_quality import QUALITY, search_quality
 from trials.report.summaries import (
     PREVALENCE,
     PairedTest,
@@ -54,8 +56,10 @@ def run_report(
         raise EvaluationError("no run has test images or external predictions: there is nothing to report")
     chosen = _reference(comparison, tested or external, reference)
     tests = _tests(comparison, chosen, chosen if chosen.external else strongest_without_cells(external))
+    qualities = search_quality(comparison.ranked)
     page = Page(
         comparison=comparison,
+        qualities=qualities,
         tested=tested,
         external=external,
         patients=[summarise(one.contestant, by_patient(one.predictions), prevalence) for one in external],
@@ -74,6 +78,7 @@ def run_report(
             "measures.csv", MEASURES, (row for one in (*tested, *external) for row in measure_rows(one))
         )
         folder.write_csv("tests.csv", TESTS, ([row[name] for name in TESTS] for row in test_rows))
+        folder.write_csv("search_quality.csv", QUALITY, (one.row() for one in qualities))
         folder.write_text(PAGE, render(page))
         folder.finish()
     return {
@@ -81,6 +86,7 @@ def run_report(
         "reference": chosen.name,
         "results": rows,
         "tests": test_rows,
+        "search_quality": [dict(zip(QUALITY, one.row(), strict=True)) for one in qualities],
         "warnings": list(comparison.warnings),
     }
 
@@ -138,10 +144,20 @@ def text(result: dict[str, Any]) -> str:
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
     for row in result["results"]:
         spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
+        if row["auc_sd_seeds"] is not None:
+            spread += f" (SD of {len(row['seeds'].split())} seeds {row['auc_sd_seeds']:.3f})"
         pooled = row["pooled_auc"]
         interval = (
             "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
         )
         area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
         lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}")
+    for row in result["search_quality"]:
+        stands = (
+            "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"
+        )
+        lines.append(
+            f"search of {row['layout']}, fold {row['fold']}, seed {row['seed']}: Kendall's tau "
+            f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures{stands}"
+        )
     return "\n".join([*lines, result["page"]])

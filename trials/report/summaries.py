@@ -10,7 +10,7 @@ import numpy as np
 
 from trials.metrics import mean_and_spread
 from trials.report.comparison import Contestant, Predictions
-from trials.statistics.bootstrap import GroupBootstrap, Interval, difference
+from trials.statistics.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
 from trials.statistics.calibration import expected_calibration_error
 from trials.statistics.measures import (
     DECISION,
@@ -22,10 +22,14 @@ from trials.statistics.measures import (
     specificity_at,
 )
 from trials.statistics.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
-from trials.statistics.power import smallest_accuracy_difference, smallest_auc_difference
+from trials.statistics.power import (
+    ASSUMED_CORRELATION,
+    smallest_accuracy_difference,
+    smallest_auc_difference,
+)
 
 PREVALENCE = 0.1
-_ASSUMED_CORRELATION, _ASSUMED_DISCORDANCE = 0.5, 0.15  # where no pair is there to measure them on; ours
+_ASSUMED_DISCORDANCE = 0.15  # where no pair is there to measure it on; ours
 _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
 
@@ -33,12 +37,16 @@ _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 class Summary:
     """A contestant on one set of images: the AUC of each fold, and measures of all images together by name.
 
-    `calibration_error` and `calibration_error_scaled` have no interval: resampling itself adds to them.
+    Of several seeds all are means over the seeds: what one model does, not what the seeds' models would do
+    together. The intervals are those of such a mean over other images, for models as they are; what another
+    seed would change is `auc_sd_seeds`. `seed_aucs` are each seed's headline. `calibration_error` and
+    `calibration_error_scaled` have no interval: resampling itself adds to them.
     """
 
     contestant: Contestant
     predictions: Predictions
     fold_aucs: Mapping[int, float]
+    seed_aucs: Sequence[float]
     measures: Mapping[str, Interval]
 
     @property
@@ -67,6 +75,11 @@ class Summary:
         """The sample standard deviation of the folds' AUCs."""
         return mean_and_spread(list(self.fold_aucs.values()))["sd"]
 
+    @property
+    def auc_sd_seeds(self) -> float | None:
+        """The sample standard deviation of the seeds' headlines; None for one seed."""
+        return mean_and_spread(self.seed_aucs)["sd"]
+
     def mean_of(self, key: str) -> float | None:
         """Return the mean over the runs of a number that they record, such as `seconds`."""
         return mean_and_spread([run.metrics.get(key) for run in self.contestant.runs])["mean"]
@@ -74,8 +87,28 @@ class Summary:
 
 def summarise(contestant: Contestant, predictions: Predictions, prevalence: float = PREVALENCE) -> Summary:
     """Measure what a contestant said of these images, with 95 % intervals by bootstrap over their groups."""
+    each = [_measures(part, prevalence) for part in predictions.each]
+    common = [name for name in each[0] if all(name in measures for measures in each)]
+    bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
+    found = bootstrap.intervals({name: mean_of([measures[name] for measures in each]) for name in common})
+    errors = {
+        "calibration_error": [part.probabilities for part in predictions.each],
+        "calibration_error_scaled": [part.calibrated for part in predictions.each],
+    }
+    for name, given in errors.items():
+        found[name] = _calibration_error(predictions.positive, given)
+    of_folds = [_fold_aucs(part) for part in predictions.each]
+    return Summary(
+        contestant,
+        predictions,
+        {fold: float(np.mean([aucs[fold] for aucs in of_folds])) for fold in of_folds[0]},
+        [_headline(part, aucs) for part, aucs in zip(predictions.each, of_folds, strict=True)],
+        {"brier_scaled": _NOWHERE, **found},
+    )
+
+
+def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]:
     truth, given, called = predictions.positive, predictions.probabilities, predictions.called
-    bootstrap = GroupBootstrap(truth, predictions.groups)
     measures = {
         "auc": auc(truth, given),
         **{name: decision(name, truth, called) for name in DECISION},
@@ -85,27 +118,32 @@ def summarise(contestant: Contestant, predictions: Predictions, prevalence: floa
         "ppv": predictive_value(truth, called, prevalence),
         "npv": predictive_value(truth, called, prevalence, of_positive=False),
     }
-    scaled = predictions.calibrated
-    if scaled is not None:
-        measures["brier_scaled"] = brier(truth, scaled)
-    found = {"brier_scaled": _NOWHERE, **bootstrap.intervals(measures)}
-    found["calibration_error"] = _calibration_error(truth, given)
-    found["calibration_error_scaled"] = _calibration_error(truth, scaled)
-    return Summary(contestant, predictions, _fold_aucs(predictions), found)
+    if predictions.calibrated is not None:
+        measures["brier_scaled"] = brier(truth, predictions.calibrated)
+    return measures
 
 
-def _calibration_error(truth: np.ndarray, given: np.ndarray | None) -> Interval:
-    if given is None:
+def _calibration_error(truth: np.ndarray, given: Sequence[np.ndarray | None]) -> Interval:
+    once = np.ones((1, len(truth)))
+    errors = [expected_calibration_error(truth, one)(once)[0] for one in given if one is not None]
+    if len(errors) < len(given):
         return _NOWHERE
-    error = expected_calibration_error(truth, given)(np.ones((1, len(truth))))
-    return Interval(float(error[0]), float("nan"), float("nan"))
+    return Interval(float(np.mean(errors)), float("nan"), float("nan"))
+
+
+def _headline(predictions: Predictions, fold_aucs: Mapping[int, float]) -> float:
+    return float(np.mean(list(fold_aucs.values()))) if fold_aucs else _area(predictions)
+
+
+def _area(predictions: Predictions) -> float:
+    once = np.ones((1, len(predictions.files)))
+    return float(auc(predictions.positive, predictions.probabilities)(once)[0])
 
 
 def _fold_aucs(predictions: Predictions) -> dict[int, float]:
     aucs = {}
     for fold in np.unique(predictions.folds[predictions.folds >= 0]).tolist():
-        part = predictions.at(predictions.folds == fold)
-        area = float(auc(part.positive, part.probabilities)(np.ones((1, len(part.files))))[0])
+        area = _area(predictions.at(predictions.folds == fold))
         if np.isfinite(area):
             aucs[fold] = area
     return aucs
@@ -129,6 +167,7 @@ def by_patient(predictions: Predictions) -> Predictions:
         mean(predictions.probabilities),
         mean(predictions.thresholds),
         None if predictions.calibrated is None else mean(predictions.calibrated),
+        tuple(map(by_patient, predictions.seeds)),
     )
 
 
@@ -137,7 +176,9 @@ class PairedTest:
     """Two contestants on the images that both have; p values also as Holm corrects them over the table.
 
     `auc` sums within groups; `p_of_images` is DeLong's test as published, images taken as independent.
-    `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test.
+    `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test. Of several
+    seeds AUC and accuracy are means over the seeds, and McNemar's test, which knows one decision an image, is
+    of the seeds' mean probability against their mean threshold.
     """
 
     first: Contestant
@@ -176,13 +217,16 @@ def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | Non
     if not len(one.files):
         return None
     try:
-        grouped = delong(one.positive, one.probabilities, two.probabilities, one.groups)
-        plain = delong(one.positive, one.probabilities, two.probabilities)
+        scores = [[part.probabilities for part in side.each] for side in (one, two)]
+        grouped, plain = delong(one.positive, *scores, one.groups), delong(one.positive, *scores)
     except ValueError:  # too few of a class, or groups
         return None
-    right = [part.called == part.positive for part in (one, two)]
-    everyone = np.ones(len(one.files), dtype=bool)
-    gap = difference(*(decision("accuracy", everyone, part) for part in right))
+    right = [side.called == side.positive for side in (one, two)]
+    accuracies = [
+        mean_of([decision("accuracy", part.positive, part.called) for part in side.each])
+        for side in (one, two)
+    ]
+    gap = difference(*accuracies)
     return PairedTest(
         first,
         second,
@@ -249,7 +293,7 @@ def power(reference: Summary, tests: Sequence[PairedTest]) -> Power | None:
     if not 0.5 <= area < 1:
         return None
     known = [test.auc.correlation for test in tests if np.isfinite(test.auc.correlation)]
-    correlation = min(float(np.median(known)), 0.99) if known else _ASSUMED_CORRELATION
+    correlation = min(float(np.median(known)), 0.99) if known else ASSUMED_CORRELATION
     discordance = float(np.median([test.mcnemar.discordance for test in tests])) if tests else 0.0
     discordance = discordance or _ASSUMED_DISCORDANCE
     images, patients = reference.predictions, by_patient(reference.predictions)

@@ -15,12 +15,14 @@ from trials.statistics.bootstrap import Interval
 
 RESULTS = (
     *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
-    *("folds", "seeds", "auc", "auc_sd", "pooled_auc", "low", "high"),
+    *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "pooled_auc", "low", "high"),
     *("accuracy", "accuracy_low", "accuracy_high", "tpr", "tnr", "precision"),
     *("parameters", "multiply_adds", "seconds", "threads", "profile", "commit"),
 )
-"""`auc`: mean of the folds' (external: of all images); `low` and `high` are of `pooled_auc`. Accuracy, TPR,
-TNR and precision: of all images at the frozen thresholds. `seconds`: of training, mean of the runs."""
+"""`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
+`pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds. Of several `seeds` all
+of these are means over the seeds, and `auc_sd_seeds` is the standard deviation of `auc` over them. `seconds`:
+of training, mean of the runs."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
@@ -43,9 +45,10 @@ def result_row(summary: Summary) -> dict[str, Any]:
         "positives": summary.positives,
         "groups": summary.groups,
         "folds": len(summary.fold_aucs) or None,
-        "seeds": _all_of(summary, "seed"),
+        "seeds": " ".join(map(str, contestant.seeds)),
         "auc": _cell(summary.auc),
         "auc_sd": _cell(summary.auc_sd),
+        "auc_sd_seeds": _cell(summary.auc_sd_seeds),
         "pooled_auc": _cell(measures["auc"].estimate),
         **_limits(measures["auc"]),
         "accuracy": _cell(measures["accuracy"].estimate),

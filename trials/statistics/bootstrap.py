@@ -6,7 +6,7 @@ draw is written as weights, how often each image is in it, so that a measure is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,11 @@ def percentile_interval(estimate: float, values: np.ndarray) -> Interval:
         return Interval(estimate, np.nan, np.nan)
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(estimate, float(low), float(high))
+
+
+def mean_of(measures: Sequence[Measure]) -> Measure:
+    """Return the mean of measures, draw by draw; undefined where one of them is."""
+    return lambda weights: np.mean([measure(weights) for measure in measures], axis=0)
 
 
 def difference(first: Measure, second: Measure) -> Measure:

@@ -31,15 +31,20 @@ def delong(
     """Test the difference of two correlated AUCs, two-sided (DeLong et al., Biometrics 44, 1988, 837-845).
 
     The components come from middle ranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014, 1389-1393).
-    With `groups` they are summed within groups (Obuchowski, Biometrics 53, 1997, 567-578), as images of one
-    patient are not independent; groups of one image each give DeLong's test. Where no component varies, p is
-    1 for equal AUCs, else 0. Raises ValueError where a class has fewer than two images or groups.
+    Scores are [n], or [seeds, n] of several models of one kind: then it is their mean AUC, by the mean of
+    their components, and the interval takes the models as given. With `groups` components are summed
+    within groups (Obuchowski, Biometrics 53, 1997, 567-578), as images of one patient are not independent;
+    groups of one image each give DeLong's test. Where no component varies, p is 1 for equal AUCs, else 0.
+    Raises ValueError where a class has fewer than two images or groups.
     """
     truth = np.asarray(positive, dtype=bool)
     number = (
         np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     )
-    areas, of_positives, of_negatives = _components(truth, np.stack([first, second], axis=1).astype(float))
+    areas, of_positives, of_negatives = (
+        np.stack(pair, axis=-1)
+        for pair in zip(*(_components(truth, one) for one in (first, second)), strict=True)
+    )
     covariance = _covariance(areas, of_positives, of_negatives, number[truth], number[~truth])
     gap = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
@@ -51,17 +56,18 @@ def delong(
     return AucTest(float(areas[0]), float(areas[1]), Interval(gap, gap - reach, gap + reach), p, correlation)
 
 
-def _components(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From scores [n, 2]: the AUCs [2]; of each positive the share of negatives below it [positives, 2]; of
-    each negative the share of positives above it [negatives, 2]. Ties count half.
+def _components(truth: np.ndarray, given: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From scores [n] or [seeds, n], mean over the seeds: the AUC []; of each positive the share of negatives
+    below it [positives]; of each negative the share of positives above it [negatives]. Ties count half.
     """
+    scores = np.atleast_2d(np.asarray(given, dtype=float)).T
     above, below = scores[truth], scores[~truth]
     if len(above) < 2 or len(below) < 2:
         raise ValueError(f"DeLong's test needs two images of each class, found {len(above)} and {len(below)}")
     together = rankdata(np.concatenate([above, below]), axis=0)
     of_positives = (together[: len(above)] - rankdata(above, axis=0)) / len(below)
     of_negatives = 1 - (together[len(above) :] - rankdata(below, axis=0)) / len(above)
-    return of_positives.mean(0), of_positives, of_negatives
+    return of_positives.mean(), of_positives.mean(1), of_negatives.mean(1)
 
 
 def _covariance(

@@ -39,6 +39,7 @@ def write_run(
     /,
     *,
     external: Sequence[tuple[Any, ...]] = (),
+    external_name: str | None = None,
     architecture: Architecture | None = None,
     description: Mapping[str, Any] | None = None,
     **changes: Any,
@@ -54,6 +55,7 @@ def write_run(
         "seed": 0,
         "profile": "cpu",
         "data": "lesions",
+        "external": external_name,
         "data_digest": "d1",
         "positive": "malignant",
         "threshold": 0.5,
@@ -67,12 +69,13 @@ def write_run(
         "commit": "abc123",
         "device": "x86_64",
     } | changes
-    with RunFolder(folder, {"of": contestant, "fold": fold}) as run:
+    with RunFolder(folder, {"of": contestant, "fold": fold, "seed": metrics["seed"]}) as run:
         run.write_json("metrics.json", {key: value for key, value in metrics.items() if value != "absent"})
         data = {"name": "lesions", "images": {"benign": 6, "malignant": 6}, "groups": 10, "notes": []}
         data |= {"group_source": "column duplicate_group", "left_out": LEFT_OUT, "folds": "folds.csv"}
         sample = architecture.to_sample() if architecture else None
-        run.write_json("retrain.json", {"data": description or data, "architecture": sample})
+        network = {"network": {"kind": "cells", "architecture": sample}} if sample else {}
+        run.write_json("retrain.json", {"data": description or data, **network})
         run.write_csv("predictions.csv", ("file", "label", "group", "fold", "probability"), predictions)
         if external:
             run.write_csv("external_predictions.csv", ("file", "label", "group", "probability"), external)
@@ -82,14 +85,21 @@ def write_run(
     return folder
 
 
-def write_search(folder: Path, found: Architecture, fold: int) -> None:
-    with RunFolder(folder, {"of": "search", "fold": fold}) as run:
+def write_search(folder: Path, found: Architecture, fold: int, *, seed: int = 0) -> None:
+    with RunFolder(folder, {"of": "search", "fold": fold, "seed": seed}) as run:
         found.save(folder / "architecture.json")
         history = [
             {"epoch": epoch, "reward": 0.5 + epoch / 10, "reward_best": 0.6, "entropy": 50.0 - epoch}
             for epoch in range(3)
         ]
         settings = {"search": {"strategy": "enas"}}
-        record = {"score": 0.75, "metric": "val_acc", "scored": 9, "seconds": 60.0, "seed": 0, "fold": fold}
+        record = {
+            "score": 0.75,
+            "metric": "val_acc",
+            "scored": 9,
+            "seconds": 60.0,
+            "seed": seed,
+            "fold": fold,
+        }
         run.write_json("search.json", {**record, "settings": settings, "history": history})
         run.finish()

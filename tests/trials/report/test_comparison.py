@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import GOOD, table, write_run
+from report_runs import GOOD, POOR, table, write_run
 
 from trials.report.comparison import read_comparison
 from trials.runs import EvaluationError
@@ -82,9 +82,42 @@ def test_runs_that_do_not_belong_together_are_refused(
         read_comparison([comparison])
 
 
-def test_two_runs_of_a_contestant_and_fold_are_refused(comparison: Path) -> None:
-    write_run(comparison / "again", "hog", 0, table(0, GOOD[0]), seed=1)
-    with pytest.raises(EvaluationError, match=r"same contestant and fold \(hog, 0\)"):
+def test_two_runs_of_a_contestant_fold_and_seed_are_refused(comparison: Path) -> None:
+    write_run(comparison / "again", "hog", 0, table(0, GOOD[0]))
+    with pytest.raises(EvaluationError, match=r"same contestant, fold and seed \(hog, 0, 0\)"):
+        read_comparison([comparison])
+
+
+def test_seeds_are_read_each_and_their_mean(comparison: Path) -> None:
+    for fold in (0, 1):
+        place = comparison / "seed1" / f"fold{fold}" / "hog"
+        write_run(place, "hog", fold, table(fold, GOOD[fold]), seed=1, threshold=0.7)
+    hog = read_comparison([comparison]).contestants[1]
+    assert hog.seeds == [0, 1] and hog.missing_folds == [] and hog.tested is not None
+    assert [part.probabilities.tolist() for part in hog.tested.each] == [
+        POOR[0] + POOR[1],
+        GOOD[0] + GOOD[1],
+    ]
+    assert hog.tested.probabilities.tolist() == pytest.approx(
+        np.mean([POOR[0] + POOR[1], GOOD[0] + GOOD[1]], axis=0).tolist()
+    )
+    assert hog.tested.thresholds.tolist() == pytest.approx([0.6] * 12)
+    assert [hog.place(run) for run in hog.runs][::3] == ["HOG, fold 0, seed 0", "HOG, fold 1, seed 1"]
+    part = hog.tested.at(np.array([11, 0]))
+    assert [one.files.tolist() for one in part.each] == [["1-5.png", "0-0.png"]] * 2
+
+
+def test_seed_without_all_folds_takes_no_part_and_is_said(comparison: Path) -> None:
+    write_run(comparison / "seed1", "hog", 1, table(1, GOOD[1]), seed=1)
+    found = read_comparison([comparison])
+    assert found.contestants[1].seeds == [0]
+    assert found.warnings == ("HOG: seed 1 has no finished run of fold 0 and takes no part",)
+
+
+def test_seeds_that_tested_other_images_are_refused(comparison: Path) -> None:
+    for fold in (0, 1):
+        write_run(comparison / f"other{fold}", "hog", fold, table(1 - fold, GOOD[fold]), seed=1)
+    with pytest.raises(EvaluationError, match=r"other0: is of other images than .*hog"):
         read_comparison([comparison])
 
 
@@ -117,7 +150,7 @@ def test_models_of_the_folds_decide_external_images_together(tmp_path: Path) -> 
             table(fold, GOOD[fold]),
             external=outside(*probabilities),
             threshold=threshold,
-            external_data="elsewhere",
+            external_name="elsewhere",
         )
     external = read_comparison([tmp_path]).contestants[0].external
     assert external is not None and external.data == "elsewhere"

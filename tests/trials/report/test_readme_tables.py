@@ -11,7 +11,16 @@ from trials.report.tables import RESULTS
 ROW = {
     **dict.fromkeys(RESULTS, ""),
     **{"contestant": "net", "label": "A | B", "saw_other_data": "no", "trained_on": "busi", "data": "busi"},
-    **{"n": "630", "groups": "467", "folds": "5", "auc": "0.95", "auc_sd": "0.0123", "pooled_auc": "0.949"},
+    **{
+        "n": "630",
+        "groups": "467",
+        "folds": "5",
+        "seeds": "0 1 2",
+        "auc_sd_seeds": "0.0049",
+        "auc": "0.95",
+        "auc_sd": "0.0123",
+        "pooled_auc": "0.949",
+    },
     **{"low": "0.93", "high": "0.9651", "accuracy": "0.9", "accuracy_low": "0.87", "accuracy_high": "0.92"},
     **{"tpr": "0.85", "tnr": "0.93", "parameters": "195348", "seconds": "101.6"},
 }
@@ -26,10 +35,10 @@ def write(path: Path, *rows: dict[str, str]) -> Path:
 
 def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
     lines = tables(write(tmp_path / "busi.csv", ROW)).splitlines()
-    assert lines[0] == "busi: 630 images in 467 groups, 5 outer folds."
+    assert lines[0].startswith("busi: 630 images in 467 groups, 5 outer folds. Of several seeds all figures")
     assert lines[4] == (
-        "| A \\| B | 0.950 ± 0.012 | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) | 0.850 | 0.930 | – "
-        "| 195,348 |  | 102 |"
+        "| A \\| B | 0.950 ± 0.012 | 3 (0.005) | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) | 0.850 "
+        "| 0.930 | – | 195,348 |  | 102 |"
     )
     assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
 
@@ -41,7 +50,7 @@ def test_best_first_others_data_last_external_apart(tmp_path: Path) -> None:
     text = tables(write(tmp_path / "busi.csv", away, seen, worse, ROW))
     places = [text.index(label) for label in ("A \\|", "| worse", "| seen \\*", "Trained on busi", "| away")]
     assert places == sorted(places)
-    assert "| away |  | 0.949" in text
+    assert "| away |  | 3 (0.005) | 0.949" in text
     assert "\\* has seen other data." in text
 
 

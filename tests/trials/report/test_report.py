@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import GOOD, table, write_run
+from report_runs import GOOD, table, write_run, write_search
 
+from search_space import Architecture
 from trials.cli import main
 from trials.data.sources import LesionData
 from trials.report.comparison import read_comparison
@@ -191,6 +192,36 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     assert evil in page.words  # said, as text
 
 
+def test_several_seeds_are_the_mean_of_each_alone(comparison: Path, tmp_path: Path) -> None:
+    for fold in (0, 1):
+        place = comparison / "seed1" / f"fold{fold}"
+        write_run(place / "hog", "hog", fold, table(fold, GOOD[fold]), seed=1)
+        write_search(place / "search", Architecture.random(fold), fold, seed=1)
+    result = run_report([comparison], tmp_path / "out")
+    rows = {row["contestant"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+    good, both, poor = rows["enas7"], rows["hog"], rows["random"]
+    assert (good["seeds"], both["seeds"], good["auc_sd_seeds"]) == ("0", "0 1", "")
+    for name in ("auc", "pooled_auc", "accuracy", "tpr", "tnr", "precision"):
+        mean = (float(good[name]) + float(poor[name])) / 2
+        assert float(both[name]) == pytest.approx(mean, abs=2e-6), name
+    gap = abs(float(good["auc"]) - float(poor["auc"]))
+    assert float(both["auc_sd_seeds"]) == pytest.approx(gap / 2**0.5, abs=1e-5)
+    test = next(row for row in rows_of(tmp_path / "out" / "tests.csv") if row["first"] == "enas7")
+    assert float(test["auc_difference"]) == pytest.approx(
+        float(good["pooled_auc"]) - float(both["pooled_auc"]), abs=2e-6
+    )
+    assert float(test["accuracy_difference"]) == pytest.approx(0.125)
+    page = Page(tmp_path / "out" / "report.html")
+    for words in ("the mean over its seeds", "SD of seeds", "fold0/search, seed 1"):
+        assert words in page.words, words
+    assert "(SD of 2 seeds 0." in text(result)
+
+
+def test_one_seed_is_not_told_of_seeds(comparison: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "out")
+    assert "SD of seeds" not in Page(tmp_path / "out" / "report.html").words
+
+
 def test_missing_fold_is_said_loudly(comparison: Path, tmp_path: Path) -> None:
     places = [comparison / "fold0", comparison / "fold1" / "hog"]
     result = run_report(places, tmp_path / "out")
@@ -230,7 +261,7 @@ def test_external_images_are_reported_by_patient(tmp_path: Path) -> None:
         (f"e{index}.png", "malignant" if truth else "benign", patient, repr(p))
         for index, (patient, truth, p) in enumerate(patients)
     ]
-    write_run(tmp_path / "runs", "net", 0, table(0, GOOD[0]), external=rows, external_data="elsewhere")
+    write_run(tmp_path / "runs", "net", 0, table(0, GOOD[0]), external=rows, external_name="elsewhere")
     run_report([tmp_path / "runs"], tmp_path / "out")
     inside, outside = rows_of(tmp_path / "out" / "results.csv")
     assert (inside["trained_on"], inside["data"], outside["data"]) == ("lesions", "lesions", "elsewhere")

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from trials.statistics.bootstrap import GroupBootstrap, Interval, difference, percentile_interval
+from trials.statistics.bootstrap import GroupBootstrap, Interval, difference, mean_of, percentile_interval
 from trials.statistics.measures import (
     auc,
     brier,
@@ -119,6 +119,17 @@ def test_groups_are_drawn_whole_and_classes_apart() -> None:
     assert len(np.unique(draws)) == 9  # 3 outcomes a class
 
 
+def test_interval_worked_by_hand() -> None:
+    # Two positive groups, one decided rightly, and one negative group, decided rightly. The positives' draws
+    # have 0, 1 or 2 right with probabilities 1/4, 1/2, 1/4, the negative's always 1: accuracies 1/3, 2/3, 1.
+    bootstrap = GroupBootstrap([1, 1, 0], ["a", "b", "c"], draws=4000)
+    right = decision("accuracy", np.ones(3), [True, False, True])
+    shares = np.unique(bootstrap.values({"": right})[""].round(6), return_counts=True)
+    assert shares[0].tolist() == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-6)
+    assert (shares[1] / 4000).tolist() == pytest.approx([1 / 4, 1 / 2, 1 / 4], abs=0.03)
+    assert bootstrap.interval(right) == Interval(*(pytest.approx(part / 3) for part in (2, 1, 3)))
+
+
 def test_interval_over_groups_is_wider_than_over_images() -> None:
     random = np.random.default_rng(1)
     truth, truths_scores = np.repeat([True, False], 20), random.normal(size=40) + np.repeat([1.0, 0.0], 20)
@@ -150,6 +161,15 @@ def test_draws_are_those_of_the_seed_and_shared_by_measures() -> None:
     draws = [bootstrap.values({"auc": measure})["auc"] for bootstrap in (first, other)]
     assert not np.array_equal(*draws)
     assert first.interval(difference(measure, measure)) == Interval(0, 0, 0)
+
+
+def test_mean_of_measures_is_taken_in_every_draw() -> None:
+    both = mean_of(
+        [decision("accuracy", TRUTH, called) for called in (SCORES > 0.35, SCORES > 1)]
+    )  # 5/8 each
+    only_last = np.eye(8)[[7]]
+    assert both(ONCE)[0] == pytest.approx(5 / 8) and both(only_last)[0] == 1
+    assert np.isnan(mean_of([auc(TRUTH, SCORES)])(only_last)[0])
 
 
 def test_percentiles_leave_undefined_draws_out() -> None:

@@ -6,7 +6,12 @@ import torch
 from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.statistics.calibration import apply_temperature, expected_calibration_error
-from trials.statistics.power import auc_variance, smallest_accuracy_difference, smallest_auc_difference
+from trials.statistics.power import (
+    auc_variance,
+    outlook,
+    smallest_accuracy_difference,
+    smallest_auc_difference,
+)
 from trials.statistics.rankings import kendall_tau, percentile
 
 
@@ -75,6 +80,14 @@ def test_smallest_accuracy_difference_worked_by_hand() -> None:
 def test_auc_difference_of_senseless_numbers_is_refused(arguments: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"AUC from 0\.5"):
         smallest_auc_difference(*arguments)
+
+
+def test_outlook_counts_images_and_groups() -> None:
+    truth, groups = np.repeat([True, False], [20, 30]), np.arange(50) // 2
+    told = outlook(truth, groups)
+    images, units = smallest_auc_difference(0.9, 20, 30, 0.5), smallest_auc_difference(0.9, 10, 15, 0.5)
+    assert told == {"beside_auc": 0.9, "images": round(images or 0, 3), "groups": units and round(units, 3)}
+    assert outlook([True, False, False], ["a", "b", "c"])["images"] is None
 
 
 def test_accuracy_difference_of_no_discordance_is_refused() -> None:

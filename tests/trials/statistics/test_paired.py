@@ -63,6 +63,15 @@ def test_copies_of_images_in_their_groups_change_nothing() -> None:
     assert delong(truth, *scores, groups=np.arange(40)) == once
 
 
+def test_delong_of_several_seeds_worked_by_hand() -> None:
+    # The first's seeds have positives' components (1, 1/2) and (1/2, 1), negatives' (1/2, 1) both: mean AUC
+    # 3/4, mean components 3/4, 3/4 and 1/2, 1. Only the negatives' vary: their variance 1/8, halved.
+    test = delong(TRUTH, [FIRST, [0.4, 0.9, 0.5, 0.1]], PERFECT)
+    assert (test.first, test.second) == (0.75, 1)
+    assert test.difference.high - test.difference.estimate == pytest.approx(1.959964 * 0.0625**0.5)
+    assert delong(TRUTH, [FIRST, FIRST], PERFECT) == delong(TRUTH, FIRST, PERFECT)
+
+
 def test_delong_says_what_it_needs() -> None:
     with pytest.raises(ValueError, match="two images of each class, found 1 and 3"):
         delong([1, 0, 0, 0], FIRST, FIRST)

@@ -1,0 +1,57 @@
+"""Publishing: the small files of finished runs, from which a report is made again without training.
+
+Weights stay behind. What is copied names no place on this machine: runs know their data by name and digest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from search_space.files import write_atomically
+from trials.contestants.protocol import (
+    EXTERNAL_PREDICTIONS,
+    METRICS,
+    PREDICTIONS,
+    RECORD,
+    VALIDATION_PREDICTIONS,
+)
+from trials.leaks import SEARCH_FILE
+from trials.run_folder import RUN_FILE, RunFolderError, is_done
+from trials.search import ARCHITECTURE, CANDIDATES, RANKING
+
+PUBLISHED = (
+    *(RUN_FILE, METRICS, RECORD, PREDICTIONS, VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS),
+    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, "cells.svg"),
+)
+
+
+def run_publish(runs: Path, out: Path) -> dict[str, Any]:
+    """Copy the files `PUBLISHED` of the finished runs and searches below `runs` to the same places in `out`.
+
+    Returns how many runs and bytes `out` now holds of them. What is there already is left as it is; raises
+    `RunFolderError` where it differs, or where no run has come to its end, before anything is written.
+    """
+    states = [state.parent for state in sorted(runs.rglob(RUN_FILE)) if is_done(state.parent)]
+    folders = [
+        folder for folder in states if any((folder / name).is_file() for name in (METRICS, SEARCH_FILE))
+    ]
+    if not folders:
+        raise RunFolderError(f"{runs}: no finished run there; finish one, or name the folder above the runs")
+    contents = {
+        out / (folder / name).relative_to(runs): (folder / name).read_bytes()
+        for folder in folders
+        for name in PUBLISHED
+        if (folder / name).is_file()
+    }
+    for target, content in contents.items():
+        if target.exists() and target.read_bytes() != content:
+            raise RunFolderError(
+                f"{target}: differs from {runs / target.relative_to(out)}; remove the folder of that run "
+                "there, or name another one"
+            )
+    for target, content in contents.items():
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content)
+    return {"out": str(out), "runs": len(folders), "bytes": sum(map(len, contents.values()))}

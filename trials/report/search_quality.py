@@ -1,0 +1,114 @@
+"""Search quality: shared weights' ranking beside training alone, and where ENAS's choice stands among others.
+
+Both scores are measured on the same few validation images, whose chance makes the ranking by training alone
+uncertain as well: it draws tau towards 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from trials.runs import Run
+from trials.statistics.bootstrap import Interval
+from trials.statistics.rankings import kendall_tau, percentile
+
+QUALITY = (
+    "layout",
+    "fold",
+    "seed",
+    "n",
+    "of",
+    "tau",
+    "low",
+    "high",
+    "validation_images",
+    "auc_found",
+    "percentile",
+)
+FEWEST = 3  # architectures; Kendall's tau of fewer says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class SearchQuality:
+    """One random search's candidates, best first by its ranking, and what ENAS found beside them.
+
+    `scores` are those of the shared weights, `alone` the AUCs after training alone, one entry a candidate;
+    `of` so many were ranked. `tau` is of the place in the ranking (equal scores told apart by the loss, as
+    the search does) and `alone`. `found` is the AUC of ENAS's architecture, None where it was not trained;
+    `percentile` its place among `alone`, in percent.
+    """
+
+    layout: str
+    fold: int | None
+    seed: int
+    of: int
+    validation_images: int
+    scores: Sequence[float]
+    alone: Sequence[float]
+    tau: Interval
+    found: float | None
+
+    @property
+    def percentile(self) -> float | None:
+        """The percentage of candidates that do worse alone than what ENAS found."""
+        return None if self.found is None else percentile(self.found, self.alone)
+
+    @property
+    def name(self) -> str:
+        """Which search it is."""
+        fold = "all data" if self.fold is None else f"fold {self.fold}"
+        return f"{self.layout}, {fold}" + (f", seed {self.seed}" if self.seed else "")
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the row of `search_quality.csv`."""
+        tau = (round(value, 6) for value in (self.tau.estimate, self.tau.low, self.tau.high))
+        size = len(self.alone), self.of
+        return (
+            self.layout,
+            self.fold,
+            self.seed,
+            *size,
+            *tau,
+            self.validation_images,
+            self.found,
+            self.percentile,
+        )
+
+
+def search_quality(runs: Iterable[Run]) -> list[SearchQuality]:
+    """Measure every random search of which at least `FEWEST` candidates were trained alone."""
+    ordered = sorted(runs, key=_search)
+    found = [_quality(list(group)) for _, group in groupby(ordered, key=_search)]
+    return [one for one in found if one is not None]
+
+
+def _search(run: Run) -> tuple[str, int, int]:
+    return str(run.metrics["layout"]), -1 if run.fold is None else run.fold, run.seed
+
+
+def _quality(runs: Sequence[Run]) -> SearchQuality | None:
+    of = {
+        strategy: sorted(
+            (run.metrics for run in runs if run.metrics["candidate"]["strategy"] == strategy),
+            key=lambda metrics: metrics["candidate"]["place"],
+        )
+        for strategy in ("random", "enas")
+    }
+    random = [metrics["candidate"] for metrics in of["random"]]
+    if len(random) < FEWEST:
+        return None
+    alone = [float(metrics["validation"]["auc"]) for metrics in of["random"]]
+    return SearchQuality(
+        runs[0].metrics["layout"],
+        runs[0].fold,
+        runs[0].seed,
+        random[0]["of"],
+        of["random"][0]["validation"]["n"],
+        [candidate["score"] for candidate in random],
+        alone,
+        kendall_tau([-candidate["place"] for candidate in random], alone),
+        of["enas"][0]["validation"]["auc"] if of["enas"] else None,
+    )
