@@ -14,6 +14,7 @@ from nni.mutable import LabeledMutable, Sample
 
 from strategies.controller import Controller
 from strategies.one_shot import WeightSharingStrategy
+from strategies.random_sampling import Uniform
 
 _REFUSED = {
     "batches_per_update": "each update averages the gradients of controller_samples architectures",
@@ -31,6 +32,7 @@ class Reinforce:
     def __init__(
         self,
         controller: Controller,
+        uniform: Uniform,
         *,
         updates: int,
         samples: int,
@@ -39,7 +41,7 @@ class Reinforce:
         baseline_decay: float,
         warmup_epochs: int,
     ) -> None:
-        self.controller = controller
+        self.controller, self.uniform = controller, uniform
         self.updates, self.samples = updates, samples
         self.entropy_weight, self.baseline_decay = entropy_weight, baseline_decay
         self.warmup_epochs = warmup_epochs
@@ -52,7 +54,9 @@ class Reinforce:
         self.epochs = 0
 
     def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
-        """Draw architectures from the policy as it is."""
+        """Draw architectures from the policy as it is; in the warm-up uniformly."""
+        if self.epochs < self.warmup_epochs:
+            return self.uniform.draw(count, generator)
         with torch.no_grad():
             return self.controller.draw(count, generator).samples
 
@@ -114,7 +118,9 @@ class ENAS(WeightSharingStrategy):
     evaluator's.
 
     Args:
-        warmup_epochs: epochs before the controller starts to learn. ENAS: 0.
+        warmup_epochs: epochs before the controller starts to learn, in which architectures are drawn
+            uniformly (ours): a fresh controller prefers convolutions, and what it hardly draws hardly learns.
+            ENAS: 0.
         controller_updates: updates of the controller after every epoch of the shared weights.
         controller_samples: architectures, each with a reward of its own, whose gradients one update averages.
         controller_learning_rate: of Adam.
@@ -166,4 +172,5 @@ class ENAS(WeightSharingStrategy):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             controller = Controller(mutables, **self._controller)  # type: ignore[arg-type]
-        return Reinforce(controller, **self._reinforce)  # type: ignore[arg-type]
+        uniform = Uniform(mutables, observations=1)
+        return Reinforce(controller, uniform, **self._reinforce)  # type: ignore[arg-type]

@@ -118,7 +118,11 @@ class SearchSettings(TrainingSettings):
     learning_rate_min: float = setting(0.0005, "lowest learning rate; ENAS's", ge=0)
     weight_decay: float = setting(2e-4, "PyTorch's weight decay; ENAS's lambda 1e-4, doubled", ge=0)
     dropout: float = setting(0.1, "share dropped before the classifier; ENAS's", ge=0, lt=1)
-    warmup_epochs: int = setting(0, "epochs before the controller learns; ENAS has none", ge=0)
+    warmup_epochs: int = setting(
+        0,
+        "epochs of uniformly drawn architectures before the controller draws and learns; ENAS has none",
+        ge=0,
+    )
     controller_updates: int = setting(30, "controller updates after every epoch; ENAS's", ge=0)
     controller_samples: int = setting(10, "architectures averaged in an update; ENAS's", ge=1)
     reward_batch_size: int = setting(8, "validation images a reward; as the batch, ENAS's rule", ge=1)
@@ -178,7 +182,8 @@ PROFILES: dict[str, dict[str, object]] = {
         "search.normal_cells": 3,
         "search.stem_stride": 4,
         "search.filters": 12,
-        "search.controller_updates": 3,
+        "search.warmup_epochs": 60,
+        "search.controller_updates": 8,
         "search.reward_batch_size": 16,
         "search.final_samples": 50,
         "retrain.epochs": 40,

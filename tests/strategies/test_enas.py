@@ -14,11 +14,12 @@ from torch import nn
 from strategies import ENAS
 from strategies.controller import Controller
 from strategies.enas import Reinforce
+from strategies.random_sampling import Uniform
 
 
 def reinforce(**options: Any) -> Reinforce:
     torch.manual_seed(0)
-    controller = Controller({"x": Categorical(["good", "bad"], label="x")})
+    choices = {"x": Categorical(["good", "bad"], label="x")}
     defaults: dict[str, Any] = {
         "updates": 30,
         "samples": 10,
@@ -27,7 +28,7 @@ def reinforce(**options: Any) -> Reinforce:
         "baseline_decay": 0.99,
         "warmup_epochs": 0,
     }
-    return Reinforce(controller, **defaults | options)
+    return Reinforce(Controller(choices), Uniform(choices, observations=1), **defaults | options)
 
 
 def test_what_is_rewarded_becomes_more_likely() -> None:
@@ -66,6 +67,19 @@ def test_nothing_is_learnt_during_the_warm_up() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, sampler.controller.parameters(), strict=True))
     sampler.learn(lambda sample: 1.0, torch.Generator())
     assert not all(torch.equal(a, b) for a, b in zip(before, sampler.controller.parameters(), strict=True))
+
+
+def test_what_the_controller_prefers_counts_only_after_the_warm_up() -> None:
+    sampler = reinforce(updates=1, samples=1, warmup_epochs=1)
+    (head,) = sampler.controller.heads.values()
+    with torch.no_grad():
+        head.bias.copy_(torch.tensor([100.0, -100.0]))  # 0.71 is then the bound, see above
+    generator = torch.Generator().manual_seed(0)
+    share = [0.0, 0.0]
+    for epoch in range(2):
+        share[epoch] = sum(sample["x"] == "good" for sample in sampler.draw(2000, generator)) / 2000
+        sampler.learn(lambda sample: 0.0, generator)
+    assert share == pytest.approx([0.5, 0.71], abs=0.04)
 
 
 @pytest.mark.parametrize(
