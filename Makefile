@@ -11,7 +11,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3 python,$(shell \
 
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
-BENCHMARKS = weight_sharing machine_limit retraining growth
+BENCHMARKS = weight_sharing machine_limit retraining growth cuda
 
 .PHONY: env demo test lint bench clean
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from nni.mutable import Sample
-from nni.nas.hub.pytorch.nasnet import FactorizedReduce
+from nni.nas.hub.pytorch.nasnet import FactorizedReduce, ReLUConvBN
 from nni.nas.nn.pytorch import ParametrizedModule
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._pytree import tree_map
 
 from search_space.operations import even_and_odd
 
@@ -103,9 +105,88 @@ def _is_fixed(module: nn.Module) -> bool:
     return isinstance(module, ParametrizedModule) and not module.simplify()
 
 
+class LooseEnds(Tensor):
+    """Maps joined along one dimension, some of them zeros that nobody has written yet.
+
+    To whatever reads it, it is the joined tensor, made when first asked for; :func:`rectified` never asks.
+    Most nodes of the hub's ENAS cells are such zeros: written, rectified and multiplied by weights at each
+    step, and their gradients as well. Not to be changed in place.
+    """
+
+    maps: Sequence[Tensor]
+    zeros: Collection[int]
+    along: int
+
+    @staticmethod
+    def join(maps: Sequence[Tensor], zeros: Collection[int], along: int = 1) -> LooseEnds:
+        """Join maps, for instance [b, channels, h, w]; those at the indices ``zeros`` count as zeros."""
+        ends = maps[-1].as_subclass(LooseEnds)  # its own numbers are never read; any tensor would do
+        ends.maps, ends.zeros, ends.along = maps, zeros, along
+        return ends
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """The joined tensor, zeros included."""
+        filled = [torch.zeros_like(m) if index in self.zeros else m for index, m in enumerate(self.maps)]
+        return torch.cat(filled, self.along)
+
+    @cached_property
+    def positive(self) -> Tensor:
+        """The ReLU of the maps that are not zeros, joined along the channels; one for all readers."""
+        return self._join_kept(self.maps).relu_()
+
+    def reading(self, weight: Tensor) -> Tensor:
+        """Return the part of a convolution's weight [out, in, ...] that reads maps that are not zeros."""
+        return self._join_kept(weight.split([m.shape[1] for m in self.maps], 1))
+
+    def _join_kept(self, parts: Iterable[Tensor]) -> Tensor:
+        return torch.cat([part for index, part in enumerate(parts) if index not in self.zeros], 1)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, arguments: Any = (), keywords: dict[str, Any] | None = None
+    ) -> Any:
+        def plain(value: Any) -> Any:
+            return value.whole if isinstance(value, LooseEnds) else value
+
+        return function(*tree_map(plain, arguments), **tree_map(plain, keywords or {}))
+
+
+def rectified(images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """Return the ReLU of images [b, c, h, w], and the weights [out, c, ...] of convolutions that read it;
+    all without the channels that :class:`LooseEnds` says are zeros.
+    """
+    if isinstance(images, LooseEnds) and images.along == 1:
+        return images.positive, *(images.reading(weight) for weight in weights)
+    return functional.relu(images), *weights
+
+
+class QuickEntry(nn.Sequential, BaseSuperNetModule):
+    """The hub's ``ReLUConvBN`` that leaves out what is zeros by construction."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [b, c, h, w] to [b, outputs, h, w]."""
+        layers: Any = self
+        _, convolution, norm = layers
+        positive, weight = rectified(images, convolution.weight)
+        result: Tensor = norm(
+            functional.conv2d(positive, weight, None, convolution.stride, convolution.padding)
+        )
+        return result
+
+    def resample(self, memo: Sample) -> Sample:
+        """Take nothing: there is nothing to choose here."""
+        return {}
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """NNI's mutation hook; an entry whose width is a choice is left to NNI."""
+        return cls(*module) if isinstance(module, ReLUConvBN) and _is_fixed(module[1]) else None
+
+
 class QuickReduction(BaseSuperNetModule):
-    """The hub's ``FactorizedReduce`` with its stride taken before the ReLU, so that only what is read is
-    computed; the gradient is one pass over the map, not five.
+    """The hub's ``FactorizedReduce`` that leaves out what is zeros by construction and takes its stride
+    before the ReLU, so that only what is read is computed; the gradient is one pass over the map, not five.
     """
 
     def __init__(self, module: Any) -> None:
@@ -115,8 +196,12 @@ class QuickReduction(BaseSuperNetModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, c, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
+        first, second = self.conv_1.weight, self.conv_2.weight
+        if isinstance(images, LooseEnds):  # their ReLU is made for both readers; another does nothing
+            images, first, second = rectified(images, first, second)
         even, odd = even_and_odd(images)
-        joined: Tensor = self.bn(torch.cat([self.conv_1(even.relu()), self.conv_2(odd.relu())], 1))
+        halves = functional.conv2d(even.relu(), first), functional.conv2d(odd.relu(), second)
+        joined: Tensor = self.bn(torch.cat(halves, 1))
         return joined
 
     def resample(self, memo: Sample) -> Sample:

@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from search_space import Cell
 from search_space.operations import Calibration, FactorizedReduction, initialise, operation
-from strategies.speed import QuickReduction, keep_fixed_operation
+from strategies.speed import LooseEnds, QuickEntry, QuickReduction, keep_fixed_operation
 
 MutationHook = Callable[[nn.Module, str, dict[str, Any], dict[str, Any]], Any]
 
@@ -149,7 +149,7 @@ class SharedNniCell(SampledCell):
     NNI's sampling cell concatenates all nodes even where the built network concatenates loose ends only, so
     it searches one network and exports another. Here the nodes that are read inside the cell become zeros in
     the concatenation: what follows is linear in each slice, so the shapes stay fixed and the network is the
-    one that is built later.
+    one that is built later. The hub's own modules skip the zeros (``LooseEnds``).
     """
 
     def __init__(self, cell: NniCell) -> None:
@@ -168,8 +168,9 @@ class SharedNniCell(SampledCell):
         states = list(self.preprocessor(given))
         self.run_nodes(states)
         used = self.used_states() if self.loose_end else set()
-        nodes = [torch.zeros_like(states[node]) if node in used else states[node] for node in self.nodes]
-        return self.postprocessor(torch.cat(nodes, self.concat_dim), given)
+        zeros = [index for index, node in enumerate(self.nodes) if node in used]
+        nodes = LooseEnds.join(states[self.num_predecessors :], zeros, self.concat_dim)
+        return self.postprocessor(nodes, given)
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
@@ -212,6 +213,7 @@ def sharing_hooks() -> list[MutationHook]:
         PathSamplingLayer.mutate,
         share_input_choice,
         PathSamplingRepeat.mutate,
+        QuickEntry.mutate,
         QuickReduction.mutate,
         keep_fixed_operation,
         *(mixed.mutate for mixed in NATIVE_MIXED_OPERATIONS),
