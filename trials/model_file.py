@@ -16,7 +16,7 @@ from safetensors.torch import save as dump_weights
 from torch import Tensor, nn
 
 from search_space.files import write_atomically
-from trials.contestants.architectures import CellNetwork, Mirrored, Network, Shape
+from trials.contestants.architectures import CellNetwork, InUse, Network, Shape
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
@@ -35,8 +35,9 @@ class ModelDescription(Section):
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
     where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
-    are those of a calibrated probability. Both are frozen after training. With `mirror` the logits are the
-    mean of those for the image and for its mirror image, left to right.
+    are those of a calibrated probability. Both are frozen after training. With `per_image` each image is
+    standardised once more by its own grey levels (`standardise_each`); with `mirror` the logits are the mean
+    of those for the image and for its mirror image, left to right.
     """
 
     network: Network
@@ -47,6 +48,7 @@ class ModelDescription(Section):
     fit: Literal["squash", "pad"]
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[float, ...]
+    per_image: bool = False
     mirror: bool = False
     threshold: float
     temperature: float = Field(default=1.0, gt=0)
@@ -77,7 +79,8 @@ class TrainedModel:
     @property
     def in_use(self) -> nn.Module:
         """What maps standardised images [b, channels, side, side] to the logits that count."""
-        return Mirrored(self.network) if self.description.mirror else self.network
+        card = self.description
+        return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3]."""

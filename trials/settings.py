@@ -44,6 +44,11 @@ class DataSettings(Section):
     fit: Literal["squash", "pad"] = setting(
         "squash", "squash the crop to a square as the paper does, or pad it to keep its proportions"
     )
+    per_image: bool = setting(
+        False,
+        "standardise each image by its own grey levels too, so that the gain it was recorded with does not "
+        "matter; ours",
+    )
     expand: bool = setting(True, "train on the paper's expanded set: rotated, mirrored, rank-k copies")
     augmentation: Literal["none", "paper", "ultrasound"] = setting(
         "none",
@@ -160,6 +165,7 @@ class Settings(Section):
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
     "data.balanced_draw": None,
+    "data.per_image": True,
     "data.expand": False,
     "data.augmentation": "ultrasound",
     "data.class_balance": "weighted_loss",

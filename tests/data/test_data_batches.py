@@ -95,6 +95,20 @@ def test_pixels_are_standardised_by_the_training_images() -> None:
     torch.testing.assert_close(pixels.std((0, 2, 3), correction=0), torch.ones(3))
 
 
+def test_standardised_by_itself_an_image_of_another_gain_is_the_same() -> None:
+    images, labels = torch.randint(60, 120, (6, 1, 16, 16), dtype=torch.uint8), torch.zeros(6)
+    settings = {"batch_size": 6, "shuffle": False, "seed": 0, "mean": (0.4,), "std": (0.2,)}
+    one, brighter = (
+        next(iter(Batches(recorded, labels, per_image=True, **settings)))[0]  # type: ignore[arg-type]
+        for recorded in (images, images + 100)
+    )
+    torch.testing.assert_close(one, brighter)
+    torch.testing.assert_close(one.mean((1, 2, 3)), torch.zeros(6), atol=1e-5, rtol=0)
+    assert (one.std((1, 2, 3)) > 0.7).all()
+    louder = next(iter(Batches(2 * images, labels, per_image=True, **settings)))[0]  # type: ignore[arg-type]
+    torch.testing.assert_close(one / one.std(), louder / louder.std(), atol=0.02, rtol=0.02)
+
+
 def test_flat_images_do_not_divide_by_zero() -> None:
     assert standardisation(torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)) == ((0.2,), (1 / 255,))
 

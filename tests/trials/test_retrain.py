@@ -222,7 +222,7 @@ def test_every_way_of_training_gives_a_model_that_loads(
 def test_a_mirroring_model_cannot_tell_an_image_from_its_mirror_image(
     retrain: Retrain, lesions: Path, tmp_path: Path
 ) -> None:
-    settings = load_settings("quick", {"retrain.epochs": 1, "retrain.mirror": True})
+    settings = load_settings("quick", {"data.per_image": True, "retrain.epochs": 1, "retrain.mirror": True})
     retrain(tmp_path / "out", settings=settings, fold=None)
     model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
     images = decoded(lesions, [row["file"] for row in written])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from search_space.architecture import Architecture
 from search_space.network import EnasSpace
+from trials.data.batches import standardise_each
 from trials.settings import RetrainSettings, Section
 
 
@@ -181,17 +182,19 @@ _KNOWN: dict[str, Callable[[Shape], nn.Module]] = {
 }
 
 
-class Mirrored(nn.Module):
-    """A trained network in use: the mean of its logits for each image and for its mirror image."""
+class InUse(nn.Module):
+    """A trained network as it is used; the options are those of the settings `data` and `retrain`."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, per_image: bool, mirror: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.per_image, self.mirror = network, per_image, mirror
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images [b, channels, side, side] to logits [b, classes]."""
-        logits: Tensor = (self.network(images) + self.network(images.flip(-1))) / 2
-        return logits
+        """Map images [b, channels, side, side], standardised together, to logits [b, classes]."""
+        if self.per_image:
+            images = standardise_each(images)
+        logits: Tensor = self.network(images)
+        return (logits + self.network(images.flip(-1))) / 2 if self.mirror else logits
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -84,6 +84,7 @@ class NetworkContestant(Contestant):
             fit=options.fit,
             mean=self.inputs.mean,
             std=self.inputs.std,
+            per_image=options.per_image,
             mirror=self.task.settings.retrain.mirror,
             threshold=0.5,
         )

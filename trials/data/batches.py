@@ -25,6 +25,16 @@ def standardisation(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[floa
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
+def standardise_each(images: torch.Tensor) -> torch.Tensor:
+    """Give each of [n, channels, h, w] the mean 0 and, nearly, the deviation 1 over its channels and pixels.
+
+    Of images already standardised together; 0.05 of their common deviation is added to that of each, so that
+    an image without variation stays one.
+    """
+    centred = images - images.mean((1, 2, 3), keepdim=True)
+    return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.05)
+
+
 class Batches:
     """An iterable of (float32 [b, channels, s, s], int64 [b]) that Lightning takes as a dataloader.
 
@@ -33,7 +43,7 @@ class Batches:
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
     train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
     again and again), `augment` is a policy of `augment.AUGMENTATIONS`, `mean` and `std` are those of
-    `standardisation`. Grey images are repeated to `channels`.
+    `standardisation`; with `per_image` follows `standardise_each`. Grey images are repeated to `channels`.
     """
 
     def __init__(
@@ -48,6 +58,7 @@ class Batches:
         std: Sequence[float],
         augment: str = "none",
         balanced: bool = False,
+        per_image: bool = False,
         channels: int = 3,
         device: str | torch.device = "cpu",
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
@@ -68,6 +79,7 @@ class Batches:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.balanced = balanced
+        self.per_image = per_image
         self.channels = channels
         self.seed = seed
         self.epoch = 0
@@ -101,6 +113,8 @@ class Batches:
         generator = torch.Generator(self.device).manual_seed(seeds[1])
         for batch in order.split(self.batch_size)[: len(self)]:
             images = (self._policy(batch, generator) - self._mean) / self._std
+            if self.per_image:
+                images = standardise_each(images)
             yield images.expand(-1, self.channels, -1, -1), self._labels_there[batch]
 
     def _order(self, generator: torch.Generator) -> torch.Tensor:
