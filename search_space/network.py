@@ -191,6 +191,8 @@ class EnasSpace(ModelSpace):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(carried[1], classes, bias=False)
         self.apply(initialise)
+        # Looked up once: a supernet has thousands of modules, and the progress is set before every step.
+        self._drop_paths = [module for module in self.modules() if isinstance(module, DropPath)]
 
     @property
     def drop_path_progress(self) -> float:
@@ -202,9 +204,8 @@ class EnasSpace(ModelSpace):
         if not 0 <= progress <= 1:
             raise ValueError(f"drop_path_progress runs from 0 to 1, not {progress!r}")
         self._drop_path_progress = progress
-        for module in self.modules():
-            if isinstance(module, DropPath):
-                module.progress = progress
+        for drop_path in self._drop_paths:
+            drop_path.progress = progress
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Map images [b, channels, h, w] to logits [b, classes].
