@@ -7,6 +7,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.statistics.calibration import apply_temperature, expected_calibration_error
 from trials.statistics.power import (
+    TOO_FEW,
     auc_variance,
     outlook,
     smallest_accuracy_difference,
@@ -87,7 +88,7 @@ def test_outlook_counts_images_and_groups() -> None:
     images, groups = (smallest_auc_difference(0.9, *counts, 0.5) for counts in ((200, 300), (100, 150)))
     assert images and groups and images < groups
     assert told == {"beside_auc": 0.9, "images": round(images, 3), "groups": round(groups, 3)}
-    assert outlook([True, False, False], ["a", "b", "c"])["images"] is None
+    assert outlook([True, False, False], ["a", "b", "c"])["images"] == TOO_FEW
 
 
 def test_accuracy_difference_of_no_discordance_is_refused() -> None:
