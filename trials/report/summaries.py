@@ -91,12 +91,11 @@ def summarise(contestant: Contestant, predictions: Predictions, prevalence: floa
     common = [name for name in each[0] if all(name in measures for measures in each)]
     bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
     found = bootstrap.intervals({name: mean_of([measures[name] for measures in each]) for name in common})
-    errors = {
-        "calibration_error": [part.probabilities for part in predictions.each],
-        "calibration_error_scaled": [part.calibrated for part in predictions.each],
-    }
-    for name, given in errors.items():
-        found[name] = _calibration_error(predictions.positive, given)
+    truth = predictions.positive
+    found["calibration_error"] = _calibration_error(truth, [part.probabilities for part in predictions.each])
+    found["calibration_error_scaled"] = _calibration_error(
+        truth, [part.calibrated for part in predictions.each]
+    )
     of_folds = [_fold_aucs(part) for part in predictions.each]
     return Summary(
         contestant,
@@ -217,14 +216,15 @@ def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | Non
     if not len(one.files):
         return None
     try:
-        scores = [[part.probabilities for part in side.each] for side in (one, two)]
-        grouped, plain = delong(one.positive, *scores, one.groups), delong(one.positive, *scores)
+        first_scores, second_scores = ([part.probabilities for part in whose.each] for whose in (one, two))
+        grouped = delong(one.positive, first_scores, second_scores, one.groups)
+        plain = delong(one.positive, first_scores, second_scores)
     except ValueError:  # too few of a class, or groups
         return None
-    right = [side.called == side.positive for side in (one, two)]
+    right = [whose.called == whose.positive for whose in (one, two)]
     accuracies = [
-        mean_of([decision("accuracy", part.positive, part.called) for part in side.each])
-        for side in (one, two)
+        mean_of([decision("accuracy", part.positive, part.called) for part in whose.each])
+        for whose in (one, two)
     ]
     gap = difference(*accuracies)
     return PairedTest(

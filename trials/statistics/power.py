@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 POWER, ALPHA = 0.8, 0.05
 ASSUMED_AREA, ASSUMED_CORRELATION = 0.9, 0.5  # before anything is measured; ours
+TOO_FEW = "none, so few are they"
 
 
 def auc_variance(area: float, positives: float, negatives: float) -> float:
@@ -76,12 +77,12 @@ def smallest_accuracy_difference(
     return _root(excess, discordance)
 
 
-def outlook(positive: ArrayLike, groups: ArrayLike) -> dict[str, float | None]:
+def outlook(positive: ArrayLike, groups: ArrayLike) -> dict[str, float | str]:
     """Say before any run which AUC difference a comparison that tests each of these images once can show.
 
     From truth [n] and groups [n]: the smallest difference to a rival of AUC `ASSUMED_AREA`, errors correlated
     by `ASSUMED_CORRELATION`, with images counted and with groups counted (one with a positive image is
-    positive); None where there are too few of a class, or even a perfect one could not be told apart.
+    positive); `TOO_FEW` where even a perfect one could not be told apart.
     """
     truth = np.asarray(positive, dtype=bool)
     number = np.unique(np.asarray(groups), return_inverse=True)[1]
@@ -89,12 +90,12 @@ def outlook(positive: ArrayLike, groups: ArrayLike) -> dict[str, float | None]:
     return {"beside_auc": ASSUMED_AREA} | {name: _shown(each) for name, each in units.items()}
 
 
-def _shown(positive: np.ndarray) -> float | None:
+def _shown(positive: np.ndarray) -> float | str:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if min(positives, negatives) < 2:
-        return None
+        return TOO_FEW
     gap = smallest_auc_difference(ASSUMED_AREA, positives, negatives, ASSUMED_CORRELATION)
-    return None if gap is None else round(gap, 3)
+    return TOO_FEW if gap is None else round(gap, 3)
 
 
 def _root(excess: Callable[[float], float], largest: float) -> float | None:

@@ -7,6 +7,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.statistics.calibration import apply_temperature, expected_calibration_error
 from trials.statistics.power import (
+    TOO_FEW,
     auc_variance,
     outlook,
     smallest_accuracy_difference,
@@ -83,11 +84,11 @@ def test_auc_difference_of_senseless_numbers_is_refused(arguments: tuple[float, 
 
 
 def test_outlook_counts_images_and_groups() -> None:
-    truth, groups = np.repeat([True, False], [20, 30]), np.arange(50) // 2
-    told = outlook(truth, groups)
-    images, units = smallest_auc_difference(0.9, 20, 30, 0.5), smallest_auc_difference(0.9, 10, 15, 0.5)
-    assert told == {"beside_auc": 0.9, "images": round(images or 0, 3), "groups": units and round(units, 3)}
-    assert outlook([True, False, False], ["a", "b", "c"])["images"] is None
+    told = outlook(np.repeat([True, False], [200, 300]), np.arange(500) // 2)
+    images, groups = (smallest_auc_difference(0.9, *counts, 0.5) for counts in ((200, 300), (100, 150)))
+    assert images and groups and images < groups
+    assert told == {"beside_auc": 0.9, "images": round(images, 3), "groups": round(groups, 3)}
+    assert outlook([True, False, False], ["a", "b", "c"])["images"] == TOO_FEW
 
 
 def test_accuracy_difference_of_no_discordance_is_refused() -> None:
