@@ -131,7 +131,7 @@ class LooseEnds(Tensor):
         return torch.cat(filled, self.along)
 
     @cached_property
-    def positive(self) -> Tensor:
+    def active(self) -> Tensor:
         """The ReLU of the maps that are not zeros, joined along the channels; one for all readers."""
         return self._join_kept(self.maps).relu_()
 
@@ -157,7 +157,7 @@ def rectified(images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
     all without the channels that :class:`LooseEnds` says are zeros.
     """
     if isinstance(images, LooseEnds) and images.along == 1:
-        return images.positive, *(images.reading(weight) for weight in weights)
+        return images.active, *(images.reading(weight) for weight in weights)
     return functional.relu(images), *weights
 
 
