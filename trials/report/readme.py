@@ -18,7 +18,7 @@ from search_space.files import write_atomically
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _HEAD = (
     "| | AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval) | TPR "
-    "| TNR | precision | parameters | multiply-adds | seconds |"
+    "| TNR | precision | accuracy at 0.5 | parameters | multiply-adds | seconds |"
 )
 
 
@@ -71,7 +71,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
         about += " Of several seeds all figures are means over the seeds."
     if any(row["saw_other_data"] == "yes" for row in rows):
         about += " \\* has seen other data."
-    lines = [about, "", _HEAD, "| --- |" + " --- |" * 10, *map(_line, rows)]
+    lines = [about, "", _HEAD, "| --- |" + " --- |" * 11, *map(_line, rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -85,7 +85,7 @@ def _line(row: Mapping[str, str]) -> str:
         + (f" ({_decimal(row['auc_sd_seeds'])})" if row["auc_sd_seeds"] else ""),
         f"{_decimal(row['pooled_auc'])} ({_decimal(row['low'])} to {_decimal(row['high'])})",
         f"{_decimal(row['accuracy'])} ({_decimal(row['accuracy_low'])} to {_decimal(row['accuracy_high'])})",
-        *(_decimal(row[name]) for name in ("tpr", "tnr", "precision")),
+        *(_decimal(row[name]) for name in ("tpr", "tnr", "precision", "accuracy_at_half")),
         *(f"{int(row[name]):,}" if row[name] else "" for name in ("parameters", "multiply_adds")),
         f"{float(row['seconds']):,.0f}" if row["seconds"] else "",
     ]

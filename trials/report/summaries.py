@@ -111,6 +111,7 @@ def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]
     measures = {
         "auc": auc(truth, given),
         **{name: decision(name, truth, called) for name in DECISION},
+        "accuracy_at_half": decision("accuracy", truth, given >= 0.5),
         "sensitivity_at_90": sensitivity_at(truth, given, 0.9),
         "specificity_at_90": specificity_at(truth, given, 0.9),
         "brier": brier(truth, given),

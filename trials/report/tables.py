@@ -16,13 +16,13 @@ from trials.statistics.bootstrap import Interval
 RESULTS = (
     *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
     *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "pooled_auc", "low", "high"),
-    *("accuracy", "accuracy_low", "accuracy_high", "tpr", "tnr", "precision"),
+    *("accuracy", "accuracy_low", "accuracy_high", "tpr", "tnr", "precision", "accuracy_at_half"),
     *("parameters", "multiply_adds", "seconds", "threads", "profile", "commit"),
 )
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
-`pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds. Of several `seeds` all
-of these are means over the seeds, and `auc_sd_seeds` is the standard deviation of `auc` over them. `seconds`:
-of training, mean of the runs."""
+`pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half` where
+a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and `auc_sd_seeds` is
+the standard deviation of `auc` over them. `seconds`: of training, mean of the runs."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
@@ -53,7 +53,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         **_limits(measures["auc"]),
         "accuracy": _cell(measures["accuracy"].estimate),
         **_limits(measures["accuracy"], "accuracy_"),
-        **{name: _cell(measures[name].estimate) for name in ("tpr", "tnr", "precision")},
+        **{name: _cell(measures[name].estimate) for name in ("tpr", "tnr", "precision", "accuracy_at_half")},
         "parameters": _whole(summary.mean_of("parameters")),
         "multiply_adds": _whole(summary.mean_of("multiply_adds")),
         "seconds": _cell(summary.mean_of("seconds"), digits=1),
