@@ -21,8 +21,8 @@ RESULTS = (
 )
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
 `pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half`
-where a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and `auc_sd_seeds`
-is the standard deviation of `auc` over them. `seconds`: of training, mean of the runs."""
+where a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and
+`auc_sd_seeds` is the standard deviation of `auc` over them. `seconds`: of training, mean of the runs."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
