@@ -29,15 +29,23 @@ class RunFolder:
 
     An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for
     a folder of another run, a folder that holds other files, one that another process is writing (unless
-    told to `wait` for its end), and a disk with less than `needed_bytes` left. Used as a context manager: no
-    other process can claim the folder until it is left.
+    told to `wait` for its end), and a disk with less than `needed_bytes` left. A folder whose identity lacks
+    what `defaults` has, because it was written before there was such a setting, has the default. Used as a
+    context manager: no other process can claim the folder until it is left.
     """
 
     def __init__(
-        self, path: Path, identity: Mapping[str, object], *, needed_bytes: int = 0, wait: bool = False
+        self,
+        path: Path,
+        identity: Mapping[str, object],
+        *,
+        defaults: Mapping[str, object] | None = None,
+        needed_bytes: int = 0,
+        wait: bool = False,
     ) -> None:
         self.path = path
         self.identity = json.loads(json.dumps(identity))  # as it will be read back: tuples are lists
+        self._defaults = json.loads(json.dumps(defaults or {}))
         self._check_place(needed_bytes)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(str(path / ".lock"))
@@ -71,7 +79,7 @@ class RunFolder:
 
     def _check_identity(self) -> None:
         found = read_json(self.path / RUN_FILE).get("identity", {})
-        differences = _differences(found, self.identity)
+        differences = _differences(_completed(found, self._defaults), self.identity)
         if differences:
             raise RunFolderError(
                 f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, "
@@ -133,6 +141,13 @@ def check_disk(path: Path, needed_bytes: int) -> None:
             f"{path}: the run needs about {needed_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB; "
             "free some or name a folder on another disk"
         )
+
+
+def _completed(found: object, defaults: object) -> object:
+    """Return a JSON value with the names that only `defaults` has, at every depth."""
+    if not (isinstance(found, dict) and isinstance(defaults, dict)):
+        return found
+    return defaults | {name: _completed(value, defaults.get(name)) for name, value in found.items()}
 
 
 def _differences(found: object, wanted: object, key: str = "") -> list[str]:

@@ -65,7 +65,13 @@ def run_search(
     if dry_run:
         return search.dry_run()
     with (
-        RunFolder(out, search.identity, needed_bytes=search.disk_bytes, wait=within) as folder,
+        RunFolder(
+            out,
+            search.identity,
+            defaults={"settings": Settings().model_dump(mode="json", include={"data", "search"})},
+            needed_bytes=search.disk_bytes,
+            wait=within,
+        ) as folder,
         Reporter(out, default="reward", to_nni=not within) as reporter,
     ):
         if folder.done:

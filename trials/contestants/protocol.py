@@ -19,6 +19,7 @@ from trials.metrics import RATES, fit_temperature, score, youden_threshold
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder, read_json
+from trials.settings import Settings
 from trials.statistics.power import outlook
 from trials.task import Task
 from trials.training import CHECKPOINT
@@ -45,10 +46,18 @@ def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: s
     Writes to `out` what the module's constants name, and what the contestant saves. The same arguments again
     resume an interrupted run, or report a finished one. Raises `RunFolderError` for a folder of another run.
     """
-    settings = task.settings.model_dump(mode="json", include=set(contestant.sections))
+    settings, defaults = (
+        values.model_dump(mode="json", include=set(contestant.sections))
+        for values in (task.settings, Settings())
+    )
     identity = {"verb": verb, "contestant": title.name, **task.identity, **contestant.identity}
     with (
-        RunFolder(out, identity | {"settings": settings}, needed_bytes=contestant.disk_bytes) as folder,
+        RunFolder(
+            out,
+            identity | {"settings": settings},
+            defaults={"settings": defaults},
+            needed_bytes=contestant.disk_bytes,
+        ) as folder,
         Reporter(out) as reporter,
     ):
         if folder.done:
