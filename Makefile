@@ -1,5 +1,6 @@
 # make demo   the whole job on synthetic lesions, under NNI      make test   the tests
 # make bench  speed, against NNI's own ENAS too, in an environment of its own; half an hour
+# make bench-job DATA=BUSI   how long the whole job takes on lesion images of yours; an hour
 # make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
 
 VENV ?= .venv
@@ -13,7 +14,7 @@ NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
 BENCHMARKS = weight_sharing machine_limit retraining growth cuda
 
-.PHONY: env demo test lint bench clean
+.PHONY: env demo test lint bench bench-job clean
 
 env: $(READY)
 
@@ -36,6 +37,9 @@ bench: $(READY) $(NNI_READY)
 	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.$$one || exit 1; done
 	$(BIN)/python -W ignore -m benchmarks.search --nni $(NNI_VENV)/bin/python
 	$(BIN)/python -m benchmarks.table
+
+bench-job: $(READY)
+	$(BIN)/python -m benchmarks.whole_job "$(DATA)" --out "runs/bench-job-$$(date +%Y%m%d-%H%M%S)"
 
 # What NNI's own ENAS needs cannot be installed beside ours.
 $(NNI_READY): benchmarks/requirements-nni.txt
