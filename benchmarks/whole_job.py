@@ -1,7 +1,7 @@
 """The whole job: `pipeline.yml` on a data set, five searches and ten retrainings: make bench-job DATA=BUSI
 
-Its time is that of the launcher, NNI's start and stop included, on an otherwise idle machine. It is taken once:
-it would be no use to know it better. Raises SystemExit where the experiment fails or OUT holds something.
+Its time is that of the launcher, NNI's start and stop included, on an otherwise idle machine, taken once.
+Raises SystemExit where OUT exists, and CalledProcessError where the experiment fails.
 """
 
 from __future__ import annotations
