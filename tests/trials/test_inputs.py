@@ -41,7 +41,7 @@ def test_training_seed_moves_the_inner_split_but_no_outer_fold(data: LesionData)
 
 def test_images_are_standardised_by_training_images_alone(data: LesionData) -> None:
     training = np.arange(10)
-    inputs = Inputs(data, options(), training)
+    inputs = Inputs(data, options(per_image=False), training)
     pixels = inputs.images[training].double() / 255
     assert inputs.mean == pytest.approx([pixels.mean().item()])
     assert inputs.std == pytest.approx([pixels.std(correction=0).item()])
