@@ -1,6 +1,7 @@
 """The search space: what can be searched, as plain data, as a network, and as a picture."""
 
 from search_space.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
+from search_space.boosted_efficientnet import BoostedEfficientNet
 from search_space.cost import multiply_adds, parameters
 from search_space.drawing import draw
 from search_space.layouts import Layout, layout
@@ -10,6 +11,7 @@ __all__ = [
     "KINDS",
     "OPERATIONS",
     "Architecture",
+    "BoostedEfficientNet",
     "Cell",
     "CellArchitecture",
     "Edge",

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from trials.data.augment import AUGMENTATIONS, RANKS, Paper, Ultrasound, expand, rank_k, reconstruct
+from trials.data.augment import (
+    AUGMENTATIONS,
+    RANKS,
+    Paper,
+    Poses,
+    PosesAfterCropping,
+    RandomCenterCropping,
+    Ultrasound,
+    expand,
+    rank_k,
+    reconstruct,
+)
 from trials.data.images import to_tensor
 
 
@@ -80,10 +92,11 @@ def test_plain_policy_changes_nothing(images: torch.Tensor) -> None:
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_policies_are_driven_by_the_generator_alone(name: str, channels: int, images: torch.Tensor) -> None:
-    policy = AUGMENTATIONS[name](images.expand(-1, channels, -1, -1))
+    policy = AUGMENTATIONS[name](images.repeat(1, channels, 2, 2))
     torch.manual_seed(1)
     first = batch(policy)
-    assert first.shape == (6, channels, 60, 60) and first.dtype == torch.float32
+    size = first.shape[-1] if "random_center" in name else 120
+    assert first.shape == (6, channels, size, size) and first.dtype == torch.float32
     assert first.min() >= 0 and first.max() <= 255
     torch.manual_seed(9)
     torch.testing.assert_close(first, batch(policy), rtol=0, atol=0)
@@ -109,6 +122,99 @@ def test_ultrasound_speckle_multiplies() -> None:
         bright, torch.tensor(0.075), rtol=0.1, atol=0
     )  # strength is uniform in 0 to 0.15
     torch.testing.assert_close(dark, bright, rtol=0.1, atol=0)
+
+
+def test_poses_are_the_eight_of_the_square_and_nothing_else(images: torch.Tensor) -> None:
+    possible = {
+        torch.rot90(version, quarter, (-2, -1)).numpy().tobytes()
+        for version in (images[0], images[0].flip(-1))
+        for quarter in range(4)
+    }
+    drawn = batch(Poses(images[:1].expand(200, -1, -1, -1)), count=200).byte()
+    assert {image.numpy().tobytes() for image in drawn} == possible
+
+
+def numbered(side: int, count: int = 3) -> torch.Tensor:
+    """Images [count, 3, side, side] whose channels are the row, the column and the image of a pixel."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    numbers = [torch.stack([rows, columns, torch.full_like(rows, image)]) for image in range(count)]
+    return torch.stack(numbers).byte()
+
+
+SIZES = [
+    (96, 64, 32),
+    (96, 32, 32),
+    (97, 40, 32),
+    (96, 41, 31),
+    (64, 64, 32),
+    (33, 32, 32),
+    (32, 32, 32),
+    (5, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("side", "smallest", "centre"), SIZES)
+def test_crops_are_squares_of_the_source_that_keep_its_centre(side: int, smallest: int, centre: int) -> None:
+    images = numbered(side)
+    policy = RandomCenterCropping(images, smallest=smallest, centre=centre)
+    begin, end = (side - centre) // 2, (side - centre) // 2 + centre - 1  # PCam: pixels 32 to 63 of 96
+    for seed in range(60):
+        for number, crop in enumerate(batch(policy, seed, count=3).byte()):
+            size = crop.shape[-1]
+            top, left = int(crop[0, 0, 0]), int(crop[1, 0, 0])
+            assert smallest <= size <= side
+            assert torch.equal(crop, images[number, :, top : top + size, left : left + size])
+            assert top <= begin and left <= begin
+            assert top + size > end and left + size > end
+
+
+def test_all_sizes_and_all_allowed_positions_are_drawn() -> None:
+    policy = RandomCenterCropping(numbered(12), smallest=6, centre=4)  # the centre is pixels 4 to 7
+    drawn: dict[int, set[tuple[int, int]]] = {}
+    for seed in range(800):
+        crops = batch(policy, seed, count=3)
+        drawn.setdefault(crops.shape[-1], set()).update((int(c[0, 0, 0]), int(c[1, 0, 0])) for c in crops)
+    firsts = {6: (2, 4), 7: (1, 4), 8: (0, 4), 9: (0, 3), 10: (0, 2), 11: (0, 1), 12: (0, 0)}  # by hand
+    assert drawn == {
+        size: {(y, x) for y in range(low, high + 1) for x in range(low, high + 1)}
+        for size, (low, high) in firsts.items()
+    }
+
+
+def test_a_batch_has_one_size_and_a_position_for_every_image() -> None:
+    crops = batch(RandomCenterCropping(numbered(96, 20), smallest=64), seed=1, count=20)
+    assert len({(int(crop[0, 0, 0]), int(crop[1, 0, 0])) for crop in crops}) > 10
+
+
+def test_smallest_crop_is_64_by_default() -> None:
+    policy = RandomCenterCropping(numbered(96))
+    sizes = {batch(policy, seed, count=3).shape[-1] for seed in range(400)}
+    assert sizes == set(range(64, 97))
+
+
+def test_cropped_and_turned_images_keep_their_centre() -> None:
+    policy = PosesAfterCropping(numbered(33), smallest=8, centre=8)  # an odd margin
+    turned = 0
+    for seed in range(100):
+        for crop in batch(policy, seed, count=3):
+            kept = set(zip(crop[0].flatten().tolist(), crop[1].flatten().tolist(), strict=True))
+            assert kept >= {(row, column) for row in range(12, 20) for column in range(12, 20)}
+            turned += bool(crop[0, 0, 0] > crop[0, -1, 0] or crop[0, 0, 0] == crop[0, -1, 0])
+    assert 180 < turned < 270  # three in four have rows upside down or as columns
+
+
+@pytest.mark.parametrize(
+    ("side", "options", "message"),
+    [
+        (28, {}, "a centre of 32x32 pixels, and the images have 28x28: use larger images"),
+        (96, {"centre": 0}, "a centre of 0x0"),
+        (96, {"smallest": 31}, "smallest crop is 31x31 .* centre of 32x32 .* set smallest from 32 to 96"),
+        (60, {}, "smallest crop is 64x64 .* images of 60x60: set smallest from 32 to 60"),
+    ],
+)
+def test_crops_that_cannot_be_are_refused(side: int, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RandomCenterCropping(numbered(side), **options)
 
 
 def test_resize_is_bicubic_and_squashes_as_the_paper(picture: Callable[..., np.ndarray]) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from trials.data.augment import RandomCenterCropping
 from trials.data.batches import Batches, standardisation
 
 
-def make(count: int = 20, malignant: int = 5, **options: object) -> Batches:
+def make(count: int = 20, malignant: int = 5, side: int = 32, **options: object) -> Batches:
     """Batches of flat images, of which image i is i grey levels bright, so that pixels tell the image."""
-    images = torch.arange(count).byte().view(-1, 1, 1, 1).repeat(1, 1, 32, 32)
+    images = torch.arange(count).byte().view(-1, 1, 1, 1).repeat(1, 1, side, side)
     labels = (torch.arange(count) < malignant).long()
     settings = dict(batch_size=4, shuffle=True, seed=0, mean=(0.0,), std=(1 / 255,), channels=1)
     return Batches(images, labels, **(settings | options))  # type: ignore[arg-type]
@@ -43,6 +46,25 @@ def test_an_epoch_depends_on_seed_and_epoch_alone(augment: str) -> None:
         assert torch.equal(first, again) and torch.equal(labels, same_labels)
     assert drawn(resumed) != drawn(other)
     assert not torch.equal(epochs[1][0][0], epochs[2][0][0])
+
+
+def test_crops_change_size_from_batch_to_batch_and_repeat_with_the_epoch() -> None:
+    def epoch() -> list[torch.Tensor]:
+        return [images for images, _ in make(40, side=96, augment="poses_random_center")]
+
+    first, again = epoch(), epoch()
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert len({images.shape for images in first}) > 3
+    assert sorted(round(value) for images in first for value in images[:, 0, 0, 0].tolist()) == [*range(40)]
+
+
+def test_in_use_no_crop_is_drawn() -> None:
+    assert all(images.shape[2:] == (96, 96) for images, _ in make(side=96, shuffle=False))
+
+
+def test_a_policy_may_be_given_with_its_options() -> None:
+    crop_to_centre = partial(RandomCenterCropping, smallest=32, centre=30)
+    assert {images.shape[-1] for images, _ in make(80, side=33, augment=crop_to_centre)} == {32, 33}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,10 @@ of the square and one of the 4 ranks (all included).
 
 `"ultrasound"` is our choice of what ultrasound allows (up stays up, as shadows fall downwards): see
 `Ultrasound`.
+
+`"random_center"` is the random center cropping of Wang et al. (Cancers 2021, 13(4), 661) for histology
+patches, `"poses"` the 8 poses of the square, which suit histology as tissue has no up (ours), and
+`"poses_random_center"` both. They are for training; in use the whole patch is seen.
 """
 
 from __future__ import annotations
@@ -71,11 +75,15 @@ class Paper(Plain):
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """As `Plain`."""
         version = torch.randint(len(self.images), indices.shape, generator=generator, device=indices.device)
-        batch = self.images[version, indices].float()
-        for pose in (lambda x: x.transpose(-1, -2), lambda x: x.flip(-1), lambda x: x.flip(-2)):
-            drawn = torch.rand(len(batch), 1, 1, 1, generator=generator, device=batch.device) < 0.5
-            batch = torch.where(drawn, pose(batch), batch)
-        return batch
+        return _posed(self.images[version, indices].float(), generator)
+
+
+def _posed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw one of the 8 poses of the square for each of [batch, channels, s, s]."""
+    for pose in (lambda x: x.transpose(-1, -2), lambda x: x.flip(-1), lambda x: x.flip(-2)):
+        drawn = torch.rand(len(batch), 1, 1, 1, generator=generator, device=batch.device) < 0.5
+        batch = torch.where(drawn, pose(batch), batch)
+    return batch
 
 
 class Ultrasound(Plain):
@@ -119,4 +127,64 @@ def _grains(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return 1.6 * functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
 
-AUGMENTATIONS: dict[str, type[Plain]] = {"none": Plain, "paper": Paper, "ultrasound": Ultrasound}
+class Poses(Plain):
+    """Draws one of 8 poses (quarter turns, mirrored or not) an image; ours."""
+
+    def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As `Plain`."""
+        return _posed(super().__call__(indices, generator), generator)
+
+
+class RandomCenterCropping(Plain):
+    """Cuts squares of random size and position that keep the centre, at native resolution (Wang et al. 2021).
+
+    PCam labels a patch by its central 32x32 pixels alone, hence `centre`; where it cannot lie exactly in the
+    middle, it lies half a pixel up and left. The paper does not give limits: `smallest` = 64 is ours, the
+    largest crop is the whole image, and all sizes between are equally likely. The size is drawn once a
+    batch, which is one tensor, and the position for every image: it costs nothing, and a batch then shows
+    as many surroundings as images.
+
+    Raises ValueError for images smaller than the centre, and a smallest crop that is smaller than the centre
+    or larger than the images.
+    """
+
+    def __init__(self, images: torch.Tensor, *, smallest: int = 64, centre: int = 32) -> None:
+        super().__init__(images)
+        side = images.shape[-1]
+        if not 1 <= centre <= side:
+            raise ValueError(
+                f"every crop keeps a centre of {centre}x{centre} pixels, and the images have {side}x{side}: "
+                "use larger images, or no random center cropping"
+            )
+        if not centre <= smallest <= side:
+            raise ValueError(
+                f"the smallest crop is {smallest}x{smallest} pixels, with a centre of {centre}x{centre} to "
+                f"keep, in images of {side}x{side}: set smallest from {centre} to {side}"
+            )
+        self.smallest, self.centre = smallest, centre
+
+    def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """float32 [batch, channels, size, size] in 0 to 255, with one size from `smallest` to s."""
+        batch = super().__call__(indices, generator)
+        side, device = batch.shape[-1], batch.device
+        size = int(torch.randint(self.smallest, side + 1, (), generator=generator, device=device))
+        start = (side - self.centre) // 2  # of the centre
+        first, last = max(0, start + self.centre - size), min(start, side - size)
+        corners = torch.randint(first, last + 1, (2, len(batch), 1), generator=generator, device=device)
+        rows, columns = corners + torch.arange(size, device=device)  # each [batch, size]
+        images, channels = (torch.arange(count, device=device).view(-1, 1, 1) for count in batch.shape[:2])
+        return batch[images[:, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+class PosesAfterCropping(Poses, RandomCenterCropping):
+    """Crops, then turns: the other way round an odd margin would move the centre by a pixel."""
+
+
+AUGMENTATIONS: dict[str, type[Plain]] = {
+    "none": Plain,
+    "paper": Paper,
+    "ultrasound": Ultrasound,
+    "poses": Poses,
+    "random_center": RandomCenterCropping,
+    "poses_random_center": PosesAfterCropping,
+}

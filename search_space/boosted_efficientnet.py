@@ -1,0 +1,185 @@
+"""EfficientNet and the changes that make it Boosted EfficientNet, as a space of labelled choices.
+
+Source: Wang et al., "Boosted EfficientNet: Detection of Lymph Node Metastases in Breast Cancer Using
+Convolutional Neural Networks" (Cancers 2021, 13(4), 661), which names four changes, each an improvement:
+random center cropping, a smaller downsampling scale, attention and feature fusion. How each is made we could
+not read; what stands here is our choice, and `BoostedEfficientNet` says why. The network is torchvision's
+(Tan and Le, ICML 2019, arXiv 1905.11946); torchvision comes with the extra `contestants`. Every tensor is
+[batch, channels, height, width].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import nni
+import torch
+from nni.nas.space import current_model, model_context
+from torch import Tensor, nn
+
+from search_space.layouts import check_sizes
+from search_space.network import ModelSpace  # from there, as it silences what NNI's import warns of
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
+
+CHOICES: dict[str, tuple[Any, ...]] = {  # by label; the first of each is the library's network
+    "downsampling": (32, 16, 8),
+    "attention": ("library", "cbam", "none"),
+    "fusion": (False, True),
+    "cropping": ("none", "random_center"),
+}
+VARIANTS = ("b0", "b1", "b2", "b3")
+
+STAGES, LAST = range(1, 8), 8  # where torchvision's `features` has them, behind the stem
+UNSTRIDED: dict[int, tuple[int, ...]] = {32: (), 16: (6,), 8: (4, 6)}  # 2, 3 and the stem keep their stride
+FUSED = (3, 5)
+
+
+class CBAM(nn.Module):
+    """Convolutional block attention module (Woo et al., ECCV 2018, arXiv 1807.06521), by its equations.
+
+    Channel attention comes first: one perceptron without biases, of `channels / reduction` hidden units (the
+    paper's 16, and at least one), sees the mean and the maximum of each channel. Then spatial attention: a
+    7x7 convolution sees mean and maximum over the channels. The authors' code adds biases and a batch norm
+    that the paper does not have.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.shared = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False)
+        )
+        self.spatial = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Keep the shape [b, channels, h, w]."""
+        channels = self.shared(maps.mean((2, 3))) + self.shared(maps.amax((2, 3)))
+        maps = maps * channels.sigmoid()[:, :, None, None]
+        pooled = torch.cat([maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)], dim=1)
+        return maps * self.spatial(pooled).sigmoid()
+
+
+class BoostedEfficientNet(ModelSpace):
+    """The paper's ablation as a space, and inside `model_context` the network of one sample.
+
+    Outside it is the network of the first value of each choice, which is torchvision's own: same weights
+    from the same seed, same names, same outputs. A sample gives a value to each of four labels:
+
+    `downsampling`: how many times smaller than the image the last maps are; 32 is EfficientNet's. For 16
+    stage 6 loses its stride, for 8 stage 4 too. The last strides go, not the first: all that comes before
+    still sees tissue at the scale it saw before, which pretrained weights need, and only the stages behind
+    pay for larger maps; without the stem's stride all would, as if the patch had been enlarged.
+
+    `attention`: "library" is EfficientNet as it is, with squeeze-and-excitation in every block. That is the
+    paper's baseline, so that its attention can only be an addition: "cbam" adds a `CBAM` behind each of the
+    seven stages and changes nothing else. "none" takes squeeze-and-excitation out; not a step of the paper
+    but our control, which tells what EfficientNet's own attention is worth.
+
+    `fusion`: True joins the means over the maps of stages 3 and 5 to the usual vector before the classifier.
+    They end EfficientNet's resolutions of 1/8 and 1/16, which with the last are the levels that EfficientDet
+    takes from it (Tan et al., CVPR 2020, arXiv 1911.09070).
+
+    `cropping`: "random_center" asks the data side for random center cropping in training; the network is the
+    same. Whoever trains reads `chosen["cropping"]`.
+
+    The choices are for strategies that train one network a sample; none shares weights between samples.
+
+    Args:
+        variant: "b0" to "b3". The default is ours, the smallest; which the paper's baseline is we could not
+            read.
+        classes: number of logits.
+        weights: torchvision's weights of this variant, such as `EfficientNet_B0_Weights.IMAGENET1K_V1`, which
+            are downloaded; what the choices add starts at random. The classifier then starts as PyTorch's
+            linear layers do: torchvision's own start for two classes, up to 0.7, would shake what is adapted.
+
+    Images have 3 channels and any size; the last maps of 96x96 are 3x3, 6x6 or 12x12. Raises ValueError for
+    an unknown variant, for classes below 1 and for a sample of another space, RuntimeError for weights of
+    another variant.
+    """
+
+    def __init__(self, variant: str = "b0", *, classes: int = 2, weights: WeightsEnum | None = None) -> None:
+        super().__init__()
+        check_sizes(classes=classes)
+        sample = current_model()
+        if sample is None:
+            for label, values in CHOICES.items():
+                self.add_mutable(nni.choice(label, list(values)))
+            sample = {label: values[0] for label, values in CHOICES.items()}
+        _check(sample)
+        self.chosen = dict(sample)
+
+        network = _library_network(variant, classes)
+        if weights is not None:
+            stored = weights.get_state_dict(progress=False, check_hash=True)
+            head = {f"classifier.{name}": weight for name, weight in network.classifier.state_dict().items()}
+            network.load_state_dict({**stored, **head})
+        self.features, self.avgpool, self.classifier = network.features, network.avgpool, network.classifier
+
+        widths = {stage: self.features[stage][-1].out_channels for stage in STAGES}
+        for stage in UNSTRIDED[sample["downsampling"]]:
+            for layer in self.features[stage][0].modules():  # a stage's first block has its stride
+                if isinstance(layer, nn.Conv2d):
+                    layer.stride = (1, 1)
+        if sample["attention"] == "cbam":
+            for stage, width in widths.items():
+                self.features[stage].append(CBAM(width))
+        if sample["attention"] == "none":
+            _remove_squeeze_and_excitation(self.features)
+        self._joined = (*FUSED, LAST) if sample["fusion"] else (LAST,)
+        if sample["fusion"]:
+            width = self.classifier[1].in_features + sum(widths[stage] for stage in FUSED)
+            self.classifier[1] = _head(width, classes)
+        if weights is not None:
+            self.classifier[1].reset_parameters()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [b, 3, h, w] to logits [b, classes]."""
+        vectors = []
+        for index, part in enumerate(self.features):
+            images = part(images)
+            if index in self._joined:
+                vectors.append(self.avgpool(images).flatten(1))
+        logits: Tensor = self.classifier(torch.cat(vectors, dim=1))
+        return logits
+
+    def freeze(self, sample: Mapping[str, Any]) -> BoostedEfficientNet:
+        """Build the network of a sample from this space's own arguments, with new weights."""
+        with model_context(sample):
+            return type(self)(*self.trace_args, **self.trace_kwargs)
+
+
+def _check(sample: Mapping[str, Any]) -> None:
+    if sample.keys() != CHOICES.keys():
+        raise ValueError(f"the sample has the labels {sorted(sample)}, the space {sorted(CHOICES)}")
+    for label, values in CHOICES.items():
+        if sample[label] not in values:
+            raise ValueError(f"{label} is one of {', '.join(map(repr, values))}, not {sample[label]!r}")
+
+
+def _library_network(variant: str, classes: int) -> Any:
+    from torchvision import models  # imported late: seconds, and an extra
+
+    if variant not in VARIANTS:
+        raise ValueError(f"variant is one of {', '.join(VARIANTS)}, not {variant!r}")
+    return getattr(models, f"efficientnet_{variant}")(num_classes=classes)
+
+
+def _remove_squeeze_and_excitation(features: nn.Module) -> None:
+    """Put an identity in place of each, so that what follows keeps its name."""
+    from torchvision.ops import SqueezeExcitation
+
+    for block in [module for module in features.modules() if isinstance(module, nn.Sequential)]:
+        for index, layer in enumerate(block):
+            if isinstance(layer, SqueezeExcitation):
+                block[index] = nn.Identity()
+
+
+def _head(width: int, classes: int) -> nn.Linear:
+    """A classifier that starts as torchvision's does, so that fusion changes its width alone."""
+    head = nn.Linear(width, classes)
+    nn.init.uniform_(head.weight, -(classes**-0.5), classes**-0.5)
+    nn.init.zeros_(head.bias)
+    return head
