@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -18,7 +17,6 @@ from benchmarks.table import table
 from search_space import EnasSpace
 from trials.cli import main
 from trials.data.phantoms import make_phantoms
-from trials.metrics import RATES, mean_and_spread
 from trials.report.readme import renewed
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -89,30 +87,6 @@ def test_files_and_folders_that_the_readme_names_exist() -> None:
 def test_tables_in_the_readme_are_those_in_results() -> None:
     # python -m trials.report.readme README.md renews them
     assert renewed(README, Path(__file__).parent.parent) == README
-
-
-def row(name: str, scores: dict[str, Any], parameters: float | None) -> str:
-    """A row of the README's table of results: mean and standard deviation over folds."""
-    cells = [
-        f"{scores['mean'][measure]:.3f} ± {scores['sd'][measure]:.3f}"
-        for measure in ("auc", "accuracy", "tpr", "tnr", "precision")
-    ]
-    return f"| {name} | {' | '.join(cells)} | {'' if parameters is None else f'{parameters:,.0f}'} |"
-
-
-def test_the_figures_in_the_readme_are_those_in_results() -> None:
-    root = Path(__file__).parent.parent / "results"
-    layouts = json.loads((root / "busi-pipeline.json").read_text())["evaluation"]["layouts"]
-    for name, layout in (("ENAS-7", "enas7"), ("ENAS-17", "enas17")):
-        assert row(name, layouts[layout]["frozen"], layouts[layout]["parameters"]["mean"]) in README
-    for name, key in (("HOG, RBF SVM", "hog"), ("box geometry, logistic regression", "geometry")):
-        runs = sorted((root / "compare" / "busi").glob(f"fold*/{key}/metrics.json"))
-        tests = [json.loads(run.read_text())["test"] for run in runs]
-        over_folds = {measure: mean_and_spread([test[measure] for test in tests]) for measure in RATES}
-        scores = {
-            part: {measure: values[part] for measure, values in over_folds.items()} for part in ("mean", "sd")
-        }
-        assert len(runs) == 5 and row(name, scores, None) in README
 
 
 def test_the_speeds_in_the_readme_are_those_in_results() -> None:
