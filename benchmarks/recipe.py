@@ -3,8 +3,8 @@
 The same random cells (`cells7`) are trained by the profile as it once was and with one change more at each
 step, on the training folds of outer fold 0; the score is the AUC on their inner validation images, with its
 interval by bootstrap over groups. No image of the outer fold is looked at, so that the recipe knows nothing
-of that fold; it does know the others. What was tried besides stands below, as one change to the last step. Resumes in
-RUNS; writes `results/recipe-NAME.csv`.
+of that fold; it does know the others. What was tried besides stands below, as one change to the
+last step. Resumes in RUNS; writes `results/recipe-NAME.csv`.
 """
 
 from __future__ import annotations
