@@ -23,7 +23,7 @@ from benchmarks.machine_limit import launches
 from benchmarks.measure import Timings, ratio, row, save, spread, take_turns
 from search_space import Architecture, EnasSpace
 from strategies import RandomSampling
-from strategies.speed import channels_last, zero_gradients
+from strategies.speed import channels_last, gather
 
 VARIANTS: dict[str, dict[str, bool]] = {
     "float32": {"mixed": False, "last": True},
@@ -56,7 +56,9 @@ def network_step(
     network.to(device)
     if last:
         channels_last(network)
-    return _step(network, network.zero_grad, size, device, mixed=mixed, last=last, graph=graph)
+    return _step(
+        network, _optimizer(network), network.zero_grad, size, device, mixed=mixed, last=last, graph=graph
+    )
 
 
 def search_step(size: Size, device: str, *, mixed: bool, last: bool) -> Callable[[], None]:
@@ -67,7 +69,8 @@ def search_step(size: Size, device: str, *, mixed: bool, last: bool) -> Callable
     supernet.to(device)
     if last:
         channels_last(supernet)
-    gradients = zero_gradients(supernet.parameters())
+    optimizer = _optimizer(supernet)
+    gradients = gather(optimizer)
     shared = [module for module in supernet.modules() if isinstance(module, BaseSuperNetModule)]
     samples = cycle([Architecture.random(seed).to_sample() for seed in range(10)])
 
@@ -78,11 +81,16 @@ def search_step(size: Size, device: str, *, mixed: bool, last: bool) -> Callable
         for buffer in gradients:
             buffer.zero_()
 
-    return _step(supernet, prepare, size, device, mixed=mixed, last=last)
+    return _step(supernet, optimizer, prepare, size, device, mixed=mixed, last=last)
+
+
+def _optimizer(network: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True, fused=True)
 
 
 def _step(
     network: Any,
+    optimizer: torch.optim.Optimizer,
     prepare: Callable[[], None],
     size: Size,
     device: str,
@@ -94,7 +102,6 @@ def _step(
     layout = torch.channels_last if last else torch.contiguous_format
     images = torch.randn(size.batch, 3, size.side, size.side, device=device).contiguous(memory_format=layout)
     labels = torch.randint(0, 2, (size.batch,), device=device)
-    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True, fused=True)
 
     def precision() -> torch.autocast:  # a graph must not keep weights that were cast before it
         return torch.autocast(device, dtype=torch.bfloat16, enabled=mixed, cache_enabled=not graph)

@@ -3,7 +3,7 @@
 The plain loop is what most people write: Pillow decodes each image, torchvision transforms it, a DataLoader
 (with no worker and with two; the faster counts) makes batches, the network runs in torch's default layout.
 Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints. 400 synthetic lesions of
-128x128 pixels, ENAS-7 with 12 filters at 48x48, batches of 16, as in the profile `cpu`.
+128x128 pixels; ENAS-7, its size, its optimiser and its batches are those of the profile `cpu`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nni.nas.space import model_context
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,11 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.measure import row, save, spread, take_turns, two_threads
-from search_space import Architecture, EnasSpace
+from search_space import Architecture
+from trials.contestants.architectures import CellNetwork, Shape
 from trials.data.phantoms import make_phantoms
 from trials.data.sources import LesionData, load
 from trials.inputs import Inputs
-from trials.settings import load_settings
+from trials.settings import RetrainSettings, load_settings
 from trials.training import LesionModule, make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
@@ -57,10 +57,15 @@ class Files(Dataset[tuple[Tensor, int]]):
         return self.transform(image), int(self.data.labels[index])
 
 
-def network(filters: int) -> nn.Module:
+def network(options: RetrainSettings, side: int) -> nn.Module:
     torch.manual_seed(0)
-    with model_context(Architecture.random(0).to_sample()):
-        return EnasSpace("enas7", filters=filters, drop_path=0.2)
+    cells = CellNetwork(
+        architecture=Architecture.random(0).to_sample(),
+        layout="enas7",
+        filters=options.filters,
+        stem_stride=options.stem_stride,
+    )
+    return cells.build(Shape(channels=3, classes=2, side=side), options)
 
 
 def plain_epochs(
@@ -83,7 +88,8 @@ def main() -> None:
         options = settings.retrain
         inputs = Inputs(data, settings.data, np.arange(len(data.files)))
         batches = inputs.training(options.batch_size, seed=0)
-        ours = network(options.filters)
+        side = settings.data.image_size
+        ours = network(options, side)
 
         def our_epochs() -> None:
             module = LesionModule(options)
@@ -92,10 +98,11 @@ def main() -> None:
 
         contenders: dict[str, Callable[[], object]] = {"ours": our_epochs}
         for workers in (0, 2):
-            model = network(options.filters)
-            optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, nesterov=True)
-            files = Files(data, settings.data.image_size)
-            loader = DataLoader(files, options.batch_size, shuffle=True, num_workers=workers)
+            model = network(options, side)
+            optimizer = torch.optim.AdamW(
+                model.parameters(), options.learning_rate, weight_decay=options.weight_decay
+            )
+            loader = DataLoader(Files(data, side), options.batch_size, shuffle=True, num_workers=workers)
             contenders[f"plain, {workers} workers"] = partial(plain_epochs, loader, model, optimizer)
         timings = take_turns(contenders, ROUNDS)
     best = [min(pair) for pair in zip(timings["plain, 0 workers"], timings["plain, 2 workers"], strict=True)]

@@ -36,7 +36,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
-from strategies.speed import channels_last, keep_freed_memory, zero_gradients
+from strategies.speed import channels_last, gather, keep_freed_memory
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
 _log = logging.getLogger(__name__)
@@ -214,6 +214,12 @@ class WeightSharingModule(BaseOneShotLightningModule):
         channels_last(model)
         super().set_model(model)
 
+    def on_fit_start(self) -> None:
+        """Gather weights and gradients, before Lightning restores the state of optimisers."""
+        super().on_fit_start()
+        if self.options.update_unsampled:
+            self._gradients = [piece for one in self.trainer.optimizers for piece in gather(one)]
+
     def on_train_start(self) -> None:
         """Prepare the supernet; fail now, not after an epoch, if the evaluator gives no reward."""
         keep_freed_memory()
@@ -221,8 +227,6 @@ class WeightSharingModule(BaseOneShotLightningModule):
         self._norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
         for norm in self._norms:
             norm.track_running_stats = False
-        if self.options.update_unsampled:
-            self._gradients = zero_gradients(self.training_module.parameters())
         self.score(self.sampler.draw(1, self._generator(_LEARNING))[0], self._validation_batches(1))
         super().on_train_start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from search_space.operations import even_and_odd
 from strategies import RandomSampling
 from strategies.random_sampling import Uniform
-from strategies.speed import LooseEnds, QuickEntry, QuickReduction, channels_last, zero_gradients
+from strategies.speed import LooseEnds, QuickEntry, QuickReduction, channels_last, gather
 from strategies.weight_sharing import SharedNniCell
 
 
@@ -68,22 +69,47 @@ def test_channels_last_takes_networks_of_volumes_too() -> None:
     assert network(torch.zeros(1, 1, 4, 4, 4)).shape == (1, 2, 2, 2, 2)
 
 
-def test_gradients_in_one_buffer_gather_what_backward_gives_and_are_zeroed_together() -> None:
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1, fused=True),
+    "adamw": partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1),
+    "of unknown kind": partial(torch.optim.Adafactor, lr=0.01),
+}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_gathered_weights_move_as_they_would_one_by_one(kind: str) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(16, 2)
+    one_by_one = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(16, 2), nn.Linear(2, 2)
     ).to(memory_format=torch.channels_last)
-    plain = deepcopy(network)
-    [buffer] = zero_gradients(network.parameters())
-    images = torch.randn(2, 3, 6, 6)
-    for model in (network, plain):
-        model(images).square().sum().backward()
-    for one, other in zip(network.parameters(), plain.parameters(), strict=True):
-        assert one.grad is not None and other.grad is not None
-        assert one.grad.stride() == one.stride()
-        assert torch.allclose(one.grad, other.grad, atol=1e-5)
-    buffer.zero_()
-    assert all(not parameter.grad.any() for parameter in network.parameters())
+    one_by_one[4].requires_grad_(False)
+    gathered = deepcopy(one_by_one)
+    optimizers = [
+        OPTIMIZERS[kind]([{"params": n[:2].parameters()}, {"params": n[2:].parameters(), "lr": 0.02}])
+        for n in (one_by_one, gathered)
+    ]
+    pieces = gather(optimizers[1])
+    assert len(pieces) == 2
+    for step in range(3):
+        images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(step))
+        for network, optimizer in zip((one_by_one, gathered), optimizers, strict=True):
+            network(images).square().sum().backward()
+            optimizer.step()
+        for piece in pieces:
+            piece.zero_()
+        optimizers[0].zero_grad()
+        for one, other in zip(one_by_one.parameters(), gathered.parameters(), strict=True):
+            assert one.stride() == other.stride()
+            assert torch.allclose(one, other, atol=1e-5)
+            assert other.grad is None or not other.grad.any()
+
+
+def test_gathering_lets_an_optimiser_hold_one_tensor_a_group() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    gather(optimizer)
+    [whole] = optimizer.param_groups[0]["params"]
+    assert whole.tolist() == torch.cat([weight.flatten() for weight in network.parameters()]).tolist()
 
 
 def joined(maps: list[Tensor], zeros: list[int], along: int = 1) -> Tensor:
