@@ -27,7 +27,7 @@ EPOCHS, PER_EPOCH = 3, 16
 
 def search(python: str, side: str, *arguments: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
-    script = [python, str(ROOT / "benchmarks" / "one_search.py"), side, "--epochs", str(EPOCHS), *arguments]
+    script = [python, "-m", "benchmarks.one_search", side, "--epochs", str(EPOCHS), *arguments]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"epochs"')]
     if not lines:
