@@ -8,9 +8,11 @@ pads the right and bottom more where stride is 2 and the side even, which moves 
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -83,11 +85,36 @@ def even_and_odd(images: Tensor) -> tuple[Tensor, Tensor]:
     border; each [b, c, ceil(h / 2), ceil(w / 2)] of [b, c, h, w].
 
     The stride is taken here, not in the convolutions: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
-    memory in the backward pass of a strided 1x1 convolution of few channels, channels last. And by pools of
-    one pixel: the gradient of a slice fills and copies a whole map for each dimension.
+    memory in the backward pass of a strided 1x1 convolution of few channels, channels last.
     """
+    if torch.is_grad_enabled() and images.requires_grad:
+        even, odd = _EvenAndOdd.apply(images)
+        return even, odd
     moved = functional.pad(images, (-1, 1, -1, 1))
     return functional.avg_pool2d(images, 1, 2), functional.avg_pool2d(moved, 1, 2)
+
+
+class _EvenAndOdd(torch.autograd.Function):
+    """Both selections of pixels with one gradient; alone, each would fill and add whole maps of zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        ctx.sides = images.shape[2:]
+        moved = functional.pad(images, (-1, 1, -1, 1))
+        return functional.avg_pool2d(images, 1, 2), functional.avg_pool2d(moved, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_even: Tensor, of_odd: Tensor) -> Tensor:  # type: ignore[override]
+        height, width = ctx.sides
+        batch, channels = of_even.shape[:2]
+        last = of_even.is_contiguous(memory_format=torch.channels_last)
+        gradient = of_even.new_zeros((batch, height, width, channels) if last else (batch, channels, height, width))
+        if last:
+            gradient = gradient.permute(0, 3, 1, 2)
+        gradient[:, :, ::2, ::2] = of_even
+        gradient[:, :, 1::2, 1::2] = of_odd[:, :, : height // 2, : width // 2]
+        return gradient
 
 
 class DropPath(nn.Module):

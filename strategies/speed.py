@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_map
 
 from search_space.operations import even_and_odd
+from strategies.kernels import quicken
 
 
 def keep_freed_memory() -> None:
@@ -47,6 +48,7 @@ def channels_last(model: nn.Module) -> None:
     for module in model.modules():
         if type(module).forward is nn.Conv2d.forward and module.kernel_size == (1, 1) != module.stride:
             _stride_first(module)
+    quicken(model)
 
 
 def _stride_first(convolution: Any) -> None:

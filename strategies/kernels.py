@@ -1,0 +1,206 @@
+"""Layers of two-dimensional networks as a processor computes them fastest, channels last.
+
+PyTorch's own loops over channels-last maps are vectorised within one pixel: with channels that are no multiple
+of eight, ENAS's 20 or 36 among them, they fall back to slow remainders at every pixel. oneDNN's depthwise
+convolutions know no such remainder, but have no quick gradient for kernels wider than three. Each function
+here computes what the layer does, up to rounding, and leaves to the layer itself what it was not made for:
+other devices, types and memory layouts.
+
+Milliseconds below: forward and backward, two threads of an AVX-512 processor, [8, 20, 100, 100] float32.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+_PIXELS = 16  # neighbouring pixels that a loop takes together, at most
+
+
+def quicken(network: nn.Module) -> None:
+    """Let the layers of a network compute so in training, in place; names, classes and weights stay as they
+    are, and so does what the network computes in use and is exported as.
+    """
+    for layer in network.modules():
+        forward = type(layer).forward
+        if forward is nn.BatchNorm2d.forward:
+            layer.forward = partial(_normalise, layer)
+        elif forward is nn.AvgPool2d.forward:
+            layer.forward = partial(_average, layer)
+        elif forward is nn.Conv2d.forward and _is_depthwise_5x5(layer):
+            layer.forward = partial(_convolve, layer)
+
+
+def _suits(layer: nn.Module, images: Tensor) -> bool:
+    return (
+        layer.training
+        and images.device.type == "cpu"
+        and images.dtype == torch.float32
+        and images.dim() == 4
+        and images.is_contiguous(memory_format=torch.channels_last)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _leaves_a_remainder(images: Tensor) -> bool:
+    return images.shape[1] % 8 != 0
+
+
+def _normalise(layer: Any, images: Tensor) -> Tensor:
+    """Batch normalisation by the batch's own statistics: 3.5 ms instead of 6 to 12."""
+    usual = layer.affine and layer.momentum is not None
+    if not (usual and _leaves_a_remainder(images) and _suits(layer, images)):
+        return type(layer).forward(layer, images)
+    result, mean, variance = _BatchNorm.apply(images, layer.weight, layer.bias, layer.eps)
+    if layer.track_running_stats:
+        values = images.numel() // images.shape[1]
+        layer.num_batches_tracked.add_(1)
+        layer.running_mean.lerp_(mean, layer.momentum)
+        layer.running_var.lerp_(variance * (values / max(values - 1, 1)), layer.momentum)
+    return result
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Ioffe and Szegedy's equations (ICML 2015, arXiv 1502.03167), on rows of several pixels.
+
+    Maps [b, c, h, w] are read as rows of n pixels of c channels each; what belongs to a channel is repeated n
+    times along a row, and sums over rows are added up over the pixels of a row.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows, pixels = _rows(images)
+        values = images.numel() // images.shape[1]
+        mean = _over_pixels(rows.sum(0), pixels) / values
+        centred = rows - _along(mean, pixels)
+        variance = _over_pixels((centred * centred).sum(0), pixels) / values
+        inverse = (variance + epsilon).rsqrt()
+        ctx.save_for_backward(centred, weight, inverse)
+        result = torch.addcmul(_along(bias, pixels), centred, _along(weight * inverse, pixels))
+        ctx.mark_non_differentiable(mean, variance)
+        return _maps(result, images.shape), mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+        centred, weight, inverse = ctx.saved_tensors
+        rows, pixels = _rows(gradient)
+        values = gradient.numel() // gradient.shape[1]
+        of_bias = _over_pixels(rows.sum(0), pixels)
+        of_weight = _over_pixels((rows * centred).sum(0), pixels) * inverse
+        scale = weight * inverse
+        shift = scale * of_bias / -values
+        slope = scale * inverse * of_weight / -values
+        of_images = torch.addcmul(_along(shift, pixels), rows, _along(scale, pixels))
+        of_images.addcmul_(centred, _along(slope, pixels))
+        return _maps(of_images, gradient.shape), of_weight, of_bias, None
+
+
+def _rows(images: Tensor) -> tuple[Tensor, int]:
+    """Return maps [b, c, h, w] as [rows, n * c], and n."""
+    batch, channels, height, width = images.shape
+    pixels = math.gcd(batch * height * width, _PIXELS)
+    return images.permute(0, 2, 3, 1).reshape(-1, pixels * channels), pixels
+
+
+def _maps(rows: Tensor, shape: torch.Size) -> Tensor:
+    batch, channels, height, width = shape
+    return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _along(values: Tensor, pixels: int) -> Tensor:
+    """Repeat [c] to [n * c]."""
+    return values.expand(pixels, -1).reshape(-1)
+
+
+def _over_pixels(sums: Tensor, pixels: int) -> Tensor:
+    """Add up [n * c] to [c]."""
+    return sums.view(pixels, -1).sum(0)
+
+
+def _average(layer: Any, images: Tensor) -> Tensor:
+    """An average pool as a depthwise convolution by ones: 2 to 3 ms instead of 7."""
+    usual = not layer.ceil_mode and layer.divisor_override is None
+    if not (usual and _leaves_a_remainder(images) and _suits(layer, images)):
+        return type(layer).forward(layer, images)
+    size, stride, padding = (_pair(of) for of in (layer.kernel_size, layer.stride, layer.padding))
+    channels, *sides = images.shape[1:]
+    sums = functional.conv2d(images, _ones(channels, *size), None, stride, padding, groups=channels)
+    if layer.count_include_pad:
+        return sums / (size[0] * size[1])
+    return sums * _shares(tuple(sides), size, stride, padding)
+
+
+@cache
+def _ones(channels: int, height: int, width: int) -> Tensor:
+    return torch.ones(channels, 1, height, width).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _shares(sides: tuple[int, ...], *window: tuple[int, int]) -> Tensor:
+    """One over the number of pixels in each window, padding left out: [1, 1, height, width]."""
+    (size, stride, padding) = window
+    return functional.conv2d(torch.ones(1, 1, *sides), torch.ones(1, 1, *size), None, stride, padding).reciprocal()
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _is_depthwise_5x5(layer: Any) -> bool:
+    return (
+        layer.groups == layer.in_channels == layer.out_channels
+        and layer.kernel_size == (5, 5)
+        and layer.padding == (2, 2)
+        and layer.stride == layer.dilation == (1, 1)
+        and layer.bias is None
+        and layer.padding_mode == "zeros"
+    )
+
+
+def _convolve(layer: Any, images: Tensor) -> Tensor:
+    """A depthwise 5x5 convolution: 5 ms instead of 9."""
+    if not _suits(layer, images):
+        return type(layer).forward(layer, images)
+    return _Depthwise.apply(images, layer.weight)
+
+
+class _Depthwise(torch.autograd.Function):
+    """The gradient of 5x5 weights as two of 5x3, for which oneDNN has its quick kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(images, weight)
+        return functional.conv2d(images, weight, padding=2, groups=len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        images, weight = ctx.saved_tensors
+        of_images = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_images = _gradients(gradient, images, weight, (2, 2), (True, False))[0]
+        if ctx.needs_input_grad[1]:
+            left, right = (
+                _gradients(gradient, functional.pad(images, pad), weight[..., :3], (2, 0), (False, True))[1]
+                for pad in ((2, 0), (0, 2))  # columns -2 to 0, and 0 to 2
+            )
+            of_weight = torch.cat([left, right[..., 1:]], 3)
+        return of_images, of_weight
+
+
+def _gradients(
+    gradient: Tensor, images: Tensor, weight: Tensor, padding: tuple[int, int], wanted: tuple[bool, bool]
+) -> tuple[Tensor, Tensor]:
+    found = torch.ops.aten.convolution_backward(
+        gradient, images, weight, None, (1, 1), padding, (1, 1), False, (0, 0), len(weight), (*wanted, False)
+    )
+    return found[0], found[1]
