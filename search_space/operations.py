@@ -109,7 +109,9 @@ class _EvenAndOdd(torch.autograd.Function):
         height, width = ctx.sides
         batch, channels = of_even.shape[:2]
         last = of_even.is_contiguous(memory_format=torch.channels_last)
-        gradient = of_even.new_zeros((batch, height, width, channels) if last else (batch, channels, height, width))
+        gradient = of_even.new_zeros(
+            (batch, height, width, channels) if last else (batch, channels, height, width)
+        )
         if last:
             gradient = gradient.permute(0, 3, 1, 2)
         gradient[:, :, ::2, ::2] = of_even

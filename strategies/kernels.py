@@ -148,7 +148,9 @@ def _ones(channels: int, height: int, width: int) -> Tensor:
 def _shares(sides: tuple[int, ...], *window: tuple[int, int]) -> Tensor:
     """One over the number of pixels in each window, padding left out: [1, 1, height, width]."""
     (size, stride, padding) = window
-    return functional.conv2d(torch.ones(1, 1, *sides), torch.ones(1, 1, *size), None, stride, padding).reciprocal()
+    return functional.conv2d(
+        torch.ones(1, 1, *sides), torch.ones(1, 1, *size), None, stride, padding
+    ).reciprocal()
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
