@@ -13,9 +13,10 @@ from torch import Tensor
 from trials.data.augment import expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
-from trials.data.folds import assign_folds, inner_split
+from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.images import to_tensor
-from trials.data.sources import LesionData, load
+from trials.data.records import SPLITS
+from trials.data.sources import DataError, LesionData, load
 from trials.settings import DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
@@ -23,12 +24,17 @@ PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Indices of the images that a run trains on, chooses by, and is tested on; and where folds came from."""
+    """Indices of the images that a run trains on, chooses by, and is tested on; and where folds came from.
+
+    `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0 of 1.
+    """
 
     training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     source: str
+    folds: int | None
+    fold: int | None
 
 
 def load_data(path: Path, settings: DataSettings) -> LesionData:
@@ -42,15 +48,23 @@ def load_data(path: Path, settings: DataSettings) -> LesionData:
 def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: int | None, seed: int) -> Split:
     """Set outer fold `fold` of `folds` aside for the test (None: nothing) and split the rest by `seed`.
 
-    Groups are never split. Raises `DataError` where the images are too few for that.
+    Groups are never split. Data with a split of their own are split so, whatever the seed. Raises `DataError`
+    where the images are too few, and for folds of data that have their own split.
     """
+    if data.splits is not None:
+        if fold is not None and (folds, fold) != (1, 0):
+            raise DataError(
+                f"{data.root}: fold {fold} of {folds}, but the data have a split of their own, which every "
+                "run takes; leave out --folds and --fold, or fold and folds in an experiment"
+            )
+        return Split(*map(data.of_split, SPLITS), OWN_SPLIT, folds=1, fold=0)
     rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
     if fold is not None:
         assigned = assign_folds(data, folds, settings.fold_seed)
         source = assigned.source
         rest, test = assigned.split(fold)
     training, validation = inner_split(data, rest, settings.validation_fraction, seed)
-    return Split(training, validation, test, source)
+    return Split(training, validation, test, source, None if fold is None else folds, fold)
 
 
 def describe_data(data: LesionData, split: Split) -> dict[str, Any]:

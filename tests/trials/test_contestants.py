@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ def test_a_group_on_both_sides_of_a_split_is_refused(lesions: Path, monkeypatch:
     def leaky(*arguments: Any, **named: Any) -> Split:
         honest = split(*arguments, **named)
         planted = np.concatenate([honest.training, honest.test[:1]])
-        return Split(planted, honest.validation, honest.test, honest.source)
+        return replace(honest, training=planted)
 
     monkeypatch.setattr(task_module, "split_data", leaky)
     with pytest.raises(LeakError, match="has seen"):
