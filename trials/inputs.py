@@ -100,7 +100,7 @@ class Inputs:
         self._training = training
         self.images = to_tensor(data, side or settings.image_size, settings.fit)
         self.labels = torch.from_numpy(data.labels)
-        self.mean, self.std = standardisation(self.images[training])
+        self.mean, self.std = standardisation(self.images, training)
 
     @property
     def class_weights(self) -> Tensor | None:
@@ -112,12 +112,14 @@ class Inputs:
 
     def training(self, batch_size: int, seed: int) -> Batches:
         """Return the shuffled training batches, augmented as the settings say."""
-        images, labels = self.images[self._training], self.labels[self._training]
+        images, labels, indices = self.images, self.labels, self._training
         if self._settings.expand:
-            images, labels = expand(images, labels)
+            images, labels = expand(images[indices], labels[indices])
+            indices = np.arange(len(labels))
         return Batches(
             images,
             labels,
+            indices=indices,
             batch_size=batch_size,
             shuffle=True,
             seed=seed,

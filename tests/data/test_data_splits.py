@@ -44,7 +44,7 @@ def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Pa
 
 def test_outer_folds_of_split_data_are_refused(patches: Path) -> None:
     data = load(patches, positive="1")
-    with pytest.raises(DataError, match="split of their own.*leave out --folds and --fold"):
+    with pytest.raises(DataError, match=r"split of their own.*leave out --folds and --fold"):
         split_data(data, load_settings("cpu").data, folds=5, fold=0, seed=0)
 
 
@@ -54,7 +54,7 @@ def test_a_draw_that_would_change_the_split_is_refused(patches: Path) -> None:
 
 
 def test_the_positive_class_is_asked_for_by_the_option_that_names_it(patches: Path) -> None:
-    with pytest.raises(DataError, match="only '0' .* '1' .*: --positive"):
+    with pytest.raises(DataError, match=r"only '0' .* '1' .*: --positive"):
         load(patches)
 
 

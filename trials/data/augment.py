@@ -62,12 +62,18 @@ class Plain:
         self.images = images
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """float32 [batch, channels, s, s] in 0 to 255; whatever is random comes from `generator`."""
-        return self.images[indices].float()
+        """float32 [batch, channels, s, s] in 0 to 255; whatever is random comes from `generator`.
+
+        On the device of `indices`, wherever the images are.
+        """
+        return self.images[indices.to(self.images.device)].to(indices.device).float()
 
 
 class Paper(Plain):
-    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image."""
+    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image.
+
+    All versions of all images are made beforehand: four times their memory.
+    """
 
     def __init__(self, images: torch.Tensor) -> None:
         super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]))
@@ -75,7 +81,8 @@ class Paper(Plain):
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """As `Plain`."""
         version = torch.randint(len(self.images), indices.shape, generator=generator, device=indices.device)
-        return _posed(self.images[version, indices].float(), generator)
+        there = self.images.device
+        return _posed(self.images[version.to(there), indices.to(there)].to(indices.device).float(), generator)
 
 
 def _posed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""Batches out of memory: images stay bytes on the device, where each batch is augmented and standardised."""
+"""Batches: images stay bytes, large sets where they are, others on the device; there each batch is augmented
+and standardised."""
 
 from __future__ import annotations
 
@@ -8,16 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
+from trials.data import storage
 from trials.data.augment import AUGMENTATIONS, Plain
 
 
-def standardisation(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def standardisation(
+    images: torch.Tensor, indices: torch.Tensor | np.ndarray | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1.
 
-    Give it training images only. A channel without variation has the deviation of one grey level.
+    Of all images or of those at `indices`: give it training images only. A channel without variation has the
+    deviation of one grey level.
     """
-    channels = images.transpose(0, 1).flatten(1)
-    counts = torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
+    chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
+    for part in chosen.split(1024):  # of a set that memory does not hold
+        channels = images[part].transpose(0, 1).flatten(1)
+        counts += torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
     share = counts.double() / counts.sum(1, keepdim=True)
     levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
     mean = share @ levels
@@ -86,9 +94,9 @@ class Batches:
         self.channels = channels
         self.seed = seed
         self.epoch = 0
-        self._labels_there = self.labels.to(self.device)
+        self._chosen, self._labels_there = chosen.to(self.device), self.labels.to(self.device)
         policy = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
-        self._policy = policy(images[chosen].to(self.device))
+        self._policy = policy(images if len(images) > storage.IN_MEMORY else images.to(self.device))
         self._mean, self._std = (
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )
@@ -116,7 +124,7 @@ class Batches:
         order = self._order(torch.Generator().manual_seed(seeds[0])).to(self.device)
         generator = torch.Generator(self.device).manual_seed(seeds[1])
         for batch in order.split(self.batch_size)[: len(self)]:
-            images = (self._policy(batch, generator) - self._mean) / self._std
+            images = (self._policy(self._chosen[batch], generator) - self._mean) / self._std
             if self.per_image:
                 images = standardise_each(images)
             yield images.expand(-1, self.channels, -1, -1), self._labels_there[batch]

@@ -116,10 +116,18 @@ def _is_image(path: Path) -> bool:
 
 
 def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
-    """One sub-folder a class, named after it; no groups are known."""
+    """One sub-folder a class, named after it, or such sub-folders in each of train, valid and test.
+
+    No groups are known.
+    """
+    splits = {name: class_folders(root / name) for name in SPLITS} if images.keys() == set(SPLITS) else None
     records = [
-        Record(path.relative_to(root).as_posix(), label, partial(decode, path))
-        for label, paths in images.items()
+        Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split)
+        for split, classes in (splits or {None: images}).items()
+        for label, paths in classes.items()
         for path in paths
     ]
-    return Listing(root.name, root, "class_folders", tuple(records))
+    parts = ", ".join(images)
+    problem = f"{root}: the folders {parts} are no classes, and no split of {', '.join(SPLITS)}; rename them"
+    problems = (problem,) if "train" in images and not splits else ()
+    return Listing(root.name, root, "class_folders", tuple(records), problems=problems)

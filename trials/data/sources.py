@@ -1,4 +1,4 @@
-"""A data set of lesion images in memory: decoded once, labelled by name, grouped."""
+"""A data set of lesion images: decoded once, labelled by name, grouped."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trials.data import storage
 from trials.data.decoding import image_digest
 from trials.data.duplicates import connected, near_duplicates
 from trials.data.labels import label_problems
@@ -78,7 +79,7 @@ def load(
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> LesionData:
-    """Read a data set of any known layout (see `readers.py`) into memory.
+    """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
 
     `positive` names the class that sensitivity is about; `group_column` the manifest's column that says
     which images belong together, `duplicate_group`, `patient` or `group` unless told; without any,
@@ -105,13 +106,25 @@ def examine(
     except DataError as error:
         return Examined(None, (str(error),))
     problems = [*listing.problems, *label_problems([record.label for record in listing.records], positive)]
-    with ThreadPoolExecutor() as pool:
-        attempts = list(pool.map(_attempt, listing.records))
+    attempts = _decoded(listing.records)
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
     pairs = zip(listing.records, attempts, strict=True)
     readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
     data = _assemble(listing, readable, positive) if readable else None
     return Examined(data, (*problems, *(_split_problems(data) if data else ())))
+
+
+def _decoded(records: Sequence[Record]) -> list[np.ndarray | DataError]:
+    """Each record's pixels, or what is wrong with it; a block after the other where memory is not enough."""
+    found: list[np.ndarray | DataError] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(records), storage.IN_MEMORY):
+            block = list(pool.map(_attempt, records[start : start + storage.IN_MEMORY]))
+            if len(records) > storage.IN_MEMORY:
+                moved = iter(storage.in_file([pixels for pixels in block if isinstance(pixels, np.ndarray)]))
+                block = [next(moved) if isinstance(result, np.ndarray) else result for result in block]
+            found += block
+    return found
 
 
 def _attempt(record: Record) -> np.ndarray | DataError:
