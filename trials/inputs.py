@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.data.augment import expand
+from trials.data.augment import RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
@@ -57,7 +57,8 @@ def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: in
                 f"{data.root}: fold {fold} of {folds}, but the data have a split of their own, which every "
                 "run takes; leave out --folds and --fold, or fold and folds in an experiment"
             )
-        return Split(*map(data.of_split, SPLITS), OWN_SPLIT, folds=1, fold=0)
+        training, validation, test = map(data.of_split, SPLITS)
+        return Split(training, validation, test, OWN_SPLIT, folds=1, fold=0)
     rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
     if fold is not None:
         assigned = assign_folds(data, folds, settings.fold_seed)
@@ -91,6 +92,7 @@ class Inputs:
     """A data set's images as bytes [n, 1 or 3, side, side], and the batches that runs take from them.
 
     Standardised by the images at `training`, the only ones that are ever expanded, augmented or weighed.
+    Raises ValueError for images that cannot be augmented or cropped as the settings say.
     """
 
     def __init__(
@@ -98,7 +100,14 @@ class Inputs:
     ) -> None:
         self._settings = settings
         self._training = training
-        self.images = to_tensor(data, side or settings.image_size, settings.fit)
+        side = side or settings.image_size
+        self._crop = None if settings.smallest_crop is None else _crop(data, settings.smallest_crop, side)
+        self.images = to_tensor(data, side, settings.fit, settings.channels)
+        if settings.augmentation == "histology" and self.images.shape[1] == 1:
+            raise DataError(
+                f"{data.root}: grey images, but data.augmentation=histology changes the colours of a stain; "
+                "give images in colour and data.channels=3, or set data.augmentation=poses"
+            )
         self.labels = torch.from_numpy(data.labels)
         self.mean, self.std = standardisation(self.images, training)
 
@@ -124,6 +133,7 @@ class Inputs:
             shuffle=True,
             seed=seed,
             augment=self._settings.augmentation,
+            crop=self._crop,
             balanced=self._settings.class_balance == "balanced_sampling",
             per_image=self._settings.per_image,
             channels=self._settings.channels,
@@ -149,6 +159,20 @@ class Inputs:
             device=device(),
             indices=indices,
         )
+
+
+def _crop(data: LesionData, smallest: int, side: int) -> RandomCenterCropping:
+    """Return the cropping; raises ValueError for images smaller than it, and for ones that are resized."""
+    crop = RandomCenterCropping(smallest)
+    for file, image in zip(data.files, data.images, strict=True):
+        if image.shape[:2] != (side, side):
+            raise DataError(
+                f"{data.root / file}: {image.shape[1]}x{image.shape[0]} pixels, but random center cropping "
+                f"takes images in their native size, {side}x{side} by data.image_size; set that to theirs, "
+                "or data.smallest_crop=null"
+            )
+    crop.check(side)
+    return crop
 
 
 def device() -> torch.device:

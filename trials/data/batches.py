@@ -4,13 +4,13 @@ and standardised."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
 from trials.data import storage
-from trials.data.augment import AUGMENTATIONS, Plain
+from trials.data.augment import AUGMENTATIONS, RandomCenterCropping
 
 
 def standardisation(
@@ -46,14 +46,14 @@ def standardise_each(images: torch.Tensor) -> torch.Tensor:
 class Batches:
     """An iterable of (float32 [b, channels, s, s], int64 [b]) that Lightning takes as a dataloader.
 
-    With a policy that crops, s changes from batch to batch.
+    With a `crop`, s changes from batch to batch.
 
     `images` uint8 [n, 1 or 3, s, s] and `labels` [n] of the whole data set; `indices` those that take part
     (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
     train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
-    again and again), `augment` names a policy of `augment.AUGMENTATIONS` or makes one of the images, `mean`
-    and `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images are
+    again and again), `augment` names a policy of `augment.AUGMENTATIONS`, `crop` goes before it, `mean` and
+    `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images are
     repeated to `channels`.
     """
 
@@ -67,14 +67,15 @@ class Batches:
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
-        augment: str | Callable[[torch.Tensor], Plain] = "none",
+        augment: str = "none",
+        crop: RandomCenterCropping | None = None,
         balanced: bool = False,
         per_image: bool = False,
         channels: int = 3,
         device: str | torch.device = "cpu",
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
     ) -> None:
-        if isinstance(augment, str) and augment not in AUGMENTATIONS:
+        if augment not in AUGMENTATIONS:
             raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
         if balanced and not shuffle:
             raise ValueError("balanced drawing needs shuffle=True")
@@ -95,8 +96,8 @@ class Batches:
         self.seed = seed
         self.epoch = 0
         self._chosen, self._labels_there = chosen.to(self.device), self.labels.to(self.device)
-        policy = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
-        self._policy = policy(images if len(images) > storage.IN_MEMORY else images.to(self.device))
+        held = images if len(images) > storage.IN_MEMORY else images.to(self.device)
+        self._policy = AUGMENTATIONS[augment](held, crop)
         self._mean, self._std = (
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )

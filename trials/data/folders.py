@@ -120,14 +120,16 @@ def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
 
     No groups are known.
     """
-    splits = {name: class_folders(root / name) for name in SPLITS} if images.keys() == set(SPLITS) else None
+    splits: dict[str | None, dict[str, list[Path]]] = {None: images}
+    if images.keys() == set(SPLITS):
+        splits = {name: class_folders(root / name) for name in SPLITS}
     records = [
         Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split)
-        for split, classes in (splits or {None: images}).items()
+        for split, classes in splits.items()
         for label, paths in classes.items()
         for path in paths
     ]
     parts = ", ".join(images)
     problem = f"{root}: the folders {parts} are no classes, and no split of {', '.join(SPLITS)}; rename them"
-    problems = (problem,) if "train" in images and not splits else ()
+    problems = (problem,) if "train" in images and None in splits else ()
     return Listing(root.name, root, "class_folders", tuple(records), problems=problems)
