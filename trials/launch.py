@@ -2,7 +2,7 @@
 
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
 every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
-trial has succeeded, else with 1 and the reason.
+trial has succeeded or was ended early by NNI's assessor, else with 1 and the reason.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ def conclude(trials: Sequence[Trial], out: Path) -> int:
         say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
     say(read(out / "evaluation" / EVALUATION))
     say(f"in {out}")
-    unsuccessful = [trial for trial in trials if trial["status"] != "SUCCEEDED"]
+    well = ("SUCCEEDED", "EARLY_STOPPED")  # the latter by the experiment's own assessor
+    unsuccessful = [trial for trial in trials if trial["status"] not in well]
     for trial in unsuccessful:
         folder = Path(trial["logPath"])
         reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
