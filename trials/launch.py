@@ -2,7 +2,7 @@
 
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
 every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
-trial has succeeded or was ended early by NNI's assessor, else with 1 and the reason.
+trial has succeeded or was ended early, by NNI's assessor or a person, else with 1 and the reason.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no mo
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
 # The command nnictl, which gives its web server 4 s to start, too few on a busy machine; here 60.
 PATIENT_NNICTL = """
@@ -204,8 +205,7 @@ def conclude(trials: Sequence[Trial], out: Path) -> int:
         say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
     say(read(out / "evaluation" / EVALUATION))
     say(f"in {out}")
-    well = ("SUCCEEDED", "EARLY_STOPPED")  # the latter by the experiment's own assessor
-    unsuccessful = [trial for trial in trials if trial["status"] not in well]
+    unsuccessful = [trial for trial in trials if trial["status"] not in ("SUCCEEDED", *ENDED_EARLY)]
     for trial in unsuccessful:
         folder = Path(trial["logPath"])
         reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
@@ -222,7 +222,8 @@ def parameters(trial: Trial) -> Any:
 
 def status(trial: Trial) -> str:
     """Return how a trial is, in words."""
-    return str(trial["status"]).lower().replace("_", " ")
+    state = str(trial["status"])
+    return "ended early" if state in ENDED_EARLY else state.lower().replace("_", " ")
 
 
 def value(metric: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.launch import LaunchError, Manager, conclude, free_port
+from trials.launch import LaunchError, Manager, free_port
 
 TOY = Path(__file__).parent / "toy"
 
@@ -55,6 +55,13 @@ def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(h
     assert "fold 1 has no malignant image" in errors
 
 
+def test_a_trial_that_the_assessor_ends_early_is_no_failure(home: Path) -> None:
+    process = start(TOY / "toy_tuned.yml", home)
+    said, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert "x 2: 2" in said and "x 1: ended early" in said
+
+
 def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
     config = home / "slow.yml"
     config.write_text(
@@ -80,21 +87,6 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
     assert process.returncode == 130
     with pytest.raises(LaunchError):
         Manager(port).get("check-status")
-
-
-@pytest.mark.parametrize(("status", "left"), [("SUCCEEDED", 0), ("EARLY_STOPPED", 0), ("FAILED", 1)])
-def test_trials_that_the_assessor_ends_early_are_no_failures(
-    status: str, left: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    trial = {
-        "sequenceId": 0,
-        "status": status,
-        "hyperParameters": ['{"parameters": {"x": 1}}'],
-        "logPath": str(tmp_path),
-    }
-    assert conclude([trial], tmp_path) == left
-    said = capsys.readouterr()
-    assert f"x 1: {status.lower().replace('_', ' ')}" in said.out and bool(said.err) == bool(left)
 
 
 def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:
