@@ -50,7 +50,7 @@ TINY = {
     "search.controller_updates": 1,
     "search.controller_samples": 2,
 }
-NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0", "boosted")
+NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
 CLASSICAL = ("geometry", "hog", "hog_geometry")
 
 

@@ -91,7 +91,7 @@ def verify(
 
 def _counts(data: LesionData) -> dict[str, object]:
     labels = Counter(data.labels.tolist())
-    truth = data.labels[data.tested] == data.classes.index(data.positive)
+    truth = [data.classes[data.labels[index]] == data.positive for index in data.tested]
     return {
         "images": len(data.files),
         "classes": {name: labels[index] for index, name in enumerate(data.classes)},
