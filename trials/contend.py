@@ -22,19 +22,21 @@ def run_contend(
     fold: int | None = None,
     seed: int = 0,
     external: Path | None = None,
+    tested: bool = True,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Let the contestant `name` learn, be tested on outer fold `fold` of `folds`, and on `external` data.
 
     Writes to `out` what `trials.contestants.protocol` names, and returns the content of `metrics.json`. A
-    contestant that is searched makes its search beside `out`, once for all layouts. The same arguments again
+    contestant that is searched makes its search beside `out`, once for all layouts. Not `tested`, it is
+    judged by its validation images alone, so that something may be chosen by it. The same arguments again
     resume an interrupted run, or report a finished one. With `dry_run` nothing is written, and settings, data
     and an estimate, without the search's share, are returned. Raises ValueError (`SettingsError`,
     `DataError`, `LeakError`, `RunFolderError`, ...) before any work starts.
     """
     entry = contestant(name)
     settings = entry.settings(profile, overrides or {})
-    task = Task(data_path, settings, folds=folds, fold=fold, seed=seed, external=external)
+    task = Task(data_path, settings, folds=folds, fold=fold, seed=seed, external=external, tested=tested)
     if dry_run:
         return plan(task, entry.make(task, None))
     return compete(task, entry.make(task, out.absolute().parent), entry.title, out, "contend")

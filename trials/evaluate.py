@@ -94,15 +94,17 @@ def _over_folds(runs: Sequence[Run], thresholds: Sequence[float]) -> dict[str, A
 
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `evaluation.csv`: of each layout its folds, their mean, SD, pooled, external."""
+    """Yield the rows of `evaluation.csv`: of each contestant its folds, their mean, SD, pooled, external."""
     for name, summary in result["contestants"].items():
         external = (result["external"] or {"contestants": {}})["contestants"].get(name, {})
+        own_split = summary["runs"][0]["folds"] == 1
         for threshold in ("frozen", "at_0.5"):
             row = {"contestant": name, "threshold": threshold.removeprefix("at_")}
             for run in summary["runs"] if summary[threshold] else ():
                 scores = run["test" if threshold == "frozen" else "test_at_0.5"]
-                yield {**row, "images": f"fold {run['fold']}", **scores, "parameters": run["parameters"]}
-            for what, scores in (summary[threshold] or {}).items():
+                images = "test split" if own_split else f"fold {run['fold']}"
+                yield {**row, "images": images, **scores, "parameters": run["parameters"]}
+            for what, scores in ({} if own_split else summary[threshold] or {}).items():
                 yield {**row, "images": what, **scores, "parameters": summary["parameters"].get(what)}
             if external:
                 yield {**row, "images": f"external {result['external']['data']}", **external[threshold]}

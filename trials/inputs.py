@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.data.augment import expand
+from trials.data.augment import RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
-from trials.data.folds import assign_folds, inner_split
+from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.images import to_tensor
-from trials.data.sources import LesionData, load
+from trials.data.records import SPLITS
+from trials.data.sources import DataError, LesionData, load
 from trials.settings import DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
@@ -23,12 +24,17 @@ PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Indices of the images that a run trains on, chooses by, and is tested on; and where folds came from."""
+    """Indices of the images that a run trains on, chooses by, and is tested on; and where folds came from.
+
+    `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0 of 1.
+    """
 
     training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     source: str
+    folds: int | None
+    fold: int | None
 
 
 def load_data(path: Path, settings: DataSettings) -> LesionData:
@@ -42,15 +48,24 @@ def load_data(path: Path, settings: DataSettings) -> LesionData:
 def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: int | None, seed: int) -> Split:
     """Set outer fold `fold` of `folds` aside for the test (None: nothing) and split the rest by `seed`.
 
-    Groups are never split. Raises `DataError` where the images are too few for that.
+    Groups are never split. Data with a split of their own are split so, whatever the seed. Raises `DataError`
+    where the images are too few, and for folds of data that have their own split.
     """
+    if data.splits is not None:
+        if fold is not None and (folds, fold) != (1, 0):
+            raise DataError(
+                f"{data.root}: fold {fold} of {folds}, but the data have a split of their own, which every "
+                "run takes; leave out --folds and --fold, or fold and folds in an experiment"
+            )
+        training, validation, test = map(data.of_split, SPLITS)
+        return Split(training, validation, test, OWN_SPLIT, folds=1, fold=0)
     rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
     if fold is not None:
         assigned = assign_folds(data, folds, settings.fold_seed)
         source = assigned.source
         rest, test = assigned.split(fold)
     training, validation = inner_split(data, rest, settings.validation_fraction, seed)
-    return Split(training, validation, test, source)
+    return Split(training, validation, test, source, None if fold is None else folds, fold)
 
 
 def describe_data(data: LesionData, split: Split) -> dict[str, Any]:
@@ -77,6 +92,7 @@ class Inputs:
     """A data set's images as bytes [n, 1 or 3, side, side], and the batches that runs take from them.
 
     Standardised by the images at `training`, the only ones that are ever expanded, augmented or weighed.
+    Raises ValueError for images that cannot be augmented or cropped as the settings say.
     """
 
     def __init__(
@@ -84,9 +100,16 @@ class Inputs:
     ) -> None:
         self._settings = settings
         self._training = training
-        self.images = to_tensor(data, side or settings.image_size, settings.fit)
+        side = side or settings.image_size
+        self._crop = None if settings.smallest_crop is None else _crop(data, settings.smallest_crop, side)
+        self.images = to_tensor(data, side, settings.fit, settings.channels)
+        if settings.augmentation == "histology" and self.images.shape[1] == 1:
+            raise DataError(
+                f"{data.root}: grey images, but data.augmentation=histology changes the colours of a stain; "
+                "give images in colour and data.channels=3, or set data.augmentation=poses"
+            )
         self.labels = torch.from_numpy(data.labels)
-        self.mean, self.std = standardisation(self.images[training])
+        self.mean, self.std = standardisation(self.images, training)
 
     @property
     def class_weights(self) -> Tensor | None:
@@ -98,16 +121,19 @@ class Inputs:
 
     def training(self, batch_size: int, seed: int) -> Batches:
         """Return the shuffled training batches, augmented as the settings say."""
-        images, labels = self.images[self._training], self.labels[self._training]
+        images, labels, indices = self.images, self.labels, self._training
         if self._settings.expand:
-            images, labels = expand(images, labels)
+            images, labels = expand(images[indices], labels[indices])
+            indices = np.arange(len(labels))
         return Batches(
             images,
             labels,
+            indices=indices,
             batch_size=batch_size,
             shuffle=True,
             seed=seed,
             augment=self._settings.augmentation,
+            crop=self._crop,
             balanced=self._settings.class_balance == "balanced_sampling",
             per_image=self._settings.per_image,
             channels=self._settings.channels,
@@ -133,6 +159,20 @@ class Inputs:
             device=device(),
             indices=indices,
         )
+
+
+def _crop(data: LesionData, smallest: int, side: int) -> RandomCenterCropping:
+    """Return the cropping; raises ValueError for images smaller than it, and for ones that are resized."""
+    crop = RandomCenterCropping(smallest)
+    for file, image in zip(data.files, data.images, strict=True):
+        if image.shape[:2] != (side, side):
+            raise DataError(
+                f"{data.root / file}: {image.shape[1]}x{image.shape[0]} pixels, but random center cropping "
+                f"takes images in their native size, {side}x{side} by data.image_size; set that to theirs, "
+                "or data.smallest_crop=null"
+            )
+    crop.check(side)
+    return crop
 
 
 def device() -> torch.device:

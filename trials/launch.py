@@ -2,7 +2,7 @@
 
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
 every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
-trial has succeeded, else with 1 and the reason.
+trial has succeeded or was ended early, by NNI's assessor or a person, else with 1 and the reason.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its f
 # that, a search on NNI's hub cells takes 2.7 GB instead of 4.1.
 UNBROKEN_MEMORY = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
 # The command nnictl, which gives its web server 4 s to start, too few on a busy machine; here 60.
 PATIENT_NNICTL = """
@@ -209,7 +210,7 @@ def conclude(trials: Sequence[Trial], out: Path) -> int:
         say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
     say(read(out / "evaluation" / EVALUATION))
     say(f"in {out}")
-    unsuccessful = [trial for trial in trials if trial["status"] != "SUCCEEDED"]
+    unsuccessful = [trial for trial in trials if trial["status"] not in ("SUCCEEDED", *ENDED_EARLY)]
     for trial in unsuccessful:
         folder = Path(trial["logPath"])
         reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
@@ -226,7 +227,8 @@ def parameters(trial: Trial) -> Any:
 
 def status(trial: Trial) -> str:
     """Return how a trial is, in words."""
-    return str(trial["status"]).lower().replace("_", " ")
+    state = str(trial["status"])
+    return "ended early" if state in ENDED_EARLY else state.lower().replace("_", " ")
 
 
 def value(metric: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import urllib.request
 from typing import Any
 
@@ -17,6 +18,8 @@ def own_parameters() -> dict[str, Any]:
     (``V3asV1.start`` of its manager), so that its web UI and its tuner would take one trial's results for
     another's.
     """
+    # NNI ends a trial by this signal. One that exits of it, instead of dying, it takes for failed.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     nni.get_next_parameter()  # marks the trial as started
     manager = os.environ["NNI_TRIAL_COMMAND_CHANNEL"].rpartition("/env/")[0]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback

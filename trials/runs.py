@@ -44,6 +44,11 @@ class Run:
         """The outer fold that tested it; None: it was trained on all the data."""
         return None if self.metrics["fold"] is None else int(self.metrics["fold"])
 
+    @property
+    def own_split(self) -> bool:
+        """Whether the data's own split, as the only outer fold, has tested it."""
+        return bool(self.metrics["folds"] == 1)
+
 
 def read_run(folder: Path) -> Run:
     """Read a finished run; raises `EvaluationError` for a folder that holds none."""

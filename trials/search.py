@@ -52,7 +52,7 @@ def run_search(
     dry_run: bool = False,
     within: bool = False,
 ) -> dict[str, Any]:
-    """Search on all the data, or on all but outer fold `fold` of `folds`.
+    """Search on all the data, or on all but outer fold `fold` of `folds`, or but the data's own test images.
 
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
     ENAS's notation) and `search.json`, whose content it returns.
@@ -114,10 +114,10 @@ class Search:
 
     def __init__(self, data_path: Path, settings: Settings, folds: int, fold: int | None, seed: int) -> None:
         self.settings, self.seed = settings, seed
-        self.folds, self.fold = None if fold is None else folds, fold
         options = settings.data
         self.data = load_data(data_path, options)
         self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
+        self.folds, self.fold = self.split.folds, self.split.fold
         self.side = settings.search.image_size or options.image_size
         self.inputs = Inputs(self.data, options, self.split.training, side=self.side)
 

@@ -1,4 +1,4 @@
-"""The one configuration of searches and retrainings, typed and validated.
+"""The one configuration of searches, retrainings and other contestants, typed and validated.
 
 Field defaults are the paper's: Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695) where they say, else
 ENAS's own (Pham et al. 2018, arXiv 1802.03268, and the released code), else a choice of ours, and each
@@ -50,15 +50,24 @@ class DataSettings(Section):
         "matter; ours",
     )
     expand: bool = setting(True, "train on the paper's expanded set: rotated, mirrored, rank-k copies")
-    augmentation: Literal["none", "paper", "ultrasound"] = setting(
+    augmentation: Literal["none", "paper", "ultrasound", "poses", "histology"] = setting(
         "none",
-        "drawn anew for every batch: the paper's transformations, or ones that suit ultrasound (ours); "
-        "the paper expands its training set beforehand instead",
+        "drawn anew for every batch: the paper's transformations, ones that suit ultrasound, quarter turns "
+        "and mirroring alone, or with small changes of colour for histology (ours); the paper expands its "
+        "training set beforehand instead",
+    )
+    smallest_crop: int | None = setting(
+        None,
+        "smallest side of random center crops of training images, which keep the centre 32x32 (Wang et al. "
+        "2021, who do not say it; 64 is ours); unset: whole images",
+        ge=1,
     )
     class_balance: Literal["none", "weighted_loss", "balanced_sampling"] = setting(
         "none", "answer to unequal classes; the paper's set is balanced and needs none"
     )
-    positive: str = setting("malignant", "name of the positive class; the paper's")
+    positive: str = setting(
+        "malignant", "name of the positive class; the paper's", coerce_numbers_to_str=True
+    )
     group_column: str | None = setting(
         None, "manifest column that names what must stay together; unset: duplicate_group, if present"
     )
@@ -154,6 +163,25 @@ class RetrainSettings(TrainingSettings):
     )
 
 
+class BoostedSettings(Section):
+    """The choices of Boosted EfficientNet (Wang et al., Cancers 2021) that are the network's.
+
+    Random center cropping, the fourth, is data.smallest_crop. `search_space.BoostedEfficientNet` says how
+    each is made, which the paper does not; the defaults are EfficientNet.
+    """
+
+    variant: Literal["b0", "b1", "b2", "b3"] = setting(
+        "b0", "EfficientNet's size; ours, the smallest, as the paper's is unknown"
+    )
+    downsampling: Literal[32, 16, 8] = setting(
+        32, "how many times smaller than the image the last maps are; EfficientNet's 32"
+    )
+    attention: Literal["library", "cbam", "none"] = setting(
+        "library", "EfficientNet's squeeze-and-excitation, CBAM after each stage as well, or none of both"
+    )
+    fusion: bool = setting(False, "join the means of the maps of stages 3 and 5 to those of the last")
+
+
 class Settings(Section):
     """All settings of a run, under the name of the profile that they started from."""
 
@@ -161,6 +189,7 @@ class Settings(Section):
     data: DataSettings = DataSettings()
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
+    boosted: BoostedSettings = BoostedSettings()
 
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
@@ -176,32 +205,47 @@ _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processor
     "retrain.auxiliary": False,
 }
 
+_CPU = _AFFORDABLE | {
+    "data.image_size": 96,
+    "search.epochs": 120,
+    "search.max_steps": 3000,
+    "search.batch_size": 16,
+    "search.learning_rate": 0.02,
+    "search.normal_cells": 3,
+    "search.stem_stride": 4,
+    "search.filters": 12,
+    "search.warmup_epochs": 60,
+    "search.controller_updates": 8,
+    "search.reward_batch_size": 16,
+    "search.final_samples": 50,
+    "retrain.epochs": 40,
+    "retrain.batch_size": 16,
+    "retrain.stem_stride": 4,
+    "retrain.filters": 24,
+    "retrain.optimizer": "adamw",
+    "retrain.learning_rate": 0.005,
+    "retrain.learning_rate_min": 5e-6,
+    "retrain.weight_decay": 0.05,
+    "retrain.drop_path": 0.05,
+    "retrain.mirror": True,
+}
+
 PROFILES: dict[str, dict[str, object]] = {
     "paper": {},
-    "cpu": _AFFORDABLE
+    "cpu": _CPU,
+    "patches": _CPU  # PatchCamelyon's 96x96 in colour, some thousands of them
     | {
-        "data.image_size": 96,
-        "search.epochs": 120,
-        "search.max_steps": 3000,
-        "search.batch_size": 16,
-        "search.learning_rate": 0.02,
-        "search.normal_cells": 3,
-        "search.stem_stride": 4,
-        "search.filters": 12,
-        "search.warmup_epochs": 60,
-        "search.controller_updates": 8,
-        "search.reward_batch_size": 16,
-        "search.final_samples": 50,
-        "retrain.epochs": 40,
-        "retrain.batch_size": 16,
-        "retrain.stem_stride": 4,
-        "retrain.filters": 24,
-        "retrain.optimizer": "adamw",
-        "retrain.learning_rate": 0.005,
-        "retrain.learning_rate_min": 5e-6,
-        "retrain.weight_decay": 0.05,
-        "retrain.drop_path": 0.05,
-        "retrain.mirror": True,
+        "data.positive": "1",  # its name for tumour
+        "data.augmentation": "histology",
+        "data.per_image": False,  # a patch's own colours tell of its tissue
+        "data.class_balance": "none",
+        "search.epochs": 12,  # of 250 steps, as many as the cpu profile's 3,000 of fewer images
+        "search.warmup_epochs": 6,
+        "search.controller_updates": 80,
+        "retrain.epochs": 30,
+        "retrain.batch_size": 32,
+        "retrain.learning_rate": 0.002,
+        "retrain.learning_rate_min": 2e-6,
     },
     "quick": _AFFORDABLE
     | {
@@ -274,6 +318,7 @@ def _known_keys() -> dict[str, str]:
         "data": DataSettings,
         "search": SearchSettings,
         "retrain": RetrainSettings,
+        "boosted": BoostedSettings,
     }
     return {
         f"{section}.{name}": field.description or ""

@@ -1,10 +1,12 @@
 """What NNI starts as a trial: runs the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
-retrain, contend, rank or evaluate), ``folds`` and, as the stage needs them, ``fold``, ``layout``,
+retrain, contend, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
 ``contestant``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
-``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0.
+``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
+their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``contend`` without a test, for a tuner: its
+result is of the validation images, and goes below ``OUT/tuning``.
 """
 
 from __future__ import annotations
@@ -57,33 +59,36 @@ def run_stage(
     """
     overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
     settings = load_settings(profile, overrides)
-    folds, fold, seed = parameters["folds"], parameters.get("fold"), parameters.get("seed", 0)
-    root = out / f"seed{seed}" if seed else out
-    variant = "".join(f"-{name}={value}" for name, value in sorted(overrides.items()))
+    folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
+    tuning = parameters["stage"] == "tune"
+    root = (out / "tuning" if tuning else out) / (f"seed{seed}" if seed else "")
+    of_fold = [] if fold is None else [f"fold{fold}"]
+    variant = [f"{name}={value}" for name, value in sorted(overrides.items())]
+    alone, shared = root.joinpath(*of_fold), root / "-".join([*of_fold, *variant])
     place: dict[str, Any] = {"folds": folds, "fold": fold, "seed": seed}
     common = {"settings": settings, **place}
     match parameters["stage"]:
         case "search":
-            run_search(data, out=root / f"fold{fold}" / f"search{variant}", **common)
+            run_search(data, out=alone / "-".join(["search", *variant]), **common)
         case "retrain":
             layout = parameters["layout"]
-            found = root / f"fold{fold}" / "search" / "architecture.json"
             run_retrain(
                 data,
-                architecture or found,
+                architecture or alone / "search" / "architecture.json",
                 layout=layout,
-                out=root / f"fold{fold}" / f"{layout}{variant}",
+                out=alone / "-".join([layout, *variant]),
                 **common,
             )
-        case "contend":
+        case "contend" | "tune":
             name = parameters["contestant"]
             run_contend(
                 data,
                 name,
-                out=root / f"fold{fold}{variant}" / name,
+                out=shared / name,
                 profile=profile,
                 overrides=overrides,
                 external=external,
+                tested=not tuning,
                 **place,
             )
         case "rank":
@@ -91,7 +96,7 @@ def run_stage(
             run_rank(
                 data,
                 index,
-                out=root / f"fold{fold}{variant}" / f"{layout}-candidate{index}",
+                out=shared / f"{layout}-candidate{index}",
                 layout=layout,
                 count=parameters["count"],
                 profile=profile,
@@ -108,7 +113,7 @@ def run_stage(
             result = run_evaluate(finished, root / "evaluation")
             write_atomically(root / "evaluation" / EVALUATION, f"{text_table(result)}\n".encode())
         case other:
-            raise ValueError(f"stage {other!r}: expected search, retrain, contend, rank or evaluate")
+            raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

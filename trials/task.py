@@ -1,7 +1,8 @@
 """What one run is asked: which images it learns from, chooses by, is tested on.
 
 Of the images outside the test fold most are trained on; the rest, whole groups, choose the decision threshold
-and the temperature, which are then frozen. External images are of another data set, for a last test.
+and the temperature, which are then frozen. Data with a split of their own say all three parts themselves.
+External images are of another data set, for a last test.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class Task:
         tested: bool = True,
     ) -> None:
         self.data_path, self.settings, self.seed = data_path, settings, seed
-        self.folds, self.fold = None if fold is None else folds, fold
         self.data = load_data(data_path, settings.data)
         self.split = split_data(self.data, settings.data, folds=folds, fold=fold, seed=seed)
+        self.folds, self.fold = self.split.folds, self.split.fold
         if not tested:
             self.split = replace(self.split, test=self.split.test[:0])
         self.positive = self.data.classes.index(self.data.positive)
@@ -57,7 +58,8 @@ class Task:
 
     def _refuse(self, tested: LesionData, test: np.ndarray, way_out: str) -> None:
         refuse_overlap(self.seen, tested, test, f"a training on {self.data.name}", way_out)
-        refuse_copies(self.data, self.learnt, tested, test, way_out)
+        if tested is not self.data or self.data.splits is None:  # there sources.py has looked
+            refuse_copies(self.data, self.learnt, tested, test, way_out)
 
     @property
     def seen(self) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import torch
 from trials.data.augment import (
     AUGMENTATIONS,
     RANKS,
+    Histology,
     Paper,
+    Plain,
     Poses,
-    PosesAfterCropping,
     RandomCenterCropping,
     Ultrasound,
     expand,
@@ -95,8 +96,7 @@ def test_policies_are_driven_by_the_generator_alone(name: str, channels: int, im
     policy = AUGMENTATIONS[name](images.repeat(1, channels, 2, 2))
     torch.manual_seed(1)
     first = batch(policy)
-    size = first.shape[-1] if "random_center" in name else 120
-    assert first.shape == (6, channels, size, size) and first.dtype == torch.float32
+    assert first.shape == (6, channels, 120, 120) and first.dtype == torch.float32
     assert first.min() >= 0 and first.max() <= 255
     torch.manual_seed(9)
     torch.testing.assert_close(first, batch(policy), rtol=0, atol=0)
@@ -141,6 +141,33 @@ def numbered(side: int, count: int = 3) -> torch.Tensor:
     return torch.stack(numbers).byte()
 
 
+def cropping(images: torch.Tensor, **options: int) -> Plain:
+    crop = RandomCenterCropping(**options)
+    crop.check(images.shape[-1])
+    return Plain(images, crop)
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_every_policy_crops_first_if_told_to(name: str) -> None:
+    policy = AUGMENTATIONS[name](numbered(96), RandomCenterCropping(smallest=40))
+    sizes = {batch(policy, seed, count=3).shape[-2:] for seed in range(30)}
+    assert len(sizes) > 10 and all(40 <= height == width <= 96 for height, width in sizes)
+
+
+def test_histology_turns_and_changes_each_channel_a_little() -> None:
+    flat = torch.tensor([60, 120, 180]).byte().view(1, 3, 1, 1).expand(400, -1, 8, 8)
+    drawn = batch(Histology(flat), count=400)
+    assert (drawn == drawn[:, :, :1, :1]).all()  # no pixel differs from its neighbours
+    for channel, level in enumerate((60, 120, 180)):
+        change = drawn[:, channel, 0, 0] - level
+        assert change.abs().max() <= 0.1 * level + 10 and change.abs().max() > 0.08 * level + 8
+        assert abs(change.mean()) < 1.5
+    assert torch.corrcoef(drawn[:, :, 0, 0].T).triu(1).abs().max() < 0.2
+    ramp = numbered(8, 1).expand(200, -1, -1, -1)
+    corners = batch(Histology(ramp), count=200)
+    assert {bool(image[0, 0, 0] > image[0, -1, 0]) for image in corners} == {True, False}
+
+
 SIZES = [
     (96, 64, 32),
     (96, 32, 32),
@@ -156,7 +183,7 @@ SIZES = [
 @pytest.mark.parametrize(("side", "smallest", "centre"), SIZES)
 def test_crops_are_squares_of_the_source_that_keep_its_centre(side: int, smallest: int, centre: int) -> None:
     images = numbered(side)
-    policy = RandomCenterCropping(images, smallest=smallest, centre=centre)
+    policy = cropping(images, smallest=smallest, centre=centre)
     begin, end = (side - centre) // 2, (side - centre) // 2 + centre - 1  # PCam: pixels 32 to 63 of 96
     for seed in range(60):
         for number, crop in enumerate(batch(policy, seed, count=3).byte()):
@@ -169,7 +196,7 @@ def test_crops_are_squares_of_the_source_that_keep_its_centre(side: int, smalles
 
 
 def test_all_sizes_and_all_allowed_positions_are_drawn() -> None:
-    policy = RandomCenterCropping(numbered(12), smallest=6, centre=4)  # the centre is pixels 4 to 7
+    policy = cropping(numbered(12), smallest=6, centre=4)  # the centre is pixels 4 to 7
     drawn: dict[int, set[tuple[int, int]]] = {}
     for seed in range(800):
         crops = batch(policy, seed, count=3)
@@ -182,18 +209,18 @@ def test_all_sizes_and_all_allowed_positions_are_drawn() -> None:
 
 
 def test_a_batch_has_one_size_and_a_position_for_every_image() -> None:
-    crops = batch(RandomCenterCropping(numbered(96, 20), smallest=64), seed=1, count=20)
+    crops = batch(cropping(numbered(96, 20), smallest=64), seed=1, count=20)
     assert len({(int(crop[0, 0, 0]), int(crop[1, 0, 0])) for crop in crops}) > 10
 
 
 def test_smallest_crop_is_64_by_default() -> None:
-    policy = RandomCenterCropping(numbered(96))
+    policy = cropping(numbered(96))
     sizes = {batch(policy, seed, count=3).shape[-1] for seed in range(400)}
     assert sizes == set(range(64, 97))
 
 
 def test_cropped_and_turned_images_keep_their_centre() -> None:
-    policy = PosesAfterCropping(numbered(33), smallest=8, centre=8)  # an odd margin
+    policy = Poses(numbered(33), RandomCenterCropping(smallest=8, centre=8))  # an odd margin
     turned = 0
     for seed in range(100):
         for crop in batch(policy, seed, count=3):
@@ -208,13 +235,13 @@ def test_cropped_and_turned_images_keep_their_centre() -> None:
     [
         (28, {}, "a centre of 32x32 pixels, and the images have 28x28: use larger images"),
         (96, {"centre": 0}, "a centre of 0x0"),
-        (96, {"smallest": 31}, "smallest crop is 31x31 .* centre of 32x32 .* set smallest from 32 to 96"),
-        (60, {}, "smallest crop is 64x64 .* images of 60x60: set smallest from 32 to 60"),
+        (96, {"smallest": 31}, r"smallest crop is 31x31 .* centre of 32x32 .*\.smallest_crop from 32 to 96"),
+        (60, {}, r"smallest crop is 64x64 .* images of 60x60: set data\.smallest_crop from 32 to 60"),
     ],
 )
 def test_crops_that_cannot_be_are_refused(side: int, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RandomCenterCropping(numbered(side), **options)
+        RandomCenterCropping(**options).check(side)
 
 
 def test_resize_is_bicubic_and_squashes_as_the_paper(picture: Callable[..., np.ndarray]) -> None:

@@ -1,11 +1,17 @@
 """The experiment files, as NNI and the trials read them."""
 
+import math
 from pathlib import Path
 
 import pytest
+import yaml
+from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.experiment.config import ExperimentConfig
 
+from search_space.boosted_efficientnet import CHOICES
 from strategies.tuner import PipelineTuner
+from trials.contestants.architectures import BoostedNetwork
+from trials.settings import load_settings
 
 FILES = sorted((Path(__file__).parents[2] / "nni_config").glob("*.yml"))
 
@@ -22,9 +28,23 @@ def test_nni_accepts_the_file_and_copies_no_more_than_its_folder(config: Experim
 
 def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig) -> None:
     if config.tuner.class_name is None:
-        assert config.tuner.name == "GridSearch"
+        assert config.tuner.name in ("GridSearch", "TPE")
         return
     assert Path(config.tuner.code_directory, "tuner.py").exists()
     tuner = PipelineTuner(**config.tuner.class_args)
     searches = len(tuner.generate_multiple_parameters(list(range(99)), st_callback=lambda *_: None))
     assert config.max_trial_number == searches * (1 + len(config.tuner.class_args["layouts"])) + 1
+
+
+def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() -> None:
+    space = yaml.safe_load((FILES[0].parent / "boosted_efficientnet_search.yml").read_text())["searchSpace"]
+    choices = {name: values["_value"] for name, values in space.items() if "." in name}
+    assert {name.removeprefix("boosted.") for name in choices} >= CHOICES.keys() - {"cropping"}
+    tuner = TpeTuner("maximize", seed=0)
+    tuner.update_search_space(space)
+    drawn = [tuner.generate_parameters(number) for number in range(72)]
+    assert len({str(one) for one in drawn}) == math.prod(map(len, choices.values())) == 72
+    for one in drawn:
+        settings = load_settings("patches", {name: one[name] for name in choices})
+        network = BoostedNetwork.model_validate(settings.boosted.model_dump())
+        assert (network.attention, network.fusion) == (one["boosted.attention"], one["boosted.fusion"])

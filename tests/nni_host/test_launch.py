@@ -55,6 +55,13 @@ def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(h
     assert "fold 1 has no malignant image" in errors
 
 
+def test_a_trial_that_the_assessor_ends_early_is_no_failure(home: Path) -> None:
+    process = start(TOY / "toy_tuned.yml", home)
+    said, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert "x 2: 2" in said and "x 1: ended early" in said
+
+
 def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
     config = home / "slow.yml"
     config.write_text(

@@ -72,10 +72,31 @@ def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
     assert (tmp_path / "evaluation/evaluation.txt").read_text() == "what a reader wants first\n"
 
 
+def test_without_folds_results_stand_in_the_folder_itself(calls: list[Any]) -> None:
+    for differing in ({}, {"seed": 1}, {"boosted.fusion": True}):
+        run_stage({"stage": "contend", "contestant": "boosted", **differing}, DATA, OUT, "patches")
+    run_stage({"stage": "search"}, DATA, OUT, "patches")
+    run_stage({"stage": "retrain", "layout": "enas7"}, DATA, OUT, "patches")
+    places = ["boosted", "seed1/boosted", "boosted.fusion=True/boosted", "search", "enas7"]
+    assert [named["out"] for _, _, named in calls] == [OUT / place for place in places]
+    assert {named["fold"] for _, _, named in calls} == {None}
+    assert calls[-1][1] == (DATA, OUT / "search/architecture.json")
+
+
+def test_tuning_contends_without_a_test_and_apart(calls: list[Any]) -> None:
+    choices = {"stage": "tune", "contestant": "boosted", "boosted.attention": "cbam"}
+    run_stage(choices | {"data.smallest_crop": None}, DATA, OUT, "patches")
+    run_stage({"stage": "contend", "contestant": "boosted"}, DATA, OUT, "patches")
+    (_, arguments, tuned), (_, _, contending) = calls
+    assert arguments == (DATA, "boosted") and (tuned["tested"], contending["tested"]) == (False, True)
+    assert tuned["out"] == OUT / "tuning/boosted.attention=cbam-data.smallest_crop=None/boosted"
+    assert tuned["overrides"] == {"boosted.attention": "cbam", "data.smallest_crop": None}
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain, contend, rank or evaluate"),
+        ({"stage": "serach"}, "search, retrain, contend, tune, rank or evaluate"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],

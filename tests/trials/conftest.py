@@ -1,10 +1,13 @@
 """Tiny synthetic lesions, and retrainings on them that last a second."""
 
+import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from search_space import Architecture
 from trials.data.phantoms import make_phantoms
@@ -25,6 +28,24 @@ def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 40 synthetic lesions."""
     folder = tmp_path_factory.mktemp("lesions") / "synthetic"
     make_phantoms(folder, count=40, side=40)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 36 noisy patches of 40x40 in colour with a split of their own; label 1 is redder."""
+    folder = tmp_path_factory.mktemp("patches") / "stained"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    with (folder / "manifest.csv").open("w", newline="") as lines:
+        manifest = csv.writer(lines)
+        manifest.writerow(("file", "label", "split"))
+        for split, count in (("train", 20), ("valid", 8), ("test", 8)):
+            for index in range(count):
+                pixels = random.integers(60, 200, (40, 40, 3), dtype=np.uint8)
+                pixels[..., 0] += 50 * (index % 2)
+                Image.fromarray(pixels).save(folder / f"{split}_{index}.png")
+                manifest.writerow((f"{split}_{index}.png", index % 2, split))
     return folder
 
 

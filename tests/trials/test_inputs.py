@@ -75,3 +75,14 @@ def test_description_counts_what_was_found(data: LesionData) -> None:
     assert described["images"] == {"benign": 20, "malignant": 20}
     assert described["training"] + described["validation"] + described["test"] == 40
     assert (described["folds"], described["left_out"]) == ("generated", [])
+
+
+def test_crops_are_for_training_alone(patches: Path) -> None:
+    stained = load(patches, positive="1")
+    changes = {"data.image_size": 40, "data.smallest_crop": 33}
+    split = split_data(stained, load_settings("patches").data, folds=5, fold=None, seed=0)
+    inputs = Inputs(stained, load_settings("patches", changes).data, split.training)
+    batches = inputs.training(2, seed=0)
+    sizes = {images.shape[-1] for images, _ in batches}
+    assert len(sizes) > 2 and min(sizes) >= 33
+    assert {images.shape[-1] for images, _ in inputs.plain(split.validation)} == {40}

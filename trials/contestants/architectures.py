@@ -16,9 +16,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture
+from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet
 from search_space.network import EnasSpace
 from trials.data.batches import standardise_each
-from trials.settings import RetrainSettings, Section
+from trials.settings import BoostedSettings, RetrainSettings, Section
 
 
 class Shape(NamedTuple):
@@ -67,7 +68,25 @@ class KnownNetwork(Section):
         return _KNOWN[self.kind](shape)
 
 
-Network = Annotated[CellNetwork | KnownNetwork, Field(discriminator="kind")]
+class BoostedNetwork(BoostedSettings):
+    """One choice of Boosted EfficientNet's space; `cropping` tells how it was trained and changes nothing."""
+
+    kind: Literal["boosted_efficientnet"] = "boosted_efficientnet"
+    cropping: Literal["none", "random_center"] = "none"
+
+    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
+        """As `KnownNetwork`."""
+        _need_three_channels("EfficientNet", shape)
+        if shape.side < self.downsampling:
+            raise ValueError(
+                f"downsampling by {self.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
+                f"set boosted.downsampling to less, or data.image_size to {self.downsampling} or more"
+            )
+        with model_context({label: getattr(self, label) for label in CHOICES}):
+            return BoostedEfficientNet(self.variant, classes=shape.classes)
+
+
+Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
 
 
 class AlexNet(nn.Module):

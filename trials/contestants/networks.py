@@ -16,8 +16,9 @@ from torch import nn
 
 from search_space import Architecture, draw
 from trials.contestants.architectures import (
+    BoostedNetwork,
     CellNetwork,
-    KnownNetwork,
+    Network,
     Shape,
     count_multiply_adds,
     count_parameters,
@@ -43,7 +44,7 @@ class NetworkContestant(Contestant):
     def __init__(
         self,
         task: Task,
-        network: CellNetwork | KnownNetwork,
+        network: Network,
         *,
         start: Callable[[nn.Module], None] | None = None,
         search_seen: Mapping[str, Any] | None = None,
@@ -151,3 +152,14 @@ class NetworkContestant(Contestant):
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
         seconds = steps * training_seconds(network, training) + settings.epochs * len(validation) * validating
         return estimate(seconds, self.disk_bytes).to_dict()
+
+
+class BoostedContestant(NetworkContestant):
+    """Boosted EfficientNet, or a part of it, as the settings choose."""
+
+    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"boosted"}
+
+    def __init__(self, task: Task) -> None:
+        cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
+        chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
+        super().__init__(task, BoostedNetwork.model_validate(chosen))

@@ -81,7 +81,9 @@ def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
     return {
         "settings": task.settings.model_dump(mode="json", include={"profile", *contestant.sections}),
         "data": task.describe(),
-        "smallest_auc_difference": outlook(data.labels == task.positive, data.groups),
+        "smallest_auc_difference": outlook(
+            data.labels[data.tested] == task.positive, np.array(data.groups)[data.tested]
+        ),
         "estimate": contestant.estimate(),
     }
 

@@ -18,7 +18,7 @@ from trials.contestants.base import Contestant
 from trials.contestants.cells import from_search, of_chance
 from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
 from trials.contestants.features import geometry, geometry_and_gradients, gradients
-from trials.contestants.networks import NetworkContestant
+from trials.contestants.networks import BoostedContestant, NetworkContestant
 from trials.contestants.protocol import Title
 from trials.settings import Settings, SettingsError, load_settings
 from trials.task import Task
@@ -47,6 +47,18 @@ def _classical(*parts: Callable[..., object]) -> Callable[..., Contestant]:
     return lambda task, home: ClassicalContestant(task, *parts)  # type: ignore[arg-type]
 
 
+def _boosted(task: Task, home: Path | None) -> Contestant:
+    return BoostedContestant(task)
+
+
+_CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet Boosted EfficientNet
+    "cropping": ("random center cropping", {"data.smallest_crop": 64}),
+    "downsampling": ("less downsampling", {"boosted.downsampling": 16}),
+    "attention": ("CBAM", {"boosted.attention": "cbam"}),
+    "fusion": ("feature fusion", {"boosted.fusion": True}),
+}
+_CHANGED = "it stands for that change, which the paper names; how it is made is ours"
+
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
 
 ENTRIES = (
@@ -73,6 +85,17 @@ ENTRIES = (
     Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
     Entry(Title("resnet18", "ResNet-18"), _known("resnet18")),
     Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0")),
+    Entry(Title("boosted_baseline", "EfficientNet"), _boosted),
+    *(
+        Entry(Title(f"boosted_{name}", f"EfficientNet, {label}"), _boosted, change, _CHANGED)
+        for name, (label, change) in _CHANGES.items()
+    ),
+    Entry(
+        Title("boosted", "Boosted EfficientNet"),
+        _boosted,
+        {key: value for _, change in _CHANGES.values() for key, value in change.items()},
+        _CHANGED,
+    ),
     Entry(
         Title("alexnet", "AlexNet, two groups"),
         _known("alexnet"),

@@ -7,16 +7,17 @@ training set (8 images of one), and `Paper` draws on the fly, for each image and
 of the square and one of the 4 ranks (all included).
 
 `"ultrasound"` is our choice of what ultrasound allows (up stays up, as shadows fall downwards): see
-`Ultrasound`.
+`Ultrasound`. `"histology"` is our choice for stained tissue, which has no up and whose colours differ from
+one laboratory to the next: see `Histology`; `"poses"` are its 8 poses of the square alone.
 
-`"random_center"` is the random center cropping of Wang et al. (Cancers 2021, 13(4), 661) for histology
-patches, `"poses"` the 8 poses of the square, which suit histology as tissue has no up (ours), and
-`"poses_random_center"` both. They are for training; in use the whole patch is seen.
+Before any of them `RandomCenterCropping` may crop the batch. All of it is for training; in use the whole
+image is seen.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -55,27 +56,83 @@ def expand(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, to
     return torch.cat(versions), labels.repeat(len(versions))
 
 
-class Plain:
-    """Images as they are. A policy holds uint8 [n, channels, s, s]; called with indices it gives a batch."""
+@dataclass(frozen=True)
+class RandomCenterCropping:
+    """Cuts squares of random size and position that keep the centre, at native resolution (Wang et al. 2021).
 
-    def __init__(self, images: torch.Tensor) -> None:
-        self.images = images
+    Cancers 13(4), 661. PCam labels a patch by its central 32x32 pixels alone, hence `centre`; where it cannot
+    lie exactly in the middle, it lies half a pixel up and left. The paper does not give limits: `smallest` =
+    64 is ours, the largest crop is the whole image, and all sizes between are equally likely. The size is
+    drawn once a batch, which is one tensor, and the position for every image: it costs nothing, and a batch
+    then shows as many surroundings as images.
+    """
+
+    smallest: int = 64
+    centre: int = 32
+
+    def check(self, side: int) -> None:
+        """Raise ValueError where images of `side` pixels cannot be cropped so."""
+        if not 1 <= self.centre <= side:
+            raise ValueError(
+                f"every crop keeps a centre of {self.centre}x{self.centre} pixels, and the images have "
+                f"{side}x{side}: use larger images, or no random center cropping (data.smallest_crop=null)"
+            )
+        if not self.centre <= self.smallest <= side:
+            raise ValueError(
+                f"the smallest crop is {self.smallest}x{self.smallest} pixels, with a centre of "
+                f"{self.centre}x{self.centre} to keep, in images of {side}x{side}: set data.smallest_crop "
+                f"from {self.centre} to {side}"
+            )
+
+    def __call__(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Crop [batch, channels, s, s] to one size from `smallest` to s, which `check` has seen."""
+        side, device = batch.shape[-1], batch.device
+        size = int(torch.randint(self.smallest, side + 1, (), generator=generator, device=device))
+        start = (side - self.centre) // 2  # of the centre
+        first, last = max(0, start + self.centre - size), min(start, side - size)
+        corners = torch.randint(first, last + 1, (2, len(batch), 1), generator=generator, device=device)
+        rows, columns = corners + torch.arange(size, device=device)  # each [batch, size]
+        images, channels = (torch.arange(count, device=device).view(-1, 1, 1) for count in batch.shape[:2])
+        return batch[images[:, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+class Plain:
+    """Images as they are. A policy holds uint8 [n, channels, s, s]; called with indices it gives a batch.
+
+    `crop` comes first: once turned, an odd margin would have moved the centre by a pixel.
+    """
+
+    def __init__(self, images: torch.Tensor, crop: RandomCenterCropping | None = None) -> None:
+        self.images, self._crop = images, crop
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """float32 [batch, channels, s, s] in 0 to 255; whatever is random comes from `generator`."""
-        return self.images[indices].float()
+        """float32 [batch, channels, s, s] in 0 to 255, or [.., size, size] of crops.
+
+        On the device of `indices`, wherever the images are; whatever is random comes from `generator`.
+        """
+        batch = self._taken(indices, generator).to(indices.device).float()
+        return self._crop(batch, generator) if self._crop else batch
+
+    def _taken(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return self.images[indices.to(self.images.device)]
 
 
 class Paper(Plain):
-    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image."""
+    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image.
 
-    def __init__(self, images: torch.Tensor) -> None:
-        super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]))
+    All versions of all images are made beforehand: four times their memory.
+    """
+
+    def __init__(self, images: torch.Tensor, crop: RandomCenterCropping | None = None) -> None:
+        super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]), crop)
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """As `Plain`."""
+        return _posed(super().__call__(indices, generator), generator)
+
+    def _taken(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         version = torch.randint(len(self.images), indices.shape, generator=generator, device=indices.device)
-        return _posed(self.images[version, indices].float(), generator)
+        return self.images[version.to(self.images.device), indices.to(self.images.device)]
 
 
 def _posed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -135,49 +192,17 @@ class Poses(Plain):
         return _posed(super().__call__(indices, generator), generator)
 
 
-class RandomCenterCropping(Plain):
-    """Cuts squares of random size and position that keep the centre, at native resolution (Wang et al. 2021).
+class Histology(Poses):
+    """Draws one of the 8 poses, and changes each channel a little, as another stain or scanner would; ours.
 
-    PCam labels a patch by its central 32x32 pixels alone, hence `centre`; where it cannot lie exactly in the
-    middle, it lies half a pixel up and left. The paper does not give limits: `smallest` = 64 is ours, the
-    largest crop is the whole image, and all sizes between are equally likely. The size is drawn once a
-    batch, which is one tensor, and the position for every image: it costs nothing, and a batch then shows
-    as many surroundings as images.
-
-    Raises ValueError for images smaller than the centre, and a smallest crop that is smaller than the centre
-    or larger than the images.
+    By a factor of 0.9 to 1.1 and a level of up to 10 of 255, drawn uniformly for each image and channel.
     """
 
-    def __init__(self, images: torch.Tensor, *, smallest: int = 64, centre: int = 32) -> None:
-        super().__init__(images)
-        side = images.shape[-1]
-        if not 1 <= centre <= side:
-            raise ValueError(
-                f"every crop keeps a centre of {centre}x{centre} pixels, and the images have {side}x{side}: "
-                "use larger images, or no random center cropping"
-            )
-        if not centre <= smallest <= side:
-            raise ValueError(
-                f"the smallest crop is {smallest}x{smallest} pixels, with a centre of {centre}x{centre} to "
-                f"keep, in images of {side}x{side}: set smallest from {centre} to {side}"
-            )
-        self.smallest, self.centre = smallest, centre
-
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """float32 [batch, channels, size, size] in 0 to 255, with one size from `smallest` to s."""
+        """As `Plain`."""
         batch = super().__call__(indices, generator)
-        side, device = batch.shape[-1], batch.device
-        size = int(torch.randint(self.smallest, side + 1, (), generator=generator, device=device))
-        start = (side - self.centre) // 2  # of the centre
-        first, last = max(0, start + self.centre - size), min(start, side - size)
-        corners = torch.randint(first, last + 1, (2, len(batch), 1), generator=generator, device=device)
-        rows, columns = corners + torch.arange(size, device=device)  # each [batch, size]
-        images, channels = (torch.arange(count, device=device).view(-1, 1, 1) for count in batch.shape[:2])
-        return batch[images[:, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
-
-
-class PosesAfterCropping(Poses, RandomCenterCropping):
-    """Crops, then turns: the other way round an odd margin would move the centre by a pixel."""
+        drawn = torch.rand(2, *batch.shape[:2], 1, 1, generator=generator, device=batch.device) * 2 - 1
+        return (batch * (1 + 0.1 * drawn[0]) + 10 * drawn[1]).clamp_(0, 255)
 
 
 AUGMENTATIONS: dict[str, type[Plain]] = {
@@ -185,6 +210,5 @@ AUGMENTATIONS: dict[str, type[Plain]] = {
     "paper": Paper,
     "ultrasound": Ultrasound,
     "poses": Poses,
-    "random_center": RandomCenterCropping,
-    "poses_random_center": PosesAfterCropping,
+    "histology": Histology,
 }

@@ -1,23 +1,31 @@
-"""Batches out of memory: images stay bytes on the device, where each batch is augmented and standardised."""
+"""Batches: images stay bytes, large sets where they are, others on the device; there each batch is augmented
+and standardised."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from trials.data.augment import AUGMENTATIONS, Plain
+from trials.data import storage
+from trials.data.augment import AUGMENTATIONS, RandomCenterCropping
 
 
-def standardisation(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def standardisation(
+    images: torch.Tensor, indices: torch.Tensor | np.ndarray | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1.
 
-    Give it training images only. A channel without variation has the deviation of one grey level.
+    Of all images or of those at `indices`: give it training images only. A channel without variation has the
+    deviation of one grey level.
     """
-    channels = images.transpose(0, 1).flatten(1)
-    counts = torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
+    chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
+    for part in chosen.split(1024):  # of a set that memory does not hold
+        channels = images[part].transpose(0, 1).flatten(1)
+        counts += torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
     share = counts.double() / counts.sum(1, keepdim=True)
     levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
     mean = share @ levels
@@ -38,14 +46,14 @@ def standardise_each(images: torch.Tensor) -> torch.Tensor:
 class Batches:
     """An iterable of (float32 [b, channels, s, s], int64 [b]) that Lightning takes as a dataloader.
 
-    With a policy that crops, s changes from batch to batch.
+    With a `crop`, s changes from batch to batch.
 
     `images` uint8 [n, 1 or 3, s, s] and `labels` [n] of the whole data set; `indices` those that take part
     (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
     train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
-    again and again), `augment` names a policy of `augment.AUGMENTATIONS` or makes one of the images, `mean`
-    and `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images are
+    again and again), `augment` names a policy of `augment.AUGMENTATIONS`, `crop` goes before it, `mean` and
+    `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images are
     repeated to `channels`.
     """
 
@@ -59,14 +67,15 @@ class Batches:
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
-        augment: str | Callable[[torch.Tensor], Plain] = "none",
+        augment: str = "none",
+        crop: RandomCenterCropping | None = None,
         balanced: bool = False,
         per_image: bool = False,
         channels: int = 3,
         device: str | torch.device = "cpu",
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
     ) -> None:
-        if isinstance(augment, str) and augment not in AUGMENTATIONS:
+        if augment not in AUGMENTATIONS:
             raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
         if balanced and not shuffle:
             raise ValueError("balanced drawing needs shuffle=True")
@@ -86,9 +95,9 @@ class Batches:
         self.channels = channels
         self.seed = seed
         self.epoch = 0
-        self._labels_there = self.labels.to(self.device)
-        policy = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
-        self._policy = policy(images[chosen].to(self.device))
+        self._chosen, self._labels_there = chosen.to(self.device), self.labels.to(self.device)
+        held = images if len(images) > storage.IN_MEMORY else images.to(self.device)
+        self._policy = AUGMENTATIONS[augment](held, crop)
         self._mean, self._std = (
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )
@@ -116,7 +125,7 @@ class Batches:
         order = self._order(torch.Generator().manual_seed(seeds[0])).to(self.device)
         generator = torch.Generator(self.device).manual_seed(seeds[1])
         for batch in order.split(self.batch_size)[: len(self)]:
-            images = (self._policy(batch, generator) - self._mean) / self._std
+            images = (self._policy(self._chosen[batch], generator) - self._mean) / self._std
             if self.per_image:
                 images = standardise_each(images)
             yield images.expand(-1, self.channels, -1, -1), self._labels_there[batch]

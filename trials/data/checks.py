@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from trials.data.duplicates import near_duplicates
-from trials.data.folds import assign_folds, group_shortages
+from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
 from trials.data.sources import DataError, LeftOut, LesionData, examine
 from trials.statistics.power import outlook
 
@@ -64,7 +66,9 @@ def verify(
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
     source = "not assigned"
-    if problems:
+    if data.splits is not None:
+        source = OWN_SPLIT
+    elif problems:
         problems += group_shortages(data, folds)
     else:
         try:
@@ -87,14 +91,17 @@ def verify(
 
 def _counts(data: LesionData) -> dict[str, object]:
     labels = Counter(data.labels.tolist())
-    truth = [data.classes[label] == data.positive for label in data.labels]
+    truth = [data.classes[data.labels[index]] == data.positive for index in data.tested]
     return {
         "images": len(data.files),
         "classes": {name: labels[index] for index, name in enumerate(data.classes)},
+        **({"split": dict(Counter(data.splits))} if data.splits else {}),
         "groups": len(set(data.groups)),
         "left out": len(data.left_out),
         "colour images": sum(image.ndim == 3 for image in data.images),
-        "smallest AUC difference that a comparison can show": outlook(truth, data.groups),
+        "smallest AUC difference that a comparison can show": outlook(
+            truth, np.array(data.groups)[data.tested]
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trials.data.sources import LeftOut, LesionData
+from trials.data.sources import DataError, LeftOut, LesionData
 
 REASON = "not drawn: the settings ask for as many images of every class"
 
@@ -15,8 +15,10 @@ def draw_balanced(data: LesionData, per_class: int, seed: int) -> LesionData:
     """Return the data with `per_class` images of every class, or as many as the smallest class has.
 
     The others go to `left_out`. `digest` stays that of the whole set, in which group names keep their
-    meaning.
+    meaning. Raises `DataError` for data with a split of their own.
     """
+    if data.splits is not None:
+        raise DataError(f"{data.root}: a draw would change the data's own split; set data.balanced_draw=null")
     count = min(per_class, int(np.bincount(data.labels).min()))
     generator = np.random.default_rng(seed)
     classes = [np.flatnonzero(data.labels == label) for label in range(len(data.classes))]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from trials.data.decoding import SUFFIXES, decode
-from trials.data.records import DataError, Listing, Record
+from trials.data.records import SPLITS, DataError, Listing, Record
 
 GROUP_COLUMNS = ("duplicate_group", "patient", "group")
 
@@ -37,8 +37,9 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     """`manifest.csv` with `file`, `label` and groups: the column asked for, else the first of
     `GROUP_COLUMNS`.
 
-    An image whose group cell is blank is a group of its own, and that is noted. The name of a data set
-    whose `source` is "synthetic" throughout starts with that word.
+    An image whose group cell is blank is a group of its own, and that is noted. A column `split` of train,
+    valid and test is the split of every run. The name of a data set whose `source` is "synthetic" throughout
+    starts with that word.
     """
     manifest = root / "manifest.csv"
     rows = read_rows(manifest, ("file", "label"))
@@ -46,9 +47,10 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
     records, notes = [], []
     for row in rows:
         file, group = row["file"], row[column] if column else None
-        if file and row["label"] and _stays_inside(file):
+        if file and row["label"] and _stays_inside(file) and row.get("split", SPLITS[0]) in SPLITS:
             group = file if group == "" else group
-            records.append(Record(file, row["label"], partial(decode, root / file), group))
+            decoded = partial(decode, root / file)
+            records.append(Record(file, row["label"], decoded, group, split=row.get("split")))
     if blank := sum(row[column] == "" for row in rows) if column else 0:
         notes.append(f"{blank} images without {column} in {manifest.name}: each is a group of its own")
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
@@ -83,6 +85,11 @@ def _row_problems(manifest: Path, rows: list[dict[str, str]]) -> Iterator[str]:
             yield f"{where}: {file} has no label"
         if not _stays_inside(file):
             yield f"{where}: {file} lies outside the folder; name files relative to it"
+        if row.get("split", SPLITS[0]) not in SPLITS:
+            yield (
+                f"{where}: {file} is of split {row['split']!r}, expected one of {', '.join(SPLITS)}; correct "
+                "it, or give the column another name if it is no split"
+            )
         if file in first_row:
             yield f"{where}: {file} is already image {first_row[file]}; keep one of the two rows"
         first_row.setdefault(file, number)
@@ -109,10 +116,20 @@ def _is_image(path: Path) -> bool:
 
 
 def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
-    """One sub-folder a class, named after it; no groups are known."""
+    """One sub-folder a class, named after it, or such sub-folders in each of train, valid and test.
+
+    No groups are known.
+    """
+    splits: dict[str | None, dict[str, list[Path]]] = {None: images}
+    if images.keys() == set(SPLITS):
+        splits = {name: class_folders(root / name) for name in SPLITS}
     records = [
-        Record(path.relative_to(root).as_posix(), label, partial(decode, path))
-        for label, paths in images.items()
+        Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split)
+        for split, classes in splits.items()
+        for label, paths in classes.items()
         for path in paths
     ]
-    return Listing(root.name, root, "class_folders", tuple(records))
+    parts = ", ".join(images)
+    problem = f"{root}: the folders {parts} are no classes, and no split of {', '.join(SPLITS)}; rename them"
+    problems = (problem,) if "train" in images and None in splits else ()
+    return Listing(root.name, root, "class_folders", tuple(records), problems=problems)

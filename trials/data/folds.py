@@ -1,7 +1,8 @@
 """Outer folds and inner splits: stratified by class, grouped so that no group is ever on both sides.
 
 Generated folds are scikit-learn's `StratifiedGroupKFold`, whose shuffling differs between its versions;
-`write_folds` keeps them, and a `folds.csv` (`file,fold`) in the data folder goes before generated ones.
+`write_folds` keeps them, and a `folds.csv` (`file,fold`) in the data folder goes before generated ones. Data
+with a split of their own need none of this: their test images are the one outer fold, 0 of 1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from trials.data.folders import read_rows
 from trials.data.sources import DataError, LesionData
 
 FILE_NAME = "folds.csv"
+OWN_SPLIT = "the data's own split"
 
 
 @dataclass(frozen=True, eq=False)

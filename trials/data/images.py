@@ -1,4 +1,4 @@
-"""Decoded images of any size to one tensor of bytes."""
+"""Decoded images of any size to one tensor of bytes, kept where `storage.py` says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from trials.data.sources import LesionData
+from trials.data.storage import room
 
 FITS = ("squash", "pad")
 
@@ -27,8 +28,11 @@ def to_tensor(
         raise ValueError(f"fit {fit!r}: expected one of {', '.join(FITS)}")
     images = data.images if isinstance(data, LesionData) else data
     mode = "RGB" if channels == 3 and any(image.ndim == 3 for image in images) else "L"
-    squares = np.stack([_square(Image.fromarray(image).convert(mode), side, fit) for image in images])
-    return torch.from_numpy(squares[:, None] if mode == "L" else squares.transpose(0, 3, 1, 2).copy())
+    squares = room((len(images), len(mode), side, side))
+    for place, image in zip(squares, images, strict=True):
+        square = _square(Image.fromarray(image).convert(mode), side, fit)
+        place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)
+    return torch.from_numpy(squares)
 
 
 def _square(image: Image.Image, side: int, fit: str) -> np.ndarray:

@@ -22,7 +22,7 @@ def label_problems(labels: Sequence[str], positive: str) -> Iterator[str]:
             yield f"label {label!r} ({count} images) looks like a slip of {other!r}; correct it"
     if positive not in counts:
         near = difflib.get_close_matches(positive, counts, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; say which one is positive"
+        hint = f"; did you mean {near[0]!r}?" if near else "; name the positive one: --positive"
         yield f"no class is named {positive!r}, only {_listed(counts)}{hint}"
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from trials.data.busi import is_busi, read_busi
 from trials.data.folders import class_folders, read_class_folders, read_manifest, unread_files
 from trials.data.medmnist import read_medmnist
+from trials.data.patch_camelyon import hdf5_folder, read_patch_camelyon
 from trials.data.records import DataError, Listing
 
-KNOWN = "a folder with manifest.csv or with one sub-folder a class, BUSI as published, or a MedMNIST .npz"
+KNOWN = (
+    "a folder with manifest.csv or with one sub-folder a class, in train, valid and test or not, BUSI or "
+    "PatchCamelyon as published, or a MedMNIST .npz"
+)
 
 
 def read(path: Path, group_column: str | None = None, classes: Sequence[str] | None = None) -> Listing:
@@ -26,6 +30,8 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
         )
     if path.suffix == ".npz":
         return read_medmnist(path, classes)
+    if hdf5 := hdf5_folder(path):
+        return read_patch_camelyon(hdf5)
     images = class_folders(path) if path.is_dir() else {}
     if not images:
         raise DataError(f"{path}: no layout that is known here; expected {KNOWN}")

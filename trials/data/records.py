@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+SPLITS = ("train", "valid", "test")  # what a published split calls its parts
+
 
 class DataError(ValueError):
     """The data on disk is wrong; the text names the file, what was expected and the way out."""
@@ -27,7 +29,8 @@ class LeftOut:
 class Record:
     """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`.
 
-    `frame()` gives the whole picture that the image is cut from, where there is one.
+    `frame()` gives the whole picture that the image is cut from, where there is one. `split` is one of
+    `SPLITS` where the data come with a split of their own; then every record of a listing has it.
     """
 
     file: str
@@ -35,6 +38,7 @@ class Record:
     decode: Callable[[], np.ndarray]
     group: str | None = None
     frame: Callable[[], np.ndarray] | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)

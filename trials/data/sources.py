@@ -1,22 +1,26 @@
-"""A data set of lesion images in memory: decoded once, labelled by name, grouped."""
+"""A data set of lesion images: decoded once, labelled by name, grouped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from trials.data import storage
 from trials.data.decoding import image_digest
 from trials.data.duplicates import connected, near_duplicates
 from trials.data.labels import label_problems
 from trials.data.readers import read
-from trials.data.records import DataError, LeftOut, Listing, Record
+from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
+
+CONTRADICTORY = "its group holds more than one label"
+REPEATED = "it has the pixels of another training image"
 
 __all__ = ["DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 
@@ -28,7 +32,8 @@ class LesionData:
     Images of contradictory groups (more than one label) are not among them but in `left_out`. `images` are
     uint8 [h, w] or [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
     relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
-    that a report of results should repeat.
+    that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
+    with a split of their own, in which no image twice is trained on.
     """
 
     name: str
@@ -45,6 +50,18 @@ class LesionData:
     image_digests: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    splits: tuple[str, ...] | None = None
+
+    def of_split(self, name: str) -> np.ndarray:
+        """Indices of the images of a part of the data's own split; raises `ValueError` where it has none."""
+        if self.splits is None:
+            raise ValueError(f"{self.root}: has no split of its own")
+        return np.flatnonzero(np.array(self.splits) == name)
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Indices of the images that are tested on: all of them, each in its outer fold, or the split's."""
+        return np.arange(len(self.files)) if self.splits is None else self.of_split("test")
 
 
 @dataclass(frozen=True)
@@ -62,12 +79,13 @@ def load(
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> LesionData:
-    """Read a data set of any known layout (see `readers.py`) into memory.
+    """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
 
     `positive` names the class that sensitivity is about; `group_column` the manifest's column that says
     which images belong together, `duplicate_group`, `patient` or `group` unless told; without any,
-    near-duplicates are found and grouped. `classes` names the label numbers of an `.npz`. Raises
-    `DataError` with every problem, one a line.
+    near-duplicates are found and grouped, in data with a split of their own identical ones only. Such a
+    split has every class in each part and no group in two. `classes` names the label numbers of an `.npz`.
+    Raises `DataError` with every problem, one a line.
     """
     examined = examine(path, positive=positive, group_column=group_column, classes=classes)
     if examined.problems or examined.data is None:
@@ -88,13 +106,25 @@ def examine(
     except DataError as error:
         return Examined(None, (str(error),))
     problems = [*listing.problems, *label_problems([record.label for record in listing.records], positive)]
-    with ThreadPoolExecutor() as pool:
-        attempts = list(pool.map(_attempt, listing.records))
+    attempts = _decoded(listing.records)
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
     pairs = zip(listing.records, attempts, strict=True)
     readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
     data = _assemble(listing, readable, positive) if readable else None
-    return Examined(data, tuple(problems))
+    return Examined(data, (*problems, *(_split_problems(data) if data else ())))
+
+
+def _decoded(records: Sequence[Record]) -> list[np.ndarray | DataError]:
+    """Each record's pixels, or what is wrong with it; a block after the other where memory is not enough."""
+    found: list[np.ndarray | DataError] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(records), storage.IN_MEMORY):
+            block = list(pool.map(_attempt, records[start : start + storage.IN_MEMORY]))
+            if len(records) > storage.IN_MEMORY:
+                moved = iter(storage.in_file([pixels for pixels in block if isinstance(pixels, np.ndarray)]))
+                block = [next(moved) if isinstance(result, np.ndarray) else result for result in block]
+            found += block
+    return found
 
 
 def _attempt(record: Record) -> np.ndarray | DataError:
@@ -107,12 +137,13 @@ def _attempt(record: Record) -> np.ndarray | DataError:
 def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], positive: str) -> LesionData:
     records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
     digests = [image_digest(pixels) for pixels in images]
-    groups, merged = _groups(listing, records, images, digests)
-    contradictory = _contradictory(records, groups)
-    kept = [index for index, group in enumerate(groups) if group not in contradictory]
+    groups, found = _groups(listing, records, images, digests)
+    reasons = _reasons(records, groups, digests)
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
     classes = tuple(sorted({record.label for record in records}))
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
-    reason = "its group holds more than one label"
+    splits = tuple(split for i in kept if (split := records[i].split)) or None
+    named = f"column {listing.group_column}" if listing.group_column else None
     return LesionData(
         name=listing.name,
         root=listing.root,
@@ -122,24 +153,35 @@ def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], posit
         labels=np.array([classes.index(label) for label in labels], dtype=np.int64),
         classes=classes,
         groups=tuple(groups[i] for i in kept),
-        group_source=f"column {listing.group_column}" if listing.group_column else "perceptual hash",
+        group_source=named or ("identical pixels" if splits else "perceptual hash"),
         positive=positive,
         left_out=listing.left_out
         + tuple(
             LeftOut(record.file, record.label, group, reason)
-            for record, group in zip(records, groups, strict=True)
-            if group in contradictory
+            for record, group, reason in zip(records, groups, reasons, strict=True)
+            if reason is not None
         ),
         image_digests=tuple(digests[i] for i in kept),
-        digest=_digest([files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]),
-        notes=listing.notes + tuple(merged),
+        digest=_digest(
+            [files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]
+            + ([list(splits)] if splits else [])
+        ),
+        notes=listing.notes + tuple(found),
+        splits=splits,
     )
 
 
 def _groups(
     listing: Listing, records: list[Record], images: list[np.ndarray], digests: list[str]
 ) -> tuple[list[str], list[str]]:
-    """One group name an image, and a note on groups merged because images have the same pixels."""
+    """One group name an image, and notes on what the groups are worth."""
+    if listing.group_column is None and records[0].split:
+        # A perceptual hash is made for crops of lesions; by a chance likeness it would refuse a whole split.
+        numbers = connected(len(images), _chained(digests))
+        return [str(number + 1) for number in numbers], [
+            "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
+            "own split, in which identical pixels alone were looked for"
+        ]
     if listing.group_column is None:
         frames = [record.frame() for record in records if record.frame]
         pairs = near_duplicates(images) + _chained(digests) + (near_duplicates(frames) if frames else [])
@@ -168,11 +210,38 @@ def _chained(keys: Sequence[str]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _contradictory(records: list[Record], groups: list[str]) -> set[str]:
+def _reasons(records: list[Record], groups: list[str], digests: list[str]) -> list[str | None]:
+    """Why each image takes no part; None: it does."""
     labels = defaultdict(set)
     for record, group in zip(records, groups, strict=True):
         labels[group].add(record.label)
-    return {group for group, found in labels.items() if len(found) > 1}
+    trained_on: set[str] = set()
+    reasons: list[str | None] = []
+    for record, group, digest in zip(records, groups, digests, strict=True):
+        reason = CONTRADICTORY if len(labels[group]) > 1 else None
+        if record.split == "train":
+            reason = reason or (REPEATED if digest in trained_on else None)
+            trained_on.add(digest)
+        reasons.append(reason)
+    return reasons
+
+
+def _split_problems(data: LesionData) -> Iterator[str]:
+    """Each problem of the data's own split as one line."""
+    if data.splits is None:
+        return
+    for name in SPLITS:
+        for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
+            yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
+    first: dict[str, int] = {}
+    for index, (group, split) in enumerate(zip(data.groups, data.splits, strict=True)):
+        other = first.setdefault(group, index)
+        if split != data.splits[other]:
+            same = data.image_digests[index] == data.image_digests[other]
+            yield (
+                f"{data.root}: {data.files[other]} ({data.splits[other]}) and {data.files[index]} ({split}) "
+                f"{'hold the same pixels' if same else f'are both of group {group}'}; take one of them out"
+            )
 
 
 def _digest(parts: list[list[str]]) -> str:

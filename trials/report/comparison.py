@@ -95,7 +95,7 @@ class Contestant:
 
     def place(self, run: Run) -> str:
         """Say which of its runs this is: its label, fold and, where there are several, seed."""
-        fold = "" if run.fold is None else f", fold {run.fold}"
+        fold = "" if run.fold is None or run.own_split else f", fold {run.fold}"
         return self.label + fold + (f", seed {run.seed}" if len(self.seeds) > 1 else "")
 
     @property
@@ -146,6 +146,7 @@ class Comparison:
 def read_comparison(places: Sequence[Path]) -> Comparison:
     """Read the finished runs at or below `places`, and the searches there or beside a run that is named.
 
+    Runs that tuning has judged by their validation images alone are left out, and counted in the warnings.
     Raises `EvaluationError` where there are none, and where runs are of different data, folds or positive
     classes, or two of the same contestant, fold and seed.
     """
@@ -153,7 +154,8 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
         if not place.is_dir():
             raise EvaluationError(f"{place}: no such folder; name the output folder of a comparison or a run")
     folders = sorted({file.parent for place in places for file in place.rglob(METRICS)})
-    everything = [read_run(folder) for folder in folders if is_done(folder)]
+    finished = [read_run(folder) for folder in folders if is_done(folder)]
+    everything = [run for run in finished if not _for_tuning(run)]
     ranked = [run for run in everything if "candidate" in run.metrics]
     runs = [run for run in everything if run not in ranked]
     if not runs:
@@ -170,8 +172,25 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
         tuple(contestants),
         tuple(_searches(places, contestants)),
         tuple(ranked),
-        tuple([*_missing(contestants), *halves, *_unfinished(places), *_doubts(everything)]),
+        tuple(
+            [
+                *_missing(contestants),
+                *halves,
+                *_untested(len(finished) - len(everything)),
+                *_unfinished(places),
+                *_doubts(everything),
+            ]
+        ),
     )
+
+
+def _for_tuning(run: Run) -> bool:
+    return run.fold is not None and not len(run.positive) and "candidate" not in run.metrics
+
+
+def _untested(count: int) -> Iterable[str]:
+    if count:
+        yield f"{count} runs for tuning, judged by their validation images alone, take no part"
 
 
 def _label(run: Run) -> str:

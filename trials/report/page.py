@@ -87,6 +87,7 @@ def render(page: Page) -> str:
         mistakes=[(one, _mistakes(one, page.data)) for one in page.tested],
         shortcuts=_shortcuts(page),
         subgroups=_subgroups(page),
+        own_split=page.comparison.first.own_split,
         several_seeds=any(len(one.seeds) > 1 for one in page.comparison.contestants),
         runs=[(one, run) for one in page.comparison.contestants for run in one.runs],
         versions=_versions(page.comparison),

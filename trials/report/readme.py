@@ -16,10 +16,9 @@ from pathlib import Path
 from search_space.files import write_atomically
 
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-_HEAD = (
-    "| | AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval) | TPR "
-    "| TNR | precision | accuracy at 0.5 | parameters | multiply-adds | seconds |"
-)
+_IN_FOLDS = "AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval)"
+_OWN_SPLIT = "AUC, mean ± SD of seeds (95 % interval) | seeds | accuracy, mean ± SD of seeds (95 % interval)"
+_REST = "TPR | TNR | precision | accuracy at 0.5 | parameters | multiply-adds | seconds"
 
 
 def renewed(readme: str, root: Path) -> str:
@@ -59,7 +58,10 @@ def _place(row: Mapping[str, str]) -> tuple[bool, str, str, bool, float]:
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
     first = rows[0]
-    if first["trained_on"] == first["data"]:
+    own_split = first["trained_on"] == first["data"] and not first["folds"]
+    if own_split:
+        about = f"{first['data']}: {first['n']} test images of its own split."
+    elif first["trained_on"] == first["data"]:
         most = max(rows, key=lambda row: int(row["n"]))
         about = (
             f"{first['data']}: {most['n']} images in {most['groups']} groups, {most['folds']} outer folds."
@@ -71,25 +73,42 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
         about += " Of several seeds all figures are means over the seeds."
     if any(row["saw_other_data"] == "yes" for row in rows):
         about += " \\* has seen other data."
-    lines = [about, "", _HEAD, "| --- |" + " --- |" * 11, *map(_line, rows)]
-    return "\n".join(lines) + "\n"
+    head = f"| | {_OWN_SPLIT if own_split else _IN_FOLDS} | {_REST} |"
+    lines = [about, "", head, "|" + " --- |" * (head.count("|") - 1)]
+    return "\n".join([*lines, *(_line(row, own_split) for row in rows)]) + "\n"
 
 
-def _line(row: Mapping[str, str]) -> str:
+def _line(row: Mapping[str, str], own_split: bool) -> str:
     mark = " \\*" if row["saw_other_data"] == "yes" else ""
-    headline = _decimal(row["auc"]) + (f" ± {_decimal(row['auc_sd'])}" if row["auc_sd"] else "")
+    seeds, area, accuracy = str(len(row["seeds"].split())), _decimal(row["auc"]), _decimal(row["accuracy"])
+    limits = f"({_decimal(row['low'])} to {_decimal(row['high'])})"
+    accuracy_limits = f"({_decimal(row['accuracy_low'])} to {_decimal(row['accuracy_high'])})"
+    if own_split:
+        area += _spread(row["auc_sd_seeds"])
+        first = [
+            f"{area} {limits}",
+            seeds,
+            f"{accuracy}{_spread(row['accuracy_sd_seeds'])} {accuracy_limits}",
+        ]
+    else:
+        first = [
+            area + _spread(row["auc_sd"]) if row["folds"] else "",
+            seeds + (f" ({_decimal(row['auc_sd_seeds'])})" if row["auc_sd_seeds"] else ""),
+            f"{_decimal(row['pooled_auc'])} {limits}",
+            f"{accuracy} {accuracy_limits}",
+        ]
     cells = [
         row["label"].replace("|", "\\|") + mark,
-        headline if row["folds"] else "",
-        str(len(row["seeds"].split()))
-        + (f" ({_decimal(row['auc_sd_seeds'])})" if row["auc_sd_seeds"] else ""),
-        f"{_decimal(row['pooled_auc'])} ({_decimal(row['low'])} to {_decimal(row['high'])})",
-        f"{_decimal(row['accuracy'])} ({_decimal(row['accuracy_low'])} to {_decimal(row['accuracy_high'])})",
+        *first,
         *(_decimal(row[name]) for name in ("tpr", "tnr", "precision", "accuracy_at_half")),
         *(f"{int(row[name]):,}" if row[name] else "" for name in ("parameters", "multiply_adds")),
         f"{float(row['seconds']):,.0f}" if row["seconds"] else "",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _spread(value: str) -> str:
+    return f" ± {_decimal(value)}" if value else ""
 
 
 def _decimal(value: str) -> str:

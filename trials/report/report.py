@@ -144,14 +144,16 @@ def text(result: dict[str, Any]) -> str:
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
     for row in result["results"]:
         spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
+        of_seeds = ""
         if row["auc_sd_seeds"] is not None:
             spread += f" (SD of {len(row['seeds'].split())} seeds {row['auc_sd_seeds']:.3f})"
+            of_seeds = f" (SD of seeds {row['accuracy_sd_seeds']:.3f})"
         pooled = row["pooled_auc"]
         interval = (
             "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
         )
         area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
-        lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}")
+        lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}{of_seeds}")
     for row in result["search_quality"]:
         stands = (
             "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"

@@ -39,14 +39,16 @@ class Summary:
 
     Of several seeds all are means over the seeds: what one model does, not what the seeds' models would do
     together. The intervals are those of such a mean over other images, for models as they are; what another
-    seed would change is `auc_sd_seeds`. `seed_aucs` are each seed's headline. `calibration_error` and
-    `calibration_error_scaled` have no interval: resampling itself adds to them.
+    seed would change is `auc_sd_seeds`. `seed_aucs` are each seed's headline, `seed_accuracies`
+    its accuracy. `calibration_error` and `calibration_error_scaled` have no interval: resampling itself adds
+    to them.
     """
 
     contestant: Contestant
     predictions: Predictions
     fold_aucs: Mapping[int, float]
     seed_aucs: Sequence[float]
+    seed_accuracies: Sequence[float]
     measures: Mapping[str, Interval]
 
     @property
@@ -80,6 +82,11 @@ class Summary:
         """The sample standard deviation of the seeds' headlines; None for one seed."""
         return mean_and_spread(self.seed_aucs)["sd"]
 
+    @property
+    def accuracy_sd_seeds(self) -> float | None:
+        """As `auc_sd_seeds`, of the accuracy of all images at each seed's frozen thresholds."""
+        return mean_and_spread(self.seed_accuracies)["sd"]
+
     def mean_of(self, key: str) -> float | None:
         """Return the mean over the runs of a number that they record, such as `seconds`."""
         return mean_and_spread([run.metrics.get(key) for run in self.contestant.runs])["mean"]
@@ -102,6 +109,7 @@ def summarise(contestant: Contestant, predictions: Predictions, prevalence: floa
         predictions,
         {fold: float(np.mean([aucs[fold] for aucs in of_folds])) for fold in of_folds[0]},
         [_headline(part, aucs) for part, aucs in zip(predictions.each, of_folds, strict=True)],
+        [float(np.mean(part.called == part.positive)) for part in predictions.each],
         {"brier_scaled": _NOWHERE, **found},
     )
 

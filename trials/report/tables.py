@@ -16,13 +16,24 @@ from trials.statistics.bootstrap import Interval
 RESULTS = (
     *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
     *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "pooled_auc", "low", "high"),
-    *("accuracy", "accuracy_low", "accuracy_high", "tpr", "tnr", "precision", "accuracy_at_half"),
+    *(
+        "accuracy",
+        "accuracy_sd_seeds",
+        "accuracy_low",
+        "accuracy_high",
+        "tpr",
+        "tnr",
+        "precision",
+        "accuracy_at_half",
+    ),
     *("parameters", "multiply_adds", "seconds", "threads", "profile", "commit"),
 )
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
 `pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half`
 where a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and
-`auc_sd_seeds` is the standard deviation of `auc` over them. `seconds`: of training, mean of the runs."""
+`auc_sd_seeds` and `accuracy_sd_seeds` the standard deviations of `auc` and `accuracy` over them. `folds` is
+empty outside of folds: for external images, and for data with a split of their own. `seconds`: of training,
+mean of the runs."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
@@ -44,7 +55,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         "n": summary.n,
         "positives": summary.positives,
         "groups": summary.groups,
-        "folds": len(summary.fold_aucs) or None,
+        "folds": None if contestant.runs[0].own_split else len(summary.fold_aucs) or None,
         "seeds": " ".join(map(str, contestant.seeds)),
         "auc": _cell(summary.auc),
         "auc_sd": _cell(summary.auc_sd),
@@ -52,6 +63,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         "pooled_auc": _cell(measures["auc"].estimate),
         **_limits(measures["auc"]),
         "accuracy": _cell(measures["accuracy"].estimate),
+        "accuracy_sd_seeds": _cell(summary.accuracy_sd_seeds),
         **_limits(measures["accuracy"], "accuracy_"),
         **{name: _cell(measures[name].estimate) for name in ("tpr", "tnr", "precision", "accuracy_at_half")},
         "parameters": _whole(summary.mean_of("parameters")),

@@ -50,6 +50,18 @@ def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
     assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
 
 
+def test_a_row_of_a_split_of_the_datas_own_is_mean_and_spread_over_seeds(tmp_path: Path) -> None:
+    row = ROW | {"n": "800", "folds": "", "auc_sd": "", "accuracy_sd_seeds": "0.0071"}
+    lines = tables(write(tmp_path / "pcam.csv", row)).splitlines()
+    assert lines[0].startswith("busi: 800 test images of its own split. Of several seeds")
+    assert "AUC, mean ± SD of seeds" in lines[2] and "folds" not in lines[2]
+    assert lines[4] == (
+        "| A \\| B | 0.950 ± 0.005 (0.930 to 0.965) | 3 | 0.900 ± 0.007 (0.870 to 0.920) | 0.850 | 0.930 | – "
+        "| 0.910 | 195,348 |  | 102 |"
+    )
+    assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
+
+
 def test_best_first_others_data_last_external_apart(tmp_path: Path) -> None:
     worse = ROW | {"label": "worse", "auc": "0.8"}
     seen = ROW | {"label": "seen", "auc": "0.99", "saw_other_data": "yes"}
