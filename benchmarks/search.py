@@ -1,8 +1,9 @@
 """Search against NNI's own ENAS: time, memory, and one sampled architecture; `make bench` runs it.
 
 NNI's strategy needs older packages, so each search is a process, in turns between two environments; see
-`one_search.py`. Both get the environment that the launcher gives. Of an epoch of 64 images both sides make 8 training steps and 8 rewards. The first epoch of a
-process, in which memory is taken for the first time, does not count.
+`one_search.py`. Both get what the launcher gives to trials. Of an epoch of 64 images both sides make 8
+training steps and 8 rewards. The first epoch of a process, in which memory is taken for the first time, does
+not count.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class Controller(nn.Module):
             walk.choice(choice)
         for index, cell in enumerate(self.cells):
             walk.cell(cell, first=index == 0)
-        return Draw(walk.samples, walk.log_prob, walk.entropy)
+        return Draw(walk.samples, *walk.probability_and_entropy())
 
 
 class _Walk:
@@ -200,6 +200,7 @@ class _Walk:
         self.input = controller.start.expand(count, -1)
         self.log_prob = self.entropy = controller.start.new_zeros(count)
         self.samples: list[Sample] = [{} for _ in range(count)]
+        self.taken: list[tuple[Tensor, Tensor]] = []  # logits [count, options] and what was drawn [count, 1]
 
     def step(self) -> Tensor:
         self.state = self.controller.lstm(self.input, self.state)
@@ -207,12 +208,24 @@ class _Walk:
 
     def take(self, logits: Tensor) -> Tensor:
         """Draw one option per row of ``logits`` [count, options]; returns indices [count]."""
-        log_p = functional.log_softmax(logits, dim=1)
-        index = torch.multinomial(log_p.detach().exp(), 1, generator=self.generator)
-        self.log_prob = self.log_prob + log_p.gather(1, index).squeeze(1)
-        fixed = log_p.detach()  # ENAS rewards entropy and does not differentiate it
-        self.entropy = self.entropy - (fixed.exp() * fixed).nan_to_num(0.0).sum(1)
+        index = torch.multinomial(logits.detach().softmax(1), 1, generator=self.generator)
+        self.taken.append((logits, index))
         return index.squeeze(1)
+
+    def probability_and_entropy(self) -> tuple[Tensor, Tensor]:
+        """Return the log of the probability of each architecture and its entropy, both [count]."""
+        if not self.taken:
+            return self.log_prob, self.entropy
+        most = max(logits.shape[1] for logits, _ in self.taken)
+        padded = [
+            functional.pad(logits, (0, most - logits.shape[1]), value=float("-inf"))
+            for logits, _ in self.taken
+        ]
+        log_p = torch.stack(padded, 1).log_softmax(2)  # [count, decisions, options]
+        index = torch.stack([index for _, index in self.taken], 1)
+        fixed = log_p.detach()  # ENAS rewards entropy and does not differentiate it
+        entropy = -(fixed.exp() * fixed).nan_to_num(0.0).sum((1, 2))
+        return self.log_prob + log_p.gather(2, index).sum((1, 2)), self.entropy + entropy
 
     def cell(self, plan: CellPlan, first: bool) -> None:
         """Draw a cell as ENAS does; the second cell goes on from the first cell's last state."""

@@ -1,10 +1,10 @@
 """Layers of two-dimensional networks as a processor computes them fastest, channels last.
 
-PyTorch's own loops over channels-last maps are vectorised within one pixel: with channels that are no multiple
-of eight, ENAS's 20 or 36 among them, they fall back to slow remainders at every pixel. oneDNN's depthwise
-convolutions know no such remainder, but have no quick gradient for kernels wider than three. Each function
-here computes what the layer does, up to rounding, and leaves to the layer itself what it was not made for:
-other devices, types and memory layouts.
+PyTorch's own loops over channels-last maps are vectorised within one pixel: with channels that are no
+multiple of eight, ENAS's 20 or 36 among them, they fall back to slow remainders at every pixel. oneDNN's
+depthwise convolutions know no such remainder, but have no quick gradient for kernels wider than three. Each
+function here computes what the layer does, up to rounding, and leaves to the layer itself what it was not
+made for: other devices, types and memory layouts.
 
 Milliseconds below: forward and backward, two threads of an AVX-512 processor, [8, 20, 100, 100] float32.
 """

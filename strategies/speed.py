@@ -71,7 +71,7 @@ _ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.opti
 
 
 def gather(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Lay an optimiser's weights, and gradients of zeros, out in one piece each; return the gradients' pieces.
+    """Lay an optimiser's weights, and gradients of zeros, out in one piece each; return those of gradients.
 
     A supernet has thousands of small weights. As one tensor they move in 2 ms instead of 30, and one call
     zeroes their gradients. Weights and gradients stay views of the pieces, so what replaces a weight's
