@@ -201,6 +201,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
         self.history: list[dict[str, float]] = []
         self.candidates: list[Candidate] = []
         self._ahead: list[Sample] = []
+        self._gradients: list[torch.Tensor] = []  # of all weights, where they are gathered
 
     @property
     def automatic_optimization(self) -> bool:
@@ -244,12 +245,18 @@ class WeightSharingModule(BaseOneShotLightningModule):
         return self.training_module.training_step(batch, batch_idx)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Zero gradients in place, so that momentum and decay also move weights that were not sampled."""
-        if not self.options.update_unsampled:
+        """Zero all gradients, in place where weights that were not sampled are to move too."""
+        if self.options.update_unsampled:
+            self.zero_grad()
+        else:
             optimizer.zero_grad()
-            return
-        for buffer in self._gradients:
-            buffer.zero_()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Zero gathered gradients in place; Lightning asks for it before the first step as well."""
+        if not self._gradients:
+            super().zero_grad(set_to_none)
+        for piece in self._gradients:
+            piece.zero_()
 
     def set_architecture(self, sample: Sample) -> None:
         """Let the supernet run this architecture from now on."""

@@ -11,10 +11,11 @@ import torch
 from nni.nas.hub.pytorch.nasnet import ENAS as HubSpace
 from nni.nas.hub.pytorch.nasnet import NDS, FactorizedReduce, ReLUConvBN
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from small_searches import SEARCHES, SPACES, search
 from torch import Tensor, nn
 
 from search_space.operations import even_and_odd
-from strategies import RandomSampling
+from strategies import RandomSampling, one_shot
 from strategies.random_sampling import Uniform
 from strategies.speed import LooseEnds, QuickEntry, QuickReduction, channels_last, gather
 from strategies.weight_sharing import SharedNniCell
@@ -110,6 +111,23 @@ def test_gathering_lets_an_optimiser_hold_one_tensor_a_group() -> None:
     gather(optimizer)
     [whole] = optimizer.param_groups[0]["params"]
     assert whole.tolist() == torch.cat([weight.flatten() for weight in network.parameters()]).tolist()
+
+
+def test_a_search_moves_its_weights_as_it_would_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+        weights = optimizer.param_groups[0]["params"]
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight)
+        return [weight.grad for weight in weights]
+
+    found = []
+    for gathering in (gather, one_by_one):
+        monkeypatch.setattr(one_shot, "gather", gathering)
+        found.append(search(SEARCHES["random"]()).oneshot_module.model.state_dict())
+    for name, weight in found[0].items():
+        torch.testing.assert_close(weight, found[1][name], rtol=1e-3, atol=1e-4)
+    started = SEARCHES["random"]().mutate_model(SPACES["own"][0]()).state_dict()
+    assert not torch.allclose(found[0]["stem.0.weight"], started["stem.0.weight"], atol=1e-2)
 
 
 def joined(maps: list[Tensor], zeros: list[int], along: int = 1) -> Tensor:
