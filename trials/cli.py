@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
         ("predict", _predict, _predict_arguments),
+        ("export", _export, _export_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
         about = verb.__doc__ or ""
@@ -346,6 +347,19 @@ def _predict(arguments: argparse.Namespace) -> Outcome:
     from trials.predict import run_predict, text
 
     result = run_predict(arguments.model, arguments.images)
+    return result, text(result), True
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+
+
+def _export(arguments: argparse.Namespace) -> Outcome:
+    """Write a trained model for those who have neither NNI nor this project, and check it."""
+    from trials.export.export import run_export, text
+
+    result = run_export(arguments.model, arguments.out)
     return result, text(result), True
 
 

@@ -85,7 +85,7 @@ class TrainedModel:
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3]."""
         card = self.description
-        squares = to_tensor(images, card.image_size, card.fit)
+        squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(
             squares,
             np.zeros(len(squares), dtype=np.int64),  # nothing is asked about labels
