@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
-        ("predict", _predict, _predict_arguments),
+        ("predict", _predict, _predict_spread_arguments),
         ("export", _export, _export_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
@@ -342,11 +342,24 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
 
 
+def _predict_spread_arguments(parser: argparse.ArgumentParser) -> None:
+    _predict_arguments(parser)
+    parser.add_argument(
+        "--with",
+        dest="others",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="more models, such as other folds': all decide together",
+    )
+
+
 def _predict(arguments: argparse.Namespace) -> Outcome:
-    """Say what a trained model makes of images."""
+    """Say what trained models make of images, and how firmly."""
     from trials.predict import run_predict, text
 
-    result = run_predict(arguments.model, arguments.images)
+    result = run_predict(arguments.model, arguments.images, arguments.others)
     return result, text(result), True
 
 

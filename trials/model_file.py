@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from search_space.files import write_atomically
 from trials.contestants.architectures import CellNetwork, InUse, Network, Shape
+from trials.data.augment import Plain
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
@@ -82,8 +83,13 @@ class TrainedModel:
         card = self.description
         return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3]."""
+    def probabilities(
+        self, images: Sequence[np.ndarray], view: Callable[[Tensor], Plain] = Plain
+    ) -> np.ndarray:
+        """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+
+        `view` makes, as a policy of augmentation does, what the network sees of the square images.
+        """
         card = self.description
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(
@@ -95,6 +101,7 @@ class TrainedModel:
             channels=card.channels,
             mean=card.mean,
             std=card.std,
+            augment=view,
             device=device(),
         )
         return positive_probabilities(self.in_use, batches, card.classes.index(card.positive))
