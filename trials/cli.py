@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
         ("predict", _predict, _predict_spread_arguments),
+        ("explain", _explain_images, _explain_arguments),
         ("export", _export, _export_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
@@ -298,7 +299,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
-        "--data", type=Path, help="the runs' data set, for pictures of mistakes, boxes and subgroups"
+        "--data", type=Path, help="the runs' data set, for pictures, maps, boxes and subgroups"
     )
     parser.add_argument(
         "--reference",
@@ -360,6 +361,19 @@ def _predict(arguments: argparse.Namespace) -> Outcome:
     from trials.predict import run_predict, text
 
     result = run_predict(arguments.model, arguments.images, arguments.others)
+    return result, text(result), True
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    _predict_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+
+
+def _explain_images(arguments: argparse.Namespace) -> Outcome:
+    """Draw what a trained model looked at over images."""
+    from trials.explain import run_explain, text
+
+    result = run_explain(arguments.model, arguments.images, arguments.out)
     return result, text(result), True
 
 
