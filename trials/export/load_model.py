@@ -17,6 +17,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 LONGEST_SIDE = 512  # larger images are reduced to this first, as they were for training
 BICUBIC = Image.Resampling.BICUBIC
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")  # others may be programs, such as PostScript
 
 
 def facts() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def facts() -> dict[str, Any]:
 
 def square(path: str | Path) -> np.ndarray:
     """Read an image file as the network wants it: uint8 [channels, side, side]."""
-    card, image = facts(), _eight_bits(Image.open(path))
+    card, image = facts(), _eight_bits(Image.open(path, formats=FORMATS))
     side = card["image_size"]
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), BICUBIC)
     image = image.convert("RGB" if card["channels"] == 3 else "L")
