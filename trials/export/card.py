@@ -59,9 +59,12 @@ def read_origin(model: Path) -> Origin:
 def figures(model: Path) -> list[tuple[str, Summary]]:
     """Return the run's figures on images that it was tested on, and whose; none for an unfinished run."""
     try:
-        (contestant,) = read_comparison([model]).contestants
+        contestants = read_comparison([model]).contestants
     except EvaluationError:
         return []
+    if len(contestants) != 1:  # a folder that holds other runs too: whose figures?
+        return []
+    contestant = contestants[0]
     tested = {
         f"the outer test fold of {contestant.runs[0].metrics['data']}": contestant.tested,
         f"external images, {contestant.runs[0].metrics.get('external')}": contestant.external,
