@@ -98,14 +98,14 @@ class _EvenAndOdd(torch.autograd.Function):
     """Both selections of pixels with one gradient; alone, each would fill and add whole maps of zeros."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(ctx: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         ctx.sides = images.shape[2:]
         moved = functional.pad(images, (-1, 1, -1, 1))
         return functional.avg_pool2d(images, 1, 2), functional.avg_pool2d(moved, 1, 2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_even: Tensor, of_odd: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, of_even: Tensor, of_odd: Tensor) -> Tensor:
         height, width = ctx.sides
         batch, channels = of_even.shape[:2]
         last = of_even.is_contiguous(memory_format=torch.channels_last)

@@ -74,7 +74,7 @@ class _BatchNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows, pixels = _rows(images)
@@ -90,7 +90,7 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor, None]:
         centred, weight, inverse = ctx.saved_tensors
         rows, pixels = _rows(gradient)
         values = gradient.numel() // gradient.shape[1]
@@ -179,13 +179,13 @@ class _Depthwise(torch.autograd.Function):
     """The gradient of 5x5 weights as two of 5x3, for which oneDNN has its quick kernel."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(images, weight)
         return functional.conv2d(images, weight, padding=2, groups=len(weight))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         images, weight = ctx.saved_tensors
         of_images = of_weight = None
         if ctx.needs_input_grad[0]:

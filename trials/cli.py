@@ -72,7 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
-        ("predict", _predict, _predict_arguments),
+        ("predict", _predict, _predict_spread_arguments),
+        ("explain", _explain_images, _explain_arguments),
+        ("export", _export, _export_arguments),
         ("architecture", _architecture, _architecture_arguments),
     ):
         about = verb.__doc__ or ""
@@ -297,7 +299,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
-        "--data", type=Path, help="the runs' data set, for pictures of mistakes, boxes and subgroups"
+        "--data", type=Path, help="the runs' data set, for pictures, maps, boxes and subgroups"
     )
     parser.add_argument(
         "--reference",
@@ -341,11 +343,50 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
 
 
+def _predict_spread_arguments(parser: argparse.ArgumentParser) -> None:
+    _predict_arguments(parser)
+    parser.add_argument(
+        "--with",
+        dest="others",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="more models, such as other folds': all decide together",
+    )
+
+
 def _predict(arguments: argparse.Namespace) -> Outcome:
-    """Say what a trained model makes of images."""
+    """Say what trained models make of images, and how firmly."""
     from trials.predict import run_predict, text
 
-    result = run_predict(arguments.model, arguments.images)
+    result = run_predict(arguments.model, arguments.images, arguments.others)
+    return result, text(result), True
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    _predict_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+
+
+def _explain_images(arguments: argparse.Namespace) -> Outcome:
+    """Draw what a trained model looked at over images."""
+    from trials.explain import run_explain, text
+
+    result = run_explain(arguments.model, arguments.images, arguments.out)
+    return result, text(result), True
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+
+
+def _export(arguments: argparse.Namespace) -> Outcome:
+    """Write a trained model for those who have neither NNI nor this project, and check it."""
+    from trials.export.export import run_export, text
+
+    result = run_export(arguments.model, arguments.out)
     return result, text(result), True
 
 

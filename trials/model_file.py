@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from search_space.files import write_atomically
 from trials.contestants.architectures import CellNetwork, InUse, Network, Shape
+from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
@@ -44,10 +45,10 @@ class ModelDescription(Section):
     channels: Literal[1, 3]
     classes: tuple[str, ...]  # in the order of the logits
     positive: str
-    image_size: int
+    image_size: int = Field(ge=1, le=4096)
     fit: Literal["squash", "pad"]
     mean: tuple[float, ...]  # one value, or one a channel
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False
     mirror: bool = False
     threshold: float
@@ -63,6 +64,16 @@ class ModelDescription(Section):
         cells = {name: values[name] for name in CellNetwork.model_fields if name in values}
         others = {name: value for name, value in values.items() if name not in cells}
         return {"network": {"kind": "cells", **cells}, **others}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> ModelDescription:
+        if len(self.classes) < 2 or self.positive not in self.classes:
+            raise ValueError(
+                f"positive {self.positive!r}: expected one of two classes or more, {self.classes}"
+            )
+        if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
+            raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")
+        return self
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""
@@ -82,8 +93,11 @@ class TrainedModel:
         card = self.description
         return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3]."""
+    def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+        """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+
+        `view` makes, as a policy of augmentation does, what the network sees of the square images.
+        """
         card = self.description
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(
@@ -95,6 +109,7 @@ class TrainedModel:
             channels=card.channels,
             mean=card.mean,
             std=card.std,
+            augment=view,
             device=device(),
         )
         return positive_probabilities(self.in_use, batches, card.classes.index(card.positive))
@@ -128,7 +143,11 @@ def load_description(folder: Path) -> ModelDescription:
             "published comes without weights, train it again"
         )
     try:
-        return ModelDescription.model_validate(read_json(path))
+        values = read_json(path)
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+    try:
+        return ModelDescription.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
@@ -141,7 +160,7 @@ def load_model(folder: Path) -> TrainedModel:
     description = load_description(folder)
     try:
         network = description.build()
-    except ValueError as error:
+    except (ValueError, RuntimeError, MemoryError) as error:  # the last two: too large
         raise ModelError(f"{folder / DESCRIPTION}: describes no network of ours: {error}") from None
     try:
         weights: dict[str, Tensor] = load_weights((folder / WEIGHTS).read_bytes())

@@ -26,7 +26,7 @@ class SettingsError(ValueError):
 class Section(BaseModel):
     """Values that never change once they are read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def setting(default: Any, description: str, **limits: Any) -> Any:
@@ -295,7 +295,7 @@ def read_overrides(path: Path) -> dict[str, object]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))  # every JSON file is YAML too
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date 2026-02-30: ValueError
         raise SettingsError(f"{path}: cannot read settings: {error}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected a mapping such as {{'retrain.epochs': 20}}, found {values!r}")
@@ -309,7 +309,7 @@ def parse_assignment(text: str) -> tuple[str, object]:
         raise SettingsError(f"--set expects key=value such as retrain.epochs=20, found {text!r}")
     try:
         return key, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return key, value
 
 
@@ -332,7 +332,7 @@ KEYS = _known_keys()  # every dotted key with its description
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and prefix.count(".") < 2:  # YAML can hold itself, without end
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -23,6 +23,7 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
 from strategies.speed import channels_last, keep_freed_memory
 from trials.reporting import Bar, quiet_lightning
+from trials.run_folder import RunFolderError
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 
 CHECKPOINT = "last.ckpt"
@@ -222,5 +223,19 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
 
 
 def resume_from(out: Path) -> str | None:
-    """Return the checkpoint to go on from, if there is one."""
-    return str(out / CHECKPOINT) if (out / CHECKPOINT).exists() else None
+    """Return the checkpoint to go on from, if there is one.
+
+    Raises `RunFolderError` where it is damaged, or holds more than plain data, which is never unpickled.
+    """
+    path = out / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged ones raise nearly anything
+        reason = str(error).partition("\n")[0]
+        raise RunFolderError(
+            f"{path}: not a checkpoint of ours, or a damaged one ({reason}); remove it, and the same command "
+            "begins this run anew"
+        ) from None
+    return str(path)

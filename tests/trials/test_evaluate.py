@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from trials.cli import main
 from trials.data.phantoms import make_phantoms
 from trials.data.sources import load
 from trials.evaluate import run_evaluate, summarise, text_table
 from trials.leaks import LeakError
-from trials.model_file import load_model
-from trials.predict import run_predict
+from trials.model_file import ModelError, load_model
+from trials.predict import VIEWS, Moved, run_predict
 from trials.run_folder import RunFolderError
 from trials.runs import EvaluationError, Run
 
@@ -176,6 +178,63 @@ def test_colour_photograph_of_any_size_can_be_predicted(finished: tuple[Path, Pa
     Image.fromarray(noise).save(tmp_path / "colour.png")
     (told,) = run_predict(finished[0], [tmp_path / "colour.png"])["predictions"]
     assert 0 < told["probability"] < 1
+
+
+def test_views_are_zoomed_and_shifted_by_what_they_say() -> None:
+    image = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
+
+    def seen(**moved: float) -> torch.Tensor:
+        return Moved(image, **moved)(torch.tensor([0]), torch.Generator())[0, 0]
+
+    plain = image[0, 0].float()
+    torch.testing.assert_close(seen(), plain)
+    torch.testing.assert_close(seen(right=0.25)[:, 2:], plain[:, :-2])
+    torch.testing.assert_close(seen(right=0.25)[:, :2], plain[:, :1].expand(-1, 2))  # the border, repeated
+    torch.testing.assert_close(seen(down=-0.25)[:-2], plain[2:])
+    doubled = seen(zoom=2.0)
+    torch.testing.assert_close(doubled[:, 1] - doubled[:, 0], torch.full((8,), 0.5))
+
+
+def test_spread_over_views_is_of_this_image_and_none_where_all_views_are_alike(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pictures = np.full((2, 24, 24), 90, dtype=np.uint8)
+    pictures[1, 3:10, 3:10] = 250
+    for name, picture in zip("ab", pictures, strict=True):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    result = run_predict(finished[0], [tmp_path / "a.png", tmp_path / "b.png"])
+    alike, other = result["predictions"]
+    assert alike["spread_over_views"] == pytest.approx(0, abs=1e-6) and other["spread_over_views"] > 1e-4
+    model = load_model(finished[0])
+    given = [model.probabilities([pictures[1]], view)[0] for view in VIEWS]
+    assert other["probability"] == pytest.approx(given[0], abs=1e-6)
+    assert other["spread_over_views"] == pytest.approx(np.std(given, ddof=1), abs=1e-6)
+    assert other["spread_over_models"] is None
+
+
+def test_several_models_decide_together(
+    finished: tuple[Path, Path], lesions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted(lesions.glob("*.png"))[:3]
+    alone = [run_predict(folder, images) for folder in finished]
+    assert main(["predict", str(finished[0]), *map(str, images), "--with", str(finished[1]), "--json"]) == 0
+    together = json.loads(capsys.readouterr().out)
+    assert together["threshold"] == pytest.approx(np.mean([one["threshold"] for one in alone]))
+    for row, one, other in zip(together["predictions"], *(a["predictions"] for a in alone), strict=True):
+        each = [one["probability"], other["probability"]]
+        assert row["probability"] == pytest.approx(np.mean(each), abs=1e-6)
+        assert row["spread_over_models"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
+        assert row["called_positive"] == (row["probability"] >= together["threshold"])
+
+
+def test_models_of_other_classes_do_not_decide_together(
+    finished: tuple[Path, Path], lesions: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished[1], tmp_path / "other")
+    file = tmp_path / "other" / "model.json"
+    file.write_text(file.read_text().replace('"benign"', '"cyst"'))
+    with pytest.raises(ModelError, match=r"other: tells cyst from malignant"):
+        run_predict(finished[0], sorted(lesions.glob("*.png"))[:1], [tmp_path / "other"])
 
 
 def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:

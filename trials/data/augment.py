@@ -17,6 +17,7 @@ image is seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -205,7 +206,8 @@ class Histology(Poses):
         return (batch * (1 + 0.1 * drawn[0]) + 10 * drawn[1]).clamp_(0, 255)
 
 
-AUGMENTATIONS: dict[str, type[Plain]] = {
+Policy = Callable[[torch.Tensor, RandomCenterCropping | None], Plain]
+AUGMENTATIONS: dict[str, Policy] = {
     "none": Plain,
     "paper": Paper,
     "ultrasound": Ultrasound,

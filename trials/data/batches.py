@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trials.data import storage
-from trials.data.augment import AUGMENTATIONS, RandomCenterCropping
+from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping
 
 
 def standardisation(
@@ -52,9 +52,9 @@ class Batches:
     (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
     train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
-    again and again), `augment` names a policy of `augment.AUGMENTATIONS`, `crop` goes before it, `mean` and
-    `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images are
-    repeated to `channels`.
+    again and again), `augment` names a policy of `augment.AUGMENTATIONS` or is one, `crop` goes before it,
+    `mean` and `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images
+    are repeated to `channels`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Batches:
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
-        augment: str = "none",
+        augment: str | Policy = "none",
         crop: RandomCenterCropping | None = None,
         balanced: bool = False,
         per_image: bool = False,
@@ -75,7 +75,7 @@ class Batches:
         device: str | torch.device = "cpu",
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
     ) -> None:
-        if augment not in AUGMENTATIONS:
+        if isinstance(augment, str) and augment not in AUGMENTATIONS:
             raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
         if balanced and not shuffle:
             raise ValueError("balanced drawing needs shuffle=True")
@@ -97,7 +97,8 @@ class Batches:
         self.epoch = 0
         self._chosen, self._labels_there = chosen.to(self.device), self.labels.to(self.device)
         held = images if len(images) > storage.IN_MEMORY else images.to(self.device)
-        self._policy = AUGMENTATIONS[augment](held, crop)
+        policy = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
+        self._policy = policy(held, crop)
         self._mean, self._std = (
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )

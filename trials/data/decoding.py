@@ -1,4 +1,4 @@
-"""Image files to bytes: any of 1, 8 or 16 bit, grey, RGB(A) or palette, to uint8 grey or RGB.
+"""Image files to bytes: any of 1, 8 or 16 bit, grey, RGB(A) or palette, DICOM too, to uint8 grey or RGB.
 
 Rules of ours: alpha and EXIF orientation are ignored; a colour image whose three channels are equal is
 grey; a 16-bit grey image is mapped linearly to 8 bits, 255 being the largest value of its depth; an image
@@ -9,26 +9,43 @@ of photographs takes.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from trials.data.dicom import is_dicom, read_dicom
 from trials.data.records import DataError
 
 LONGEST_SIDE = 512
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+MOST_PIXELS = 100_000_000  # 20,000 x 5,000; what claims more would fill the memory
+# Pillow goes by content, not by name: any other format, such as PostScript, which it would hand to a program
+# that runs it, is refused.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".dcm"})
 
 
 def open_image(path: Path) -> Image.Image:
-    """The file, wholly read. Raises `DataError` where it is missing, empty, cut short or no image."""
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
+    """The file, wholly read. Raises `DataError` where it is missing, empty, cut short, huge or no image."""
     try:
-        image = Image.open(path)
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such file")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
+        if is_dicom(path):
+            return read_dicom(path, MOST_PIXELS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+            image = Image.open(path, formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise DataError(
+                f"{path}: {image.width} x {image.height} pixels, expected {MOST_PIXELS:,} at most; crop the "
+                "lesion, or save it smaller"
+            )
         image.load()
+    except DataError:
+        raise
     except Exception as error:  # for damaged files Pillow's many readers raise nearly anything
         raise DataError(f"{path}: cannot be read as an image ({error}); replace it or take it out") from error
     return image

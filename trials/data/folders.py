@@ -23,6 +23,8 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
             rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise DataError(f"{path}: more than one column {twice[0]!r}; rename or remove the others")
     missing = [name for name in required if name not in columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}")

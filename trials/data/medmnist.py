@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from trials.data.records import DataError, Listing, Record
 
@@ -43,20 +44,39 @@ def read_medmnist(path: Path, classes: Sequence[str] | None) -> Listing:
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as stored:
             images = np.concatenate([stored[f"{split}_images"] for split in SPLITS])
             labels = np.concatenate([stored[f"{split}_labels"] for split in SPLITS])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # damaged archives raise nearly anything
         raise DataError(
             f"{path}: not a MedMNIST file with {', '.join(SPLITS)} images and labels ({error})"
         ) from error
     grey_or_rgb = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    if images.dtype != np.uint8 or not grey_or_rgb:
+    if images.dtype != np.uint8 or not grey_or_rgb or 0 in images.shape[1:]:
         raise DataError(
             f"{path}: images of {images.dtype} {images.shape}; expected uint8 [n, h, w] or [n, h, w, 3]"
         )
-    if labels.size != len(images) or len(images) == 0:
+    if labels.size != len(images) or len(images) == 0 or labels.dtype.kind not in "iu":
         raise DataError(
-            f"{path}: {labels.shape} labels for {len(images)} images; expected one class number an image"
+            f"{path}: {labels.shape} labels of {labels.dtype} for {len(images)} images; expected one class "
+            "number an image"
         )
     return images, labels.reshape(-1).astype(np.int64)
+
+
+def _refuse_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    free = _free_memory()
+    if size > free:
+        raise DataError(
+            f"{path}: unpacks to {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free; use a "
+            "smaller version, or a machine with more memory"
+        )
+
+
+def _free_memory() -> int:
+    return int(psutil.virtual_memory().available)

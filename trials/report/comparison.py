@@ -21,7 +21,7 @@ from trials.leaks import SEARCH_FILE
 from trials.metrics import score
 from trials.run_folder import RUN_FILE, is_done, read_json
 from trials.runs import EvaluationError, Run, read_run
-from trials.statistics.calibration import apply_temperature
+from trials.statistics.calibration import apply_temperature, log_odds
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,12 @@ class Predictions:
         """Which images are called positive."""
         called: np.ndarray = self.probabilities >= self.thresholds
         return called
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """How far the log odds are from those of the threshold, on either side."""
+        distance: np.ndarray = np.abs(log_odds(self.probabilities) - log_odds(self.thresholds))
+        return distance
 
     def at(self, index: np.ndarray) -> Predictions:
         """Return the entries at `index`."""

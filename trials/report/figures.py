@@ -71,6 +71,23 @@ def calibration_figure(summaries: Sequence[Summary]) -> Markup:
 
 
 @mpl.rc_context(_STYLE)
+def refusal_figure(summaries: Sequence[Summary]) -> Markup:
+    """Draw the accuracy over the share of images that are left undecided, the least certain first."""
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    for index, summary in enumerate(summaries):
+        part = summary.predictions
+        surest_first = np.argsort(-part.certainty, kind="stable")
+        right = (part.called == part.positive)[surest_first]
+        decided = np.arange(len(right), 0, -1)  # fewer images say nothing
+        decided = decided[decided >= max(1, len(right) // 10)]
+        accuracy = right.cumsum()[decided - 1] / decided
+        axes.plot(1 - decided / len(right), accuracy, label=summary.contestant.label, **_look(index))
+    axes.set(xlabel="share left undecided", ylabel="accuracy of the others", xlim=(-0.01, 0.91))
+    return _svg(figure, axes, "refusal", "Accuracy over the share left undecided")
+
+
+@mpl.rc_context(_STYLE)
 def fold_figure(summaries: Sequence[Summary]) -> Markup:
     """Draw each fold's AUC as a dot, and their mean as a line, a row a contestant."""
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(summaries)), layout="constrained")

@@ -1,4 +1,6 @@
-"""The mistakes that a contestant is surest of: what it does not see, or what is labelled wrongly."""
+"""The cases that a contestant is surest of: its mistakes, which it does not see or which are labelled
+wrongly, and what it gets right.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from trials.report.comparison import Predictions
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """An image on the wrong side of its threshold."""
+class Case:
+    """An image, the truth about it, and what was said of it."""
 
     file: str
     fold: int
@@ -20,20 +22,32 @@ class Mistake:
     threshold: float
 
 
-def worst_mistakes(predictions: Predictions, each: int = 5) -> list[Mistake]:
+def worst_mistakes(predictions: Predictions, each: int = 5) -> list[Case]:
     """Return the missed positives of lowest and the false alarms of highest probability, `each` of both."""
+    return _surest(predictions, each, right=False)
+
+
+def most_certain(predictions: Predictions, each: int = 5) -> list[Case]:
+    """Return the positives of highest and the others of lowest probability, `each` of both, if right."""
+    return _surest(predictions, each, right=True)
+
+
+def _surest(predictions: Predictions, each: int, *, right: bool) -> list[Case]:
     found = []
     for truth in (True, False):
-        wrong = np.flatnonzero((predictions.positive == truth) & (predictions.called != truth))
-        surest_first = np.argsort(predictions.probabilities[wrong] * (1 if truth else -1), kind="stable")
+        chosen = np.flatnonzero(
+            (predictions.positive == truth) & ((predictions.called == predictions.positive) == right)
+        )
+        sign = 1 if truth != right else -1
+        surest_first = np.argsort(sign * predictions.probabilities[chosen], kind="stable")
         found += [
-            Mistake(
+            Case(
                 str(predictions.files[i]),
                 int(predictions.folds[i]),
                 truth,
                 float(predictions.probabilities[i]),
                 float(predictions.thresholds[i]),
             )
-            for i in wrong[surest_first[:each]]
+            for i in chosen[surest_first[:each]]
         ]
     return found

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from trials.model_file import ModelDescription
+from trials.report.attention import surest_cases
 from trials.report.comparison import Comparison, Contestant
 from trials.report.figures import (
     calibration_figure,
@@ -22,13 +23,12 @@ from trials.report.figures import (
     fold_figure,
     history_figure,
     ranking_figure,
+    refusal_figure,
     roc_figure,
-    thumbnail,
 )
 from trials.report.manifest import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
-from trials.report.mistakes import worst_mistakes
 from trials.report.search_quality import SearchQuality
-from trials.report.summaries import PairedTest, Power, Summary
+from trials.report.summaries import UNDECIDED, PairedTest, Power, Summary
 from trials.statistics.bootstrap import DRAWS, Interval
 
 NOT_KNOWN = "–"
@@ -79,12 +79,14 @@ def render(page: Page) -> str:
         left_out=_left_out(description),
         roc=roc_figure(both_classes) if both_classes else None,
         calibration=calibration_figure(both_classes) if both_classes else None,
+        refusal=refusal_figure(page.tested) if page.tested else None,
+        undecided=UNDECIDED,
         folds=fold_figure(page.tested) if page.tested else None,
         external_roc=roc_figure(external, name="external-roc") if external else None,
         history=_history(page.comparison),
         ranking=ranking_figure(page.qualities) if page.qualities else None,
         cells=_cells(page.comparison),
-        mistakes=[(one, _mistakes(one, page.data)) for one in page.tested],
+        surest=[(one, surest_cases(one, page.data)) for one in page.tested],
         shortcuts=_shortcuts(page),
         subgroups=_subgroups(page),
         own_split=page.comparison.first.own_split,
@@ -163,12 +165,6 @@ def _cells(comparison: Comparison) -> list[tuple[str, str]]:
                     owners.append(contestant.place(run))
                     break
     return [("; ".join(owners), picture) for owners, picture in pictures.values()]
-
-
-def _mistakes(summary: Summary, data: DataSet | None) -> list[tuple[Any, str | None]]:
-    found = worst_mistakes(summary.predictions)
-    images = {} if data is None else data.images
-    return [(one, thumbnail(images[one.file]) if one.file in images else None) for one in found]
 
 
 def _shortcuts(page: Page) -> Mapping[str, Any] | None:

@@ -14,6 +14,7 @@ from trials.statistics.bootstrap import GroupBootstrap, Interval, Measure, diffe
 from trials.statistics.calibration import expected_calibration_error
 from trials.statistics.measures import (
     DECISION,
+    accuracy_of_decided,
     auc,
     brier,
     decision,
@@ -29,6 +30,7 @@ from trials.statistics.power import (
 )
 
 PREVALENCE = 0.1
+UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
 _ASSUMED_DISCORDANCE = 0.15  # where no pair is there to measure it on; ours
 _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -125,6 +127,12 @@ def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]
         "brier": brier(truth, given),
         "ppv": predictive_value(truth, called, prevalence),
         "npv": predictive_value(truth, called, prevalence, of_positive=False),
+        **{
+            f"accuracy_undecided_{undecided}": accuracy_of_decided(
+                truth, called, predictions.certainty, undecided / 100
+            )
+            for undecided in UNDECIDED
+        },
     }
     if predictions.calibrated is not None:
         measures["brier_scaled"] = brier(truth, predictions.calibrated)

@@ -123,6 +123,21 @@ def decision(name: str, positive: ArrayLike, called: ArrayLike) -> Measure:
     return lambda weights: DECISION[name](*counts(weights))
 
 
+def accuracy_of_decided(
+    positive: ArrayLike, called: ArrayLike, certainty: ArrayLike, undecided: float
+) -> Measure:
+    """Accuracy where the share `undecided` of the images, those of least certainty [n], is not decided.
+
+    A point of the curve of risk over coverage (El-Yaniv and Wiener, JMLR 11, 2010, 1605-1641). Which images
+    these are is settled on all of them; a draw takes them as they are.
+    """
+    truth, given = np.asarray(positive, dtype=bool), np.asarray(called, dtype=bool)
+    surest_first = np.argsort(-np.asarray(certainty, dtype=float), kind="stable")
+    decided = surest_first[: len(surest_first) - round(undecided * len(surest_first))]
+    accuracy = decision("accuracy", truth[decided], given[decided])
+    return lambda weights: accuracy(weights[:, decided])
+
+
 def confusion(positive: ArrayLike, called: ArrayLike) -> Callable[[np.ndarray], Counts]:
     """Return the function that counts TP, FN, FP and TN in each draw."""
     truth, given = np.asarray(positive, dtype=bool), np.asarray(called, dtype=bool)

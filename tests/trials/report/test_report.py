@@ -90,6 +90,9 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
     assert float(measures["mcc"]["estimate"]) == pytest.approx((6 * 5) / (7 * 6 * 6 * 5) ** 0.5, abs=1e-6)
     assert float(measures["brier"]["estimate"]) == pytest.approx(1.1 / 12, abs=1e-6)  # 0.75 and 0.35
     assert float(measures["ppv"]["estimate"]) == pytest.approx(0.1 / (0.1 + 0.9 / 6), abs=1e-6)
+    # Nearest to 0.5 are 0.6 and 0.4, then 0.7 twice, one of which is the only mistake.
+    assert float(measures["accuracy_undecided_25"]["estimate"]) == pytest.approx(8 / 9, abs=1e-6)
+    assert float(measures["accuracy_undecided_50"]["estimate"]) == 1
     assert float(measures["auc_of_fold_0"]["estimate"]) == pytest.approx(8 / 9, abs=1e-6)
 
 
@@ -150,7 +153,9 @@ def test_page_says_everything_and_loads_nothing(comparison: Path, tmp_path: Path
         assert figure in page.words, figure
     assert "Before you read the figures" not in page.words
     labels = [attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg"]
-    assert labels == ["ROC curves", "Calibration curves", "AUC of each fold", "History of the searches"]
+    undecided = "Accuracy over the share left undecided"
+    curves = ["ROC curves", "Calibration curves", undecided]
+    assert labels == [*curves, "AUC of each fold", "History of the searches"]
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # cells of both folds
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import (
 
 from trials.statistics.bootstrap import GroupBootstrap, Interval, difference, mean_of, percentile_interval
 from trials.statistics.measures import (
+    accuracy_of_decided,
     auc,
     brier,
     decision,
@@ -89,6 +90,17 @@ def test_sensitivity_at_a_specificity_and_the_reverse() -> None:
 def test_specificity_of_exactly_nine_tenths_is_reached() -> None:
     truth, scores = np.repeat([False, True], [10, 2]), np.array([*range(10), 8.5, 20])
     assert sensitivity_at(truth, scores, 0.9)(np.ones((1, 12)))[0] == 1
+
+
+def test_accuracy_of_those_decided_leaves_the_least_certain_out() -> None:
+    truth = np.array([1, 1, 0, 0, 1, 0, 0, 1])
+    called = np.array([1, 1, 0, 0, 0, 1, 1, 0])
+    certainty = np.array([9, 8, 7, 6, 5, 4, 3, 2])
+    once = np.ones((1, 8))
+    for undecided, right in ((0.0, 4 / 8), (0.25, 4 / 6), (0.5, 1.0)):
+        assert accuracy_of_decided(truth, called, certainty, undecided)(once)[0] == pytest.approx(right)
+    twice = np.array([[1, 1, 1, 1, 3, 1, 1, 1.0]])  # one decided mistake, drawn three times
+    assert accuracy_of_decided(truth, called, certainty, 0.25)(twice)[0] == pytest.approx(4 / 8)
 
 
 def test_auc_within_strata_compares_like_with_like() -> None:

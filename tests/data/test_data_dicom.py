@@ -1,0 +1,143 @@
+"""DICOM files are pictures like others, and nothing but the picture is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+
+from trials.data import decoding
+from trials.data.decoding import decode
+from trials.data.records import DataError
+from trials.data.sources import load
+
+Picture = Callable[..., np.ndarray]
+
+
+def write(
+    path: Path, pixels: np.ndarray, photometric: str = "MONOCHROME2", bits: int = 8, **more: Any
+) -> Path:
+    stored = Dataset()
+    stored.SOPClassUID, stored.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
+    stored.PatientName, stored.PatientID, stored.PatientBirthDate = "Doe^Jane", "JANE-1", "19700101"
+    stored.file_meta = FileMetaDataset()
+    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    stored.set_pixel_data(pixels, photometric, bits)
+    for name, value in more.items():
+        setattr(stored, name, value)
+    stored.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_grey_is_what_was_stored_and_its_reverse_is_put_right(tmp_path: Path, picture: Picture) -> None:
+    grey = picture(1)
+    np.testing.assert_array_equal(decode(write(tmp_path / "a.dcm", grey)), grey)
+    np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
+
+
+def test_depth_is_the_one_stored_and_no_window_is_applied(tmp_path: Path) -> None:
+    deep = np.array([[0, 1000], [4095, 2048]], dtype=np.uint16)
+    path = write(tmp_path / "a.dcm", deep, bits=12, WindowCenter="100", WindowWidth="50")
+    np.testing.assert_array_equal(decode(path), [[0, 62], [255, 128]])
+    dark = np.array([[0, 10]], dtype=np.uint16)  # as 16 bits nearly black, whatever its largest value
+    np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", dark, bits=16)), [[0, 0]])
+
+
+def test_colour_comes_as_rgb_from_every_way_of_storing_it(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    path = write(tmp_path / "rgb.dcm", colour, "RGB")
+    np.testing.assert_array_equal(decode(path), colour)
+    stored = pydicom.dcmread(path)
+    stored.compress(RLELossless)
+    stored.save_as(tmp_path / "rle.dcm")
+    np.testing.assert_array_equal(decode(tmp_path / "rle.dcm"), colour)
+    ybr = np.asarray(Image.fromarray(colour).convert("YCbCr"))
+    given = decode(write(tmp_path / "ybr.dcm", ybr, "YBR_FULL")).astype(int)
+    assert np.abs(given - colour).max() <= 3
+    palette = {
+        f"{name}PaletteColorLookupTable{what}": value
+        for number, name in enumerate(("Red", "Green", "Blue"))
+        for what, value in (
+            ("Descriptor", [4, 0, 16]),
+            ("Data", (np.arange(4, dtype="<u2") * 257 * 20 * (number + 1)).tobytes()),
+        )
+    }
+    indices = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+    path = write(tmp_path / "palette.dcm", indices, "MONOCHROME2", **palette)
+    stored = pydicom.dcmread(path)
+    stored.PhotometricInterpretation = "PALETTE COLOR"
+    stored.save_as(path)
+    np.testing.assert_array_equal(decode(path)[..., 2], indices * 60)
+
+
+def test_what_names_the_patient_is_not_even_read(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Dataset] = []
+    dcmread = pydicom.dcmread
+    monkeypatch.setattr(pydicom, "dcmread", lambda *a, **k: read.append(dcmread(*a, **k)) or read[-1])
+    decode(write(tmp_path / "a.dcm", picture(1)))
+    (stored,) = read
+    assert "Rows" in stored and not any("Patient" in element.keyword for element in stored)
+
+
+def test_dicom_takes_part_in_folders_and_manifests(tmp_path: Path, picture: Picture) -> None:
+    for seed, name in enumerate(("benign/1.dcm", "benign/2.png", "malignant/1.DCM")):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("png"):
+            Image.fromarray(picture(seed)).save(tmp_path / "data" / name)
+        else:
+            write(tmp_path / "data" / name, picture(seed))
+    data = load(tmp_path / "data")
+    assert data.files == ("benign/1.dcm", "benign/2.png", "malignant/1.DCM")
+    np.testing.assert_array_equal(data.images[0], picture(0))
+    (tmp_path / "data" / "manifest.csv").write_text(
+        "file,label,patient\nbenign/1.dcm,benign,1\nmalignant/1.DCM,malignant,2\n"
+    )
+    np.testing.assert_array_equal(load(tmp_path / "data").images[1], picture(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"NumberOfFrames": 2}, "holds 2 frames"),
+        ({"PixelRepresentation": 1}, "signed values"),
+        ({"Rows": 60_000, "Columns": 60_000}, "60000 x 60000 pixels"),
+        ({"PixelData": b"12"}, "cannot be read as an image"),
+    ],
+)
+def test_what_is_no_single_picture_is_refused_by_name(
+    tmp_path: Path, picture: Picture, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=rf"a\.dcm: .*{message}"):
+        decode(write(tmp_path / "a.dcm", picture(1), **change))
+
+
+def test_a_deflated_file_is_refused_unread(tmp_path: Path, picture: Picture) -> None:
+    stored = pydicom.dcmread(write(tmp_path / "a.dcm", picture(1)))
+    stored.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    stored.save_as(tmp_path / "b.dcm")
+    with pytest.raises(DataError, match="is deflated"):
+        decode(tmp_path / "b.dcm")
+
+
+def test_without_pydicom_it_says_how_to_get_it(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.dcm", picture(1))
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    with pytest.raises(DataError, match=r"\[dicom\]"):
+        decode(path)
+    assert ".dcm" in decoding.SUFFIXES

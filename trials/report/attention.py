@@ -1,0 +1,77 @@
+"""The surest cases of a contestant with pictures, and where the network looked, if its weights are there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trials.explain import ExplainError, Explanation, explain, overlay
+from trials.model_file import DESCRIPTION, ModelError, load_model
+from trials.report.comparison import Contestant
+from trials.report.figures import thumbnail
+from trials.report.manifest import DataSet
+from trials.report.mistakes import Case, most_certain, worst_mistakes
+from trials.report.summaries import Summary
+
+METHOD = "grad_cam"  # occlusion takes a hundred times as long
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case, its picture and Grad-CAM map as data URIs, and the map's sanity; None: not there."""
+
+    case: Case
+    picture: str | None = None
+    map: str | None = None
+    sanity: float | None = None
+
+
+@dataclass(frozen=True)
+class SurestCases:
+    """What a contestant was surest of, wrongly and rightly, and why there are no maps, if there are none."""
+
+    mistakes: Sequence[Shown]
+    certain: Sequence[Shown]
+    no_maps: str | None
+
+
+def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
+    """Return the surest cases of the test folds; `data` is needed for pictures and maps."""
+    mistakes, certain = worst_mistakes(summary.predictions), most_certain(summary.predictions, 3)
+    explained: dict[str, Explanation] = {}
+    no_maps = None
+    try:
+        explained = _explain(summary.contestant, [*mistakes, *certain], data) if data else {}
+    except (ModelError, ExplainError) as error:
+        no_maps = str(error)
+
+    def shown(cases: Sequence[Case]) -> list[Shown]:
+        return [_shown(case, data, explained.get(case.file)) for case in cases]
+
+    return SurestCases(shown(mistakes), shown(certain), no_maps)
+
+
+def _explain(contestant: Contestant, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
+    """Explain by the model that tested the case's fold; of several seeds by the first one's."""
+    folders = {run.fold: run.folder for run in reversed(contestant.runs)}
+    if not all((folder / DESCRIPTION).is_file() for folder in folders.values()):
+        raise ModelError(
+            "no weights lie beside these runs: published ones come without, some contestants have none"
+        )
+    of_folds: dict[int, list[str]] = defaultdict(list)
+    for case in cases:
+        if case.file in data.images:
+            of_folds[case.fold].append(case.file)
+    found: dict[str, Explanation] = {}
+    for fold, files in of_folds.items():
+        explained = explain(load_model(folders[fold]), [data.images[file] for file in files], [METHOD])
+        found |= dict(zip(files, explained, strict=True))
+    return found
+
+
+def _shown(case: Case, data: DataSet | None, explained: Explanation | None) -> Shown:
+    picture = thumbnail(data.images[case.file]) if data and case.file in data.images else None
+    if explained is None:
+        return Shown(case, picture)
+    return Shown(case, picture, thumbnail(overlay(explained, METHOD)), explained.sanity[METHOD])
