@@ -71,7 +71,7 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
         found = LayerGradCam(_log_odds(decision), tap).attribute(images)
         return functional.interpolate(found.detach(), squares.shape[-2:], mode="bilinear")[:, 0]
 
-    hook = _last_map(model.network, decision, squares[:1]).register_forward_hook(through_tap)
+    hook = last_map(model.network, decision, squares[:1]).register_forward_hook(through_tap)
     try:
         maps = view(squares.float())
         if model.description.mirror:
@@ -81,7 +81,8 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
     return maps.numpy()
 
 
-def _last_map(network: nn.Module, decision: Decision, example: Tensor) -> nn.Module:
+def last_map(network: nn.Module, decision: Decision, example: Tensor) -> nn.Module:
+    """Return the layer of the last map of more than one pixel: the last cell, where there are cells."""
     found: list[nn.Module] = []
 
     def note(module: nn.Module, _: object, output: Any) -> None:

@@ -13,7 +13,8 @@ from torch import nn
 from search_space import Architecture
 from trials.cli import main
 from trials.data.sources import load
-from trials.explain import explain, grad_cam, occlusion, overlay, run_explain
+from trials.decision import Decision
+from trials.explain import explain, grad_cam, last_map, occlusion, overlay, run_explain
 from trials.model_file import ModelDescription, TrainedModel, load_model
 from trials.report.report import run_report
 
@@ -73,12 +74,18 @@ def test_a_mirroring_models_maps_mirror_with_the_image() -> None:
         np.testing.assert_allclose(found, mirrored[..., ::-1], atol=1e-4 * np.abs(found).max())
 
 
-@pytest.mark.parametrize(("kind", "side"), [("cnn3", 64), ("alexnet", 67), ("resnet18", 64)])
-def test_known_networks_have_a_last_map_too(kind: str, side: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "side", "layer"),
+    [("cells", 32, "cells.2"), ("cnn3", 64, "11"), ("alexnet", 131, "features"), ("resnet18", 64, "layer4")],
+)
+def test_the_map_is_of_the_last_cell_or_what_comes_last_elsewhere(kind: str, side: int, layer: str) -> None:
     torch.manual_seed(0)
     card = description(kind, side)
+    model = TrainedModel(card.build().eval(), card)
+    example = torch.zeros(1, 3, side, side, dtype=torch.uint8)
+    assert last_map(model.network, Decision(model), example) is model.network.get_submodule(layer)
     images = [np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)]
-    (one,) = explain(TrainedModel(card.build().eval(), card), images, ["grad_cam"])
+    (one,) = explain(model, images, ["grad_cam"])
     assert one.maps["grad_cam"].shape == (side, side) and np.ptp(one.maps["grad_cam"]) > 0
 
 
