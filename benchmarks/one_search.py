@@ -158,6 +158,28 @@ def our_strategy(architectures: list[Any] | None, rewards: int) -> Any:
     return Following(reward_metric_name="val_acc", seed=0)
 
 
+def search(strategy: Any, callback: Callback, epochs: int, count: int) -> None:
+    """Search the hub's space on `count` images of noise for training, and the same for rewards."""
+    torch.manual_seed(0)
+    images = TensorDataset(torch.randn(count, 3, SIDE, SIDE), torch.randint(0, 2, (count,)))
+    space = hub_space()
+    evaluator = Classification(
+        criterion=torch.nn.CrossEntropyLoss,
+        learning_rate=0.05,
+        num_classes=10,
+        max_epochs=epochs,
+        train_dataloaders=DataLoader(images, batch_size=BATCH, shuffle=True),
+        val_dataloaders=DataLoader(images, batch_size=BATCH),
+        callbacks=[callback],
+        accelerator="cpu",
+        enable_progress_bar=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", choices=["nni", "ours"])
@@ -167,28 +189,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    images = TensorDataset(torch.randn(options.images, 3, SIDE, SIDE), torch.randint(0, 2, (options.images,)))
-    space = hub_space()
-    clock = Clock(options.epochs, draw=options.architectures is None)
-    evaluator = Classification(
-        criterion=torch.nn.CrossEntropyLoss,
-        learning_rate=0.05,
-        num_classes=10,
-        max_epochs=options.epochs + 1,
-        train_dataloaders=DataLoader(images, batch_size=BATCH, shuffle=True),
-        val_dataloaders=DataLoader(images, batch_size=BATCH),
-        callbacks=[clock],
-        accelerator="cpu",
-        enable_progress_bar=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
     followed = json.loads(options.architectures.read_text()) if options.architectures else None
     rewards = options.images // BATCH
     strategy = nni_strategy(followed) if options.side == "nni" else our_strategy(followed, rewards)
-    strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+    clock = Clock(options.epochs, draw=options.architectures is None)
+    search(strategy, clock, options.epochs + 1, options.images)
 
 
 if __name__ == "__main__":
