@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from trials.data.augment import RandomCenterCropping
-from trials.data.batches import Batches, standardisation
+from trials.data.batches import Batches, standardisation, standardise_each
 
 
 def make(count: int = 20, malignant: int = 5, side: int = 32, **options: object) -> Batches:
@@ -199,3 +199,8 @@ def test_batches_live_on_the_cuda_device_and_repeat(augment: str) -> None:
     first, again = list(batches), list(batches)
     for (images, labels), (same, _) in zip(first, again, strict=True):
         assert images.is_cuda and labels.is_cuda and torch.equal(images, same)
+
+
+@pytest.mark.parametrize("level", [-1.2345678, 0.1, 3.3])
+def test_an_image_without_variation_standardised_by_itself_is_exactly_zero(level: float) -> None:
+    assert not standardise_each(torch.full((2, 3, 97, 97), level)).any()

@@ -37,9 +37,10 @@ def standardise_each(images: torch.Tensor) -> torch.Tensor:
     """Give each of [n, channels, h, w] the mean 0 and, nearly, the deviation 1 over its channels and pixels.
 
     Of images already standardised together; 0.05 of their common deviation is added to that of each, so that
-    an image without variation stays one.
+    an image without variation stays one: its mean is exact, because the network would enlarge what rounding
+    leaves, differently in each runtime.
     """
-    centred = images - images.mean((1, 2, 3), keepdim=True)
+    centred = images - images.double().mean((1, 2, 3), keepdim=True).to(images.dtype)
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.05)
 
 
