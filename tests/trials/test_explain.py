@@ -12,10 +12,9 @@ from torch import nn
 
 from search_space import Architecture
 from trials.cli import main
-from trials.data.sources import load
 from trials.decision import Decision
 from trials.explain import explain, grad_cam, last_map, occlusion, overlay, run_explain
-from trials.model_file import ModelDescription, TrainedModel, load_model
+from trials.model_file import ModelDescription, TrainedModel
 from trials.report.report import run_report
 
 
