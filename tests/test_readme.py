@@ -19,7 +19,8 @@ from trials.cli import main
 from trials.data.phantoms import make_phantoms
 from trials.report.readme import renewed
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALLER = {
     "search": ["search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"],
     "retrain": ["retrain.epochs=1", "retrain.filters=2"],
@@ -78,15 +79,27 @@ def test_the_strategy_runs_in_nnis_experiment_as_the_readme_says(monkeypatch: py
     names["experiment"].stop()
 
 
-def test_files_and_folders_that_the_readme_names_exist() -> None:
-    root = Path(__file__).parent.parent
-    for name in re.findall(r"\]\((?!https?:)([^)]+)\)|`((?:nni_config|results)/[\w.-]+)`", README):
-        assert (root / "".join(name)).exists(), name
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda page: page.stem
+)
+def test_files_and_folders_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (page.parent / name).exists(), name
+    for name in re.findall(
+        r"`((?:nni_config|results|docs|benchmarks|strategies|search_space|trials|tests)/[\w./-]+)`", text
+    ):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_page_is_named_in_the_readme() -> None:
+    for page in ROOT.glob("docs/*.md"):
+        assert f"docs/{page.name}" in README
 
 
 def test_tables_in_the_readme_are_those_in_results() -> None:
     # python -m trials.report.readme README.md renews them
-    assert renewed(README, Path(__file__).parent.parent) == README
+    assert renewed(README, ROOT) == README
 
 
 def test_the_speeds_in_the_readme_are_those_in_results() -> None:
