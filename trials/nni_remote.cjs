@@ -64,6 +64,8 @@ module.exports = {
 
     // NNI tries once to use a lost host again; go on trying.
     service.restartWorker = async function (lost) {
+      if (lost.replaced) return; // it may be found lost by more than one sign
+      lost.replaced = true;
       await restartWorker.call(this, lost);
       const next = this.workers.find((worker) => worker.config === lost.config);
       if (next.ready) return;
@@ -76,15 +78,23 @@ module.exports = {
   "/v3/compat.js": ({ V3asV1: { prototype: service } }) => {
     const { start, schedule } = service;
 
-    // NNI takes the trials of a lost host for cancelled; start them anew elsewhere, as the same trials.
+    // NNI takes the trials of a lost host for cancelled. One whose result is here has succeeded (its result comes
+    // last); start the others anew elsewhere, as the same trials.
     service.start = function () {
-      const onTrialEnd = this.v3.onTrialEnd;
+      const { onMetric, onTrialEnd } = this.v3;
+      const finished = new Set();
+      this.v3.onMetric = (callback) =>
+        onMetric.call(this.v3, (id, metric) => {
+          if (JSON.parse(metric).type === "FINAL") finished.add(id);
+          return callback(id, metric);
+        });
       this.v3.onTrialEnd = (callback) =>
-        onTrialEnd.call(this.v3, (id, ...end) => {
+        onTrialEnd.call(this.v3, (id, time, exitCode) => {
           const trial = this.trialJobs[id];
           const lost = this.v3.workersByEnv && !this.v3.workersByEnv.has(trial.envId);
-          if (!lost) callback(id, ...end);
-          else if (unended(trial)) this.move(trial);
+          if (!lost) return callback(id, time, exitCode);
+          if (!unended(trial)) return; // NNI repeats the end of all that ever ran there
+          return finished.has(id) ? callback(id, time, 0) : this.move(trial);
         });
       return start.call(this);
     };

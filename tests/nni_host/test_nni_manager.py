@@ -68,6 +68,34 @@ def test_tensorboard_listens_where_the_web_ui_does(listen: str, tmp_path: Path) 
     assert said == f"--host={listen} --logdir_spec=1:/x --port=6006\n"
 
 
+# A training service of two hosts, A lost and B well, which tells what becomes of three trials on A.
+LOSE = """
+class V3asV1 {
+  config = { trialCommand: 'run' }
+  environments = [{ id: 'B' }]
+  allocatedParameters = new Map()
+  trialJobs = Object.fromEntries([['reported', 'RUNNING'], ['ended', 'FAILED'], ['running', 'RUNNING']].map(
+    ([id, status]) => [id, { id, status, envId: 'A', form: { sequenceId: 7, hyperParameters: {} } }]))
+  v3 = {
+    workersByEnv: new Map([['B', {}]]),
+    onMetric: (hear) => hear('reported', '{"type": "FINAL"}'),
+    onTrialEnd: (hear) => Object.keys(this.trialJobs).forEach((id) => hear(id, 0, null)),
+    createTrial: async (...args) => { console.log('start', ...args); return args[4] },
+  }
+  start() {
+    this.v3.onMetric(() => {})
+    this.v3.onTrialEnd((id, time, code) => console.log('end', id, code))
+  }
+}
+require(process.env.CHANGES)['/v3/compat.js']({ V3asV1 })
+new V3asV1().start()"""
+
+
+def test_a_lost_host_takes_neither_a_result_nor_a_trial_with_it(tmp_path: Path) -> None:
+    said = node(LOSE, tmp_path, CHANGES=str(PRELOAD.with_name("nni_remote.cjs")))
+    assert said == "end reported 0\nstart B run trial_code 7 running\n"
+
+
 def test_a_tuner_has_two_minutes_to_start_and_other_timers_keep_their_time(tmp_path: Path) -> None:
     channel = tmp_path / "tuner_command_channel.js"
     channel.write_text("module.exports = () => setTimeout(() => {}, 10000)")
