@@ -45,19 +45,21 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
     Raises `HostError` where NNI does not accept the file, where a host has no key, and where trials elsewhere
     are to dial another address than `listen`.
     """
-    service = yaml.safe_load(config.read_text(encoding="utf-8")).get("trainingService", {})
-    if not isinstance(service, dict) or service.get("platform", "local") == "local":
-        return []
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise HostError(f"{config}: not readable as YAML: {error}") from None
+    named = content.get("trainingService") if isinstance(content, dict) else None
+    if not isinstance(named, dict) or named.get("platform", "local") == "local":
+        return []  # nnictl says what is wrong, if anything is
     from nni.experiment.config import ExperimentConfig  # takes seconds, which other experiments do not need
 
     logging.getLogger("nni.experiment.config").setLevel(logging.ERROR)  # warns that no address is named
     try:
         with warnings.catch_warnings(action="ignore"):  # of passwords, which are refused below
-            experiment = ExperimentConfig.load(config)
-            experiment.validate()
+            service = ExperimentConfig.load(config).canonical_copy().training_service
     except (ValueError, TypeError, AssertionError, AttributeError) as error:
         raise HostError(f"{config}: {error}") from None
-    service = experiment.canonical_copy().training_service
     dialled = service.nni_manager_ip
     if dialled is not None:
         if listen not in (dialled, "0.0.0.0"):

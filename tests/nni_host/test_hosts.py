@@ -47,6 +47,12 @@ def test_hosts_that_could_not_answer_are_refused_with_the_way_out(
         hosts_of(config, listen)
 
 
+def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "broken.yml").write_text("trainingService: {platform")
+    with pytest.raises(HostError, match=r"broken\.yml: not readable as YAML"):
+        hosts_of(tmp_path / "broken.yml", "127.0.0.1")
+
+
 def test_hosts_dial_through_a_tunnel_unless_an_address_is_named_that_is_listened_at(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     machine = {"host": "one.example", "user": "me", "sshKeyFile": str(tmp_path / "key")}
