@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("retrain", _retrain, _retrain_arguments),
         ("contend", _contend, _contend_arguments),
         ("rank", _rank, _rank_arguments),
+        ("launch", _launch, _launch_arguments),
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
@@ -277,6 +278,23 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
         return result, _outline(result), True
     shown = {"candidate": result["candidate"], "validation.auc": result["validation"]["auc"]}
     return result, f"{arguments.out}\n{_outline(shown)}", True
+
+
+def _launch_arguments(parser: argparse.ArgumentParser) -> None:
+    from trials.launch import launch_arguments
+
+    launch_arguments(parser)
+
+
+def _launch(arguments: argparse.Namespace) -> Outcome:
+    """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
+    from trials.launch import failures, results, run, summary
+
+    trials, out = run(arguments)
+    failed = failures(trials)
+    for reason in failed:
+        print(f"error: {reason}", file=sys.stderr)
+    return {"out": str(out), "trials": [summary(trial) for trial in trials]}, results(trials, out), not failed
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,9 @@
-"""Runs an experiment of `nni_config/` to its end: ``python -m trials.launch nni_config/quickstart.yml``.
+"""Runs an experiment of `nni_config/` to its end: ``lesion-nas launch nni_config/quickstart.yml``.
 
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
-every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
-trial has succeeded or was ended early, by NNI's assessor or a person, else with 1 and the reason.
+every result that a trial reports; stops the experiment at the end, on Ctrl-C too. ``python -m trials.launch``
+is the same: it ends with 0 when every trial has succeeded or was ended early, by NNI's assessor or a person,
+else with 1 and the reason.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from typing import Any
 
 import psutil
 
+from trials.hosts import HostError, Tunnel, hosts_of, tunnels
+
 POLL_SECONDS = 1.0
 IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no more trials: this does
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
+LOOPBACK = "127.0.0.1"
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 # For glibc's allocator (others ignore it), which reads it when a process starts: it sets aside the few bytes
 # left over where PyTorch asks for aligned memory, and then finds no room in what was freed before. Without
@@ -56,7 +60,7 @@ class Manager:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.address = f"http://127.0.0.1:{port}"
+        self.address = f"http://{LOOPBACK}:{port}"
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
 
     def get(self, path: str) -> Any:
@@ -78,11 +82,18 @@ class Manager:
                 raise LaunchError(f"the experiment at {self.address} does not stop: process {process.pid}")
 
 
-def free_port(wanted: int | None) -> int:
+def free_port(wanted: int | None, listen: str = LOOPBACK) -> int:
     """Return `wanted`; without it 8080, or any other port where that is taken.
 
-    Raises `LaunchError` where `wanted` is taken.
+    Raises `LaunchError` where `wanted` is taken, and where `listen` is no address of this machine.
     """
+    with socket.socket() as probe:
+        try:
+            probe.bind((listen, 0))
+        except OSError:
+            raise LaunchError(
+                f"--listen {listen}: not an IPv4 address of this machine, as `hostname -I` lists them"
+            ) from None
     for port in (8080, 0) if wanted is None else (wanted,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,13 +103,21 @@ def free_port(wanted: int | None) -> int:
     raise LaunchError(f"port {wanted} is taken; choose another with --port, or leave that out")
 
 
-def environment(out: Path, data: Path | None, external: Path | None = None) -> dict[str, str]:
-    """Return the experiment's variables: this Python first, loopback only, the folders for the YAML file."""
+def node_options() -> str:
+    """Return the variable NODE_OPTIONS with which node reads our changes to NNI first."""
     preload = str(Path(__file__).with_name("nni_manager.cjs")).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{os.environ.get("NODE_OPTIONS", "")} --require "{preload}"'.strip()
+
+
+def environment(
+    out: Path, data: Path | None, external: Path | None = None, listen: str = LOOPBACK
+) -> dict[str, str]:
+    """Return the experiment's variables: this Python first, where to listen, the YAML file's folders."""
     variables = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{preload}"'.strip(),
+        "NODE_OPTIONS": node_options(),
+        "LESION_NAS_LISTEN": listen,
         "LESION_NAS_OUT": str(out),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),
     }
@@ -128,14 +147,15 @@ def create(config: Path, port: int, variables: Mapping[str, str]) -> None:
         raise LaunchError(f"nnictl could not start {config}:\n{tail(said)}")
 
 
-def follow(manager: Manager, logs: Path) -> list[Trial]:
+def follow(manager: Manager, logs: Path, ways: Sequence[Tunnel] = ()) -> list[Trial]:
     """Print the experiment's progress, each line once, until it is over; return its trials.
 
-    Raises `LaunchError` where NNI gives up, with what its `logs` say.
+    Keeps the `ways` to its hosts open. Raises `LaunchError` where NNI gives up, with what its `logs` say.
     """
     said: set[str] = set()
     idle = 0
     while True:
+        keep_open(ways, said)
         state = manager.get("check-status")
         trials = sorted(manager.get("trial-jobs"), key=lambda trial: trial["sequenceId"])
         for line in progress(trials, manager.get("metric-data")):
@@ -150,6 +170,18 @@ def follow(manager: Manager, logs: Path) -> list[Trial]:
         if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= IDLE_POLLS:
             return trials
         time.sleep(POLL_SECONDS)
+
+
+def keep_open(ways: Sequence[Tunnel], said: set[str]) -> None:
+    """Open lost tunnels again, and say of each host once, in a line of `said`, that it is lost."""
+    for way in ways:
+        line = f"host {way.host} is lost: its trials go on elsewhere, and here again once it is back"
+        if way.renew():
+            if line not in said:
+                say(line)
+            said.add(line)
+        else:
+            said.discard(line)
 
 
 def progress(trials: Sequence[Trial], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -186,38 +218,77 @@ def experiment(config: Path, port: int, variables: Mapping[str, str]) -> Iterato
         manager.stop()
 
 
-def launch(config: Path, port: int | None, out: Path, data: Path | None, external: Path | None = None) -> int:
-    """Run an experiment to its end; return the exit status."""
+def launch(
+    config: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    external: Path | None = None,
+    port: int | None = None,
+    listen: str = LOOPBACK,
+) -> list[Trial]:
+    """Run an experiment to its end; return its trials, which have their results in `out`.
+
+    The web UI and TensorBoard listen on loopback, and on `listen`, an address of this machine, if that is
+    another. Raises `LaunchError` where the experiment cannot start or come to its end.
+    """
     if not config.is_file():
         raise LaunchError(f"{config}: no such file; expected an experiment such as nni_config/quickstart.yml")
     for folder in (data, external):
         if folder is not None and not folder.exists():
             raise LaunchError(f"{folder}: no such folder of images")
-    variables = environment(out, data, external)
+    out = out.absolute()
+    data, external = (given and given.absolute() for given in (data, external))
+    variables = environment(out, data, external, listen)
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
-    with experiment(config, free_port(port), variables) as manager:
-        say(f"web UI: {manager.address} (while this runs)")
-        trials = follow(manager, Path(manager.get("experiment")["logDir"], "log"))
-    return conclude(trials, out)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
+    port = free_port(port, listen)
+    try:
+        with (
+            tunnels(hosts_of(config, listen), port) as ways,
+            experiment(config, port, variables) as manager,
+        ):
+            say(f"web UI: {manager.address} (while this runs)")
+            if listen != LOOPBACK:
+                say(f"open to anybody who reaches {listen}:{port}: no password, and it starts commands here")
+            return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+    except HostError as error:
+        raise LaunchError(str(error)) from None
 
 
-def conclude(trials: Sequence[Trial], out: Path) -> int:
-    """Print every trial's outcome and where the results lie; return the exit status."""
-    say("\nresults")
-    for trial in trials:
-        finals = trial.get("finalMetricData") or []
-        say(f"  {describe(parameters(trial))}: {describe(value(finals[-1])) if finals else status(trial)}")
-    say(read(out / "evaluation" / EVALUATION))
-    say(f"in {out}")
-    unsuccessful = [trial for trial in trials if trial["status"] not in ("SUCCEEDED", *ENDED_EARLY)]
-    for trial in unsuccessful:
-        folder = Path(trial["logPath"])
-        reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
-        print(f"error: trial {trial['sequenceId']} {status(trial)}:\n{reason}", file=sys.stderr)
+def results(trials: Sequence[Trial], out: Path) -> str:
+    """Return every trial's outcome and where the results lie, in lines to read."""
+    lines = ["results"]
+    for trial in map(summary, trials):
+        result = trial["status"] if trial["result"] is None else describe(trial["result"])
+        lines.append(f"  {describe(trial['parameters'])}: {result}")
+    return "\n".join([*lines, read(out / "evaluation" / EVALUATION), f"in {out}"])
+
+
+def summary(trial: Trial) -> dict[str, Any]:
+    """Return a trial as JSON values: its number, its parameters, how it ended, and with what result."""
+    finals = trial.get("finalMetricData") or []
+    return {
+        "number": trial["sequenceId"],
+        "parameters": parameters(trial),
+        "status": status(trial),
+        "result": value(finals[-1]) if finals else None,
+    }
+
+
+def failures(trials: Sequence[Trial]) -> list[str]:
+    """Return what went wrong, with the last lines of each failed trial's log; empty if all is well."""
     if not trials:
-        print("error: the experiment ended without a trial", file=sys.stderr)
-    return 1 if unsuccessful or not trials else 0
+        return ["the experiment ended without a trial"]
+    failed = []
+    for trial in trials:
+        if trial["status"] not in ("SUCCEEDED", *ENDED_EARLY):
+            folder = Path(trial["logPath"])
+            reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
+            failed.append(f"trial {trial['sequenceId']} {status(trial)}:\n{reason}")
+    return failed
 
 
 def parameters(trial: Trial) -> Any:
@@ -259,27 +330,46 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m trials.launch", description=__doc__)
-    parser.add_argument("config", type=Path, help="one of nni_config/*.yml, or your own")
+def launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what can be said about an experiment."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="one of nni_config/*.yml, or your own")
     parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    parser.add_argument(
+        "--listen",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="where web UI and TensorBoard listen as well; whoever reaches them can start commands here, "
+        "without a password (default: 127.0.0.1, this machine alone)",
+    )
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
     parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
     parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
-    arguments = parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> tuple[list[Trial], Path]:
+    """Launch what `launch_arguments` say; return the trials and the folder of their results."""
     out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
-    data, external = (given and given.absolute() for given in (arguments.data, arguments.external))
-    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
+    named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
+    return launch(arguments.config, out, **named), out.absolute()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m trials.launch", description=__doc__)
+    launch_arguments(parser)
     try:
-        return launch(arguments.config, arguments.port, out.absolute(), data, external)
+        trials, out = run(parser.parse_args(argv))
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    say(f"\n{results(trials, out)}")
+    failed = failures(trials)
+    for reason in failed:
+        print(f"error: {reason}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,23 +1,32 @@
 // Changes to NNI's manager, a node process: nnictl starts node, and node reads this file first
-// (NODE_OPTIONS="--require nni_manager.cjs").
+// (NODE_OPTIONS="--require nni_manager.cjs"). What NNI starts on other hosts reads it too.
 "use strict";
 
 const net = require("net");
 const childProcess = require("child_process");
 
 // NNI's web server has no password and its API can start commands. It asks to listen on a bare port, which means
-// every interface; name the loopback interface instead.
+// every interface; give it the loopback interface instead, and LESION_NAS_LISTEN, an address, where that is named.
+const wanted = process.env.LESION_NAS_LISTEN || "127.0.0.1";
+const everywhere = ["0.0.0.0", "::"].includes(wanted); // loopback is a part of it
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (port, ...rest) {
   const bare = typeof port === "number" && typeof rest[0] !== "string";
-  return bare ? listen.call(this, port, "127.0.0.1", ...rest) : listen.call(this, port, ...rest);
+  if (!bare) return listen.call(this, port, ...rest);
+  if (wanted !== "127.0.0.1" && !everywhere) {
+    const second = net.createServer((socket) => this.emit("connection", socket));
+    second.on("error", (error) => this.emit("error", error));
+    this.on("listening", () => listen.call(second, this.address().port, wanted));
+    this.on("close", () => second.close());
+  }
+  return listen.call(this, port, everywhere ? wanted : "127.0.0.1", ...rest);
 };
 
 // The TensorBoard button runs `tensorboard --bind_all --logdir_spec=... --port=...`.
 const spawn = childProcess.spawn;
 childProcess.spawn = function (command, args, ...rest) {
   if (command === "tensorboard" && Array.isArray(args)) {
-    args = args.map((arg) => arg.replace("--bind_all", "--host=127.0.0.1"));
+    args = args.map((arg) => arg.replace("--bind_all", `--host=${wanted}`));
   }
   return spawn.call(this, command, args, ...rest);
 };
@@ -29,3 +38,12 @@ globalThis.setTimeout = function (callback, delay, ...rest) {
   return setTimeout(callback, forTuner ? 120000 : delay, ...rest);
 };
 Object.defineProperties(globalThis.setTimeout, Object.getOwnPropertyDescriptors(setTimeout));
+
+// NNI's own modules, changed as they are loaded.
+const changes = require("./nni_remote.cjs");
+const load = require("module").prototype.load;
+require("module").prototype.load = function (filename) {
+  load.call(this, filename);
+  const name = Object.keys(changes).find((end) => filename.endsWith(end));
+  if (name) changes[name](this.exports);
+};

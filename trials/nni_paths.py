@@ -9,6 +9,14 @@ import os
 from pathlib import Path
 
 
+def on_another_host() -> bool:
+    """Whether this is a trial elsewhere than on the machine of NNI's manager.
+
+    It may have been moved here from a host that was lost, and that may still be writing to its run folder.
+    """
+    return os.environ.get("NNI_PLATFORM") in ("remote", "kubeflow")
+
+
 def network_view_file() -> Path | None:
     """Return where the web UI's network view reads ``model.onnx``, or None outside an NNI trial."""
     output = os.environ.get("NNI_OUTPUT_DIR")
@@ -16,7 +24,9 @@ def network_view_file() -> Path | None:
 
 
 def tensorboard_directory() -> Path | None:
-    """Return the folder that the web UI's TensorBoard button shows, or None outside an NNI trial."""
+    """Return the folder that the web UI's TensorBoard button shows; None outside this machine's trials."""
+    if on_another_host():
+        return None
     output, trial = os.environ.get("NNI_OUTPUT_DIR"), os.environ.get("NNI_TRIAL_JOB_ID")
     if not output or not trial:
         return None

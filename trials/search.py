@@ -29,7 +29,7 @@ from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.leaks import SEARCH_FILE, seen
 from trials.network_view import export_onnx
-from trials.nni_paths import network_view_file
+from trials.nni_paths import network_view_file, on_another_host
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder, read_json
@@ -70,7 +70,7 @@ def run_search(
             search.identity,
             defaults={"settings": Settings().model_dump(mode="json", include={"data", "search"})},
             needed_bytes=search.disk_bytes,
-            wait=within,
+            wait=within or on_another_host(),
         ) as folder,
         Reporter(out, default="reward", to_nni=not within) as reporter,
     ):

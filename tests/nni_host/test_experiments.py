@@ -1,6 +1,8 @@
 """The experiment files, as NNI and the trials read them."""
 
 import math
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,12 @@ FILES = sorted((Path(__file__).parents[2] / "nni_config").glob("*.yml"))
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
-def config(request: pytest.FixtureRequest) -> ExperimentConfig:
+def config(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ExperimentConfig:
+    monkeypatch.setenv("HOME", str(tmp_path))  # with the key that remote.yml names
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").touch()
     return ExperimentConfig.load(request.param).canonical_copy()
 
 
@@ -34,6 +41,26 @@ def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig
     tuner = PipelineTuner(**config.tuner.class_args)
     searches = len(tuner.generate_multiple_parameters(list(range(99)), st_callback=lambda *_: None))
     assert config.max_trial_number == searches * (1 + len(config.tuner.class_args["layouts"])) + 1
+
+
+@pytest.mark.parametrize("name", ["remote", "kubernetes"])
+def test_the_comparison_elsewhere_is_the_comparison(name: str) -> None:
+    here, there = (yaml.safe_load((FILES[0].parent / f"{one}.yml").read_text()) for one in ("compare", name))
+    for asked in ("searchSpace", "maxTrialNumber", "tuner"):
+        assert there[asked] == here[asked]
+
+
+def test_a_pod_runs_what_the_image_holds() -> None:
+    root = FILES[0].parents[1]
+    lines = (root / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert all((root / name).exists() for name in copied)
+    assert {"search_space", "strategies", "trials", "nni_config", "pyproject.toml"} <= set(copied)
+    [extras] = re.findall(r"'\.\[(.*)\]'", "\n".join(lines))
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    pods = yaml.safe_load((FILES[0].parent / "kubernetes.yml").read_text())
+    assert "-m trials.stage" in pods["trialCommand"]
 
 
 def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() -> None:

@@ -6,7 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,6 +29,35 @@ def start(config: Path, home: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def own_addresses() -> list[str]:
+    """This machine's IPv4 addresses, without loopback: asking one is asking as others do."""
+    found = [one for addresses in psutil.net_if_addrs().values() for one in addresses]
+    return [one.address for one in found if one.family == socket.AF_INET and one.address[:4] != "127."]
+
+
+def answers(address: str, port: int) -> bool:
+    with suppress(OSError), socket.create_connection((address, port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return connection.recv(4) == b"HTTP"
+    return False
+
+
+def press_the_tensorboard_button(manager: Manager, trial: str) -> int:
+    """Start TensorBoard as the web UI does; return its port, at which it answers."""
+    asked = urllib.request.Request(
+        f"{manager.address}/api/v1/nni/tensorboard",
+        data=json.dumps({"trials": trial}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        port = int(json.load(answer)["port"])
+    end = time.monotonic() + 200
+    while not answers("127.0.0.1", port):
+        assert time.monotonic() < end, "TensorBoard does not start"
+        time.sleep(0.2)
+    return port
 
 
 @pytest.fixture
@@ -55,13 +87,6 @@ def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(h
     assert "fold 1 has no malignant image" in errors
 
 
-def test_a_trial_that_the_assessor_ends_early_is_no_failure(home: Path) -> None:
-    process = start(TOY / "toy_tuned.yml", home)
-    said, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    assert "x 2: 2" in said and "x 1: ended early" in said
-
-
 def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
     config = home / "slow.yml"
     config.write_text(
@@ -79,14 +104,21 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
     process = start(config, home, "--port", str(port))
     assert process.stdout is not None
     assert f"http://127.0.0.1:{port}" in process.stdout.readline()
-    listening = [c for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
-    assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
     process.stdout.readline()  # the first trial has started
+    manager = Manager(port)
+    [trial] = manager.get("trial-jobs")
+    board = press_the_tensorboard_button(manager, trial["trialJobId"])
+    for server in (port, board):
+        assert answers("127.0.0.1", server)
+        assert not any(answers(address, server) for address in own_addresses())
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=200)
     assert process.returncode == 130
     with pytest.raises(LaunchError):
-        Manager(port).get("check-status")
+        manager.get("check-status")
+    assert not answers("127.0.0.1", board)
+    if not own_addresses():
+        pytest.skip("this machine has no address but loopback: nobody could ask from another")
 
 
 def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:
@@ -115,3 +147,30 @@ def test_an_experiment_on_own_images_asks_for_their_folder(home: Path) -> None:
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "--data FOLDER" in errors
+
+
+def test_an_address_of_another_machine_is_refused_before_anything_starts(home: Path) -> None:
+    process = start(TOY / "toy_pipeline.yml", home, "--listen", "192.0.2.254")
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "192.0.2.254: not an IPv4 address of this machine" in errors
+    assert not (home / "nni-experiments").exists()
+
+
+def test_a_trial_that_the_assessor_ends_early_is_no_failure_as_the_verb_says_in_json(home: Path) -> None:
+    command = [sys.executable, "-m", "trials.cli", "launch", str(TOY / "toy_tuned.yml"), "--json"]
+    process = subprocess.run(
+        [*command, "--out", str(home / "out")],
+        cwd=home,
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert process.returncode == 0, process.stderr
+    results = json.loads(process.stdout)
+    assert [(trial["parameters"], trial["status"], trial["result"]) for trial in results["trials"]] == [
+        ({"x": 2}, "succeeded", 2),
+        ({"x": 1}, "ended early", None),
+    ]
+    assert "web UI: http://127.0.0.1:" in process.stderr

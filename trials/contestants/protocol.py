@@ -16,6 +16,7 @@ import numpy as np
 from trials.contestants.base import Contestant
 from trials.data.sources import LesionData
 from trials.metrics import RATES, fit_temperature, score, youden_threshold
+from trials.nni_paths import on_another_host
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder, read_json
@@ -57,6 +58,7 @@ def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: s
             identity | {"settings": settings},
             defaults={"settings": defaults},
             needed_bytes=contestant.disk_bytes,
+            wait=on_another_host(),
         ) as folder,
         Reporter(out) as reporter,
     ):

@@ -1,0 +1,11 @@
+# The image in which nni_config/kubernetes.yml runs trials: docker build --tag REGISTRY/lesion-nas .
+# Nothing but the program goes in: no images, no results.
+FROM python:3.11-slim
+WORKDIR /opt/lesion-nas
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY search_space search_space
+COPY strategies strategies
+COPY trials trials
+COPY nni_config nni_config
+RUN python3 -m pip install --no-cache-dir --constraint constraints.txt '.[contestants,dicom]'
+ENV OMP_NUM_THREADS=1
