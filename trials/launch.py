@@ -2,7 +2,8 @@
 
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
 every result that a trial reports; stops the experiment at the end, on Ctrl-C too. Ends with 0 when every
-trial has succeeded or was ended early, by NNI's assessor or a person, else with 1 and the reason.
+trial has succeeded or was ended early, by NNI's assessor or a person, else with 1 and the reason. What an
+experiment of the same folder has left running, because it or its manager was killed, is ended first.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 POLL_SECONDS = 1.0
 IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no more trials: this does
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
+FOLDER = "LESION_NAS_EXPERIMENT"  # variable of all that an experiment starts: its output folder
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 # For glibc's allocator (others ignore it), which reads it when a process starts: it sets aside the few bytes
 # left over where PyTorch asks for aligned memory, and then finds no room in what was freed before. Without
@@ -64,18 +68,73 @@ class Manager:
         try:
             with self._opener.open(f"{self.address}/api/v1/nni/{path}", timeout=30) as answer:
                 return json.load(answer)
-        except OSError as error:
-            raise LaunchError(f"NNI's manager at {self.address} does not answer: {error}") from None
+        except (OSError, HTTPException, ValueError) as error:  # the last two: killed while it answered
+            raise LaunchError(
+                f"NNI's manager at {self.address} does not answer ({error}); started again with the same "
+                "--out, the experiment goes on where it was"
+            ) from None
 
-    def stop(self) -> None:
-        """End the experiment with its trials, wherever it has got to, and wait until its manager has left."""
-        for process in psutil.process_iter(["cmdline"]):
-            if f"nni_node/main.js --port {self.port} " in " ".join(process.info["cmdline"] or []):
-                process.terminate()
-                with suppress(psutil.TimeoutExpired):
-                    process.wait(STOP_SECONDS)
-                    return
-                raise LaunchError(f"the experiment at {self.address} does not stop: process {process.pid}")
+
+def started_for(out: Path) -> list[psutil.Process]:
+    """Return what runs of experiments that a launcher has started for `out`: manager, tuner, trials."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has just ended, or is another user's
+            if process.environ().get(FOLDER) == str(out):
+                found.append(process)
+    return found
+
+
+def end(out: Path) -> int:
+    """End what runs for `out`, managers first, who stop the rest in order; return how many processes it was.
+
+    Raises `LaunchError` where some cannot be ended.
+    """
+    found = started_for(out)
+    managers = [process for process in found if is_manager(process)]
+    for process in managers:
+        with suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(managers, STOP_SECONDS)
+    for _ in range(10):  # what is killed may have been starting something
+        left = started_for(out)
+        if not left:
+            return len(found)
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, 1)
+    raise LaunchError(f"{out}: these processes of an experiment do not end: {[one.pid for one in left]}")
+
+
+def is_manager(process: psutil.Process) -> bool:
+    """Whether a process is an NNI manager."""
+    with suppress(psutil.Error):
+        return any(word.endswith("nni_node/main.js") for word in process.cmdline())
+    return False
+
+
+@contextmanager
+def only_launcher(out: Path) -> Iterator[None]:
+    """Make the folder; let no other launcher run an experiment there during the block.
+
+    Raises `LaunchError` where one does, and where the folder cannot be written to.
+    """
+    lock = FileLock(str(out / ".launch.lock"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LaunchError(
+            f"{out}: another launcher runs an experiment there; wait for its end, stop it, or name another "
+            "folder with --out"
+        ) from None
+    except OSError as error:
+        raise LaunchError(f"{out}: cannot be written to ({error}); name another folder with --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def free_port(wanted: int | None) -> int:
@@ -100,6 +159,7 @@ def environment(out: Path, data: Path | None, external: Path | None = None) -> d
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{preload}"'.strip(),
         "LESION_NAS_OUT": str(out),
+        FOLDER: str(out),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),
     }
     if data is not None:
@@ -172,18 +232,21 @@ def progress(trials: Sequence[Trial], metrics: Sequence[Mapping[str, Any]]) -> l
 
 
 @contextmanager
-def experiment(config: Path, port: int, variables: Mapping[str, str]) -> Iterator[Manager]:
-    """Start an experiment and, whatever happens, stop it at the end of the block.
+def experiment(config: Path, port: int | None, out: Path, variables: Mapping[str, str]) -> Iterator[Manager]:
+    """Start an experiment for `out` and, whatever happens, stop it at the end of the block.
 
-    Raises `LaunchError` with nnictl's words where it cannot start.
+    Raises `LaunchError` with nnictl's words where it cannot start, and where another runs for `out`.
     """
-    manager = Manager(port)
-    try:
-        create(config, port, variables)
-        yield manager
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it running
-        manager.stop()
+    with only_launcher(out):
+        if ended := end(out):
+            say(f"ended {ended} processes that an earlier experiment for {out} had left running")
+        manager = Manager(free_port(port))
+        try:
+            create(config, manager.port, variables)
+            yield manager
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it running
+            end(out)
 
 
 def launch(config: Path, port: int | None, out: Path, data: Path | None, external: Path | None = None) -> int:
@@ -196,7 +259,7 @@ def launch(config: Path, port: int | None, out: Path, data: Path | None, externa
     variables = environment(out, data, external)
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
-    with experiment(config, free_port(port), variables) as manager:
+    with experiment(config, port, out, variables) as manager:
         say(f"web UI: {manager.address} (while this runs)")
         trials = follow(manager, Path(manager.get("experiment")["logDir"], "log"))
     return conclude(trials, out)
@@ -273,7 +336,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
     try:
-        return launch(arguments.config, arguments.port, out.absolute(), data, external)
+        return launch(arguments.config, arguments.port, out.resolve(), data, external)
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
