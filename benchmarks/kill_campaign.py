@@ -3,10 +3,10 @@
     python -m benchmarks.kill_campaign --work FOLDER [--lives 8] [--seed 0]
 
 A life is `nni_config/quickstart.yml` on fewer images, killed (SIGKILL) once while it searches, once while it
-retrains and once while it evaluates, and started again each time until it is done. What it leaves must be what
-the uninterrupted reference has left, byte for byte, but for times and places. Killed are, in turn, one trial,
-NNI's manager, all processes of the experiment, and the launcher alone. A life that is done is not repeated: the
-same command goes on with the next, and writes `results/kills.json` at the end.
+retrains and once while it evaluates, and started again each time until it is done. What it leaves must be
+what the uninterrupted reference has left, byte for byte, but for times and places. Killed are, in turn, one
+trial, NNI's manager, all processes of the experiment, and the launcher alone. A life that is done is not
+repeated: the same command goes on with the next, and writes `results/kills.json` at the end.
 """
 
 from __future__ import annotations
