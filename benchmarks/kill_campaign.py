@@ -30,6 +30,7 @@ import yaml
 
 from benchmarks.measure import ROOT, machine
 from trials.launch import is_manager, started_for
+from trials.provenance import provenance
 from trials.run_folder import RUN_FILE, is_done
 
 STAGES = ("search", "retrain", "evaluate")
@@ -156,7 +157,8 @@ def live(folder: Path, number: int, seed: int, spans: dict[str, float], whole: P
     different = list(differences(whole, job.out))
     if job.launcher.returncode:
         different.append(f"not done after {job.starts} starts: {job.said[-1]}")
-    result = {"life": number, "starts": job.starts, "kills": kills, "lost": different}
+    commit = provenance()["commit"]
+    result = {"life": number, "commit": commit, "starts": job.starts, "kills": kills, "lost": different}
     record.write_text(json.dumps(result, indent=1))
     return result
 

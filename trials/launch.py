@@ -28,8 +28,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 POLL_SECONDS = 1.0
-# NNI never calls an experiment done because its tuner has no more trials: so many polls without one do. The first
-# trial can take long to appear on a busy machine, where the tuner has told already that it has no second one.
+# NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
+# On a busy machine the first trial can take long to appear after the tuner has said it has no second one.
 IDLE_POLLS, FIRST_POLLS = 10, 120
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 FOLDER = "LESION_NAS_EXPERIMENT"  # variable of all that an experiment starts: its output folder
@@ -209,9 +209,8 @@ def follow(manager: Manager, logs: Path) -> list[Trial]:
             raise LaunchError(f"NNI gave up: {'; '.join(state['errors'])}\n{reason}\nall logs: {logs}")
         running = any(trial["status"] not in ENDED for trial in trials)
         idle = idle + 1 if state["status"] == "TUNER_NO_MORE_TRIAL" and not running else 0
-        if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= (
-            IDLE_POLLS if trials else FIRST_POLLS
-        ):
+        over = idle >= (IDLE_POLLS if trials else FIRST_POLLS)
+        if over or state["status"] in ("DONE", "STOPPING", "STOPPED"):
             return trials
         time.sleep(POLL_SECONDS)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import traceback
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
 from search_space.files import write_atomically
 from strategies.speed import channels_last, keep_freed_memory
+from trials.memory import what_fits
 from trials.reporting import Bar, quiet_lightning
 from trials.run_folder import RunFolderError
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
@@ -175,6 +177,30 @@ class StopWhenDiverged(pl.Callback):
             )
 
 
+class SayWhatFits(pl.Callback):
+    """Turns an accelerator's lack of memory into a `TrainingError` that says what it has room for."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._images: Tensor | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep images to measure with."""
+        self._images = batch[0]
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Raise `TrainingError` in place of torch's error."""
+        if isinstance(exception, torch.OutOfMemoryError):
+            traceback.clear_frames(exception.__traceback__)  # they hold the maps of the step that failed
+            with trainer.precision_plugin.train_step_context():
+                advice = what_fits(self._settings, pl_module.model, self._images)
+            raise TrainingError(f"{str(exception).rstrip('. ')}. {advice}") from None
+
+
 class SaveEachEpoch(Checkpoint):
     """Writes the checkpoint from which a killed run goes on, whole or not at all.
 
@@ -226,6 +252,7 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
             SeedEachEpoch(seed),
             Bar(),
             StopWhenDiverged(),
+            SayWhatFits(settings),
             *callbacks,
             SaveEachEpoch(out / CHECKPOINT),
         ],
