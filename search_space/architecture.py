@@ -196,8 +196,13 @@ class Architecture:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Architecture":
         """Read the JSON file of a sample; raises OSError or, naming the file, ValueError."""
+        return cls.parse(Path(path).read_bytes(), path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: str | PathLike[str]) -> "Architecture":
+        """Read the content of such a file; raises ValueError that names `path`."""
         try:
-            return cls.from_sample(json.loads(Path(path).read_bytes()))
+            return cls.from_sample(json.loads(content))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no architecture of this space: {error}") from None
 

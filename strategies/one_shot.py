@@ -216,18 +216,18 @@ class WeightSharingModule(BaseOneShotLightningModule):
         super().set_model(model)
 
     def on_fit_start(self) -> None:
-        """Gather weights and gradients, before Lightning restores the state of optimisers."""
+        """Prepare the supernet; gather weights and gradients, before Lightning restores optimisers' state."""
         super().on_fit_start()
-        if self.options.update_unsampled:
-            self._gradients = [piece for one in self.trainer.optimizers for piece in gather(one)]
-
-    def on_train_start(self) -> None:
-        """Prepare the supernet; fail now, not after an epoch, if the evaluator gives no reward."""
         keep_freed_memory()
         self._supernet = list(self.supernet_modules())
         self._norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
         for norm in self._norms:
             norm.track_running_stats = False
+        if self.options.update_unsampled:
+            self._gradients = [piece for one in self.trainer.optimizers for piece in gather(one)]
+
+    def on_train_start(self) -> None:
+        """Fail now, not after an epoch, if the evaluator gives no reward."""
         self.score(self.sampler.draw(1, self._generator(_LEARNING))[0], self._validation_batches(1))
         super().on_train_start()
 
@@ -345,19 +345,20 @@ class WeightSharingModule(BaseOneShotLightningModule):
             yield from loader
             turn += 1
 
-    def _generator(self, stream: int) -> torch.Generator:
-        return torch.Generator().manual_seed(derived_seed(self.seed, self.current_epoch, stream))
+    def _generator(self, stream: int, epoch: int | None = None) -> torch.Generator:
+        epoch = self.current_epoch if epoch is None else epoch
+        return torch.Generator().manual_seed(derived_seed(self.seed, epoch, stream))
 
     # The result
 
     def on_train_end(self) -> None:
         """Score many proposals on the whole validation split and keep them, best first."""
         super().on_train_end()
-        with self._scoring(dropout=False):
-            self.candidates = self._rank()
+        self._rank()
 
-    def _rank(self) -> list[Candidate]:
-        generator = self._generator(_RANKING)
+    def _rank(self) -> None:
+        epochs = len(self.history)
+        generator = self._generator(_RANKING, epochs)
         distinct: dict[str, Sample] = {}
         for _ in range(10):  # a controller that has settled repeats itself
             for sample in self.sampler.draw(self.options.final_samples, generator):
@@ -365,18 +366,22 @@ class WeightSharingModule(BaseOneShotLightningModule):
                     distinct.setdefault(json.dumps(sample, sort_keys=True), sample)
         _log.info("scoring %d architectures with the shared weights", len(distinct))
         scored = []
-        for sample in distinct.values():
-            _seed_globally(derived_seed(self.seed, self.current_epoch, _RANKING))  # the same batches for all
-            score, loss = self._score_and_loss(sample, self._validation_batches())
-            scored.append((score, loss, Candidate(sample, score, self.metric)))
+        with self._scoring(dropout=False):
+            for sample in distinct.values():
+                _seed_globally(derived_seed(self.seed, epochs, _RANKING))  # the same batches for all
+                score, loss = self._score_and_loss(sample, self._validation_batches())
+                scored.append((score, loss, Candidate(sample, score, self.metric)))
         # Few validation images mean many equal accuracies; the loss, where it is logged, tells those apart.
-        return [candidate for *_, candidate in sorted(scored, key=lambda entry: (-entry[0], entry[1]))]
+        ranked = sorted(scored, key=lambda entry: (-entry[0], entry[1]))
+        self.candidates = [candidate for *_, candidate in ranked]
 
     def on_fit_end(self) -> None:
         """Report the best score, after the evaluator has reported the last architecture trained."""
         super().on_fit_end()
-        if self.candidates:
-            self.options.reporter.final({"score": self.candidates[0].score})
+        if not self.candidates:  # killed after its last epoch, a search trains nothing more, nor ends that
+            self.to(self.trainer.strategy.root_device)
+            self._rank()
+        self.options.reporter.final({"score": self.candidates[0].score})
 
     def export(self) -> Sample:
         """Return the best architecture of the final ranking."""

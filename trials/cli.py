@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         return _fail(arguments, "stopped; the same command goes on from the last epoch that was saved")
     except Exception as error:
-        return _fail(arguments, _explain(error))
+        return _fail(arguments, explain(error))
     print(json.dumps(result, indent=2) if arguments.json else text)
     return 0 if well else 1
 
@@ -45,7 +45,8 @@ def _fail(arguments: argparse.Namespace, reason: str) -> int:
     return 1
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Return what to tell whoever ran into `error`."""
     if isinstance(error, OSError):
         return f"{error}; what was saved before is whole, and the same command goes on from there"
     if type(error).__module__.startswith(("trials.", "search_space.", "strategies.")) or isinstance(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from trials.external import evaluate_external, load_external
+from trials.launch import EVALUATION
 from trials.metrics import RATES, mean_and_spread, score
 from trials.provenance import provenance
 from trials.reporting import Reporter
@@ -26,10 +27,10 @@ COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
 def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = None) -> dict[str, Any]:
     """Evaluate finished retrainings, and their models on `external_data` where that is given.
 
-    Writes `evaluation.json`, `evaluation.csv` and, for external data, `external_predictions.csv` to `out`;
-    returns the content of the first. The same `out` may be used again as more folds come in. Raises
-    ValueError for runs that are unfinished, given twice or of different data or folds, and for external
-    images that were seen in training.
+    Writes `evaluation.json`, `evaluation.csv`, `evaluation.txt` (a reader's table) and, for external data,
+    `external_predictions.csv` to `out`; returns the content of the first. The same `out` may be used again as
+    more folds come in. Raises ValueError for runs that are unfinished, given twice or of different data or
+    folds, and for external images that were seen in training.
     """
     if not runs:
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
@@ -46,6 +47,7 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
         "external": external.digest if external else None,
     }
     with RunFolder(out, identity) as folder, Reporter(out) as reporter:
+        folder.begin()
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
             "contestants": {name: summarise(group) for name, group in contestants.items()},
@@ -55,6 +57,7 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
         rows = list(table_rows(result))
         folder.write_csv(TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
         folder.write_json(RESULT, result)
+        folder.write_text(EVALUATION, f"{text_table(result)}\n")
         folder.finish()
         reporter.final(_headline(result))
     return result

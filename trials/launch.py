@@ -3,7 +3,8 @@
 Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
 every result that a trial reports; stops the experiment at the end, on Ctrl-C too. ``python -m trials.launch``
 is the same: it ends with 0 when every trial has succeeded or was ended early, by NNI's assessor or a person,
-else with 1 and the reason.
+else with 1 and the reason. What an experiment of the same folder has left running, because it or its manager
+was killed, is ended first.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 from trials.hosts import HostError, Tunnel, hosts_of, tunnels
 
 POLL_SECONDS = 1.0
-IDLE_POLLS = 5  # NNI never calls an experiment done because its tuner has no more trials: this does
+# NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
+# On a busy machine the first trial can take long to appear after the tuner has said it has no second one.
+IDLE_POLLS, FIRST_POLLS = 10, 120
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 LOOPBACK = "127.0.0.1"
+FOLDER = "LESION_NAS_EXPERIMENT"  # variable of all that an experiment starts: its output folder
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 # For glibc's allocator (others ignore it), which reads it when a process starts: it sets aside the few bytes
 # left over where PyTorch asks for aligned memory, and then finds no room in what was freed before. Without
@@ -68,18 +74,76 @@ class Manager:
         try:
             with self._opener.open(f"{self.address}/api/v1/nni/{path}", timeout=30) as answer:
                 return json.load(answer)
-        except OSError as error:
-            raise LaunchError(f"NNI's manager at {self.address} does not answer: {error}") from None
+        except (OSError, HTTPException, ValueError) as error:  # the last two: killed while it answered
+            raise LaunchError(
+                f"NNI's manager at {self.address} does not answer ({error}); started again with the same "
+                "--out, the experiment goes on where it was"
+            ) from None
 
-    def stop(self) -> None:
-        """End the experiment with its trials, wherever it has got to, and wait until its manager has left."""
-        for process in psutil.process_iter(["cmdline"]):
-            if f"nni_node/main.js --port {self.port} " in " ".join(process.info["cmdline"] or []):
-                process.terminate()
-                with suppress(psutil.TimeoutExpired):
-                    process.wait(STOP_SECONDS)
-                    return
-                raise LaunchError(f"the experiment at {self.address} does not stop: process {process.pid}")
+
+def started_for(out: Path) -> list[psutil.Process]:
+    """Return what runs of experiments that a launcher has started for `out`: manager, tuner, trials."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has just ended, or is another user's
+            if process.environ().get(FOLDER) == str(out):
+                found.append(process)
+    return found
+
+
+def end(out: Path) -> int:
+    """End what runs for `out`, managers first, who stop the rest in order; return how many processes it was.
+
+    Raises `LaunchError` where some cannot be ended.
+    """
+    found = started_for(out)
+    managers = [process for process in found if is_manager(process)]
+    for process in managers:
+        with suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(managers, STOP_SECONDS)
+    for _ in range(10):  # what is killed may have been starting something
+        left = started_for(out)
+        if not left:
+            return len(found)
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, 1)
+    raise LaunchError(f"{out}: these processes of an experiment do not end: {[one.pid for one in left]}")
+
+
+def is_manager(process: psutil.Process) -> bool:
+    """Whether a process is an NNI manager."""
+    with suppress(psutil.Error):
+        return any(word.endswith("nni_node/main.js") for word in process.cmdline())
+    return False
+
+
+@contextmanager
+def only_launcher(out: Path) -> Iterator[None]:
+    """Make the folder; let no other launcher run an experiment there during the block.
+
+    What an earlier one has left running is ended. Raises `LaunchError` where another launcher is at work, and
+    where the folder cannot be written to.
+    """
+    lock = FileLock(str(out / ".launch.lock"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LaunchError(
+            f"{out}: another launcher runs an experiment there; wait for its end, stop it, or name another "
+            "folder with --out"
+        ) from None
+    except OSError as error:
+        raise LaunchError(f"{out}: cannot be written to ({error}); name another folder with --out") from None
+    try:
+        if ended := end(out):
+            say(f"ended {ended} processes that an earlier experiment for {out} had left running")
+        yield
+    finally:
+        lock.release()
 
 
 def free_port(wanted: int | None, listen: str = LOOPBACK) -> int:
@@ -119,6 +183,7 @@ def environment(
         "NODE_OPTIONS": node_options(),
         "LESION_NAS_LISTEN": listen,
         "LESION_NAS_OUT": str(out),
+        FOLDER: str(out),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),
     }
     if data is not None:
@@ -167,7 +232,8 @@ def follow(manager: Manager, logs: Path, ways: Sequence[Tunnel] = ()) -> list[Tr
             raise LaunchError(f"NNI gave up: {'; '.join(state['errors'])}\n{reason}\nall logs: {logs}")
         running = any(trial["status"] not in ENDED for trial in trials)
         idle = idle + 1 if state["status"] == "TUNER_NO_MORE_TRIAL" and not running else 0
-        if state["status"] in ("DONE", "STOPPING", "STOPPED") or idle >= IDLE_POLLS:
+        over = idle >= (IDLE_POLLS if trials else FIRST_POLLS)
+        if over or state["status"] in ("DONE", "STOPPING", "STOPPED"):
             return trials
         time.sleep(POLL_SECONDS)
 
@@ -204,18 +270,17 @@ def progress(trials: Sequence[Trial], metrics: Sequence[Mapping[str, Any]]) -> l
 
 
 @contextmanager
-def experiment(config: Path, port: int, variables: Mapping[str, str]) -> Iterator[Manager]:
-    """Start an experiment and, whatever happens, stop it at the end of the block.
+def experiment(config: Path, port: int, out: Path, variables: Mapping[str, str]) -> Iterator[Manager]:
+    """Start an experiment for `out` and, whatever happens, stop it at the end of the block.
 
     Raises `LaunchError` with nnictl's words where it cannot start.
     """
-    manager = Manager(port)
     try:
         create(config, port, variables)
-        yield manager
+        yield Manager(port)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it running
-        manager.stop()
+        end(out)
 
 
 def launch(
@@ -237,23 +302,24 @@ def launch(
     for folder in (data, external):
         if folder is not None and not folder.exists():
             raise LaunchError(f"{folder}: no such folder of images")
-    out = out.absolute()
+    out = out.resolve()
     data, external = (given and given.absolute() for given in (data, external))
     variables = environment(out, data, external, listen)
     if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
         raise LaunchError(f"{config} runs on your images; name their folder: --data FOLDER")
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
-    port = free_port(port, listen)
     try:
-        with (
-            tunnels(hosts_of(config, listen), port) as ways,
-            experiment(config, port, variables) as manager,
-        ):
-            say(f"web UI: {manager.address} (while this runs)")
-            if listen != LOOPBACK:
-                say(f"open to anybody who reaches {listen}:{port}: no password, and it starts commands here")
-            return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+        with only_launcher(out):
+            port = free_port(port, listen)
+            with (
+                tunnels(hosts_of(config, listen), port) as ways,
+                experiment(config, port, out, variables) as manager,
+            ):
+                say(f"web UI: {manager.address} (while this runs)")
+                if listen != LOOPBACK:
+                    say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
+                return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
     except HostError as error:
         raise LaunchError(str(error)) from None
 
@@ -350,7 +416,7 @@ def run(arguments: argparse.Namespace) -> tuple[list[Trial], Path]:
     """Launch what `launch_arguments` say; return the trials and the folder of their results."""
     out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
-    return launch(arguments.config, out, **named), out.absolute()
+    return launch(arguments.config, out, **named), out.resolve()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,9 @@ from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
-from trials.run_folder import read_json
+from trials.run_folder import DamagedError, read, read_json
 from trials.settings import Section
+from trials.watchdog import alive
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 
@@ -119,7 +120,10 @@ def positive_probabilities(network: nn.Module, batches: Batches, positive: int) 
     """Return the softmax probability of class `positive`, float64 [n], in the order of the batches."""
     network = network.to(device()).to(memory_format=torch.channels_last).eval()
     with torch.inference_mode():
-        logits = [network(images.contiguous(memory_format=torch.channels_last)) for images, _ in batches]
+        logits = []
+        for images, _ in batches:
+            alive()
+            logits.append(network(images.contiguous(memory_format=torch.channels_last)))
     return torch.cat(logits).double().softmax(1)[:, positive].cpu().numpy()
 
 
@@ -135,7 +139,7 @@ def save_model(folder: Path, network: nn.Module, description: ModelDescription) 
 
 
 def load_description(folder: Path) -> ModelDescription:
-    """Read `model.json`; raises `ModelError` that names what is wrong with it."""
+    """Read `model.json`; raises `ModelError` that names what is wrong with it, and as `read` does."""
     path = folder / DESCRIPTION
     if not path.is_file():
         raise ModelError(
@@ -144,6 +148,8 @@ def load_description(folder: Path) -> ModelDescription:
         )
     try:
         values = read_json(path)
+    except DamagedError:
+        raise
     except ValueError as error:
         raise ModelError(str(error)) from None
     try:
@@ -156,14 +162,14 @@ def load_description(folder: Path) -> ModelDescription:
 
 
 def load_model(folder: Path) -> TrainedModel:
-    """Read a trained model; raises `ModelError` for missing, damaged or unfitting files."""
+    """Read a trained model; raises `ModelError` for missing or unfitting files, and as `read` does."""
     description = load_description(folder)
     try:
         network = description.build()
     except (ValueError, RuntimeError, MemoryError) as error:  # the last two: too large
         raise ModelError(f"{folder / DESCRIPTION}: describes no network of ours: {error}") from None
     try:
-        weights: dict[str, Tensor] = load_weights((folder / WEIGHTS).read_bytes())
+        weights: dict[str, Tensor] = load_weights(read(folder / WEIGHTS))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(

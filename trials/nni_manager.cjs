@@ -3,6 +3,7 @@
 "use strict";
 
 const net = require("net");
+const os = require("os");
 const childProcess = require("child_process");
 
 // NNI's web server has no password and its API can start commands. It asks to listen on a bare port, which means
@@ -46,4 +47,16 @@ require("module").prototype.load = function (filename) {
   load.call(this, filename);
   const name = Object.keys(changes).find((end) => filename.endsWith(end));
   if (name) changes[name](this.exports);
+};
+
+// The manager takes a trial that died of a signal for one that it has ended itself. One that something else has
+// killed (a crash, the system when memory runs out, kill -9) has failed, with the status that a shell would give it.
+const { ChildProcess } = childProcess;
+const emit = ChildProcess.prototype.emit;
+ChildProcess.prototype.emit = function (event, ...args) {
+  const [code, signal] = args;
+  if (["exit", "close"].includes(event) && code === null && signal !== null && !this.killed) {
+    args[0] = 128 + os.constants.signals[signal];
+  }
+  return emit.call(this, event, ...args);
 };

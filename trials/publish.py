@@ -17,7 +17,7 @@ from trials.contestants.protocol import (
     VALIDATION_PREDICTIONS,
 )
 from trials.leaks import SEARCH_FILE
-from trials.run_folder import RUN_FILE, RunFolderError, is_done
+from trials.run_folder import RUN_FILE, RunFolderError, is_done, read
 from trials.search import ARCHITECTURE, CANDIDATES, RANKING
 
 PUBLISHED = (
@@ -30,7 +30,8 @@ def run_publish(runs: Path, out: Path) -> dict[str, Any]:
     """Copy the files `PUBLISHED` of the finished runs and searches below `runs` to the same places in `out`.
 
     Returns how many runs and bytes `out` now holds of them. What is there already is left as it is; raises
-    `RunFolderError` where it differs, or where no run has come to its end, before anything is written.
+    `RunFolderError` where it differs, or where no run has come to its end, and `DamagedError` for a file that
+    is not as its run has left it, before anything is written.
     """
     states = [state.parent for state in sorted(runs.rglob(RUN_FILE)) if is_done(state.parent)]
     folders = [
@@ -39,7 +40,7 @@ def run_publish(runs: Path, out: Path) -> dict[str, Any]:
     if not folders:
         raise RunFolderError(f"{runs}: no finished run there; finish one, or name the folder above the runs")
     contents = {
-        out / (folder / name).relative_to(runs): (folder / name).read_bytes()
+        out / (folder / name).relative_to(runs): read(folder / name)
         for folder in folders
         for name in PUBLISHED
         if (folder / name).is_file()

@@ -1,27 +1,37 @@
 """An output folder of one run: resumed by the same run, refused to any other, never half-written.
 
-`run.json` holds the run's identity (what was asked, of which data, from which seed) and whether it is done.
-Every file is written beside its place and then renamed, so that a killed run leaves whole files only.
+`run.json` holds the run's identity (what was asked, of which data, from which seed), whether it is done, and
+then the SHA-256 of every file that it has left. Every file is written beside its place and then renamed, so
+that a killed run leaves whole files only. Files of a finished run are read by `read`, which refuses what has
+changed since; those of a time before there were digests are taken as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from search_space.files import write_atomically
+from search_space.files import remove_partial, write_atomically
+from trials.watchdog import alive
 
 RUN_FILE = "run.json"
+PATIENCE = 30.0  # seconds between two signs of life while waiting for a folder
 
 
 class RunFolderError(ValueError):
     """An output folder that this run cannot use."""
+
+
+class DamagedError(ValueError):
+    """A file of a finished run that is not as the run has left it."""
 
 
 class RunFolder:
@@ -29,9 +39,9 @@ class RunFolder:
 
     An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for
     a folder of another run, a folder that holds other files, one that another process is writing (unless
-    told to `wait` for its end), and a disk with less than `needed_bytes` left. A folder whose identity lacks
-    what `defaults` has, because it was written before there was such a setting, has the default. Used as a
-    context manager: no other process can claim the folder until it is left.
+    told to `wait` for its end), one that cannot be written to, and a disk with less than `needed_bytes` left.
+    A folder whose identity lacks what `defaults` has, because it was written before there was such a setting,
+    has the default. Used as a context manager: no other process can claim the folder until it is left.
     """
 
     def __init__(
@@ -47,18 +57,29 @@ class RunFolder:
         self.identity = json.loads(json.dumps(identity))  # as it will be read back: tuples are lists
         self._defaults = json.loads(json.dumps(defaults or {}))
         self._check_place(needed_bytes)
-        self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(str(path / ".lock"))
         try:
-            self._lock.acquire(timeout=-1 if wait else 0)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._acquire(wait)
         except Timeout:
             raise RunFolderError(
                 f"{path}: another process is writing there; wait for it or name another folder"
             ) from None
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written to ({error}); name another folder") from None
+        remove_partial(path)  # of a killed process: nobody else writes here now
         if not (path / RUN_FILE).exists():
-            self._write_state(done=False)
+            self.begin()
         elif wait:  # whoever was waited for may have claimed the folder in the meantime
             self._check_identity()
+
+    def _acquire(self, wait: bool) -> None:
+        while wait:
+            alive()
+            with suppress(Timeout):
+                self._lock.acquire(timeout=PATIENCE)
+                return
+        self._lock.acquire(timeout=0)
 
     def __enter__(self) -> RunFolder:
         return self
@@ -91,12 +112,23 @@ class RunFolder:
         """Whether the run has come to its end."""
         return is_done(self.path)
 
-    def finish(self) -> None:
-        """Mark the run as done."""
-        self._write_state(done=True)
+    def begin(self) -> None:
+        """Mark the run as under way, a finished one too: its files are about to change."""
+        self._write_state(done=False)
 
-    def _write_state(self, *, done: bool) -> None:
-        self.write_json(RUN_FILE, {"done": done, "identity": self.identity})
+    def finish(self, *leftovers: str) -> None:
+        """Mark the run as done, with its files' digests; `leftovers`, only good for going on, are removed."""
+        digests = {
+            file.name: _digest(file.read_bytes())
+            for file in sorted(self.path.iterdir())
+            if file.is_file() and not file.name.startswith(".") and file.name not in (RUN_FILE, *leftovers)
+        }
+        self._write_state(done=True, sha256=digests)
+        for name in leftovers:
+            (self.path / name).unlink(missing_ok=True)
+
+    def _write_state(self, *, done: bool, **more: object) -> None:
+        self.write_json(RUN_FILE, {"done": done, "identity": self.identity, **more})
 
     def write_json(self, name: str, value: object) -> Path:
         """Write a JSON file; raises ValueError for numbers that are not finite."""
@@ -119,12 +151,41 @@ def is_done(path: Path) -> bool:
     return (path / RUN_FILE).is_file() and read_json(path / RUN_FILE).get("done") is True
 
 
+def read(path: Path) -> bytes:
+    """Return the content of a file, which of a finished run's is as the run has left it.
+
+    Raises `DamagedError` where it is not, OSError where there is no such file.
+    """
+    content, state = path.read_bytes(), path.with_name(RUN_FILE)
+    if path.name == RUN_FILE or not state.is_file():
+        return content
+    recorded = read_json(state).get("sha256")
+    left = recorded.get(path.name) if isinstance(recorded, dict) else None
+    if left is not None and left != _digest(content):
+        raise DamagedError(
+            f"{path}: is not as its run has left it, by the SHA-256 in {RUN_FILE}; put back what was there, "
+            "or repeat the run in a new folder"
+        )
+    return content
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header; raises as `read` does."""
+    return list(csv.DictReader(io.StringIO(read(path).decode(), newline="")))
+
+
 def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object; raises `ValueError` that names the file where there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read(path).decode())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except DamagedError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON: {error}") from None
     if not isinstance(value, dict):

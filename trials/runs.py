@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
-from trials.run_folder import is_done, read_json
+from trials.run_folder import is_done, read_csv, read_json
 
 
 class EvaluationError(ValueError):
@@ -57,8 +56,7 @@ def read_run(folder: Path) -> Run:
             f"{folder}: holds no finished run; finish it by the command that began it, or leave it out"
         )
     metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
-    with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_csv(folder / PREDICTIONS)
     return Run(
         folder,
         metrics,

@@ -6,7 +6,6 @@ the rest, whole groups, give the controller its rewards and rank the architectur
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 from functools import cached_property
@@ -32,7 +31,7 @@ from trials.network_view import export_onnx
 from trials.nni_paths import network_view_file, on_another_host
 from trials.provenance import provenance
 from trials.reporting import Reporter
-from trials.run_folder import RunFolder, read_json
+from trials.run_folder import DamagedError, RunFolder, read_csv, read_json
 from trials.settings import Settings
 from trials.training import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
 
@@ -78,8 +77,7 @@ def run_search(
             reporter.say(f"{out}: this search is done already")
         else:
             search.go(folder, reporter)
-            folder.finish()
-            (out / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to resume
+            folder.finish(CHECKPOINT)
         record: dict[str, Any] = read_json(out / SEARCH_FILE)
         reporter.final({"score": record["score"]})
     return record
@@ -92,8 +90,7 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
     """
     path = folder / RANKING
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_csv(path)
         arcs = [[[int(number) for number in row[kind].split()] for kind in KINDS] for row in rows]
         return [
             (float(row["score"]), Architecture.from_fixed_arc(*arc))
@@ -103,6 +100,8 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
         raise ValueError(
             f"{path}: no such file, as searches of an older version wrote none; search again elsewhere"
         ) from None
+    except DamagedError:
+        raise
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"{path}: no ranking of a search ({error}); search again into a new folder"

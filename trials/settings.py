@@ -291,7 +291,7 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
 
 def read_overrides(path: Path) -> dict[str, object]:
     """Read overrides from a JSON or YAML file; raises `SettingsError` where it holds no mapping."""
-    import yaml  # type: ignore[import-untyped]  # NNI's own dependency; few commands need it
+    import yaml  # NNI's own dependency; few commands need it
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))  # every JSON file is YAML too

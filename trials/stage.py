@@ -17,17 +17,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search_space.files import write_atomically
+from trials.cli import explain
 from trials.contend import run_contend
-from trials.contestants.protocol import METRICS
 from trials.data.phantoms import make_phantoms
-from trials.evaluate import run_evaluate, text_table
-from trials.launch import EVALUATION
+from trials.evaluate import run_evaluate
 from trials.nni_parameters import own_parameters
 from trials.rank import run_rank
 from trials.retrain import run_retrain
+from trials.run_folder import is_done
 from trials.search import run_search
 from trials.settings import load_settings
+from trials.training import TrainingError
+from trials.watchdog import watch
 
 OF_STAGE = (
     "stage",
@@ -107,11 +108,10 @@ def run_stage(
             runs = [
                 root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
             ]
-            finished = [run for run in runs if (run / METRICS).exists()]
+            finished = [run for run in runs if is_done(run)]
             if not finished:
                 raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end")
-            result = run_evaluate(finished, root / "evaluation")
-            write_atomically(root / "evaluation" / EVALUATION, f"{text_table(result)}\n".encode())
+            run_evaluate(finished, root / "evaluation")
         case other:
             raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
 
@@ -126,7 +126,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
     parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
     parser.add_argument("--external", type=Path, help="other images that a contestant is tested on")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=60,
+        metavar="MINUTES",
+        help="end a trial through which no batch has gone for so long: it hangs (default: 60)",
+    )
     arguments = parser.parse_args(argv)
+    watch(60 * arguments.patience)
     parameters = own_parameters()
     data = arguments.data or arguments.out / "synthetic_phantoms"
     try:
@@ -140,8 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             architecture=arguments.architecture,
             external=arguments.external,
         )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, TrainingError) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 1
     return 0
 

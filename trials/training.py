@@ -7,7 +7,10 @@ seeded by (seed, epoch) alone, so that a run resumed at an epoch is the run that
 
 from __future__ import annotations
 
+import io
 import math
+import traceback
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,19 @@ import torch
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.evaluator.pytorch import Trainer as TracedTrainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
+from search_space.files import write_atomically
 from strategies.speed import channels_last, keep_freed_memory
+from trials.memory import what_fits
 from trials.reporting import Bar, quiet_lightning
 from trials.run_folder import RunFolderError
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
+from trials.watchdog import alive
 
 CHECKPOINT = "last.ckpt"
 
@@ -86,6 +93,7 @@ class LesionModule(LightningModule):
 
     def forward(self, images: Tensor) -> Any:
         """Return the network's logits for images [b, c, h, w]."""
+        alive()
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -169,6 +177,31 @@ class StopWhenDiverged(pl.Callback):
             )
 
 
+class SayWhatFits(pl.Callback):
+    """Turns an accelerator's lack of memory into a `TrainingError` that says what it has room for."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._images: Tensor | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep images to measure with."""
+        self._images = batch[0]
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Raise `TrainingError` in place of torch's error."""
+        if isinstance(exception, torch.OutOfMemoryError):
+            traceback.clear_frames(exception.__traceback__)  # they hold the maps of the step that failed
+            network: Any = pl_module.model
+            with trainer.precision_plugin.train_step_context():
+                advice = what_fits(self._settings, network, self._images)
+            raise TrainingError(f"{str(exception).rstrip('. ')}. {advice}") from None
+
+
 class SaveEachEpoch(Checkpoint):
     """Writes the checkpoint from which a killed run goes on, whole or not at all.
 
@@ -180,9 +213,19 @@ class SaveEachEpoch(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
-        partial = self._path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        partial.replace(self._path)
+        trainer.save_checkpoint(self._path)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place; Lightning itself would leave a killed run's in `TMPDIR`."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write the file, whole or not at all."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(Path(path), content.getvalue())
 
 
 def seed_everything(seed: int, epoch: int = 0) -> None:
@@ -210,9 +253,11 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
             SeedEachEpoch(seed),
             Bar(),
             StopWhenDiverged(),
+            SayWhatFits(settings),
             *callbacks,
             SaveEachEpoch(out / CHECKPOINT),
         ],
+        plugins=[WholeFiles()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -12,6 +12,7 @@ from search_space import layout as read_layout
 from trials.contestants.architectures import CellNetwork
 from trials.contestants.networks import NetworkContestant
 from trials.leaks import read_search_record, refuse_overlap
+from trials.run_folder import read
 from trials.search import ARCHITECTURE, read_ranking, run_search
 from trials.task import Task
 
@@ -25,7 +26,7 @@ def from_file(task: Task, path: Path, layout: str, **facts: Any) -> NetworkConte
     has seen the task's test images.
     """
     read_layout(layout)  # raises early
-    architecture = Architecture.load(path)
+    architecture = Architecture.parse(read(path), path)
     record = read_search_record(path)
     if record is not None and task.fold is not None:
         way_out = (

@@ -67,8 +67,7 @@ def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: s
         else:
             seconds = contestant.fit(folder, reporter)
             _write(task, contestant, title, folder, seconds)
-            folder.finish()
-            (out / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to resume
+            folder.finish(CHECKPOINT)
         metrics: dict[str, Any] = read_json(out / METRICS)
         reporter.final(_headline(metrics))
     return metrics

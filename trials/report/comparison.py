@@ -6,7 +6,6 @@ not of the seeds' models together, which do better than any of them and cost as 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ import numpy as np
 from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
-from trials.run_folder import RUN_FILE, is_done, read_json
+from trials.run_folder import RUN_FILE, is_done, read_csv, read_json
 from trials.runs import EvaluationError, Run, read_run
 from trials.statistics.calibration import apply_temperature, log_odds
 
@@ -293,8 +292,7 @@ def _mean(by_place: Mapping[Path, Predictions]) -> Predictions:
 
 
 def _read(run: Run, name: str, data: str, fold: int | None) -> Predictions:
-    with (run.folder / name).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_csv(run.folder / name)
     probabilities = np.array([float(row["probability"]) for row in rows])
     temperature = run.metrics.get("temperature")
     return Predictions(
