@@ -9,7 +9,8 @@ Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints. 400 syn
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -79,16 +80,16 @@ def plain_epochs(
             optimizer.step()
 
 
-def main() -> None:
-    two_threads()
+@contextmanager
+def contenders(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object]]]:
+    """Yield `ours` and a plain loop for each number of workers, each ready to run its three epochs."""
     with tempfile.TemporaryDirectory() as folder:
         make_phantoms(Path(folder) / "data", count=IMAGES, side=128)
         data = load(Path(folder) / "data")
         settings = load_settings("cpu", {"retrain.epochs": EPOCHS})
-        options = settings.retrain
+        options, side = settings.retrain, settings.data.image_size
         inputs = Inputs(data, settings.data, np.arange(len(data.files)))
         batches = inputs.training(options.batch_size, seed=0)
-        side = settings.data.image_size
         ours = network(options, side)
 
         def our_epochs() -> None:
@@ -96,15 +97,21 @@ def main() -> None:
             module.set_model(ours)
             make_trainer(options, Path(folder), 0).fit(module, batches)
 
-        contenders: dict[str, Callable[[], object]] = {"ours": our_epochs}
-        for workers in (0, 2):
+        runs: dict[str, Callable[[], object]] = {"ours": our_epochs}
+        for count in workers:
             model = network(options, side)
             optimizer = torch.optim.AdamW(
                 model.parameters(), options.learning_rate, weight_decay=options.weight_decay
             )
-            loader = DataLoader(Files(data, side), options.batch_size, shuffle=True, num_workers=workers)
-            contenders[f"plain, {workers} workers"] = partial(plain_epochs, loader, model, optimizer)
-        timings = take_turns(contenders, ROUNDS)
+            loader = DataLoader(Files(data, side), options.batch_size, shuffle=True, num_workers=count)
+            runs[f"plain, {count} workers"] = partial(plain_epochs, loader, model, optimizer)
+        yield runs
+
+
+def main() -> None:
+    two_threads()
+    with contenders(workers=(0, 2)) as runs:
+        timings = take_turns(runs, ROUNDS)
     best = [min(pair) for pair in zip(timings["plain, 0 workers"], timings["plain, 2 workers"], strict=True)]
     gain = spread(plain / own for plain, own in zip(best, timings["ours"], strict=True))
     speed = spread(EPOCHS * IMAGES / taken for taken in timings["ours"])
