@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.launch import LaunchError, Manager, free_port
+from trials.launch import LaunchError, Manager, end, free_port, started_for
 
 TOY = Path(__file__).parent / "toy"
 
@@ -62,7 +62,9 @@ def test_a_trial_that_the_assessor_ends_early_is_no_failure(home: Path) -> None:
     assert "x 2: 2" in said and "x 1: ended early" in said
 
 
-def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
+@pytest.fixture
+def slow(home: Path) -> Path:
+    """An experiment that takes its time."""
     config = home / "slow.yml"
     config.write_text(
         json.dumps(
@@ -75,8 +77,12 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
             }
         )
     )
+    return config
+
+
+def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path, slow: Path) -> None:
     port = free_port(0)
-    process = start(config, home, "--port", str(port))
+    process = start(slow, home, "--port", str(port))
     assert process.stdout is not None
     assert f"http://127.0.0.1:{port}" in process.stdout.readline()
     listening = [c for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
@@ -87,6 +93,25 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
     assert process.returncode == 130
     with pytest.raises(LaunchError):
         Manager(port).get("check-status")
+
+
+def test_what_a_killed_launcher_leaves_running_is_ended_and_a_living_one_lets_no_other_in(
+    home: Path, slow: Path
+) -> None:
+    first = start(slow, home)
+    assert first.stdout is not None
+    first.stdout.readline()
+    first.stdout.readline()  # the first trial has started
+    second = start(slow, home)
+    _, errors = second.communicate(timeout=200)
+    assert second.returncode == 1
+    assert "another launcher runs an experiment there" in errors
+    first.kill()
+    first.communicate(timeout=200)
+    left = started_for(home / "out")
+    assert {"sleep", "node"} <= {process.name() for process in left}
+    assert end(home / "out") == len(left)
+    assert not started_for(home / "out") and not any(process.is_running() for process in left)
 
 
 def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:
