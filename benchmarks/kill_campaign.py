@@ -177,11 +177,17 @@ def live(folder: Path, number: int, seed: int, most: dict[str, int], whole: Path
 def kill(job: Job, stage: str, target: str, most: int, draw: random.Random) -> dict[str, Any]:
     """Kill at some moment of a stage; return when, and how many processes: none where that was too late."""
     change, delay = draw.randint(0, most), draw.uniform(0, LATEST)
-    changed = job.changes(stage)
-    started = lambda: job.running(stage)  # noqa: E731
-    while not job.wait_for(lambda: changed() >= change if change else started()) and job.starts < STARTS:
-        if not job.launcher.returncode:  # it had changed less than in the reference: much was done before
-            break
+    folder, changed = job.out / STAGES[stage], job.changes(stage)
+    done = folder.exists() and is_done(folder)  # an evaluation is, when it is made anew
+
+    def now() -> bool:
+        if not change:
+            return job.running(stage)
+        return changed() >= change or (
+            not done and is_done(folder)
+        )  # fewer may be seen than in the reference
+
+    while not job.wait_for(now) and job.launcher.returncode and job.starts < STARTS:
         job.start()  # what was killed before has kept this stage from starting
     if not change:
         time.sleep(delay)
