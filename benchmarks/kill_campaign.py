@@ -183,9 +183,8 @@ def kill(job: Job, stage: str, target: str, most: int, draw: random.Random) -> d
     def now() -> bool:
         if not change:
             return job.running(stage)
-        return changed() >= change or (
-            not done and is_done(folder)
-        )  # fewer may be seen than in the reference
+        ended = not done and is_done(folder)  # fewer changes may be seen than in the reference
+        return changed() >= change or ended
 
     while not job.wait_for(now) and job.launcher.returncode and job.starts < STARTS:
         job.start()  # what was killed before has kept this stage from starting
