@@ -5,8 +5,9 @@
 A life is `nni_config/quickstart.yml` on fewer images, killed (SIGKILL) once while it searches, once while it
 retrains and once while it evaluates, and started again each time until it is done. What it leaves must be
 what the uninterrupted reference has left, byte for byte, but for times and places. Killed are, in turn, one
-trial, NNI's manager, all processes of the experiment, and the launcher alone. A life that is done is not
-repeated: the same command goes on with the next, and writes `results/kills.json` at the end.
+trial, NNI's manager, all processes of the experiment, and the launcher alone; the moment is any change of the
+stage's folder, by the number that the reference made, or some seconds after its trial has started. A life
+that is done is not repeated: the same command goes on with the next, and writes `results/kills.json` at last.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from trials.launch import is_manager, started_for
 from trials.provenance import provenance
 from trials.run_folder import RUN_FILE, is_done
 
-STAGES = ("search", "retrain", "evaluate")
+STAGES = {"search": "fold0/search", "retrain": "fold0/enas3", "evaluate": "evaluation"}  # and their folders
 TARGETS = ("trial", "manager", "group", "launcher")
 RUNS = ("fold0/search", "fold0/enas3", "fold0/enas5", "evaluation")
 STARTS = 12  # of one life, then it counts as lost
+POLL = 0.005
+LATEST = 15.0  # seconds after the start of a trial, for a kill before its folder has changed
 # What differs from run to run without being a result: times, and where the run was made.
 ASIDE = {"seconds", "search_seconds", "folder", "commit", "versions", "device", "threads"}
 
@@ -77,8 +80,20 @@ class Job:
         while not what():
             if self.launcher.poll() is not None:
                 return what()
-            time.sleep(0.05)
+            time.sleep(POLL)
         return True
+
+    def changes(self, stage: str) -> Callable[[], int]:
+        """Return what tells, each time it is called, how often a stage's folder has been seen to change."""
+        count, before = 0, _state(self.out / STAGES[stage])
+
+        def changed() -> int:
+            nonlocal count, before
+            now = _state(self.out / STAGES[stage])
+            count, before = count + (now != before), now
+            return count
+
+        return changed
 
     def running(self, stage: str) -> bool:
         """Whether a trial of the stage has started."""
@@ -104,31 +119,36 @@ def _config() -> dict[str, Any]:
     return config
 
 
+def _state(folder: Path) -> set[tuple[str, int]]:
+    with suppress(FileNotFoundError):  # the folder, or a file that has just been renamed
+        return {(entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(folder)}
+    return set()
+
+
 def _is_trial(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return "trials.stage" in process.cmdline()
     return False
 
 
-def reference(folder: Path) -> dict[str, float]:
-    """Run a job without interruption, once; return how many seconds each stage took."""
-    spans = folder / "seconds.json"
-    if not spans.exists():
+def reference(folder: Path) -> dict[str, int]:
+    """Run a job without interruption, once; return how often each stage has changed its folder."""
+    counts = folder / "changes.json"
+    if not counts.exists():
         shutil.rmtree(folder, ignore_errors=True)
         job = Job(folder)
         job.start()
-        begun: dict[str, float] = {}
-        for stage in STAGES:
-            assert job.wait_for(lambda stage=stage: job.running(stage)), "\n".join(job.said)
-            begun[stage] = time.monotonic()
-        assert job.launcher.wait() == 0, "\n".join(job.said)
-        ends = [begun["retrain"], begun["evaluate"], time.monotonic()]
-        taken = {stage: end - begun[stage] for stage, end in zip(STAGES, ends, strict=True)}
-        spans.write_text(json.dumps(taken))
-    return dict(json.loads(spans.read_text()))
+        changes = {stage: job.changes(stage) for stage in STAGES}
+        while job.launcher.poll() is None:
+            for changed in changes.values():
+                changed()
+            time.sleep(POLL)
+        assert job.launcher.returncode == 0, "\n".join(job.said)
+        counts.write_text(json.dumps({stage: changed() for stage, changed in changes.items()}))
+    return dict(json.loads(counts.read_text()))
 
 
-def live(folder: Path, number: int, seed: int, spans: dict[str, float], whole: Path) -> dict[str, Any]:
+def live(folder: Path, number: int, seed: int, most: dict[str, int], whole: Path) -> dict[str, Any]:
     """Run a job with a kill in every stage; return what happened, and what it left otherwise than `whole`."""
     record = folder / "life.json"
     if record.exists():
@@ -139,16 +159,7 @@ def live(folder: Path, number: int, seed: int, spans: dict[str, float], whole: P
     for place, stage in enumerate(STAGES):
         draw = random.Random(f"{seed} {number} {stage}")
         target = TARGETS[(number + place) % len(TARGETS)]
-        share = draw.random()
-        while not job.wait_for(lambda stage=stage: job.running(stage)) and job.starts < STARTS:
-            job.start()  # what was killed before has kept this stage from starting
-        time.sleep(share * spans[stage])
-        kill = {"stage": stage, "target": target, "share": round(share, 3), "after": job.said[-1]}
-        victims = job.victims(target, draw) if job.launcher.poll() is None else []
-        for process in victims:
-            with suppress(psutil.Error):
-                process.kill()
-        kills.append({**kill, "killed": len(victims)})
+        kills.append({"stage": stage, "target": target, **kill(job, stage, target, most[stage], draw)})
         job.launcher.wait()
         if job.launcher.returncode:
             job.start()
@@ -161,6 +172,30 @@ def live(folder: Path, number: int, seed: int, spans: dict[str, float], whole: P
     result = {"life": number, "commit": commit, "starts": job.starts, "kills": kills, "lost": different}
     record.write_text(json.dumps(result, indent=1))
     return result
+
+
+def kill(job: Job, stage: str, target: str, most: int, draw: random.Random) -> dict[str, Any]:
+    """Kill at some moment of a stage; return when, and how many processes: none where that was too late."""
+    change, delay = draw.randint(0, most), draw.uniform(0, LATEST)
+    folder, changed = job.out / STAGES[stage], job.changes(stage)
+    done = folder.exists() and is_done(folder)  # an evaluation is, when it is made anew
+
+    def now() -> bool:
+        if not change:
+            return job.running(stage)
+        ended = not done and is_done(folder)  # fewer changes may be seen than in the reference
+        return changed() >= change or ended
+
+    while not job.wait_for(now) and job.launcher.returncode and job.starts < STARTS:
+        job.start()  # what was killed before has kept this stage from starting
+    if not change:
+        time.sleep(delay)
+    said = job.said
+    victims = job.victims(target, draw) if job.launcher.poll() is None else []
+    for process in victims:
+        with suppress(psutil.Error):
+            process.kill()
+    return {"change": change, "of": most, "after": said[-1], "killed": len(victims)}
 
 
 def differences(whole: Path, other: Path) -> Iterator[str]:
@@ -193,10 +228,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     work = options.work.resolve()
-    spans = reference(work / "reference")
+    most = reference(work / "reference")
     lives = []
     for number in range(options.lives):
-        life = live(work / f"life{number}", number, options.seed, spans, work / "reference" / "out")
+        life = live(work / f"life{number}", number, options.seed, most, work / "reference" / "out")
         print(json.dumps(life), flush=True)
         lives.append(life)
     done = [kill for life in lives for kill in life["kills"] if kill["killed"]]
@@ -207,7 +242,6 @@ def main() -> int:
         "by_stage": dict(Counter(kill["stage"] for kill in done)),
         "lives": len(lives),
         "losses": sum(bool(life["lost"]) for life in lives),
-        "reference_seconds": {stage: round(span, 1) for stage, span in spans.items()},
         "each": lives,
         "machine": machine(),
     }

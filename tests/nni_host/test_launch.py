@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.launch import LaunchError, Manager, free_port
+from trials.launch import LaunchError, Manager, end, free_port, started_for
 
 TOY = Path(__file__).parent / "toy"
 
@@ -87,7 +87,9 @@ def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(h
     assert "fold 1 has no malignant image" in errors
 
 
-def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path) -> None:
+@pytest.fixture
+def slow(home: Path) -> Path:
+    """An experiment that takes its time."""
     config = home / "slow.yml"
     config.write_text(
         json.dumps(
@@ -100,8 +102,12 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
             }
         )
     )
+    return config
+
+
+def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path, slow: Path) -> None:
     port = free_port(0)
-    process = start(config, home, "--port", str(port))
+    process = start(slow, home, "--port", str(port))
     assert process.stdout is not None
     assert f"http://127.0.0.1:{port}" in process.stdout.readline()
     process.stdout.readline()  # the first trial has started
@@ -119,6 +125,25 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
     assert not answers("127.0.0.1", board)
     if not own_addresses():
         pytest.skip("this machine has no address but loopback: nobody could ask from another")
+
+
+def test_what_a_killed_launcher_leaves_running_is_ended_and_a_living_one_lets_no_other_in(
+    home: Path, slow: Path
+) -> None:
+    first = start(slow, home)
+    assert first.stdout is not None
+    first.stdout.readline()
+    first.stdout.readline()  # the first trial has started
+    second = start(slow, home)
+    _, errors = second.communicate(timeout=200)
+    assert second.returncode == 1
+    assert "another launcher runs an experiment there" in errors
+    first.kill()
+    first.communicate(timeout=200)
+    left = started_for(home / "out")
+    assert {"sleep", "node"} <= {process.name() for process in left}
+    assert end(home / "out") == len(left)
+    assert not started_for(home / "out") and not any(process.is_running() for process in left)
 
 
 def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:

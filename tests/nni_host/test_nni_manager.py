@@ -102,3 +102,13 @@ def test_a_tuner_has_two_minutes_to_start_and_other_timers_keep_their_time(tmp_p
     script = f"""const timers = [require({str(channel)!r})(), setTimeout(() => {{}}, 10000)]
         console.log(timers.map((timer) => timer._idleTimeout)); timers.forEach(clearTimeout)"""
     assert node(script, tmp_path) == "[ 120000, 10000 ]\n"
+
+
+def test_a_trial_that_something_else_killed_has_failed_and_one_that_nni_ended_has_not(tmp_path: Path) -> None:
+    script = """const { spawn } = require('child_process')
+        for (const end of [(child) => process.kill(child.pid, 'SIGKILL'), (child) => child.kill('SIGINT')]) {
+          const child = spawn('exec sleep 60', {shell: true})
+          child.on('exit', (code, signal) => console.log(code, signal))
+          child.on('spawn', () => end(child))
+        }"""
+    assert sorted(node(script, tmp_path).splitlines()) == ["137 SIGKILL", "null SIGINT"]

@@ -80,6 +80,15 @@ def test_a_resumed_search_ends_as_the_uninterrupted_one(make_strategy: Make, tmp
         assert torch.equal(ours, theirs)
 
 
+def test_a_search_killed_in_its_ranking_ends_as_the_uninterrupted_one(
+    make_strategy: Make, tmp_path: Path
+) -> None:
+    whole = search(make_strategy(), epochs=2, checkpoints=tmp_path)
+    resumed = search(make_strategy(), epochs=2, resume=tmp_path / "last.ckpt")
+    assert resumed.oneshot_module.history == whole.oneshot_module.history
+    assert ranking(resumed) == ranking(whole)
+
+
 def test_a_checkpoint_of_another_seed_is_refused(make_strategy: Make, tmp_path: Path) -> None:
     search(make_strategy(), epochs=1, checkpoints=tmp_path)
     with pytest.raises(ValueError, match="seed 3, not 4"):

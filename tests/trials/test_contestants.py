@@ -165,6 +165,7 @@ def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
 ) -> None:
     contend(lesions, "cells7", tmp_path / "new")
     shutil.copytree(tmp_path / "new", tmp_path / "old")
+    (tmp_path / "old" / "run.json").unlink()  # a model by itself, which nothing vouches for
     described = json.loads((tmp_path / "new" / "model.json").read_text())
     cells = described.pop("network")
     del described["temperature"], cells["kind"]
@@ -187,6 +188,7 @@ def test_a_model_file_of_an_impossible_network_is_refused(
     change: dict[str, Any], words: str, lesions: Path, tmp_path: Path
 ) -> None:
     contend(lesions, "cnn3", tmp_path / "run")
+    (tmp_path / "run" / "run.json").unlink()  # a model by itself, which nothing vouches for
     described = json.loads((tmp_path / "run" / "model.json").read_text())
     (tmp_path / "run" / "model.json").write_text(json.dumps(described | change))
     with pytest.raises(ModelError, match=words):

@@ -68,6 +68,7 @@ def test_folds_are_brought_together_in_files_and_table(finished: tuple[Path, Pat
         rows = [row for row in csv.DictReader(stream) if row["threshold"] == "frozen"]
     assert [row["images"] for row in rows] == ["fold 0", "fold 1", "mean", "sd", "pooled"]
     assert float(rows[0]["auc"]) == each[0]["test"]["auc"]
+    assert (tmp_path / "out" / "evaluation.txt").read_text() == f"{text_table(result)}\n"
     assert "enas3, pooled" in text_table(result)
 
 
@@ -162,6 +163,7 @@ def test_prediction_is_the_models_probability_and_frozen_decision(
         rows = list(csv.DictReader(stream))[:3]
     given = [float(row["probability"]) for row in rows]
     shutil.copytree(finished[0], tmp_path / "model")
+    (tmp_path / "model" / "run.json").unlink()  # a model by itself, which nothing vouches for
     description = json.loads((tmp_path / "model" / "model.json").read_text())
     description["threshold"] = sorted(given)[1]
     (tmp_path / "model" / "model.json").write_text(json.dumps(description))
@@ -231,6 +233,7 @@ def test_models_of_other_classes_do_not_decide_together(
     finished: tuple[Path, Path], lesions: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished[1], tmp_path / "other")
+    (tmp_path / "other" / "run.json").unlink()  # a model by itself, which nothing vouches for
     file = tmp_path / "other" / "model.json"
     file.write_text(file.read_text().replace('"benign"', '"cyst"'))
     with pytest.raises(ModelError, match=r"other: tells cyst from malignant"):

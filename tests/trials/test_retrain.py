@@ -246,6 +246,7 @@ def test_damaged_model_is_refused_by_name(
     finished: tuple[Path, Path], tmp_path: Path, file: str, content: bytes | None, message: str
 ) -> None:
     shutil.copytree(finished[0], tmp_path / "model")
+    (tmp_path / "model" / "run.json").unlink()  # a model by itself, which nothing vouches for
     (tmp_path / "model" / file).unlink()
     if content is not None:
         (tmp_path / "model" / file).write_bytes(content)

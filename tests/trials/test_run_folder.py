@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trials.run_folder import RunFolder, RunFolderError, read_json
+from trials.run_folder import DamagedError, RunFolder, RunFolderError, read_json
 
 IDENTITY = {"verb": "retrain", "seed": 0, "settings": {"epochs": 2, "layouts": ("enas7",)}}
 
@@ -110,3 +110,28 @@ def test_who_waits_for_a_folder_gets_it_once_it_is_left_and_only_as_the_same_run
             first.finish()
         with same.result(timeout=20) as second:
             assert second.done
+
+
+def test_a_finished_run_has_the_digests_of_what_it_leaves_and_nothing_to_go_on_from(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY) as folder:
+        for name in ("metrics.json", "last.ckpt"):
+            folder.write_json(name, {"of": name})
+        (tmp_path / "metrics.json").write_text("{}")  # unfinished: nothing is promised yet
+        assert read_json(tmp_path / "metrics.json") == {}
+        folder.finish("last.ckpt")
+        assert read_json(tmp_path / "run.json")["sha256"] == {
+            "metrics.json": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        }
+        assert not (tmp_path / "last.ckpt").exists()
+        (tmp_path / "metrics.json").write_text("{ }")
+        with pytest.raises(DamagedError, match=r"metrics\.json"):
+            read_json(tmp_path / "metrics.json")
+        folder.begin()  # it is about to be written anew
+        assert read_json(tmp_path / "metrics.json") == {} and not folder.done
+
+
+def test_what_a_killed_process_had_begun_to_write_is_removed(tmp_path: Path) -> None:
+    RunFolder(tmp_path, IDENTITY).__exit__()
+    (tmp_path / ".model.safetensors.123.partial").write_bytes(b"half")
+    RunFolder(tmp_path, IDENTITY).__exit__()
+    assert not list(tmp_path.glob(".*.partial"))
