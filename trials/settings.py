@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
 
@@ -56,6 +56,13 @@ class DataSettings(Section):
         "and mirroring alone, or with small changes of colour for histology (ours); the paper expands its "
         "training set beforehand instead",
     )
+    augmentation_strength: float = setting(
+        1.0,
+        "how far ultrasound goes: its ranges are multiplied by this, 0 leaves the mirroring alone; ours, "
+        "and so are its ranges",
+        ge=0,
+        le=3,
+    )
     smallest_crop: int | None = setting(
         None,
         "smallest side of random center crops of training images, which keep the centre 32x32 (Wang et al. "
@@ -83,6 +90,15 @@ class DataSettings(Section):
         "paper's 262 + 262 (its fold protocol is unknown); unset: all images",
         ge=2,
     )
+
+    @model_validator(mode="after")
+    def _strength_has_an_effect(self) -> DataSettings:
+        if self.augmentation_strength != 1 and self.augmentation != "ultrasound":
+            raise ValueError(
+                f"data.augmentation_strength = {self.augmentation_strength:g} changes ultrasound alone, and "
+                f"data.augmentation is {self.augmentation}: set one of them otherwise"
+            )
+        return self
 
 
 class TrainingSettings(Section):
@@ -347,4 +363,6 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
 def _sentence(problem: Mapping[str, object]) -> str:
     location = problem["loc"]
     key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
-    return f"{key} = {problem['input']!r}: {problem['msg']} ({KEYS.get(key, 'unknown')})"
+    if key not in KEYS:  # of several settings together, whose message names them
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key} = {problem['input']!r}: {problem['msg']} ({KEYS[key]})"
