@@ -158,6 +158,45 @@ class SearchSettings(TrainingSettings):
     reward_batch_size: int = setting(8, "validation images a reward; as the batch, ENAS's rule", ge=1)
     final_samples: int = setting(100, "architectures scored at the end; ours, the papers are silent", ge=1)
     top_k: int = setting(10, "best architectures exported; ours", ge=1)
+    most_parameters: int | None = setting(
+        None,
+        "limit on the final network's weights, without auxiliary head, in search.limit_layout and of "
+        "retrain.filters; ours; unset: none",
+        ge=1,
+    )
+    most_multiply_adds: int | None = setting(
+        None, "limit on its multiply-adds for an image of data.image_size; ours; unset: none", ge=1
+    )
+    most_milliseconds: float | None = setting(
+        None,
+        "limit on its time for one image on this machine's processor, by a table of its layers that the "
+        "search measures at its start; ours; unset: none",
+        gt=0,
+    )
+    limit_weight: float = setting(
+        0.1, "weight of |cost / limit - 1|, which a limit takes off every reward; TuNAS's released code", ge=0
+    )
+    limit_layout: str = setting(
+        "enas7", "layout of the network that a limit is of; ours", pattern=r"^enas([3-9]|[1-9]\d{1,3})$"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> SearchSettings:
+        if len(set_ := self._limits) > 1:
+            names = " and ".join(f"search.most_{name}" for name in set_)
+            raise ValueError(f"{names}: a search keeps one limit; set one of them")
+        return self
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        names = ("parameters", "multiply_adds", "milliseconds")
+        values = {name: getattr(self, f"most_{name}") for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def limit(self) -> tuple[str, float] | None:
+        """What the search limits, by its name in the settings, and how much it may be; None: no limit."""
+        return next(iter(self._limits.items()), None)
 
     @property
     def layout(self) -> str:
