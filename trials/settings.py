@@ -237,6 +237,14 @@ class BoostedSettings(Section):
     fusion: bool = setting(False, "join the means of the maps of stages 3 and 5 to those of the last")
 
 
+class EnasBSettings(Section):
+    """What ENAS-B chooses beside settings that others have too."""
+
+    cells: int = setting(
+        7, "cells of the network, its depth; ours, the smaller of the paper's layouts", ge=3, le=99
+    )
+
+
 class Settings(Section):
     """All settings of a run, under the name of the profile that they started from."""
 
@@ -245,6 +253,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     boosted: BoostedSettings = BoostedSettings()
+    enas_b: EnasBSettings = EnasBSettings()
 
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
@@ -331,7 +340,7 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
         raise SettingsError(
             f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}"
         )
-    values = PROFILES[profile] | dict(_flat(overrides or {}))
+    values = PROFILES[profile] | dict(flat(overrides or {}))
     nested: dict[str, dict[str, object]] = {}
     for key, value in values.items():
         if key not in KEYS:
@@ -374,6 +383,7 @@ def _known_keys() -> dict[str, str]:
         "search": SearchSettings,
         "retrain": RetrainSettings,
         "boosted": BoostedSettings,
+        "enas_b": EnasBSettings,
     }
     return {
         f"{section}.{name}": field.description or ""
@@ -385,10 +395,11 @@ def _known_keys() -> dict[str, str]:
 KEYS = _known_keys()  # every dotted key with its description
 
 
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of nested mappings, each under its dotted name."""
     for key, value in values.items():
         if isinstance(value, Mapping) and prefix.count(".") < 2:  # YAML can hold itself, without end
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
