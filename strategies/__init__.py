@@ -2,6 +2,7 @@
 
 import search_space  # noqa: F401  # before NNI, of whose import it silences two harmless warnings
 from strategies.enas import ENAS
+from strategies.limit import Limit
 from strategies.random_sampling import RandomSampling
 
-__all__ = ["ENAS", "RandomSampling"]
+__all__ = ["ENAS", "Limit", "RandomSampling"]

@@ -22,7 +22,7 @@ _REFUSED = {
     "policy_fn": "the controller is ENAS's LSTM; its sizes and constants go into controller={...}",
     "update_kwargs": "use controller_updates, controller_samples and controller_learning_rate",
     "log_prob_every_n_step": "reward, entropy and baseline are logged and reported after every epoch",
-    "filter": "use penalty to steer the controller; strategies.RandomSampling draws uniformly",
+    "filter": "use limit or penalty to steer the controller; strategies.RandomSampling draws uniformly",
 }
 
 
@@ -128,7 +128,7 @@ class ENAS(WeightSharingStrategy):
         baseline_decay: of the moving average, which starts from 0.
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
         **shared: arguments of :class:`strategies.one_shot.WeightSharingStrategy`: ``reward_metric_name``,
-            ``mutation_hooks``, ``penalty``, ``seed``, ``final_samples``, ``reward_batches``,
+            ``mutation_hooks``, ``penalty``, ``limit``, ``seed``, ``final_samples``, ``reward_batches``,
             ``reward_dropout``, ``update_unsampled``.
 
     Raises:

@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import nni
@@ -36,23 +37,31 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
+from strategies.limit import Limit
 from strategies.speed import channels_last, gather, keep_freed_memory
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
 _log = logging.getLogger(__name__)
 _TRAINING, _LEARNING, _RANKING = range(3)  # streams of random numbers of one epoch
 _AHEAD = 64  # architectures drawn together for training: one LSTM pass serves them all
+_ROUNDS = 10  # of proposals for the final ranking: a controller that has settled repeats itself
+_PROBED = 200  # architectures drawn to see whether a limit can be kept; ours
 
 SpaceT = TypeVar("SpaceT", bound=ModelSpace)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scored architecture: NNI's sample and what it reached on the whole validation split."""
+    """A scored architecture: NNI's sample and what it reached on the whole validation split.
+
+    `cost` is what the search's limit is of, None without a limit; `within` tells whether it is kept.
+    """
 
     sample: Sample
     score: float
     metric: str
+    cost: float | None = None
+    within: bool = True
 
 
 class Sampler(Protocol):
@@ -107,6 +116,7 @@ class SearchOptions:
 
     reward_metric_name: str | None
     penalty: SampleProfilerPenalty | None
+    limit: Limit | None
     reward_batches: int
     reward_dropout: bool
     update_unsampled: bool
@@ -268,14 +278,20 @@ class WeightSharingModule(BaseOneShotLightningModule):
     def on_train_epoch_end(self) -> None:
         """Let the sampler learn, then log and report the epoch."""
         super().on_train_epoch_end()
-        batches = self._endless_validation()
+        batches, limit = self._endless_validation(), self.options.limit
+        costs: list[float] = []
+
+        def reward(sample: Sample) -> float:
+            score = self.score(sample, (next(batches) for _ in range(self.options.reward_batches)))
+            if limit is None:
+                return score
+            costs.append(limit.cost(sample))
+            return limit.reward(score, costs[-1])
+
         with self._scoring(dropout=self.options.reward_dropout):
-            logged = self.sampler.learn(
-                lambda sample: self.score(
-                    sample, (next(batches) for _ in range(self.options.reward_batches))
-                ),
-                self._generator(_LEARNING),
-            )
+            logged = self.sampler.learn(reward, self._generator(_LEARNING))
+        if costs:
+            logged["cost"] = sum(costs) / len(costs)
         self.log_dict(logged)
         trained = {
             name: float(value) for name, value in self.trainer.callback_metrics.items() if name not in logged
@@ -284,12 +300,12 @@ class WeightSharingModule(BaseOneShotLightningModule):
         self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
-        """Return the reward of an architecture: the evaluator's metric, less any penalty."""
+        """Return the score of an architecture: the evaluator's metric, less any penalty."""
         return self._score_and_loss(sample, batches)[0]
 
     @torch.no_grad()
     def _score_and_loss(self, sample: Sample, batches: Iterable[Any]) -> tuple[float, float]:
-        """Return the reward, and ``val_loss`` where the evaluator logs one."""
+        """Return the score, and ``val_loss`` where the evaluator logs one."""
         self.set_architecture(sample)
         logged = _LoggedMetrics()
         inner_log, self.training_module.log = self.training_module.log, logged
@@ -358,22 +374,33 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     def _rank(self) -> None:
         epochs = len(self.history)
-        generator = self._generator(_RANKING, epochs)
-        distinct: dict[str, Sample] = {}
-        for _ in range(10):  # a controller that has settled repeats itself
-            for sample in self.sampler.draw(self.options.final_samples, generator):
-                if len(distinct) < self.options.final_samples:
-                    distinct.setdefault(json.dumps(sample, sort_keys=True), sample)
-        _log.info("scoring %d architectures with the shared weights", len(distinct))
+        proposals, limit = self._proposals(epochs), self.options.limit
+        _log.info("scoring %d architectures with the shared weights", len(proposals))
         scored = []
         with self._scoring(dropout=False):
-            for sample in distinct.values():
+            for sample, cost in proposals:
                 _seed_globally(derived_seed(self.seed, epochs, _RANKING))  # the same batches for all
                 score, loss = self._score_and_loss(sample, self._validation_batches())
-                scored.append((score, loss, Candidate(sample, score, self.metric)))
+                within = limit is None or cost is None or limit.keeps(cost)
+                scored.append((loss, Candidate(sample, score, self.metric, cost, within)))
         # Few validation images mean many equal accuracies; the loss, where it is logged, tells those apart.
-        ranked = sorted(scored, key=lambda entry: (-entry[0], entry[1]))
-        self.candidates = [candidate for *_, candidate in ranked]
+        scored.sort(key=lambda entry: (not entry[1].within, -entry[1].score, entry[0]))
+        self.candidates = [candidate for _, candidate in scored]
+
+    def _proposals(self, epochs: int) -> list[tuple[Sample, float | None]]:
+        """Draw the different architectures to rank, with their costs: those within the limit go before."""
+        generator, limit = self._generator(_RANKING, epochs), self.options.limit
+        distinct: dict[str, Sample] = {}
+        for _ in range(_ROUNDS):
+            for sample in self.sampler.draw(self.options.final_samples, generator):
+                distinct.setdefault(json.dumps(sample, sort_keys=True), sample)
+        count = self.options.final_samples
+        if limit is None:
+            return [(sample, None) for sample in islice(distinct.values(), count)]
+        costs = {key: limit.cost(sample) for key, sample in distinct.items()}
+        limit.require_one(costs.values(), f"{len(costs)} that the search proposes at its end")
+        within_first = sorted(distinct, key=lambda key: not limit.keeps(costs[key]))
+        return [(distinct[key], costs[key]) for key in within_first[:count]]
 
     def on_fit_end(self) -> None:
         """Report the best score, after the evaluator has reported the last architecture trained."""
@@ -430,6 +457,8 @@ class WeightSharingStrategy(OneShotStrategy):
         mutation_hooks: NNI's hooks for modules of your own, asked before the built-in ones.
         penalty: a ``SampleProfilerPenalty`` of NNI's, or its arguments; applied to rewards and to the final
             ranking.
+        limit: a :class:`strategies.limit.Limit`; steers rewards to it, and the final ranking exports nothing
+            beyond it. Not together with a ``penalty``.
         seed: of architectures, shared weights made here, and every epoch's randomness; by default
             ``torch.initial_seed()``.
         final_samples: different architectures to score on the whole validation split at the end. ENAS's
@@ -448,6 +477,7 @@ class WeightSharingStrategy(OneShotStrategy):
         reward_metric_name: str | None = None,
         mutation_hooks: list[MutationHook] | None = None,
         penalty: SampleProfilerPenalty | Mapping[str, Any] | None = None,
+        limit: Limit | None = None,
         seed: int | None = None,
         final_samples: int = 100,
         reward_batches: int = 1,
@@ -467,10 +497,13 @@ class WeightSharingStrategy(OneShotStrategy):
                 "each choice here depends on those before it: it has no probability of its own to take an "
                 "expectation over"
             )
+        if penalty is not None and limit is not None:
+            raise ValueError("penalty and limit both change rewards by a cost: give one of them")
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
         self._options = SearchOptions(
             reward_metric_name,
             penalty,
+            limit,
             reward_batches,
             reward_dropout,
             update_unsampled,
@@ -501,8 +534,14 @@ class WeightSharingStrategy(OneShotStrategy):
         return hook(module, name, memo, {"mixed_op_sampling": MixedOpPathSamplingPolicy})
 
     def mutate_model(self, model: SpaceT) -> SpaceT:
-        """Turn the space into its supernet, in place, with weights that the seed determines."""
+        """Turn the space into its supernet, in place, with weights that the seed determines.
+
+        Raises `LimitError` for a limit that none of some two hundred architectures keeps.
+        """
         self._sampler = self.make_sampler(model.simplify())
+        if limit := self._options.limit:
+            drawn = self._sampler.draw(_PROBED, torch.Generator().manual_seed(self.seed))
+            limit.require_one(map(limit.cost, drawn), f"{_PROBED} architectures drawn before the search")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return super().mutate_model(model)

@@ -8,7 +8,9 @@ from typing import Any
 
 from trials.contestants.protocol import compete, plan
 from trials.contestants.registry import contestant
+from trials.settings import SettingsError, flat
 from trials.task import Task
+from trials.tuning import Tuning
 
 
 def run_contend(
@@ -23,20 +25,33 @@ def run_contend(
     seed: int = 0,
     external: Path | None = None,
     tested: bool = True,
+    home: Path | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Let the contestant `name` learn, be tested on outer fold `fold` of `folds`, and on `external` data.
 
     Writes to `out` what `trials.contestants.protocol` names, and returns the content of `metrics.json`. A
     contestant that is searched makes its search beside `out`, once for all layouts. Not `tested`, it is
-    judged by its validation images alone, so that something may be chosen by it. The same arguments again
-    resume an interrupted run, or report a finished one. With `dry_run` nothing is written, and settings, data
-    and an estimate, without the search's share, are returned. Raises ValueError (`SettingsError`,
-    `DataError`, `LeakError`, `RunFolderError`, ...) before any work starts.
+    judged by its validation images alone, so that something may be chosen by it. One with choices takes
+    those of the best trial of its tuning, which lies beside `out` too; in such a trial, not `tested`, they
+    are among the `overrides`, and `home` is the folder in which all trials share the search.
+    The same arguments again resume an interrupted run, or report a finished one. With `dry_run` nothing is
+    written, and settings, data and an estimate, without the search's share, are returned. Raises ValueError
+    (`SettingsError`, `DataError`, `LeakError`, `TuningError`, `RunFolderError`, ...) before any work starts.
     """
     entry = contestant(name)
-    settings = entry.settings(profile, overrides or {})
+    changes, beside = dict(flat(overrides or {})), out.absolute().parent
+    tuning = Tuning(beside, name, entry.choices) if entry.choices and tested else None
+    if tuning:
+        if named := sorted(entry.choices & changes.keys()):
+            raise SettingsError(f"{named[0]}: {name} takes it from its tuning; leave it out")
+        changes |= tuning.chosen
+    settings = entry.settings(profile, changes)
     task = Task(data_path, settings, folds=folds, fold=fold, seed=seed, external=external, tested=tested)
+    if tuning:
+        tuning.check(task)
     if dry_run:
         return plan(task, entry.make(task, None))
-    return compete(task, entry.make(task, out.absolute().parent), entry.title, out, "contend")
+    shared = home if home and entry.choices else beside
+    facts = {"tuning": tuning.to_dict()} if tuning else {}
+    return compete(task, entry.make(task, shared), entry.title, out, "contend", facts)

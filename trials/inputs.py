@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.data.augment import RandomCenterCropping, expand
+from trials.data.augment import Policy, RandomCenterCropping, Ultrasound, expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
@@ -132,7 +133,7 @@ class Inputs:
             batch_size=batch_size,
             shuffle=True,
             seed=seed,
-            augment=self._settings.augmentation,
+            augment=self._augmentation,
             crop=self._crop,
             balanced=self._settings.class_balance == "balanced_sampling",
             per_image=self._settings.per_image,
@@ -141,6 +142,13 @@ class Inputs:
             std=self.std,
             device=device(),
         )
+
+    @property
+    def _augmentation(self) -> str | Policy:
+        settings = self._settings
+        if settings.augmentation == "ultrasound":
+            return partial(Ultrasound, strength=settings.augmentation_strength)
+        return settings.augmentation
 
     def plain(
         self, indices: np.ndarray, batch_size: int = PLAIN_BATCH, *, shuffle: bool = False, seed: int = 0

@@ -19,10 +19,11 @@ from trials.contestants.protocol import (
 from trials.leaks import SEARCH_FILE
 from trials.run_folder import RUN_FILE, RunFolderError, is_done, read
 from trials.search import ARCHITECTURE, CANDIDATES, RANKING
+from trials.search_limit import LATENCIES
 
 PUBLISHED = (
     *(RUN_FILE, METRICS, RECORD, PREDICTIONS, VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS),
-    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, "cells.svg"),
+    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, LATENCIES, "cells.svg"),
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from pytorch_lightning.callbacks import Timer
 
 from search_space import Architecture, EnasSpace, draw
 from search_space.architecture import KINDS
+from search_space.latency import LatencyTable
 from strategies import ENAS, RandomSampling
-from strategies.one_shot import InProcessEngine, WeightSharingStrategy
+from strategies.one_shot import Candidate, InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
 from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, describe_data, device, load_data, split_data
@@ -32,11 +34,12 @@ from trials.nni_paths import network_view_file, on_another_host
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import DamagedError, RunFolder, read_csv, read_json
+from trials.search_limit import LATENCIES, SearchLimit
 from trials.settings import Settings
 from trials.training import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
 
 ARCHITECTURE, CANDIDATES, RANKING = "architecture.json", "candidates.json", "ranking.csv"
-RANKING_COLUMNS = ("score", "normal", "reduce")
+RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and within
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
 
@@ -54,13 +57,14 @@ def run_search(
     """Search on all the data, or on all but outer fold `fold` of `folds`, or but the data's own test images.
 
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
-    ENAS's notation) and `search.json`, whose content it returns.
+    ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, those two
+    tell each one's cost and whether it is within; the best one is.
     The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
     written, and the settings in force, the data found and an estimate of the cost are returned. `within`
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. Raises
     ValueError before any work starts where data, settings or folder do not fit.
     """
-    search = Search(data_path, settings, folds, fold, seed)
+    search = Search(data_path, settings, folds, fold, seed, out)
     if dry_run:
         return search.dry_run()
     with (
@@ -111,14 +115,18 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
 class Search:
     """One search: data and arguments are checked on construction, nothing is written before `go`."""
 
-    def __init__(self, data_path: Path, settings: Settings, folds: int, fold: int | None, seed: int) -> None:
-        self.settings, self.seed = settings, seed
+    def __init__(
+        self, data_path: Path, settings: Settings, folds: int, fold: int | None, seed: int, out: Path
+    ) -> None:
+        self.settings, self.seed, self.out = settings, seed, out
         options = settings.data
         self.data = load_data(data_path, options)
         self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
         self.folds, self.fold = self.split.folds, self.split.fold
         self.side = settings.search.image_size or options.image_size
         self.inputs = Inputs(self.data, options, self.split.training, side=self.side)
+        limited = settings.search.limit is not None
+        self.limited = SearchLimit(settings, len(self.data.classes)) if limited else None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -131,7 +139,13 @@ class Search:
             "fold": self.fold,
             "seed": self.seed,
             "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
+            **({"limit": self.limited.identity} if self.limited else {}),
         }
+
+    @cached_property
+    def latencies(self) -> LatencyTable | None:
+        """The table that a limit of milliseconds is of: what is in the folder, or measured now."""
+        return self.limited.table(self.out / LATENCIES) if self.limited else None
 
     def space(self) -> EnasSpace:
         """Build the space to be searched, the first weights of its stem and head drawn from the seed."""
@@ -151,9 +165,11 @@ class Search:
 
     @cached_property
     def example(self) -> EnasSpace:
-        """A supernet like the one that is searched, set to a random architecture, to measure costs by."""
-        strategy = RandomSampling(seed=self.seed)
-        supernet: EnasSpace = strategy.mutate_model(self.space())
+        """A supernet like the one that is searched, set to a random architecture, to measure costs by.
+
+        Raises ValueError for a limit that can hardly be kept.
+        """
+        supernet: EnasSpace = self.strategy().mutate_model(self.space())
         sample = Architecture.random(self.seed, nodes=self.settings.search.nodes).to_sample()
         for module in supernet.modules():
             if isinstance(module, BaseSuperNetModule):
@@ -167,6 +183,7 @@ class Search:
             "reward_metric_name": REWARD,
             "seed": self.seed,
             "final_samples": options.final_samples,
+            "limit": self.limited.limit(self.latencies) if self.limited else None,
             "reporter": reporter,
         }
         if options.strategy == "random":
@@ -194,6 +211,8 @@ class Search:
     def go(self, folder: RunFolder, reporter: Reporter) -> None:
         """Search from the last epoch saved, and write everything."""
         options = self.settings.search
+        if self.latencies:
+            self._keep(self.latencies)
         training = self.inputs.training(options.batch_size, self.seed)
         reporter.samples("training images", training)
         timer = Timer()  # goes on counting after a resume
@@ -212,6 +231,13 @@ class Search:
         strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
         self._write(folder, reporter, strategy, seconds=timer.time_elapsed("train"))
 
+    def _keep(self, measured: LatencyTable) -> None:
+        """Save the table, or take the one that another process has left since this one looked."""
+        file = self.out / LATENCIES
+        if not file.exists():
+            measured.save(file)
+        self.latencies = self.limited.table(file) if self.limited else None
+
     def _write(
         self, folder: RunFolder, reporter: Reporter, strategy: WeightSharingStrategy, seconds: float
     ) -> None:
@@ -225,13 +251,13 @@ class Search:
         best.save(folder.path / ARCHITECTURE)
         folder.write_json(
             CANDIDATES,
-            [{"architecture": c.sample, "score": c.score, "metric": c.metric} for c in ranked],
+            [
+                {"architecture": one.sample, "score": one.score, "metric": one.metric, **self._price(one)}
+                for one in ranked
+            ],
         )
-        everyone = [(c.score, Architecture.from_sample(c.sample).fixed_arc) for c in strategy.candidates]
         folder.write_csv(
-            RANKING,
-            RANKING_COLUMNS,
-            ((repr(score), *(" ".join(map(str, arc[kind])) for kind in KINDS)) for score, arc in everyone),
+            RANKING, (*RANKING_COLUMNS, *self._price(ranked[0])), map(self._row, strategy.candidates)
         )
         record = {
             "score": ranked[0].score,
@@ -240,12 +266,30 @@ class Search:
             "history": strategy.oneshot_module.history,
             "seconds": round(seconds, 3),
             **self.identity,
+            **({"limit": self._kept(self.limited, strategy.candidates)} if self.limited else {}),
             "data": describe_data(self.data, self.split),
             "data_digest": self.data.digest,
             "seen": seen(self.data, np.concatenate([self.split.training, self.split.validation])),
             **provenance(),
         }
         folder.write_json(SEARCH_FILE, record)
+
+    def _row(self, candidate: Candidate) -> tuple[Any, ...]:
+        arc = Architecture.from_sample(candidate.sample).fixed_arc
+        cells = (" ".join(map(str, arc[kind])) for kind in KINDS)
+        return repr(candidate.score), *cells, *self._price(candidate).values()
+
+    def _price(self, candidate: Candidate) -> dict[str, Any]:
+        """Return what a limit has to say of a candidate."""
+        return {"cost": candidate.cost, "within": candidate.within} if self.limited else {}
+
+    def _kept(self, limited: SearchLimit, scored: Sequence[Candidate]) -> dict[str, Any]:
+        """Return what the limit is, what the best has of it, and how many keep it."""
+        kept = {**limited.identity, "cost": scored[0].cost, "within": sum(one.within for one in scored)}
+        if self.latencies:  # a sum of layers; beside it what the whole network takes
+            whole = limited.measure(Architecture.from_sample(scored[0].sample))
+            kept |= {"measured_milliseconds": whole, "threads": self.latencies.threads}
+        return kept
 
     def _export_view(self, best: Architecture, path: Path) -> None:
         """Write the best architecture, with fresh weights, for the web UI's network view."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
 
@@ -56,6 +56,13 @@ class DataSettings(Section):
         "and mirroring alone, or with small changes of colour for histology (ours); the paper expands its "
         "training set beforehand instead",
     )
+    augmentation_strength: float = setting(
+        1.0,
+        "how far ultrasound goes: its ranges are multiplied by this, 0 leaves the mirroring alone; ours, "
+        "and so are its ranges",
+        ge=0,
+        le=3,
+    )
     smallest_crop: int | None = setting(
         None,
         "smallest side of random center crops of training images, which keep the centre 32x32 (Wang et al. "
@@ -83,6 +90,15 @@ class DataSettings(Section):
         "paper's 262 + 262 (its fold protocol is unknown); unset: all images",
         ge=2,
     )
+
+    @model_validator(mode="after")
+    def _strength_has_an_effect(self) -> DataSettings:
+        if self.augmentation_strength != 1 and self.augmentation != "ultrasound":
+            raise ValueError(
+                f"data.augmentation_strength = {self.augmentation_strength:g} changes ultrasound alone, and "
+                f"data.augmentation is {self.augmentation}: set one of them otherwise"
+            )
+        return self
 
 
 class TrainingSettings(Section):
@@ -142,6 +158,45 @@ class SearchSettings(TrainingSettings):
     reward_batch_size: int = setting(8, "validation images a reward; as the batch, ENAS's rule", ge=1)
     final_samples: int = setting(100, "architectures scored at the end; ours, the papers are silent", ge=1)
     top_k: int = setting(10, "best architectures exported; ours", ge=1)
+    most_parameters: int | None = setting(
+        None,
+        "limit on the final network's weights, without auxiliary head, in search.limit_layout and of "
+        "retrain.filters; ours; unset: none",
+        ge=1,
+    )
+    most_multiply_adds: int | None = setting(
+        None, "limit on its multiply-adds for an image of data.image_size; ours; unset: none", ge=1
+    )
+    most_milliseconds: float | None = setting(
+        None,
+        "limit on its time for one image on this machine's processor, by a table of its layers that the "
+        "search measures at its start; ours; unset: none",
+        gt=0,
+    )
+    limit_weight: float = setting(
+        0.1, "weight of |cost / limit - 1|, which a limit takes off every reward; TuNAS's released code", ge=0
+    )
+    limit_layout: str = setting(
+        "enas7", "layout of the network that a limit is of; ours", pattern=r"^enas([3-9]|[1-9]\d{1,3})$"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> SearchSettings:
+        if len(set_ := self._limits) > 1:
+            names = " and ".join(f"search.most_{name}" for name in set_)
+            raise ValueError(f"{names}: a search keeps one limit; set one of them")
+        return self
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        names = ("parameters", "multiply_adds", "milliseconds")
+        values = {name: getattr(self, f"most_{name}") for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def limit(self) -> tuple[str, float] | None:
+        """What the search limits, by its name in the settings, and how much it may be; None: no limit."""
+        return next(iter(self._limits.items()), None)
 
     @property
     def layout(self) -> str:
@@ -182,6 +237,14 @@ class BoostedSettings(Section):
     fusion: bool = setting(False, "join the means of the maps of stages 3 and 5 to those of the last")
 
 
+class EnasBSettings(Section):
+    """What ENAS-B chooses beside settings that others have too."""
+
+    cells: int = setting(
+        7, "cells of the network, its depth; ours, the smaller of the paper's layouts", ge=3, le=99
+    )
+
+
 class Settings(Section):
     """All settings of a run, under the name of the profile that they started from."""
 
@@ -190,6 +253,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     boosted: BoostedSettings = BoostedSettings()
+    enas_b: EnasBSettings = EnasBSettings()
 
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
@@ -276,7 +340,7 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
         raise SettingsError(
             f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}"
         )
-    values = PROFILES[profile] | dict(_flat(overrides or {}))
+    values = PROFILES[profile] | dict(flat(overrides or {}))
     nested: dict[str, dict[str, object]] = {}
     for key, value in values.items():
         if key not in KEYS:
@@ -319,6 +383,7 @@ def _known_keys() -> dict[str, str]:
         "search": SearchSettings,
         "retrain": RetrainSettings,
         "boosted": BoostedSettings,
+        "enas_b": EnasBSettings,
     }
     return {
         f"{section}.{name}": field.description or ""
@@ -330,10 +395,11 @@ def _known_keys() -> dict[str, str]:
 KEYS = _known_keys()  # every dotted key with its description
 
 
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of nested mappings, each under its dotted name."""
     for key, value in values.items():
         if isinstance(value, Mapping) and prefix.count(".") < 2:  # YAML can hold itself, without end
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
@@ -347,4 +413,6 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
 def _sentence(problem: Mapping[str, object]) -> str:
     location = problem["loc"]
     key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
-    return f"{key} = {problem['input']!r}: {problem['msg']} ({KEYS.get(key, 'unknown')})"
+    if key not in KEYS:  # of several settings together, whose message names them
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key} = {problem['input']!r}: {problem['msg']} ({KEYS[key]})"

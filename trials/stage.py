@@ -6,7 +6,8 @@ retrain, contend, tune, rank or evaluate) and, as the stage needs them, ``folds`
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
 ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
 their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``contend`` without a test, for a tuner: its
-result is of the validation images, and goes below ``OUT/tuning``.
+result is of the validation images, and goes to ``OUT/fold0/tuning/CHOICES/enas_b``. ``--fold`` names the fold
+where the parameters do not, as a tuner's must not choose it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from trials.run_folder import is_done
 from trials.search import run_search
 from trials.settings import load_settings
 from trials.training import TrainingError
+from trials.tuning import TUNING
 from trials.watchdog import watch
 
 OF_STAGE = (
@@ -62,10 +64,12 @@ def run_stage(
     settings = load_settings(profile, overrides)
     folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
     tuning = parameters["stage"] == "tune"
-    root = (out / "tuning" if tuning else out) / (f"seed{seed}" if seed else "")
+    root = out / (f"seed{seed}" if seed else "")
     of_fold = [] if fold is None else [f"fold{fold}"]
-    variant = [f"{name}={value}" for name, value in sorted(overrides.items())]
+    variant = [f"{name}={_short(value)}" for name, value in sorted(overrides.items())]
     alone, shared = root.joinpath(*of_fold), root / "-".join([*of_fold, *variant])
+    if tuning:
+        shared = alone / TUNING / "-".join(variant)
     place: dict[str, Any] = {"folds": folds, "fold": fold, "seed": seed}
     common = {"settings": settings, **place}
     match parameters["stage"]:
@@ -90,6 +94,7 @@ def run_stage(
                 overrides=overrides,
                 external=external,
                 tested=not tuning,
+                home=alone if tuning else None,
                 **place,
             )
         case "rank":
@@ -116,6 +121,17 @@ def run_stage(
             raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
 
 
+def _fold(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"--fold {text}: folds are whole numbers from 0; an empty one means none")
+    return int(text)
+
+
+def _short(value: object) -> str:
+    """Return a setting's value for the name of a folder; a tuner's steps are inexact: 0.30000000000000004."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run as an NNI trial; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m trials.stage", description=__doc__)
@@ -133,11 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="MINUTES",
         help="end a trial through which no batch has gone for so long: it hangs (default: 60)",
     )
+    parser.add_argument("--fold", help="outer fold, where the parameters name none; empty: none")
     arguments = parser.parse_args(argv)
     watch(60 * arguments.patience)
     parameters = own_parameters()
     data = arguments.data or arguments.out / "synthetic_phantoms"
     try:
+        if arguments.fold:
+            parameters = {"fold": _fold(arguments.fold), **parameters}
         if arguments.phantoms and not data.exists():
             make_phantoms(data, arguments.phantoms)
         run_stage(

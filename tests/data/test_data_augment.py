@@ -124,6 +124,28 @@ def test_ultrasound_speckle_multiplies() -> None:
     torch.testing.assert_close(dark, bright, rtol=0.1, atol=0)
 
 
+def test_ultrasound_of_no_strength_only_mirrors(images: torch.Tensor) -> None:
+    drawn = Ultrasound(images, strength=0)(torch.zeros(40, dtype=torch.long), torch.Generator())
+    versions = [images[0].float(), images[0].flip(-1).float()]
+    same = [[torch.allclose(image, version, atol=0.01) for version in versions] for image in drawn]
+    assert all(map(any, same)) and not all(one for one, _ in same)
+
+
+def test_the_strength_of_ultrasound_multiplies_its_ranges(images: torch.Tensor) -> None:
+    torch.testing.assert_close(
+        batch(Ultrasound(images)), batch(Ultrasound(images, strength=1.0)), rtol=0, atol=0
+    )
+    flat = torch.full((1, 1, 60, 60), 100).byte()
+
+    def spreads(strength: float) -> torch.Tensor:
+        """Of grey levels over images (gain), and over the pixels of each (speckle)."""
+        drawn = Ultrasound(flat, strength=strength)(torch.zeros(400, dtype=torch.long), torch.Generator())
+        return torch.stack([drawn.mean((1, 2, 3)).std(), drawn.std((1, 2, 3)).mean()])
+
+    torch.testing.assert_close(spreads(2.0), 2 * spreads(1.0), rtol=0.1, atol=0)
+    torch.testing.assert_close(spreads(0.5), 0.5 * spreads(1.0), rtol=0.1, atol=0)
+
+
 def test_poses_are_the_eight_of_the_square_and_nothing_else(images: torch.Tensor) -> None:
     possible = {
         torch.rot90(version, quarter, (-2, -1)).numpy().tobytes()

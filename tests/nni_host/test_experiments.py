@@ -10,9 +10,11 @@ import yaml
 from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.experiment.config import ExperimentConfig
 
+from search_space import layout
 from search_space.boosted_efficientnet import CHOICES
 from strategies.tuner import PipelineTuner
 from trials.contestants.architectures import BoostedNetwork
+from trials.contestants.registry import CONTESTANTS
 from trials.settings import load_settings
 
 FILES = sorted((Path(__file__).parents[2] / "nni_config").glob("*.yml"))
@@ -75,3 +77,23 @@ def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() 
         settings = load_settings("patches", {name: one[name] for name in choices})
         network = BoostedNetwork.model_validate(settings.boosted.model_dump())
         assert (network.attention, network.fusion) == (one["boosted.attention"], one["boosted.fusion"])
+
+
+def test_what_enas_b_tunes_is_what_the_contestant_takes_from_its_tuning() -> None:
+    space = yaml.safe_load((FILES[0].parent / "enas_b.yml").read_text())["searchSpace"]
+    choices = {name for name in space if "." in name}
+    assert choices == CONTESTANTS["enas_b"].choices
+    tuner = TpeTuner("maximize", seed=0)
+    tuner.update_search_space(space)
+    drawn = [tuner.generate_parameters(number) for number in range(60)]
+    again = TpeTuner("maximize", seed=0)
+    again.update_search_space(space)
+    assert [again.generate_parameters(number) for number in range(60)] == drawn
+    names = set()
+    for one in drawn:
+        settings = load_settings("cpu", {name: one[name] for name in choices})
+        assert layout(f"enas{settings.enas_b.cells}").auxiliary_layer is not None
+        names.add("-".join(f"{name}={one[name]}" for name in choices))
+    assert len(names) == 60 and max(map(len, names)) < 255  # the longest name that file systems take
+    fixed = {7, 17}  # the layouts that it stands against are among its choices
+    assert fixed < set(space["enas_b.cells"]["_value"])

@@ -92,6 +92,32 @@ def test_tuning_contends_without_a_test_and_apart(calls: list[Any]) -> None:
     assert tuned["overrides"] == {"boosted.attention": "cbam", "data.smallest_crop": None}
 
 
+def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls: list[Any]) -> None:
+    parameters = {"stage": "tune", "contestant": "enas_b", "folds": 5, "fold": 2, "seed": 1}
+    run_stage(parameters | {"retrain.dropout": 3 * 0.1, "enas_b.cells": 11}, DATA, OUT, "quick")
+    ((_, _, tuned),) = calls
+    assert tuned["home"] == OUT / "seed1/fold2"
+    assert tuned["out"] == tuned["home"] / "tuning/enas_b.cells=11-retrain.dropout=0.3/enas_b"
+    assert tuned["overrides"]["retrain.dropout"] == 0.30000000000000004
+
+
+@pytest.mark.parametrize(("text", "fold"), [("3", 3), ("", None)])
+def test_a_fold_that_the_tuner_does_not_choose_comes_from_the_command(
+    text: str, fold: int | None, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "tune", "contestant": "enas_b"})
+    assert stage.main(["--data", "data", "--out", "out", "--profile", "quick", "--fold", text]) == 0
+    assert calls[0][2]["fold"] == fold
+
+
+def test_a_fold_that_is_no_number_is_refused(
+    calls: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "tune", "contestant": "enas_b"})
+    assert stage.main(["--data", "data", "--out", "out", "--fold", "first"]) == 1
+    assert "--fold first: folds are whole numbers" in capsys.readouterr().err and not calls
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from search_space import Architecture
+from search_space import Architecture, multiply_adds, parameters
+from search_space.cost import Layer
+from search_space.latency import LatencyTable
+from strategies.limit import LimitError
 from trials.data.folds import assign_folds
 from trials.data.sources import load
 from trials.leaks import LeakError
@@ -81,11 +86,30 @@ def test_what_was_found_can_be_tested_on_the_fold_left_out_and_on_no_other(
     assert not (tmp_path / "wrong").exists()
 
 
-@pytest.mark.parametrize("strategy", ["enas", "random"])
+def pretend_to_measure(times: Iterable[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each measurement of a table give every layer the next of these times."""
+    left = iter(times)
+
+    def measure(layers: Iterable[Layer]) -> LatencyTable:
+        time = next(left)
+        return LatencyTable({layer: time for layer in layers}, threads=1)
+
+    monkeypatch.setattr(LatencyTable, "measure", measure)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search.strategy": "enas"},
+        {"search.strategy": "random"},
+        {"search.most_milliseconds": 100},
+    ],
+)
 def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
-    strategy: str, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = settings(**{"search.strategy": strategy})
+    chosen = settings(**changes)
+    pretend_to_measure([1.0, 1.0, 9.0], monkeypatch)  # resumed, the machine would measure otherwise
     run_search(lesions, out=tmp_path / "whole", settings=chosen, seed=5)
 
     class Killed(Exception):
@@ -103,6 +127,66 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
     run_search(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
     for name in ("architecture.json", "candidates.json", "ranking.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("strategy", ["enas", "random"])
+@pytest.mark.parametrize("of", ["parameters", "multiply_adds"])
+def test_what_is_found_keeps_the_limit_in_the_network_that_is_retrained(
+    of: str, strategy: str, lesions: Path, tmp_path: Path
+) -> None:
+    count: Any = {"parameters": parameters, "multiply_adds": multiply_adds}[of]
+    sizes = {"multiply_adds": {"image_size": 16}}.get(of, {})
+
+    def cost(architecture: Architecture) -> int:
+        return count(architecture, "enas5", 6, 3, 2, **sizes)
+
+    most = sorted(cost(Architecture.random(seed, nodes=2)) for seed in range(20))[6]
+    limits = {f"search.most_{of}": most, "search.limit_layout": "enas5", "retrain.filters": 6}
+    record = run_search(
+        lesions, out=tmp_path, settings=settings(**limits, **{"search.strategy": strategy}), folds=2, fold=0
+    )
+    found = Architecture.load(tmp_path / "architecture.json")
+    limit = record["limit"]
+    assert cost(found) == limit["cost"] <= most == limit["most"]
+    assert (limit["of"], limit["layout"], limit["filters"], limit["image_size"]) == (of, "enas5", 6, 16)
+    assert limit["within"] == record["scored"] == 6
+    assert record["history"][-1]["cost"] > 0
+    ranked = json.loads((tmp_path / "candidates.json").read_text())
+    with (tmp_path / "ranking.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    everyone = [cost(architecture) for _, architecture in read_ranking(tmp_path)]
+    assert [float(row["cost"]) for row in rows] == everyone
+    assert [one["cost"] for one in ranked] == everyone[:4]
+    assert {row["within"] for row in rows} == {"True"} and all(one["within"] for one in ranked)
+
+
+def test_a_limit_of_milliseconds_is_of_a_table_that_stays_with_the_search(
+    lesions: Path, tmp_path: Path
+) -> None:
+    record = run_search(lesions, out=tmp_path / "a", settings=settings(**{"search.most_milliseconds": 1e4}))
+    limit = record["limit"]
+    assert 0 < limit["cost"] <= 1e4 and limit["measured_milliseconds"] > 0 and limit["threads"] >= 1
+    table = json.loads((tmp_path / "a" / "latencies.json").read_text())
+    assert {"stem", "classifier", "sep_conv_5x5"} <= {row["kind"] for row in table["layers"]}
+
+
+def test_a_limit_out_of_reach_is_refused_before_anything_is_written(lesions: Path, tmp_path: Path) -> None:
+    with pytest.raises(LimitError, match=r"limit is 10 parameters in enas7 of 4 filters.* has [\d,]+: allow"):
+        run_search(lesions, out=tmp_path / "none", settings=settings(**{"search.most_parameters": 10}))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_search_with_a_limit_is_another_than_one_without_or_of_other_filters(
+    lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.search.Search.go", lambda *_: pytest.fail("begun"))
+    limited = settings(**{"search.most_parameters": 10**6})
+    with pytest.raises(pytest.fail.Exception):
+        run_search(lesions, out=tmp_path / "out", settings=limited)
+    wider = settings(**{"search.most_parameters": 10**6, "retrain.filters": 8})
+    for other, words in ((settings(), "most_parameters"), (wider, "limit.filters: 4, not 8")):
+        with pytest.raises(RunFolderError, match=words):
+            run_search(lesions, out=tmp_path / "out", settings=other)
 
 
 def test_a_finished_search_is_reported_and_not_repeated(

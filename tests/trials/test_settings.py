@@ -71,6 +71,25 @@ def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
         load_settings("cpu", {key: value})
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"search.most_parameters": 9, "search.most_milliseconds": 1},
+            "^search.most_parameters and search.most_milliseconds: a search keeps one limit",
+        ),
+        ({"search.limit_layout": "enas2"}, "search.limit_layout = 'enas2'"),
+        (
+            {"data.augmentation": "poses", "data.augmentation_strength": 0.5},
+            "^data.augmentation_strength = 0.5 changes ultrasound alone, and data.augmentation is poses",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load_settings("cpu", changes)
+
+
 def test_dotted_and_nested_overrides_mean_the_same() -> None:
     dotted = load_settings("cpu", {"retrain.epochs": 7, "data.fit": "pad"})
     assert dotted == load_settings("cpu", {"retrain": {"epochs": 7}, "data": {"fit": "pad"}})

@@ -1,4 +1,4 @@
-"""Networks made of cells as contestants: of a file, of a search within the run, of chance."""
+"""Networks made of cells as contestants: of a file, of a search within the run, tuned after it, of chance."""
 
 from __future__ import annotations
 
@@ -10,16 +10,29 @@ import numpy as np
 from search_space import Architecture
 from search_space import layout as read_layout
 from trials.contestants.architectures import CellNetwork
-from trials.contestants.networks import NetworkContestant
+from trials.contestants.networks import EnasBContestant, NetworkContestant
 from trials.leaks import read_search_record, refuse_overlap
 from trials.run_folder import read
 from trials.search import ARCHITECTURE, read_ranking, run_search
+from trials.settings import Settings, load_settings
 from trials.task import Task
 
 SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
+CHOICES = frozenset(  # of ENAS-B, made for the cells that are found; nni_config/enas_b.yml says among what
+    (
+        *("enas_b.cells", "retrain.filters", "retrain.learning_rate", "data.augmentation_strength"),
+        *("retrain.dropout", "retrain.drop_path", "retrain.weight_decay"),
+    )
+)
 
 
-def from_file(task: Task, path: Path, layout: str, **facts: Any) -> NetworkContestant:
+def from_file(
+    task: Task,
+    path: Path,
+    layout: str,
+    kind: type[NetworkContestant] = NetworkContestant,
+    **facts: Any,
+) -> NetworkContestant:
     """Return the network of the architecture at `path`; `facts` go into its results.
 
     Raises ValueError for a file or layout that is none, and `LeakError` where the search that wrote the file
@@ -34,7 +47,7 @@ def from_file(task: Task, path: Path, layout: str, **facts: Any) -> NetworkConte
         )
         refuse_overlap(record, task.data, task.split.test, f"the search that found {path}", way_out)
     facts["search_overlap"] = "unknown" if record is None else "none"
-    return NetworkContestant(task, _network(task, architecture, layout), search_seen=record, facts=facts)
+    return kind(task, _network(task, architecture, layout), search_seen=record, facts=facts)
 
 
 def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant:
@@ -45,8 +58,28 @@ def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant
     """
     if home is None:
         return of_chance(task, home, layout)
-    folder, search = _searched(task, home)
+    folder, search = _searched(task, home, task.settings)
     return from_file(task, folder / ARCHITECTURE, layout, search_seconds=search["seconds"])
+
+
+def enas_b(task: Task, home: Path | None) -> NetworkContestant:
+    """Return the network of what the task's own search finds, as deep and wide as the settings choose.
+
+    The search is that of `from_search`: no choice touches it, so that one search serves all trials.
+    """
+    layout = f"enas{task.settings.enas_b.cells}"
+    if home is None:
+        return of_chance(task, home, layout)
+    folder, search = _searched(task, home, _before_choices(task.settings))
+    return from_file(task, folder / ARCHITECTURE, layout, EnasBContestant, search_seconds=search["seconds"])
+
+
+def _before_choices(settings: Settings) -> Settings:
+    """Return the settings with the profile's own values of what is chosen."""
+    profile, values = load_settings(settings.profile).model_dump(), settings.model_dump()
+    for section, name in (key.split(".") for key in CHOICES):
+        values[section][name] = profile[section][name]
+    return Settings.model_validate(values)
 
 
 def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkContestant:
@@ -54,7 +87,7 @@ def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkCo
 
     The search is that of `from_search`; its result tells the place, counted from 1.
     """
-    folder, search = _searched(task, home)
+    folder, search = _searched(task, home, task.settings)
     ranking = read_ranking(folder)
     place = round(share * (len(ranking) - 1))
     score, architecture = ranking[place]
@@ -68,13 +101,13 @@ def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkCo
     )
 
 
-def _searched(task: Task, home: Path) -> tuple[Path, dict[str, Any]]:
+def _searched(task: Task, home: Path, settings: Settings) -> tuple[Path, dict[str, Any]]:
     """Make the task's own search in `home`, or resume or wait for it; return its folder and record."""
-    folder = home / SEARCHES[task.settings.search.strategy]
+    folder = home / SEARCHES[settings.search.strategy]
     search = run_search(
         task.data_path,
         out=folder,
-        settings=task.settings,
+        settings=settings,
         folds=task.folds or 5,
         fold=task.fold,
         seed=task.seed,

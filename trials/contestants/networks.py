@@ -163,3 +163,9 @@ class BoostedContestant(NetworkContestant):
         cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
         chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
         super().__init__(task, BoostedNetwork.model_validate(chosen))
+
+
+class EnasBContestant(NetworkContestant):
+    """A network of found cells, whose depth is a setting too."""
+
+    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"enas_b"}

@@ -7,8 +7,10 @@ them: whoever wants calibrated ones divides the log odds by the temperature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,10 +43,18 @@ class Title:
     saw_other_data: bool = False
 
 
-def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: str) -> dict[str, Any]:
+def compete(
+    task: Task,
+    contestant: Contestant,
+    title: Title,
+    out: Path,
+    verb: str,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Let a contestant learn, choose its threshold, test it; return the content of `metrics.json`.
 
-    Writes to `out` what the module's constants name, and what the contestant saves. The same arguments again
+    Writes to `out` what the module's constants name, and what the contestant saves; `facts` are known of how
+    it came to be, and go into `metrics.json`. The same arguments again
     resume an interrupted run, or report a finished one. Raises `RunFolderError` for a folder of another run.
     """
     settings, defaults = (
@@ -66,7 +76,7 @@ def compete(task: Task, contestant: Contestant, title: Title, out: Path, verb: s
             reporter.say(f"{out}: this run is done already")
         else:
             seconds = contestant.fit(folder, reporter)
-            _write(task, contestant, title, folder, seconds)
+            _write(task, contestant, title, folder, {"seconds": round(seconds, 3), **facts})
             folder.finish(CHECKPOINT)
         metrics: dict[str, Any] = read_json(out / METRICS)
         reporter.final(_headline(metrics))
@@ -89,7 +99,9 @@ def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
     }
 
 
-def _write(task: Task, contestant: Contestant, title: Title, folder: RunFolder, seconds: float) -> None:
+def _write(
+    task: Task, contestant: Contestant, title: Title, folder: RunFolder, facts: Mapping[str, Any]
+) -> None:
     data, split = task.data, task.split
     chosen_by = _answers(task, contestant, data, split.validation)
     threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
@@ -113,8 +125,7 @@ def _write(task: Task, contestant: Contestant, title: Title, folder: RunFolder, 
         "threshold": threshold,
         "temperature": temperature,
     }
-    facts = {"seconds": round(seconds, 3), **contestant.facts, **provenance()}
-    folder.write_json(METRICS, {**_names(task, title), **scores, **facts})
+    folder.write_json(METRICS, {**_names(task, title), **scores, **facts, **contestant.facts, **provenance()})
 
 
 def _answers(

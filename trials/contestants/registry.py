@@ -15,7 +15,7 @@ from torch import nn
 
 from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0
 from trials.contestants.base import Contestant
-from trials.contestants.cells import from_search, of_chance
+from trials.contestants.cells import CHOICES, enas_b, from_search, of_chance
 from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
 from trials.contestants.features import geometry, geometry_and_gradients, gradients
 from trials.contestants.networks import BoostedContestant, NetworkContestant
@@ -26,12 +26,16 @@ from trials.task import Task
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant's title, how it is made (task, home), and where its settings differ, with the reason."""
+    """A contestant's title, how it is made (task, home), and where its settings differ, with the reason.
+
+    `choices` are the settings that a tuning chooses by validation images before the contestant is tested.
+    """
 
     title: Title
     make: Callable[[Task, Path | None], Contestant]
     differs: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
+    choices: frozenset[str] = frozenset()
 
     def settings(self, profile: str, overrides: Mapping[str, object]) -> Settings:
         """Return the profile's settings, this contestant's differences over them, `overrides` over all."""
@@ -70,6 +74,7 @@ ENTRIES = (
     ),
     Entry(Title("enas7", "ENAS-7", "enas7"), partial(from_search, layout="enas7")),
     Entry(Title("enas17", "ENAS-17", "enas17"), partial(from_search, layout="enas17")),
+    Entry(Title("enas_b", "ENAS-B", "chosen"), enas_b, choices=CHOICES),  # in each fold another layout
     Entry(
         Title("random7", "random search, 7 cells", "enas7"),
         partial(from_search, layout="enas7"),

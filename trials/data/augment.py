@@ -149,27 +149,35 @@ class Ultrasound(Plain):
 
     Turned up to 10 degrees, zoomed by up to 10 %, shifted by up to 5 %; contrast changed by up to 15 %,
     gain by up to 12 grey levels of 255; multiplied by speckle of deviation up to 0.15. All drawn uniformly.
+    `strength` multiplies all these ranges.
     """
+
+    def __init__(
+        self, images: torch.Tensor, crop: RandomCenterCropping | None = None, *, strength: float = 1.0
+    ) -> None:
+        super().__init__(images, crop)
+        self._strength = strength
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """As `Plain`."""
-        batch = super().__call__(indices, generator)
+        batch, s = super().__call__(indices, generator), self._strength
 
         def uniform(low: float, high: float) -> torch.Tensor:
             return torch.empty(len(batch), device=batch.device).uniform_(low, high, generator=generator)
 
-        turn, zoom = uniform(-10, 10) * (math.pi / 180), uniform(0.9, 1.1)
+        turn, zoom = uniform(-10 * s, 10 * s) * (math.pi / 180), uniform(1 - 0.1 * s, 1 + 0.1 * s)
         mirror = uniform(-1, 1).sign()
         cos, sin = zoom * turn.cos(), zoom * turn.sin()
         rows = [
-            torch.stack([mirror * cos, -sin, uniform(-0.1, 0.1)], 1),
-            torch.stack([mirror * sin, cos, uniform(-0.1, 0.1)], 1),
+            torch.stack([mirror * cos, -sin, uniform(-0.1 * s, 0.1 * s)], 1),
+            torch.stack([mirror * sin, cos, uniform(-0.1 * s, 0.1 * s)], 1),
         ]
         grid = functional.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
         batch = functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
         mean = batch.mean((1, 2, 3), keepdim=True)
         contrast, gain, strength = (
-            x.view(-1, 1, 1, 1) for x in (uniform(0.85, 1.15), uniform(-12, 12), uniform(0, 0.15))
+            x.view(-1, 1, 1, 1)
+            for x in (uniform(1 - 0.15 * s, 1 + 0.15 * s), uniform(-12 * s, 12 * s), uniform(0, 0.15 * s))
         )
         speckle = 1 + strength * _grains(batch, generator)
         return (((batch - mean) * contrast + mean + gain) * speckle).clamp_(0, 255)

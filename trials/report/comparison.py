@@ -21,6 +21,7 @@ from trials.metrics import score
 from trials.run_folder import RUN_FILE, is_done, read_csv, read_json
 from trials.runs import EvaluationError, Run, read_run
 from trials.statistics.calibration import apply_temperature, log_odds
+from trials.tuning import TUNING
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,9 +388,13 @@ def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:
 
 def _unfinished(places: Sequence[Path]) -> Iterable[str]:
     states = sorted({file for place in places for file in place.rglob(RUN_FILE)})
-    for state in states:
-        if not is_done(state.parent):
-            yield f"{state.parent}: is not finished and takes no part"
+    unfinished = [state.parent for state in states if not is_done(state.parent)]
+    trials = [folder for folder in unfinished if folder.parents[1].name == TUNING]
+    for folder in unfinished:
+        if folder not in trials:
+            yield f"{folder}: is not finished and takes no part"
+    if trials:
+        yield f"{len(trials)} trials of a tuning were ended early, or are not finished, and take no part"
 
 
 def _doubts(runs: Sequence[Run]) -> Iterable[str]:
