@@ -102,8 +102,18 @@ def losses(home: Path, out: Path, trials: int, steps: int) -> list[str]:
     return found
 
 
-def lose(way: Callable[[SshHost], None], moment: float) -> tuple[list[str], float]:
-    """Lose a host `moment` seconds after both had begun; return the losses, and the experiment's seconds."""
+def used_again(home: Path) -> bool:
+    """Whether NNI says in its log that it uses a lost host again."""
+    return any(
+        "has been recovered" in log.read_text() for log in home.glob("nni-experiments/*/log/nnimanager.log")
+    )
+
+
+def lose(way: Callable[[SshHost], None], moment: float) -> tuple[list[str], bool, float]:
+    """Lose a host `moment` seconds after both had begun.
+
+    Returns the losses, whether the host was used again, and the experiment's seconds.
+    """
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         out = home / "out"
@@ -126,7 +136,7 @@ def lose(way: Callable[[SshHost], None], moment: float) -> tuple[list[str], floa
         found = losses(home, out, TRIALS, STEPS)
         if process.returncode:
             found.append(f"ended with {process.returncode}: {said} {errors}")
-        return found, time.monotonic() - begun
+        return found, used_again(home), time.monotonic() - begun
 
 
 def main() -> None:
@@ -144,8 +154,9 @@ def main() -> None:
     for name in arguments.ways or WAYS:
         lost, seconds = [], []
         for number in range(arguments.rounds):
-            found, took = lose(WAYS[name], moments.uniform(0, 10))
-            print(f"{name} {number + 1}: {took:.0f} s, {'; '.join(found) or 'nothing lost'}", flush=True)
+            found, again, took = lose(WAYS[name], moments.uniform(0, 10))
+            words = [f"{took:.0f} s", *(found or ["nothing lost"]), *(["host used again"] if again else [])]
+            print(f"{name} {number + 1}: {'; '.join(words)}", flush=True)
             lost.append(float(len(found)))
             seconds.append(took)
         rows.append(row(f"lost or counted twice, by {name}", spread(lost), "", "0", not any(lost)))

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 OPEN_SECONDS = 60.0
 RETRY_SECONDS = 10.0
 
@@ -45,6 +43,8 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
     Raises `HostError` where NNI does not accept the file, where a host has no key, and where trials elsewhere
     are to dial another address than `listen`.
     """
+    import yaml  # type: ignore[import-untyped]  # few commands need it
+
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

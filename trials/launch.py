@@ -351,8 +351,9 @@ def failures(trials: Sequence[Trial]) -> list[str]:
     failed = []
     for trial in trials:
         if trial["status"] not in ("SUCCEEDED", *ENDED_EARLY):
-            folder = Path(trial["logPath"])
-            reason = tail(read(folder / "trial.stderr") or read(folder / "trial.log"))
+            folder = Path(trial["logPath"])  # on another host HOST:FOLDER
+            log = read(folder / "trial.stderr") or read(folder / "trial.log")
+            reason = tail(log) or f"  its logs: {folder}"
             failed.append(f"trial {trial['sequenceId']} {status(trial)}:\n{reason}")
     return failed
 
