@@ -36,6 +36,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
+from strategies.processes import agreed, normalise_together, share, weighted
 from strategies.speed import channels_last, gather, keep_freed_memory
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
@@ -229,6 +230,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
         for norm in self._norms:
             norm.track_running_stats = False
         self.score(self.sampler.draw(1, self._generator(_LEARNING))[0], self._validation_batches(1))
+        normalise_together(self._norms)
         super().on_train_start()
 
     def on_train_epoch_start(self) -> None:
@@ -242,7 +244,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         if not self._ahead:
             self._ahead = self.sampler.draw(_AHEAD, self._training_draws)[::-1]
         self.set_architecture(self._ahead.pop())
-        return self.training_module.training_step(batch, batch_idx)
+        mine, weight = share(batch)
+        return weighted(self.training_module.training_step(mine, batch_idx), weight)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Zero all gradients, in place where weights that were not sampled are to move too."""
@@ -278,10 +281,13 @@ class WeightSharingModule(BaseOneShotLightningModule):
             )
         self.log_dict(logged)
         trained = {
-            name: float(value) for name, value in self.trainer.callback_metrics.items() if name not in logged
+            name: agreed(float(value), self.device)
+            for name, value in self.trainer.callback_metrics.items()
+            if name not in logged
         }
         self.history.append({"epoch": self.current_epoch, **trained, **logged})
-        self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
+        if self.trainer.is_global_zero:
+            self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
         """Return the reward of an architecture: the evaluator's metric, less any penalty."""
@@ -302,8 +308,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         finally:
             self.training_module.log = inner_log
         self.metric = self._metric_name(logged.names())
-        reward, penalty = logged.value(self.metric), self.options.penalty
-        loss = logged.value("val_loss") if "val_loss" in logged.names() else 0.0
+        reward, penalty = agreed(logged.value(self.metric), self.device), self.options.penalty
+        loss = agreed(logged.value("val_loss"), self.device) if "val_loss" in logged.names() else 0.0
         for metric in logged.metrics.values():
             metric.reset()
         return reward if penalty is None else float(penalty(reward, sample)[0]), loss
@@ -375,7 +381,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
     def on_fit_end(self) -> None:
         """Report the best score, after the evaluator has reported the last architecture trained."""
         super().on_fit_end()
-        if self.candidates:
+        if self.candidates and self.trainer.is_global_zero:
             self.options.reporter.final({"score": self.candidates[0].score})
 
     def export(self) -> Sample:
