@@ -1,8 +1,27 @@
-"""How a space is searched: ENAS with shared weights, and its random control."""
+"""How a space is searched: ENAS with shared weights, and its random control.
 
-import search_space  # noqa: F401  # before NNI, of whose import it silences two harmless warnings
-from strategies.enas import ENAS
-from strategies.limit import Limit
-from strategies.random_sampling import RandomSampling
+Each is loaded when first asked for: NNI loads :mod:`strategies.tuner` through this package, and its manager
+waits ten seconds for a tuner to connect, less than importing torch can take.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strategies.enas import ENAS
+    from strategies.limit import Limit
+    from strategies.random_sampling import RandomSampling
 
 __all__ = ["ENAS", "Limit", "RandomSampling"]
+_HOMES = {
+    "ENAS": "strategies.enas",
+    "Limit": "strategies.limit",
+    "RandomSampling": "strategies.random_sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("search_space")  # before NNI, of whose import it silences two harmless warnings
+    return getattr(import_module(_HOMES[name]), name)

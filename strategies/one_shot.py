@@ -38,6 +38,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
 from strategies.limit import Limit
+from strategies.processes import agreed, normalise_together, share, weighted
 from strategies.speed import channels_last, gather, keep_freed_memory
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
@@ -239,6 +240,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
     def on_train_start(self) -> None:
         """Fail now, not after an epoch, if the evaluator gives no reward."""
         self.score(self.sampler.draw(1, self._generator(_LEARNING))[0], self._validation_batches(1))
+        normalise_together(self._norms)
         super().on_train_start()
 
     def on_train_epoch_start(self) -> None:
@@ -252,7 +254,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         if not self._ahead:
             self._ahead = self.sampler.draw(_AHEAD, self._training_draws)[::-1]
         self.set_architecture(self._ahead.pop())
-        return self.training_module.training_step(batch, batch_idx)
+        mine, weight = share(batch)
+        return weighted(self.training_module.training_step(mine, batch_idx), weight)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Zero all gradients, in place where weights that were not sampled are to move too."""
@@ -294,10 +297,13 @@ class WeightSharingModule(BaseOneShotLightningModule):
             logged["cost"] = sum(costs) / len(costs)
         self.log_dict(logged)
         trained = {
-            name: float(value) for name, value in self.trainer.callback_metrics.items() if name not in logged
+            name: agreed(float(value), self.device)
+            for name, value in self.trainer.callback_metrics.items()
+            if name not in logged
         }
         self.history.append({"epoch": self.current_epoch, **trained, **logged})
-        self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
+        if self.trainer.is_global_zero:
+            self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
         """Return the score of an architecture: the evaluator's metric, less any penalty."""
@@ -318,8 +324,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         finally:
             self.training_module.log = inner_log
         self.metric = self._metric_name(logged.names())
-        reward, penalty = logged.value(self.metric), self.options.penalty
-        loss = logged.value("val_loss") if "val_loss" in logged.names() else 0.0
+        reward, penalty = agreed(logged.value(self.metric), self.device), self.options.penalty
+        loss = agreed(logged.value("val_loss"), self.device) if "val_loss" in logged.names() else 0.0
         for metric in logged.metrics.values():
             metric.reset()
         return reward if penalty is None else float(penalty(reward, sample)[0]), loss
@@ -408,7 +414,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         if not self.candidates:  # killed after its last epoch, a search trains nothing more, nor ends that
             self.to(self.trainer.strategy.root_device)
             self._rank()
-        self.options.reporter.final({"score": self.candidates[0].score})
+        if self.trainer.is_global_zero:
+            self.options.reporter.final({"score": self.candidates[0].score})
 
     def export(self) -> Sample:
         """Return the best architecture of the final ranking."""

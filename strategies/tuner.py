@@ -4,9 +4,9 @@ For every outer fold it hands out a search; once that has ended, a retraining fo
 everything has ended, one evaluation. A stage is NNI's trial parameter, a dict whose key ``stage`` says what
 to run.
 
-NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: tuner.PipelineTuner``),
-without the package around it: its manager waits ten seconds for a tuner to connect, less than importing
-torch can take.
+NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: tuner.PipelineTuner``) or, once
+``tuner.yml`` is registered, by the name ``LesionPipeline``. Its manager waits ten seconds for a tuner to
+connect, less than importing torch can take: neither this file nor the package's ``__init__`` imports it.
 """
 
 from __future__ import annotations

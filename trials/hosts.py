@@ -43,7 +43,7 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
     Raises `HostError` where NNI does not accept the file, where a host has no key, and where trials elsewhere
     are to dial another address than `listen`.
     """
-    import yaml  # type: ignore[import-untyped]  # few commands need it
+    import yaml  # few commands need it
 
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
