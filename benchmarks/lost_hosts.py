@@ -2,7 +2,7 @@
 
 Each round runs an experiment of resumable trials on two SSH hosts, made on this machine, and loses one at a
 random moment, in one of the ways below. Counts trials that were lost or counted twice, and steps of theirs
-that were done twice or never: both must be none. Needs root; a round takes a minute or two.
+that were done twice or never: both must be none. Needs root; a round takes two or three minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.measure import ROOT, row, save, spread
 from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
 from trials.launch import free_port
 
-TRIALS, STEPS = 6, 10
+TRIALS, STEPS = 6, 40  # twenty seconds a trial, so that a host that comes back finds work left
 TRIAL = ROOT / "tests" / "nni_host" / "toy"
 LIMIT = 900  # seconds an experiment may take
 
