@@ -12,7 +12,7 @@ import math
 import traceback
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -196,9 +196,8 @@ class SayWhatFits(pl.Callback):
         """Raise `TrainingError` in place of torch's error."""
         if isinstance(exception, torch.OutOfMemoryError):
             traceback.clear_frames(exception.__traceback__)  # they hold the maps of the step that failed
-            network: Any = pl_module.model
             with trainer.precision_plugin.train_step_context():
-                advice = what_fits(self._settings, network, self._images)
+                advice = what_fits(self._settings, cast(nn.Module, pl_module.model), self._images)
             raise TrainingError(f"{str(exception).rstrip('. ')}. {advice}") from None
 
 
