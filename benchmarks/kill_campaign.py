@@ -195,7 +195,8 @@ def kill(job: Job, stage: str, target: str, most: int, draw: random.Random) -> d
     for process in victims:
         with suppress(psutil.Error):
             process.kill()
-    return {"change": change, "of": most, "after": said[-1], "killed": len(victims)}
+    after = said[-1] if victims else None  # what the launcher had said last
+    return {"change": change, "of": most, "after": after, "killed": len(victims)}
 
 
 def differences(whole: Path, other: Path) -> Iterator[str]:
