@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -149,6 +150,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if why := reason():
         raise SystemExit(f"no SSH hosts here: {why}")
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # the hosts do not outlive a campaign that is ended
     moments = random.Random(arguments.seed)
     rows = []
     for name in arguments.ways or WAYS:
