@@ -73,6 +73,7 @@ def page() -> Iterator[Any]:
 
 def screenshot(page: Any, name: str) -> None:
     if SCREENSHOTS:
+        page.wait_for_timeout(3000)  # charts are still being drawn
         page.screenshot(path=Path(SCREENSHOTS, f"web-ui-{name}.png"))
 
 
