@@ -21,6 +21,7 @@ from trials.leaks import LeakError
 from trials.retrain import run_retrain
 from trials.run_folder import RunFolderError
 from trials.search import read_ranking, run_search
+from trials.search_limit import WHOLE, SearchLimit
 from trials.settings import Settings, load_settings
 from trials.training import CHECKPOINT, SaveEachEpoch
 
@@ -87,14 +88,25 @@ def test_what_was_found_can_be_tested_on_the_fold_left_out_and_on_no_other(
 
 
 def pretend_to_measure(times: Iterable[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each measurement of a table give every layer the next of these times."""
-    left = iter(times)
+    """Let each measurement of a table give every layer the next of these times, and networks ten of it."""
+    left, now = iter(times), [0.0]
 
     def measure(layers: Iterable[Layer]) -> LatencyTable:
-        time = next(left)
-        return LatencyTable({layer: time for layer in layers}, threads=1)
+        now[0] = next(left)
+        return LatencyTable({layer: now[0] for layer in layers}, threads=1)
 
     monkeypatch.setattr(LatencyTable, "measure", measure)
+    monkeypatch.setattr(SearchLimit, "measure", lambda self, architecture: 10 * now[0])
+
+
+def test_sums_of_layers_are_scaled_to_whole_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_to_measure([3.0], monkeypatch)
+    limit = SearchLimit(settings(**{"search.most_milliseconds": 100}), classes=2)
+    table = limit.table(tmp_path / "none.json")
+    assert table is not None
+    networks = [Architecture.random(seed, 2) for seed in range(WHOLE)]
+    costs = sorted(limit.limit(table).cost(network.to_sample()) for network in networks)
+    assert costs[WHOLE // 2] == pytest.approx(30.0)
 
 
 @pytest.mark.parametrize(
