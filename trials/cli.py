@@ -170,6 +170,13 @@ def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
     _run_arguments(parser)
     parser.add_argument("--strategy", choices=("enas", "random"), help="ENAS, or the random control")
+    parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs, or processes where there is none, that divide each batch (default: 1)",
+    )
 
 
 def _search(arguments: argparse.Namespace) -> Outcome:
@@ -178,7 +185,12 @@ def _search(arguments: argparse.Namespace) -> Outcome:
     from trials.search import run_search
 
     result = run_search(
-        arguments.data, out=arguments.out, settings=settings, dry_run=arguments.dry_run, **folds
+        arguments.data,
+        out=arguments.out,
+        settings=settings,
+        devices=arguments.devices,
+        dry_run=arguments.dry_run,
+        **folds,
     )
     if arguments.dry_run:
         return result, _outline(result), True

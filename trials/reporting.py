@@ -125,4 +125,5 @@ def quiet_lightning() -> None:
     """Silence what Lightning says about its own surroundings; nothing about the run is hidden."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # strategies.processes does that
     torch.set_float32_matmul_precision("high")  # else Lightning advises so on accelerators

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +52,7 @@ def run_search(
     folds: int = 5,
     fold: int | None = None,
     seed: int = 0,
+    devices: int = 1,
     dry_run: bool = False,
     within: bool = False,
 ) -> dict[str, Any]:
@@ -61,12 +63,17 @@ def run_search(
     tell each one's cost and whether it is within; the best one is.
     The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
     written, and the settings in force, the data found and an estimate of the cost are returned. `within`
-    another run the search waits for whoever is writing to `out`, and reports nothing to NNI. Raises
-    ValueError before any work starts where data, settings or folder do not fit.
+    another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
+    many GPUs, or processes where there is no GPU, that divide each batch (`strategies.processes`): Lightning
+    starts this process's command again for the others, which write nothing and end here. Raises ValueError
+    before any work starts where data, settings, folder or devices do not fit.
     """
-    search = Search(data_path, settings, folds, fold, seed, out)
+    search = Search(data_path, settings, folds, fold, seed, out, devices)
     if dry_run:
         return search.dry_run()
+    if devices > 1 and int(os.environ.get("LOCAL_RANK", 0)):
+        search.train()
+        os._exit(0)  # not back to the caller, who would go on with a result
     with (
         RunFolder(
             out,
@@ -112,13 +119,31 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
         ) from None
 
 
+def check_devices(devices: int, batch_size: int) -> None:
+    """Raise ValueError for a number of devices that there is not, or that a batch does not reach for."""
+    gpus = torch.cuda.device_count()
+    if not 1 <= devices <= min(gpus or batch_size, batch_size):
+        raise ValueError(
+            f"--devices {devices}: expected 1 or more, not more than a batch has images (search.batch_size, "
+            f"{batch_size}), nor, where there are GPUs, than these ({gpus})"
+        )
+
+
 class Search:
     """One search: data and arguments are checked on construction, nothing is written before `go`."""
 
     def __init__(
-        self, data_path: Path, settings: Settings, folds: int, fold: int | None, seed: int, out: Path
+        self,
+        data_path: Path,
+        settings: Settings,
+        folds: int,
+        fold: int | None,
+        seed: int,
+        out: Path,
+        devices: int = 1,
     ) -> None:
-        self.settings, self.seed, self.out = settings, seed, out
+        check_devices(devices, settings.search.batch_size)
+        self.settings, self.seed, self.out, self.devices = settings, seed, out, devices
         options = settings.data
         self.data = load_data(data_path, options)
         self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
@@ -140,6 +165,7 @@ class Search:
             "seed": self.seed,
             "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
             **({"limit": self.limited.identity} if self.limited else {}),
+            **({"devices": self.devices} if self.devices > 1 else {}),  # others' rounding
         }
 
     @cached_property
@@ -210,26 +236,31 @@ class Search:
 
     def go(self, folder: RunFolder, reporter: Reporter) -> None:
         """Search from the last epoch saved, and write everything."""
-        options = self.settings.search
         if self.latencies:
             self._keep(self.latencies)
-        training = self.inputs.training(options.batch_size, self.seed)
-        reporter.samples("training images", training)
+        reporter.samples("training images", self.inputs.training(self.settings.search.batch_size, self.seed))
+        strategy, seconds = self.train(reporter)
+        self._write(folder, reporter, strategy, seconds)
+
+    def train(self, reporter: Reporter | None = None) -> tuple[WeightSharingStrategy, float]:
+        """Search from the last epoch saved; return the strategy with what it found, and the seconds."""
+        options = self.settings.search
         timer = Timer()  # goes on counting after a resume
-        trainer = make_trainer(options, folder.path, self.seed, timer)
+        trainer = make_trainer(options, self.out, self.seed, timer, devices=self.devices)
         module = LesionModule(
             options,
             classes=len(self.data.classes),
             positive=self.data.classes.index(self.data.positive),
             class_weights=self.inputs.class_weights,
         )
-        fit = {"ckpt_path": resume_from(folder.path), "weights_only": True}
+        fit = {"ckpt_path": resume_from(self.out), "weights_only": True}
+        training = self.inputs.training(options.batch_size, self.seed)
         evaluator = Lightning(module, trainer, training, self.validation, fit_kwargs=fit)
         strategy = self.strategy(reporter)
         # Rewards come from the strategy: that Lightning has nothing to validate on is meant.
         logging.getLogger("nni.nas.evaluator.pytorch.lightning").setLevel(logging.ERROR)
         strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
-        self._write(folder, reporter, strategy, seconds=timer.time_elapsed("train"))
+        return strategy, timer.time_elapsed("train")
 
     def _keep(self, measured: LatencyTable) -> None:
         """Save the table, or take the one that another process has left since this one looked."""

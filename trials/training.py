@@ -232,11 +232,14 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
     pl.seed_everything((seed * 100_003 + epoch) % 2**32, verbose=False)
 
 
-def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: pl.Callback) -> pl.Trainer:
+def make_trainer(
+    settings: TrainingSettings, out: Path, seed: int, *callbacks: pl.Callback, devices: int = 1
+) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes a checkpoint to `out` each epoch.
 
-    Precision is mixed on CUDA, full on a processor. It is NNI's traced trainer, so that NNI's evaluators take
-    it too. Resume by `trainer.fit(..., ckpt_path=resume_from(out), weights_only=True)`.
+    With several `devices` Lightning's DDP starts a process for each. Precision is mixed on CUDA, full on a
+    processor. It is NNI's traced trainer, so that NNI's evaluators take it too. Resume by
+    `trainer.fit(..., ckpt_path=resume_from(out), weights_only=True)`.
     """
     quiet_lightning()
     keep_freed_memory()
@@ -246,7 +249,9 @@ def make_trainer(settings: TrainingSettings, out: Path, seed: int, *callbacks: p
         max_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         accelerator="cuda" if cuda else "cpu",
-        devices=1,
+        devices=devices,
+        # A step of a search trains the operations of one architecture, and leaves all others unused.
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
         precision=mixed if cuda else "32-true",
         callbacks=[
             SeedEachEpoch(seed),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,50 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lesions: Path, tmp
     assert plan["data"]["test"] + plan["data"]["training"] + plan["data"]["validation"] == 40
     assert plan["estimate"]["seconds"] > 0 and plan["estimate"]["disk_bytes"] > 0
     assert not (tmp_path / "none").exists()
+
+
+def test_a_search_divided_among_two_processes_finds_what_one_process_finds(
+    lesions: Path, tmp_path: Path
+) -> None:
+    # without dropout and class weights, which each process has for its own share
+    alike = {"search.dropout": 0, "data.class_balance": "none"}
+    one = run_search(lesions, out=tmp_path / "one", settings=settings(**alike), folds=2, fold=0)
+    changes = [f"--set={name}={value}" for name, value in (TINY | alike).items()]
+    command = [
+        "search",
+        "--data",
+        str(lesions),
+        "--folds",
+        "2",
+        "--fold",
+        "0",
+        "--profile",
+        "quick",
+        *changes,
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-m", "trials.cli", *command, *changes, "--devices", "2", "--out", "two", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in ran.stderr
+    two = json.loads(ran.stdout)  # one answer: the second process says nothing
+    for name in ("train_loss", "reward", "baseline"):
+        assert [epoch[name] for epoch in two["history"]] == pytest.approx(
+            [epoch[name] for epoch in one["history"]], abs=1e-4
+        )
+    rankings = [read_ranking(tmp_path / name) for name in ("one", "two")]
+    assert rankings[0] == rankings[1]
+    with pytest.raises(RunFolderError, match="devices: 2, not None"):
+        run_search(lesions, out=tmp_path / "two", settings=settings(**alike), folds=2, fold=0)
+
+
+def test_more_devices_than_a_batch_has_images_are_refused_before_anything_is_written(
+    lesions: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="--devices 9: expected 1 or more"):
+        run_search(lesions, out=tmp_path / "out", settings=settings(), devices=9)
+    assert not (tmp_path / "out").exists()
