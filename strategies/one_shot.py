@@ -410,8 +410,9 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     def on_fit_end(self) -> None:
         """Report the best score, after the evaluator has reported the last architecture trained."""
-        super().on_fit_end()
-        if not self.candidates:  # killed after its last epoch, a search trains nothing more, nor ends that
+        if self.candidates:
+            super().on_fit_end()
+        else:  # killed after its last epoch, a search trains nothing more, of which an evaluator could report
             self.to(self.trainer.strategy.root_device)
             self._rank()
         if self.trainer.is_global_zero:

@@ -126,7 +126,9 @@ def test_both_processes_train_and_score_the_same_architectures_and_end_with_the_
 
 
 def test_two_processes_come_to_what_one_does_with_the_same_batches(of_two: list[dict[str, Any]]) -> None:
+    threads = torch.get_num_threads()
     together, alone = of_two[0], search(1)
+    torch.set_num_threads(threads)
     assert together["architectures"] == alone["architectures"]
     assert together["best"] == alone["best"]
     for numbers in ("scores", "losses", "rewards"):

@@ -168,6 +168,10 @@ def test_a_full_disk_stops_a_run_with_the_reason_and_nothing_is_lost(
     ran = subprocess.run(
         [*IN_A_NAMESPACE, sys.executable, "-c", SMALL_DISK, disk, lesions, architecture_file, finished[0]],
         cwd=ROOT,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        },  # they decide how sums are rounded
         capture_output=True,
         text=True,
         timeout=400,
