@@ -29,7 +29,7 @@ from trials.publish import run_publish
 from trials.retrain import run_retrain
 from trials.run_folder import DamagedError, RunFolder, RunFolderError, is_done, read_json
 from trials.search import ARCHITECTURE, read_ranking, run_search
-from trials.settings import Settings, load_settings
+from trials.settings import load_settings
 from trials.training import CHECKPOINT, LesionModule, SaveEachEpoch, TrainingError
 
 Retrain = Callable[..., Mapping[str, Any]]
@@ -42,6 +42,7 @@ SEARCH = {
     "search.controller_samples": 2,
     "search.final_samples": 20,
 }
+RETRAIN = {"data.image_size": 24, "retrain.epochs": 5, "retrain.filters": 2}
 ROOT = Path(__file__).parents[2]
 
 # Kills ------------------------------------------------------------------------------------------------------
@@ -62,12 +63,13 @@ def kill_at_change(
         if number <= 0:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
+            process.join()
         process.join(0.001)
 
 
 @pytest.mark.parametrize("stage", ["search", "retrain"])
 def test_a_run_that_is_killed_three_times_ends_as_one_that_never_was(
-    stage: str, lesions: Path, architecture_file: Path, tiny: Settings, tmp_path: Path
+    stage: str, lesions: Path, architecture_file: Path, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("forkserver")  # imports what takes long once
     context.set_forkserver_preload(["trials.search", "trials.retrain"])
@@ -78,7 +80,8 @@ def test_a_run_that_is_killed_three_times_ends_as_one_that_never_was(
             named = {**common, "settings": load_settings("quick", SEARCH)}
             process = context.Process(target=run_search, args=(lesions,), kwargs=named)
         else:
-            named = {**common, "settings": tiny, "layout": "enas3"}
+            settings = load_settings("quick", RETRAIN)
+            named = {**common, "settings": settings, "layout": "enas3"}
             process = context.Process(target=run_retrain, args=(lesions, architecture_file), kwargs=named)
         process.start()
         return process
