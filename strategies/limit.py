@@ -3,13 +3,15 @@
 The reward is the absolute one of TuNAS (Bender et al., CVPR 2020, arXiv 2008.06120, and its released code):
 quality - weight * |cost / most - 1|. It draws a controller to the limit from both sides. MnasNet's (Tan et
 al., CVPR 2019, arXiv 1807.11626), quality * (cost / most)^-0.07, does not: it pays for every saving below the
-limit as well, so that what comes out follows from the exponent as much as from the limit. Its hard form, and
-any other that only punishes what lies above, drives a controller that still spreads its draws well below the
-limit, TuNAS found, and needs more tuning. A sum also leaves the noise of a reward measured on a few images as
-it is.
+limit as well, so that what comes out follows from the exponent as much as from the limit. A reward that only
+punishes what lies above would push a controller that still spreads its draws well below the limit. A sum also
+leaves the noise of a reward measured on a few images as it is.
 
 A reward only steers. That nothing above the limit is exported is the final ranking's doing, which takes the
 score without the cost: below the limit, cost is no object.
+
+NNI's `SampleProfilerPenalty`, the strategies' `penalty`, has this reward too (nonlinear "absolute", scale
+below 0), but takes the cost off the final ranking's scores as well, and lets what is above the limit win.
 """
 
 from __future__ import annotations

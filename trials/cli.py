@@ -16,6 +16,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from trials.errors import in_words
 from trials.settings import PROFILES, Settings, SettingsError, load_settings, parse_assignment, read_overrides
 
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         return _fail(arguments, "stopped; the same command goes on from the last epoch that was saved")
     except Exception as error:
-        return _fail(arguments, explain(error))
+        return _fail(arguments, in_words(error))
     print(json.dumps(result, indent=2) if arguments.json else text)
     return 0 if well else 1
 
@@ -43,17 +44,6 @@ def _fail(arguments: argparse.Namespace, reason: str) -> int:
         traceback.print_exc()
     print(f"lesion-nas: error: {reason}", file=sys.stderr)
     return 1
-
-
-def explain(error: Exception) -> str:
-    """Return what to tell whoever ran into `error`."""
-    if isinstance(error, OSError):
-        return f"{error}; what was saved before is whole, and the same command goes on from there"
-    if type(error).__module__.startswith(("trials.", "search_space.", "strategies.")) or isinstance(
-        error, ValueError
-    ):
-        return str(error)
-    return f"{type(error).__name__}: {error} (not foreseen; --debug shows where)"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trials.cli import explain
 from trials.contend import run_contend
 from trials.data.phantoms import make_phantoms
+from trials.errors import in_words
 from trials.evaluate import run_evaluate
 from trials.nni_parameters import own_parameters
 from trials.rank import run_rank
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             external=arguments.external,
         )
     except (ValueError, OSError, TrainingError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     return 0
 
