@@ -30,7 +30,7 @@ import psutil
 import yaml
 
 from benchmarks.measure import ROOT, machine
-from trials.launch import is_manager, started_for
+from trials.experiment import is_manager, started_for
 from trials.provenance import provenance
 from trials.run_folder import RUN_FILE, is_done
 
@@ -62,7 +62,7 @@ class Job:
         self._log = self._folder / f"start{self.starts}.log"
         with self._log.open("w") as log:
             self.launcher = psutil.Popen(
-                [sys.executable, "-m", "trials.launch", str(self._config), "--out", str(self.out)],
+                [sys.executable, "-m", "trials.cli", "launch", str(self._config), "--out", str(self.out)],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(self._folder / "home")},
                 stdout=log,

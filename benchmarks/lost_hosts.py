@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.measure import ROOT, row, save, spread
 from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
-from trials.launch import free_port
+from trials.experiment import free_port
 
 TRIALS, STEPS = 6, 40  # twenty seconds a trial, so that a host that comes back finds work left
 TRIAL = ROOT / "tests" / "nni_host" / "toy"
@@ -78,7 +78,7 @@ def start(config: Path, home: Path, out: Path, port: int, steps: int) -> subproc
     """Start the experiment in a home of its own, with the `ssh` that knows the hosts."""
     own = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}", "LESION_NAS_STEPS": str(steps)}
     return subprocess.Popen(
-        [sys.executable, "-m", "trials.launch", str(config), "--out", str(out), "--port", str(port)],
+        [sys.executable, "-m", "trials.cli", "launch", str(config), "--out", str(out), "--port", str(port)],
         cwd=home,
         env={**os.environ, "PYTHONPATH": str(ROOT), **own},
         stdout=subprocess.PIPE,

@@ -29,7 +29,7 @@ def main() -> None:
             f"{arguments.out}: exists; what is done already would not be timed, name a new folder"
         )
     two_threads()
-    command = [sys.executable, "-m", "trials.launch", "nni_config/pipeline.yml"]
+    command = [sys.executable, "-m", "trials.cli", "launch", "nni_config/pipeline.yml"]
     command += ["--data", str(arguments.data.absolute()), "--out", str(arguments.out.absolute())]
     start = time.perf_counter()
     subprocess.run(command, cwd=ROOT, check=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -32,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         parser.error(str(error))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
-        return _fail(arguments, "stopped; the same command goes on from the last epoch that was saved")
+        return _fail(
+            arguments,
+            "stopped; the same command, with the same --out, goes on from the last epoch that was saved",
+        )
     except Exception as error:
         return _fail(arguments, in_words(error))
     print(json.dumps(result, indent=2) if arguments.json else text)
@@ -284,20 +288,32 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
 
 
 def _launch_arguments(parser: argparse.ArgumentParser) -> None:
-    from trials.launch import launch_arguments
-
-    launch_arguments(parser)
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="one of nni_config/*.yml, or your own")
+    parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where web UI and TensorBoard listen as well; whoever reaches them can start commands here, "
+        "without a password (default: 127.0.0.1, this machine alone)",
+    )
+    parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
+    parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
+    parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
 
 
 def _launch(arguments: argparse.Namespace) -> Outcome:
     """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
-    from trials.launch import failures, results, run, summary
+    from trials.launch import failures, launch, results, summary
 
-    trials, out = run(arguments)
+    out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
+    trials = launch(arguments.config, out, **named)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)
-    return {"out": str(out), "trials": [summary(trial) for trial in trials]}, results(trials, out), not failed
+    told = {"out": str(out.resolve()), "trials": [summary(trial) for trial in trials]}
+    return told, f"\n{results(trials, out.resolve())}", not failed
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:

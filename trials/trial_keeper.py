@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from nni.tools.nni_manager_scripts.launch_trial_keeper import main as launch_trial_keeper
 
-from trials.launch import node_options
+from trials.experiment import node_options
 
 WAIT_SECONDS = 60.0
 

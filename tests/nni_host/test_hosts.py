@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.lost_hosts import losses, start, write_experiment
 from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
+from trials.experiment import free_port
 from trials.hosts import HostError, hosts_of
-from trials.launch import free_port
 
 TOY = Path(__file__).parent / "toy"
 PATIENCE = 300  # seconds; for machines that are busy, nothing waits so long
@@ -107,7 +107,7 @@ def test_a_host_that_is_lost_loses_no_trial_and_none_counts_twice(
         process.terminate()
         process.communicate()
     assert process.returncode == 0, errors
-    assert f"{lost.address}:22 is lost" in said
+    assert f"{lost.address}:22 is lost" in errors
     assert sorted(said.partition("results\n")[2].splitlines()[:3]) == [f"  x {x}: {x}" for x in (1, 2, 3)]
     assert losses(tmp_path, out, trials=3, steps=2) == []
     assert on(lost, out) and on(kept, out)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,14 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.launch import LaunchError, Manager, end, free_port, started_for
+from trials.experiment import ExperimentError, Manager, end, free_port, started_for
 
 TOY = Path(__file__).parent / "toy"
 
 
 def start(config: Path, home: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "trials.launch", str(config), "--out", str(home / "out"), *arguments],
+        [sys.executable, "-m", "trials.cli", "launch", str(config), "--out", str(home / "out"), *arguments],
         cwd=home,
         env={**os.environ, "HOME": str(home)},
         stdout=subprocess.PIPE,
@@ -75,15 +76,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def test_pipeline_under_nnictl_ends_after_a_failed_search_and_gives_the_reason(home: Path) -> None:
     process = start(TOY / "toy_pipeline.yml", home)
     said, errors = process.communicate(timeout=400)
-    results = said.partition("results\n")[2]
     assert process.returncode == 1, errors
-    assert "search  fold 0  folds 3  seed 0: of_fold 0" in results
-    assert "search  fold 1  folds 3  seed 0: failed" in results
-    assert "retrain  fold 0  layout enas7  folds 3  seed 0: of_fold 0" in results
-    assert "retrain  fold 1" not in results
-    assert "evaluate  layouts ['enas7']  failed ['fold1/search']" in results
-    assert str(home / "out") in results
-    assert said.count("trial 0 started") == 1
+    assert "search  fold 0  folds 3  seed 0: of_fold 0" in said
+    assert "search  fold 1  folds 3  seed 0: failed" in said
+    assert "retrain  fold 0  layout enas7  folds 3  seed 0: of_fold 0" in said
+    assert "retrain  fold 1" not in said
+    assert "evaluate  layouts ['enas7']  failed ['fold1/search']" in said
+    assert str(home / "out") in said
+    assert errors.count("trial 0 started") == 1
     assert "fold 1 has no malignant image" in errors
 
 
@@ -108,9 +108,9 @@ def slow(home: Path) -> Path:
 def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path, slow: Path) -> None:
     port = free_port(0)
     process = start(slow, home, "--port", str(port))
-    assert process.stdout is not None
-    assert f"http://127.0.0.1:{port}" in process.stdout.readline()
-    process.stdout.readline()  # the first trial has started
+    assert process.stderr is not None
+    assert f"http://127.0.0.1:{port}" in process.stderr.readline()
+    process.stderr.readline()  # the first trial has started
     manager = Manager(port)
     [trial] = manager.get("trial-jobs")
     board = press_the_tensorboard_button(manager, trial["trialJobId"])
@@ -119,8 +119,8 @@ def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home
         assert not any(answers(address, server) for address in own_addresses())
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=200)
-    assert process.returncode == 130
-    with pytest.raises(LaunchError):
+    assert process.returncode == 1
+    with pytest.raises(ExperimentError):
         manager.get("check-status")
     assert not answers("127.0.0.1", board)
     if not own_addresses():
@@ -131,9 +131,9 @@ def test_what_a_killed_launcher_leaves_running_is_ended_and_a_living_one_lets_no
     home: Path, slow: Path
 ) -> None:
     first = start(slow, home)
-    assert first.stdout is not None
-    first.stdout.readline()
-    first.stdout.readline()  # the first trial has started
+    assert first.stderr is not None
+    first.stderr.readline()
+    first.stderr.readline()  # the first trial has started
     second = start(slow, home)
     _, errors = second.communicate(timeout=200)
     assert second.returncode == 1
@@ -182,20 +182,30 @@ def test_an_address_of_another_machine_is_refused_before_anything_starts(home: P
     assert not (home / "nni-experiments").exists()
 
 
-def test_a_trial_that_the_assessor_ends_early_is_no_failure_as_the_verb_says_in_json(home: Path) -> None:
+def test_of_two_that_start_together_each_has_its_port_and_a_trial_that_is_ended_early_is_no_failure(
+    home: Path,
+) -> None:
     command = [sys.executable, "-m", "trials.cli", "launch", str(TOY / "toy_tuned.yml"), "--json"]
-    process = subprocess.run(
-        [*command, "--out", str(home / "out")],
-        cwd=home,
-        env={**os.environ, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert process.returncode == 0, process.stderr
-    results = json.loads(process.stdout)
-    assert [(trial["parameters"], trial["status"], trial["result"]) for trial in results["trials"]] == [
-        ({"x": 2}, "succeeded", 2),
-        ({"x": 1}, "ended early", None),
+    both = [
+        subprocess.Popen(
+            [*command, "--out", str(home / name)],
+            cwd=home,
+            env={**os.environ, "HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
     ]
-    assert "web UI: http://127.0.0.1:" in process.stderr
+    ports = set()
+    for process in both:
+        said, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+        assert [
+            (trial["parameters"], trial["status"], trial["result"]) for trial in json.loads(said)["trials"]
+        ] == [
+            ({"x": 2}, "succeeded", 2),
+            ({"x": 1}, "ended early", None),
+        ]
+        ports |= set(re.findall(r"web UI: http://127\.0\.0\.1:(\d+)", errors))
+    assert len(ports) == 2

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from trials.launch import create, environment, free_port
+from trials.experiment import create, environment, free_port
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install playwright"

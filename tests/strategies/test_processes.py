@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from strategies import ENAS
 from strategies.one_shot import InProcessEngine
 from strategies.processes import share, weighted
-from trials.launch import free_port
+from trials.experiment import free_port
 
 
 class Space(ModelSpace):
