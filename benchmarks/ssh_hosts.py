@@ -31,10 +31,11 @@ def reason() -> str:
         return f"needs {', '.join(missing or ['sshd'])}: install iproute2 and openssh-server"
     if os.geteuid():
         return "needs root, to make network namespaces"
-    tried = subprocess.run(["ip", "netns", "add", "lesion-nas-try"], capture_output=True, text=True)
+    namespace = f"lesion-nas-{os.getpid()}"
+    tried = subprocess.run(["ip", "netns", "add", namespace], capture_output=True, text=True)
     if tried.returncode:
         return f"cannot make network namespaces: {tried.stderr.strip()}"
-    subprocess.run(["ip", "netns", "delete", "lesion-nas-try"], check=True)
+    subprocess.run(["ip", "netns", "delete", namespace], check=True)
     return ""
 
 
@@ -46,6 +47,11 @@ class SshHost:
     address: str
     gateway: str
     home: Path
+
+    @property
+    def cable(self) -> str:
+        """The end of its network cable that is outside."""
+        return self.namespace.replace("lesion-nas-", "ln")  # 15 characters at most
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the host, beside its SSH server."""
@@ -102,11 +108,10 @@ def ssh_hosts(folder: Path, count: int) -> Iterator[list[SshHost]]:
                 folder / f"host{number}",
             )
             hosts.append(host)
-            cable = f"ln{os.getpid()}-{number}"
             run("ip", "netns", "add", host.namespace)
-            run("ip", "link", "add", cable, "type", "veth", "peer", "eth0", "netns", host.namespace)
-            run("ip", "address", "add", f"{host.gateway}/30", "dev", cable)
-            run("ip", "link", "set", cable, "up")
+            run("ip", "link", "add", host.cable, "type", "veth", "peer", "eth0", "netns", host.namespace)
+            run("ip", "address", "add", f"{host.gateway}/30", "dev", host.cable)
+            run("ip", "link", "set", host.cable, "up")
             host.run("ip", "address", "add", f"{host.address}/30", "dev", "eth0")
             host.run("ip", "link", "set", "eth0", "up")
             host.run("ip", "link", "set", "lo", "up")
@@ -129,7 +134,9 @@ def ssh_hosts(folder: Path, count: int) -> Iterator[list[SshHost]]:
     finally:
         for host in hosts:
             host.kill()
-            subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True)
+            # the cable by itself: the namespace takes it along some time after it was deleted
+            for what in (["link", "delete", host.cable], ["netns", "delete", host.namespace]):
+                subprocess.run(["ip", *what], capture_output=True)
 
 
 def machine_list(folder: Path, hosts: list[SshHost]) -> list[dict[str, str]]:
