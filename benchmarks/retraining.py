@@ -29,7 +29,7 @@ from trials.data.phantoms import make_phantoms
 from trials.data.sources import LesionData, load
 from trials.inputs import Inputs
 from trials.settings import RetrainSettings, load_settings
-from trials.training import LesionModule, make_trainer
+from trials.training import CHECKPOINT, LesionModule, make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
 
@@ -95,7 +95,7 @@ def contenders(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object
         def our_epochs() -> None:
             module = LesionModule(options)
             module.set_model(ours)
-            make_trainer(options, Path(folder), 0).fit(module, batches)
+            make_trainer(options, Path(folder, CHECKPOINT), 0).fit(module, batches)
 
         runs: dict[str, Callable[[], object]] = {"ours": our_epochs}
         for count in workers:

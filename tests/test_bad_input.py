@@ -371,7 +371,7 @@ def test_weights_and_checkpoints_are_never_unpickled(tmp_path: Path, model: Path
     with pytest.raises(ModelError, match="not the weights"):
         load_model(tmp_path)
     with pytest.raises(RunFolderError, match="remove it, and the same command begins"):
-        resume_from(tmp_path)
+        resume_from(tmp_path / CHECKPOINT)
     assert not trace.exists()
 
 

@@ -52,13 +52,17 @@ class Reporter:
         """Write a line for a reader, above the progress bar where there is one."""
         tqdm.write(text, file=sys.stderr)
 
-    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Report the metrics of an epoch, counted from 0: an intermediate result for NNI, and a line."""
+    def epoch(self, epoch: int, metrics: Mapping[str, float], *, again: bool = False) -> None:
+        """Report the metrics of an epoch, counted from 0: an intermediate result for NNI, and a line.
+
+        Those of training `again`, which nothing validates, are no results, and are named so.
+        """
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, epoch)
+            self._writer.add_scalar(f"again/{name}" if again else name, value, epoch)
         self._writer.flush()  # the web UI reads along
-        self.say(f"epoch {epoch + 1}  " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-        if self._in_nni:
+        values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self.say(f"{'again, ' if again else ''}epoch {epoch + 1}  {values}")
+        if self._in_nni and not again:
             import nni
 
             nni.report_intermediate_result({"default": metrics[self.default], **metrics})
@@ -87,13 +91,13 @@ class Reporter:
 class ReportEachEpoch(pl.Callback):
     """Tells a reporter all that a Lightning module has logged in an epoch."""
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, reporter: Reporter, *, again: bool = False) -> None:
+        self._reporter, self._again = reporter, again
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report."""
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        self._reporter.epoch(trainer.current_epoch, metrics)
+        self._reporter.epoch(trainer.current_epoch, metrics, again=self._again)
 
 
 class Bar(pl.Callback):
@@ -126,4 +130,5 @@ def quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # strategies.processes does that
+    warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # a refit has none to validate by
     torch.set_float32_matmul_precision("high")  # else Lightning advises so on accelerators

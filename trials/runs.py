@@ -44,6 +44,11 @@ class Run:
         return None if self.metrics["fold"] is None else int(self.metrics["fold"])
 
     @property
+    def refit(self) -> bool:
+        """Whether it learnt once more from the validation images too, before it was tested."""
+        return bool(self.metrics.get("refit"))
+
+    @property
     def own_split(self) -> bool:
         """Whether the data's own split, as the only outer fold, has tested it."""
         return bool(self.metrics["folds"] == 1)
@@ -70,12 +75,12 @@ def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Sort runs by contestant and fold; raises `EvaluationError` for runs that do not belong together."""
     if not runs:
         raise EvaluationError("no runs to evaluate; name the output folders of runs")
-    for what, key in (
-        ("data", "data_digest"),
-        ("numbers of folds", "folds"),
-        ("positive classes", "positive"),
+    for what, found in (
+        ("data", {run.metrics["data_digest"] for run in runs}),
+        ("numbers of folds", {run.metrics["folds"] for run in runs}),
+        ("positive classes", {run.metrics["positive"] for run in runs}),
+        ("values of protocol.refit", {run.refit for run in runs}),
     ):
-        found = {run.metrics[key] for run in runs}
         if len(found) > 1:
             names = ", ".join(map(str, found))
             raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")

@@ -246,14 +246,14 @@ class Search:
         """Search from the last epoch saved; return the strategy with what it found, and the seconds."""
         options = self.settings.search
         timer = Timer()  # goes on counting after a resume
-        trainer = make_trainer(options, self.out, self.seed, timer, devices=self.devices)
+        trainer = make_trainer(options, self.out / CHECKPOINT, self.seed, timer, devices=self.devices)
         module = LesionModule(
             options,
             classes=len(self.data.classes),
             positive=self.data.classes.index(self.data.positive),
             class_weights=self.inputs.class_weights,
         )
-        fit = {"ckpt_path": resume_from(self.out), "weights_only": True}
+        fit = {"ckpt_path": resume_from(self.out / CHECKPOINT), "weights_only": True}
         training = self.inputs.training(options.batch_size, self.seed)
         evaluator = Lightning(module, trainer, training, self.validation, fit_kwargs=fit)
         strategy = self.strategy(reporter)

@@ -245,6 +245,16 @@ class EnasBSettings(Section):
     )
 
 
+class ProtocolSettings(Section):
+    """What all contestants alike go through."""
+
+    refit: bool = setting(
+        False,
+        "once the validation images have chosen threshold and temperature, learn once more from the start, "
+        "from those images too; ours, at twice the work. What tunes or ranks does without",
+    )
+
+
 class Settings(Section):
     """All settings of a run, under the name of the profile that they started from."""
 
@@ -254,6 +264,7 @@ class Settings(Section):
     retrain: RetrainSettings = RetrainSettings()
     boosted: BoostedSettings = BoostedSettings()
     enas_b: EnasBSettings = EnasBSettings()
+    protocol: ProtocolSettings = ProtocolSettings()
 
 
 _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
@@ -384,6 +395,7 @@ def _known_keys() -> dict[str, str]:
         "retrain": RetrainSettings,
         "boosted": BoostedSettings,
         "enas_b": EnasBSettings,
+        "protocol": ProtocolSettings,
     }
     return {
         f"{section}.{name}": field.description or ""

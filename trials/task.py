@@ -1,8 +1,8 @@
 """What one run is asked: which images it learns from, chooses by, is tested on.
 
 Of the images outside the test fold most are trained on; the rest, whole groups, choose the decision threshold
-and the temperature, which are then frozen. Data with a split of their own say all three parts themselves.
-External images are of another data set, for a last test.
+and the temperature, which are then frozen. With a refit all of them are trained on after that. Data with a
+split of their own say all three parts themselves. External images are of another data set, for a last test.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Task:
             self.split = replace(self.split, test=self.split.test[:0])
         self.positive = self.data.classes.index(self.data.positive)
         self.learnt = np.concatenate([self.split.training, self.split.validation])
+        self.refit = tested and settings.protocol.refit
         self.external = None if external is None else self._external(external)
         self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
 

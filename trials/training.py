@@ -33,7 +33,7 @@ from trials.run_folder import RunFolderError
 from trials.settings import AUXILIARY_WEIGHT, TrainingSettings
 from trials.watchdog import alive
 
-CHECKPOINT = "last.ckpt"
+CHECKPOINT, REFIT_CHECKPOINT = "last.ckpt", "refit.ckpt"
 
 
 def cosine_with_restarts(epoch: int, *, highest: float, lowest: float, t0: int, t_mul: int) -> float:
@@ -233,13 +233,13 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
 
 
 def make_trainer(
-    settings: TrainingSettings, out: Path, seed: int, *callbacks: pl.Callback, devices: int = 1
+    settings: TrainingSettings, checkpoint: Path, seed: int, *callbacks: pl.Callback, devices: int = 1
 ) -> pl.Trainer:
-    """Return a trainer for the accelerator at hand that writes a checkpoint to `out` each epoch.
+    """Return a trainer for the accelerator at hand that writes `checkpoint` after each epoch.
 
     With several `devices` Lightning's DDP starts a process for each. Precision is mixed on CUDA, full on a
     processor. It is NNI's traced trainer, so that NNI's evaluators take it too. Resume by
-    `trainer.fit(..., ckpt_path=resume_from(out), weights_only=True)`.
+    `trainer.fit(..., ckpt_path=resume_from(checkpoint), weights_only=True)`.
     """
     quiet_lightning()
     keep_freed_memory()
@@ -259,7 +259,7 @@ def make_trainer(
             StopWhenDiverged(),
             SayWhatFits(settings),
             *callbacks,
-            SaveEachEpoch(out / CHECKPOINT),
+            SaveEachEpoch(checkpoint),
         ],
         plugins=[WholeFiles()],
         logger=False,
@@ -267,16 +267,15 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        default_root_dir=out,
+        default_root_dir=checkpoint.parent,
     )
 
 
-def resume_from(out: Path) -> str | None:
-    """Return the checkpoint to go on from, if there is one.
+def resume_from(path: Path) -> str | None:
+    """Return the checkpoint to go on from, if there is one at `path`.
 
     Raises `RunFolderError` where it is damaged, or holds more than plain data, which is never unpickled.
     """
-    path = out / CHECKPOINT
     if not path.exists():
         return None
     try:

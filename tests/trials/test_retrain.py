@@ -15,11 +15,12 @@ from PIL import Image
 from search_space import Architecture, parameters
 from trials.data.folds import assign_folds
 from trials.data.sources import load
+from trials.inputs import Inputs
 from trials.leaks import LeakError, seen
 from trials.model_file import ModelError, TrainedModel, load_model
 from trials.run_folder import RunFolderError
-from trials.settings import Settings, load_settings
-from trials.training import CHECKPOINT, SaveEachEpoch
+from trials.settings import ProtocolSettings, Settings, load_settings
+from trials.training import CHECKPOINT, REFIT_CHECKPOINT, SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 
@@ -27,6 +28,11 @@ Retrain = Callable[..., Mapping[str, Any]]
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def with_refit(tiny: Settings) -> Settings:
+    return tiny.model_copy(update={"protocol": ProtocolSettings(refit=True)})
 
 
 def decoded(folder: Path, names: list[str]) -> list[np.ndarray]:
@@ -252,3 +258,54 @@ def test_damaged_model_is_refused_by_name(
         (tmp_path / "model" / file).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         load_model(tmp_path / "model")
+
+
+def test_a_refit_learns_from_the_validation_images_too_once_they_have_chosen_the_threshold(
+    retrain: Retrain, finished: tuple[Path, Path], with_refit: Settings, lesions: Path, tmp_path: Path
+) -> None:
+    metrics = retrain(tmp_path / "again", settings=with_refit)
+    without = json.loads((finished[0] / "metrics.json").read_text())
+    for name in ("threshold", "temperature", "validation"):
+        assert metrics[name] == without[name]
+    assert (tmp_path / "again" / "validation_predictions.csv").read_bytes() == (
+        finished[0] / "validation_predictions.csv"
+    ).read_bytes()
+
+    # what is saved and tested is standardised by all images outside the test fold, and is another network
+    data, model = load(lesions), load_model(tmp_path / "again")
+    learnt, test = assign_folds(data, 2).split(0)
+    inputs = Inputs(data, with_refit.data, learnt)
+    assert (model.description.mean, model.description.std) == (inputs.mean, inputs.std)
+    assert model.description.mean != load_model(finished[0]).description.mean
+    written = [float(row["probability"]) for row in rows(tmp_path / "again" / "predictions.csv")]
+    again = model.probabilities([data.images[i] for i in test])
+    assert again == pytest.approx(written, abs=1e-6) and metrics["test"] != without["test"]
+
+
+def test_a_run_killed_in_its_refit_resumes_to_the_same_weights(
+    retrain: Retrain, with_refit: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retrain(tmp_path / "whole", settings=with_refit)
+
+    def killed(callback: SaveEachEpoch, *arguments: Any) -> None:
+        save(callback, *arguments)
+        if (tmp_path / "killed" / REFIT_CHECKPOINT).exists():
+            raise KeyboardInterrupt
+
+    save = SaveEachEpoch.on_train_epoch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveEachEpoch, "on_train_epoch_end", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            retrain(tmp_path / "killed", settings=with_refit)
+    retrain(tmp_path / "killed", settings=with_refit)
+    for name in ("predictions.csv", "validation_predictions.csv", "model.safetensors", "model.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert not list((tmp_path / "killed").glob("*.ckpt"))
+
+
+def test_a_finished_run_is_not_taken_for_its_refit(
+    retrain: Retrain, finished: tuple[Path, Path], with_refit: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "out")
+    with pytest.raises(RunFolderError, match=r"protocol\.refit"):
+        retrain(tmp_path / "out", settings=with_refit)

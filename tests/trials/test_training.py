@@ -15,6 +15,7 @@ from trials.data.batches import Batches
 from trials.reporting import ReportEachEpoch, Reporter
 from trials.settings import RetrainSettings, load_settings
 from trials.training import (
+    CHECKPOINT,
     LesionModule,
     TrainingError,
     cosine_with_restarts,
@@ -70,8 +71,14 @@ def train(out: Path, settings: RetrainSettings, *callbacks: Any, network: TwoHea
     module = LesionModule(settings)
     module.set_model(network)
     with Reporter(out) as reporter:
-        trainer = make_trainer(settings, out, 3, ReportEachEpoch(reporter), *callbacks)
-        trainer.fit(module, batches(), batches(shuffle=False), ckpt_path=resume_from(out), weights_only=True)
+        trainer = make_trainer(settings, out / CHECKPOINT, 3, ReportEachEpoch(reporter), *callbacks)
+        trainer.fit(
+            module,
+            batches(),
+            batches(shuffle=False),
+            ckpt_path=resume_from(out / CHECKPOINT),
+            weights_only=True,
+        )
     return network
 
 
@@ -122,7 +129,7 @@ def test_auxiliary_loss_counts_two_fifths_and_classes_their_weights(monkeypatch:
 def test_optimiser_is_nesterov_with_decay_on_every_weight(tmp_path: Path) -> None:
     module = LesionModule(recipe(epochs=1, weight_decay=4e-4, momentum=0.9))
     module.set_model(TwoHeads())
-    make_trainer(module.settings, tmp_path, 0).fit(module, batches(), batches(shuffle=False))
+    make_trainer(module.settings, tmp_path / CHECKPOINT, 0).fit(module, batches(), batches(shuffle=False))
     (group,) = module.trainer.optimizers[0].param_groups
     assert (group["nesterov"], group["momentum"], group["weight_decay"]) == (True, 0.9, 4e-4)
     assert len(group["params"]) == len(list(module.model.parameters()))
@@ -180,8 +187,8 @@ def test_checkpoint_holds_what_the_end_of_its_epoch_has_changed(tmp_path: Path) 
 
     module = Learns(recipe(epochs=2))
     module.set_model(TwoHeads())
-    make_trainer(module.settings, tmp_path, 0).fit(module, batches(), batches(shuffle=False))
-    saved = resume_from(tmp_path)
+    make_trainer(module.settings, tmp_path / CHECKPOINT, 0).fit(module, batches(), batches(shuffle=False))
+    saved = resume_from(tmp_path / CHECKPOINT)
     assert saved and torch.load(saved, weights_only=True)["learnt"] == 2
 
 
@@ -195,7 +202,7 @@ def test_diverged_training_stops_with_advice_and_without_checkpoint(tmp_path: Pa
     nn.init.constant_(network.main.weight, float("nan"))
     with pytest.raises(TrainingError, match="learning_rate"):
         train(tmp_path, recipe(), network=network)
-    assert resume_from(tmp_path) is None
+    assert resume_from(tmp_path / CHECKPOINT) is None
 
 
 def test_validation_scores_are_those_of_the_whole_split(tmp_path: Path) -> None:
@@ -203,7 +210,7 @@ def test_validation_scores_are_those_of_the_whole_split(tmp_path: Path) -> None:
     module, split = LesionModule(settings), batches(shuffle=False, count=13)  # batches of 8 and 5
     network = TwoHeads()
     module.set_model(network)
-    trainer = make_trainer(settings, tmp_path, 0)
+    trainer = make_trainer(settings, tmp_path / CHECKPOINT, 0)
     trainer.validate(module, split, verbose=False)
     with torch.no_grad():
         logits = torch.cat([network.eval()(images) for images, _ in split])

@@ -28,8 +28,11 @@ class Contestant(ABC):
     disk_bytes: int = 20_000_000  # about what is written
 
     @abstractmethod
-    def fit(self, folder: RunFolder, reporter: Reporter) -> float:
-        """Learn from the task's training images, or go on with it; return the seconds it took in all."""
+    def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
+        """Learn from the task's training images, or go on with it; return the seconds it took in all.
+
+        With `refit` forget that, and learn from the start from all images that the task may learn from.
+        """
 
     @abstractmethod
     def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:

@@ -36,9 +36,9 @@ class ClassicalContestant(Contestant):
         self.task, self._features, self._learn = task, features, learn
         self._classifier: Any = None
 
-    def fit(self, folder: RunFolder, reporter: Reporter) -> float:
+    def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Fit the classifier, in one go."""
-        data, training = self.task.data, self.task.split.training
+        data, training = self.task.data, self.task.learnt if refit else self.task.split.training
         start = time.perf_counter()
         self._classifier = self._learn(
             self._features(data, training),

@@ -33,7 +33,14 @@ from trials.nni_paths import network_view_file
 from trials.reporting import ReportEachEpoch, Reporter
 from trials.run_folder import RunFolder
 from trials.task import Task
-from trials.training import LesionModule, make_trainer, resume_from, seed_everything
+from trials.training import (
+    CHECKPOINT,
+    REFIT_CHECKPOINT,
+    LesionModule,
+    make_trainer,
+    resume_from,
+    seed_everything,
+)
 
 
 class NetworkContestant(Contestant):
@@ -54,8 +61,8 @@ class NetworkContestant(Contestant):
         self.search_seen, self._facts = search_seen, dict(facts or {})
         self.identity = {"network": network.model_dump(mode="json")}
         self.inputs = Inputs(task.data, task.settings.data, task.split.training)
-        # Two checkpoints with momentum, weights in two formats, and the rest.
-        self.disk_bytes = 24 * count_parameters(self.network) + 20_000_000
+        # Two checkpoints with momentum, a third for a refit, weights in two formats, and the rest.
+        self.disk_bytes = (36 if task.refit else 24) * count_parameters(self.network) + 20_000_000
 
     @cached_property
     def network(self) -> nn.Module:
@@ -100,12 +107,18 @@ class NetworkContestant(Contestant):
             **self._facts,
         }
 
-    def fit(self, folder: RunFolder, reporter: Reporter) -> float:
+    def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Train from the last epoch saved."""
-        self._show(folder, reporter)
-        timer = Timer()  # goes on counting after a resume
         settings, task = self.task.settings.retrain, self.task
-        trainer = make_trainer(settings, folder.path, task.seed, ReportEachEpoch(reporter), timer)
+        checkpoint = folder.path / (REFIT_CHECKPOINT if refit else CHECKPOINT)
+        if refit:
+            del self.network  # to be made anew
+            self.inputs = Inputs(task.data, task.settings.data, task.learnt)
+            reporter.say(f"once more, from all {len(task.learnt)} images outside the test")
+        else:
+            self._show(folder, reporter)
+        timer = Timer()  # goes on counting after a resume
+        trainer = make_trainer(settings, checkpoint, task.seed, ReportEachEpoch(reporter, again=refit), timer)
         module = LesionModule(
             settings,
             classes=len(task.data.classes),
@@ -116,8 +129,8 @@ class NetworkContestant(Contestant):
         trainer.fit(
             module,
             self.inputs.training(settings.batch_size, task.seed),
-            self.inputs.plain(task.split.validation),
-            ckpt_path=resume_from(folder.path),
+            None if refit else self.inputs.plain(task.split.validation),
+            ckpt_path=resume_from(checkpoint),
             weights_only=True,
         )
         return timer.time_elapsed("train")
@@ -150,7 +163,9 @@ class NetworkContestant(Contestant):
         first = split.validation[: validation.batch_size]
         validating = seconds_of(lambda: self.probabilities(self.task.data, first))
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
-        seconds = steps * training_seconds(network, training) + settings.epochs * len(validation) * validating
+        trainings = 1 + len(self.task.learnt) / len(split.training) if self.task.refit else 1
+        seconds = trainings * steps * training_seconds(network, training)
+        seconds += settings.epochs * len(validation) * validating
         return estimate(seconds, self.disk_bytes).to_dict()
 
 

@@ -1,7 +1,8 @@
 """What every contestant goes through, and the files that it leaves.
 
 The threshold is Youden's on the inner validation images, the temperature the one of their lowest log loss;
-both are frozen before any test image is looked at. The probabilities in the files are as the contestant gave
+both are frozen before any test image is looked at. A refit then learns from those images too, and is what is
+tested and saved; threshold and temperature stay. The probabilities in the files are as the contestant gave
 them: whoever wants calibrated ones divides the log odds by the temperature.
 """
 
@@ -25,11 +26,12 @@ from trials.run_folder import RunFolder, read_json
 from trials.settings import Settings
 from trials.statistics.power import outlook
 from trials.task import Task
-from trials.training import CHECKPOINT
+from trials.training import CHECKPOINT, REFIT_CHECKPOINT
 
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
 VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
 PREDICTION_COLUMNS = ("file", "label", "group", "fold", "probability")
+Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and probabilities [n]
 EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
 
 
@@ -54,12 +56,12 @@ def compete(
     """Let a contestant learn, choose its threshold, test it; return the content of `metrics.json`.
 
     Writes to `out` what the module's constants name, and what the contestant saves; `facts` are known of how
-    it came to be, and go into `metrics.json`. The same arguments again
-    resume an interrupted run, or report a finished one. Raises `RunFolderError` for a folder of another run.
+    it came to be, and go into `metrics.json`. The same arguments again resume an interrupted run, or report a
+    finished one. Raises `RunFolderError` for a folder of another run.
     """
+    sections = {*contestant.sections, *(["protocol"] if task.refit else [])}
     settings, defaults = (
-        values.model_dump(mode="json", include=set(contestant.sections))
-        for values in (task.settings, Settings())
+        values.model_dump(mode="json", include=sections) for values in (task.settings, Settings())
     )
     identity = {"verb": verb, "contestant": title.name, **task.identity, **contestant.identity}
     with (
@@ -76,8 +78,11 @@ def compete(
             reporter.say(f"{out}: this run is done already")
         else:
             seconds = contestant.fit(folder, reporter)
-            _write(task, contestant, title, folder, {"seconds": round(seconds, 3), **facts})
-            folder.finish(CHECKPOINT)
+            chosen_by = _answers(task, contestant, task.data, task.split.validation)
+            if task.refit:
+                seconds += contestant.fit(folder, reporter, refit=True)
+            _write(task, contestant, title, folder, chosen_by, {"seconds": round(seconds, 3), **facts})
+            folder.finish(CHECKPOINT, REFIT_CHECKPOINT)
         metrics: dict[str, Any] = read_json(out / METRICS)
         reporter.final(_headline(metrics))
     return metrics
@@ -90,7 +95,9 @@ def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
     """
     data = task.data
     return {
-        "settings": task.settings.model_dump(mode="json", include={"profile", *contestant.sections}),
+        "settings": task.settings.model_dump(
+            mode="json", include={"profile", "protocol", *contestant.sections}
+        ),
         "data": task.describe(),
         "smallest_auc_difference": outlook(
             data.labels[data.tested] == task.positive, np.array(data.groups)[data.tested]
@@ -100,10 +107,14 @@ def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
 
 
 def _write(
-    task: Task, contestant: Contestant, title: Title, folder: RunFolder, facts: Mapping[str, Any]
+    task: Task,
+    contestant: Contestant,
+    title: Title,
+    folder: RunFolder,
+    chosen_by: Answers,
+    facts: Mapping[str, Any],
 ) -> None:
     data, split = task.data, task.split
-    chosen_by = _answers(task, contestant, data, split.validation)
     threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
     contestant.save(folder, threshold, temperature)
     _write_predictions(folder, VALIDATION_PREDICTIONS, data, split.validation, chosen_by[1], task.fold)
@@ -124,13 +135,12 @@ def _write(
         "validation": score(*chosen_by, threshold).to_dict(),
         "threshold": threshold,
         "temperature": temperature,
+        "refit": task.refit,
     }
     folder.write_json(METRICS, {**_names(task, title), **scores, **facts, **contestant.facts, **provenance()})
 
 
-def _answers(
-    task: Task, contestant: Contestant, data: LesionData, indices: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _answers(task: Task, contestant: Contestant, data: LesionData, indices: np.ndarray) -> Answers:
     """Return the truth, bool [n], and the contestant's probabilities [n] for the images at `indices`."""
     given = contestant.probabilities(data, indices) if len(indices) else np.empty(0)
     return data.labels[indices] == task.positive, given

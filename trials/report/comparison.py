@@ -210,6 +210,8 @@ def _order(run: Run) -> tuple[str, int, int]:
 def _refuse_mixture(runs: Sequence[Run]) -> None:
     for what, key in (("data", "data_digest"), ("positive classes", "positive")):
         _refuse_if_different(what, [(run.metrics[key], run) for run in runs])
+    tested = [run for run in runs if "candidate" not in run.metrics]
+    _refuse_if_different("values of protocol.refit", [(run.refit, run) for run in tested])
     in_folds = [run for run in runs if run.fold is not None]
     _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
     met: dict[tuple[str, int | None, int], Path] = {}

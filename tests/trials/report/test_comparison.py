@@ -72,6 +72,7 @@ def test_changed_files_and_mixed_commits_are_said(tmp_path: Path) -> None:
         ({"data_digest": "d2"}, "different data: d1 .* in .*; d2 .* in .*; report them apart"),
         ({"folds": 5}, "different numbers of folds"),
         ({"positive": "benign"}, "different positive classes"),
+        ({"refit": True}, "different values of protocol.refit"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(
