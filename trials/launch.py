@@ -35,8 +35,6 @@ POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
 # On a busy machine the first trial can take long to appear after the tuner has said it has no second one.
 IDLE_POLLS, FIRST_POLLS = 10, 120
-# Held from the choice of a port until it is taken: experiments that start together would choose the same.
-STARTING = Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock")
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
@@ -158,7 +156,8 @@ def launch(
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
     with only_launcher(out), ExitStack() as running:
-        with FileLock(STARTING):
+        # Until the port is taken: experiments that start together would choose the same.
+        with FileLock(Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock")):
             port = free_port(port, listen)
             ways = running.enter_context(tunnels(hosts_of(config, listen), port))
             manager = running.enter_context(experiment(config, port, out, variables))
