@@ -33,10 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         parser.error(str(error))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
-        return _fail(
-            arguments,
-            "stopped; the same command, with the same --out, goes on from the last epoch that was saved",
-        )
+        return _fail(arguments, "stopped; with the same --out the same command goes on where it was")
     except Exception as error:
         return _fail(arguments, in_words(error))
     print(json.dumps(result, indent=2) if arguments.json else text)
