@@ -165,7 +165,7 @@ def main() -> None:
             seconds.append(took)
         rows.append(row(f"lost or counted twice, by {name}", spread(lost), "", "0", not any(lost)))
         rows.append(row(f"experiment that loses a host by {name}", spread(seconds), "s"))
-        save("lost-hosts", rows, "python -m benchmarks.lost_hosts")
+        save("lost-hosts", rows, f"python -m benchmarks.lost_hosts --rounds {arguments.rounds}")
 
 
 if __name__ == "__main__":

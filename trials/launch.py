@@ -139,7 +139,8 @@ def launch(
     """Run an experiment to its end; return its trials, which have their results in `out`.
 
     The web UI and TensorBoard listen on loopback, and on `listen`, an address of this machine, if that is
-    another. Raises `ExperimentError` where the experiment cannot start or come to its end.
+    another. Raises `ExperimentError` where the experiment cannot start or come to its end, and `HostError`
+    for hosts that it cannot use.
     """
     if not config.is_file():
         raise ExperimentError(

@@ -24,6 +24,7 @@ from trials.data.decoding import decode
 from trials.data.images import to_tensor
 from trials.data.records import DataError
 from trials.export import export
+from trials.export.card import Origin, claim, read_origin
 from trials.export.export import ExportError, run_export
 from trials.model_file import ModelDescription, load_model, save_model
 from trials.statistics.calibration import apply_temperature
@@ -232,3 +233,12 @@ def test_command_exports(
     assert max(told["largest_difference"].values()) < 1e-5
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "again")]) == 1
     assert "holds no model.json" in capsys.readouterr().err
+
+
+def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: tuple[Path, Path]) -> None:
+    description, origin = load_model(finished[0]).description, read_origin(finished[0])
+    refit = Origin(origin.metrics | {"refit": True}, origin.record)
+    for one, said in ((origin, False), (refit, True)):
+        items = {number: known or "" for number, _, known in claim(description, one, [])}
+        for number in (20, 26):
+            assert ("from the validation images too" in items[number]) == said

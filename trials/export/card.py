@@ -129,6 +129,7 @@ def claim(
         if training
         else None
     )
+    then = "; then trained once more, from the validation images too" if metrics.get("refit") else ""
     has_external = any(name.startswith("external") for name, _ in measured)
     known: dict[int, str | None] = {
         5: "retrospective: images that were there already" if data else None,
@@ -140,7 +141,7 @@ def claim(
         19: f"{sum(counts.values())} images in {data['groups']} groups; no size was planned"
         if counts
         else None,
-        20: f"training {data['training']}, validation {data['validation']}, test {data['test']} images"
+        20: f"training {data['training']}, validation {data['validation']}, test {data['test']} images{then}"
         if data
         else None,
         21: f"groups of images ({data['group_source']})" if data else None,
@@ -152,6 +153,7 @@ def claim(
         else ("weights trained on other images" if metrics else None),
         25: optimiser,
         26: "weights of the last epoch; threshold (largest TPR + TNR - 1) and temperature by validation"
+        + then
         if metrics
         else None,
         27: "none; the mean over the image and its mirror image" if card.mirror else "none",
