@@ -162,7 +162,8 @@ def _is_depthwise_5x5(layer: Any) -> bool:
         layer.groups == layer.in_channels == layer.out_channels
         and layer.kernel_size == (5, 5)
         and layer.padding == (2, 2)
-        and layer.stride == layer.dilation == (1, 1)
+        and layer.stride in ((1, 1), (2, 2))
+        and layer.dilation == (1, 1)
         and layer.bias is None
         and layer.padding_mode == "zeros"
     )
@@ -172,37 +173,66 @@ def _convolve(layer: Any, images: Tensor) -> Tensor:
     """A depthwise 5x5 convolution: 5 ms instead of 9."""
     if not _suits(layer, images):
         return type(layer).forward(layer, images)
-    return _Depthwise.apply(images, layer.weight)
+    return _Depthwise.apply(images, layer.weight, layer.stride)
 
 
 class _Depthwise(torch.autograd.Function):
-    """The gradient of 5x5 weights as two of 5x3, for which oneDNN has its quick kernel."""
+    """The gradient of 5x5 weights as two of 5x3, for which oneDNN has its quick kernel.
+
+    That kernel in turn takes no map lower than its window, padding left out: such maps get their rows of
+    zeros here (1.5 instead of 11 ms for [32, 1152, 3, 3], one thread).
+    """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
         ctx.save_for_backward(images, weight)
-        return functional.conv2d(images, weight, padding=2, groups=len(weight))
+        ctx.stride = stride
+        return functional.conv2d(images, weight, stride=stride, padding=2, groups=len(weight))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         images, weight = ctx.saved_tensors
         of_images = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_images = _gradients(gradient, images, weight, (2, 2), (True, False))[0]
+            of_images = _gradients(gradient, images, weight, ctx.stride, (2, 2), (True, False))[0]
         if ctx.needs_input_grad[1]:
+            low = images.shape[2] < weight.shape[2]
+            rows, left_out = ((2, 2), 0) if low else ((0, 0), 2)
             left, right = (
-                _gradients(gradient, functional.pad(images, pad), weight[..., :3], (2, 0), (False, True))[1]
-                for pad in ((2, 0), (0, 2))  # columns -2 to 0, and 0 to 2
+                _gradients(
+                    gradient,
+                    functional.pad(images, (*columns, *rows)),
+                    weight[..., :3],
+                    ctx.stride,
+                    (left_out, 0),
+                    (False, True),
+                )[1]
+                for columns in ((2, 0), (0, 2))  # those of the weights -2 to 0, and 0 to 2
             )
             of_weight = torch.cat([left, right[..., 1:]], 3)
-        return of_images, of_weight
+        return of_images, of_weight, None
 
 
 def _gradients(
-    gradient: Tensor, images: Tensor, weight: Tensor, padding: tuple[int, int], wanted: tuple[bool, bool]
+    gradient: Tensor,
+    images: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    wanted: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor]:
     found = torch.ops.aten.convolution_backward(
-        gradient, images, weight, None, (1, 1), padding, (1, 1), False, (0, 0), len(weight), (*wanted, False)
+        gradient,
+        images,
+        weight,
+        None,
+        stride,
+        padding,
+        (1, 1),
+        False,
+        (0, 0),
+        len(weight),
+        (*wanted, False),
     )
     return found[0], found[1]

@@ -19,9 +19,10 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "average pool, padding left out": lambda c: nn.AvgPool2d(3, 1, 1, count_include_pad=False),
     "average pool, padding counted": lambda c: nn.AvgPool2d((3, 5), (2, 1), (1, 2)),
     "depthwise 5x5": lambda c: nn.Conv2d(c, c, 5, padding=2, groups=c, bias=False),
+    "depthwise 5x5 of stride 2": lambda c: nn.Conv2d(c, c, 5, 2, padding=2, groups=c, bias=False),
 }
-# The last leaves no remainder, and rows of one pixel: 3 x 5 x 7 is odd.
-SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 8, 6, 5), (3, 20, 5, 7)]
+# The third leaves no remainder, the fourth rows of one pixel (3 x 5 x 7 is odd), the last is lower than a window.
+SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 8, 6, 5), (3, 20, 5, 7), (4, 6, 3, 3)]
 
 
 def results(layer: nn.Module, images: Tensor) -> list[Tensor]:
