@@ -102,7 +102,7 @@ class Inputs:
         self._settings = settings
         self._training = training
         side = side or settings.image_size
-        self._crop = None if settings.smallest_crop is None else _crop(data, settings.smallest_crop, side)
+        self._crop = _crop(data, settings, side)
         self.images = to_tensor(data, side, settings.fit, settings.channels)
         if settings.augmentation == "histology" and self.images.shape[1] == 1:
             raise DataError(
@@ -169,15 +169,17 @@ class Inputs:
         )
 
 
-def _crop(data: LesionData, smallest: int, side: int) -> RandomCenterCropping:
-    """Return the cropping; raises ValueError for images smaller than it, and for ones that are resized."""
-    crop = RandomCenterCropping(smallest)
+def _crop(data: LesionData, settings: DataSettings, side: int) -> RandomCenterCropping | None:
+    """Return the cropping, if any; raises ValueError for images smaller than it, and for resized ones."""
+    if settings.smallest_crop is None:
+        return None
+    crop = RandomCenterCropping(settings.smallest_crop)
     for file, image in zip(data.files, data.images, strict=True):
-        if image.shape[:2] != (side, side):
+        if settings.fit != "centre" and image.shape[:2] != (side, side):
             raise DataError(
                 f"{data.root / file}: {image.shape[1]}x{image.shape[0]} pixels, but random center cropping "
                 f"takes images in their native size, {side}x{side} by data.image_size; set that to theirs, "
-                "or data.smallest_crop=null"
+                "or data.fit=centre, or data.smallest_crop=null"
             )
     crop.check(side)
     return crop

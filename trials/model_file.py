@@ -47,7 +47,7 @@ class ModelDescription(Section):
     classes: tuple[str, ...]  # in the order of the logits
     positive: str
     image_size: int = Field(ge=1, le=4096)
-    fit: Literal["squash", "pad"]
+    fit: Literal["squash", "pad", "centre"]
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False

@@ -41,8 +41,10 @@ class DataSettings(Section):
     channels: Literal[1, 3] = setting(
         3, "input channels, grey repeated; the paper's, by its parameter counts"
     )
-    fit: Literal["squash", "pad"] = setting(
-        "squash", "squash the crop to a square as the paper does, or pad it to keep its proportions"
+    fit: Literal["squash", "pad", "centre"] = setting(
+        "squash",
+        "squash the crop to a square as the paper does, pad it to keep its proportions, or cut the square from "
+        "its centre at native resolution",
     )
     per_image: bool = setting(
         False,

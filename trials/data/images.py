@@ -11,7 +11,7 @@ from PIL import Image
 from trials.data.sources import LesionData
 from trials.data.storage import room
 
-FITS = ("squash", "pad")
+FITS = ("squash", "pad", "centre")
 
 
 def to_tensor(
@@ -22,14 +22,24 @@ def to_tensor(
 
     `fit="squash"` stretches to the square as Ahmed et al. (2020) do at side 100; `"pad"` keeps the
     proportions and adds black borders (our choice: taller than wide is a sign of malignancy that squashing
-    hides). Colour becomes grey by the weights of ITU-R BT.601.
+    hides); `"centre"` cuts the square from the middle, at native resolution (ours, for patches whose label is
+    of their centre); where it cannot lie exactly there, half a pixel up and left. Colour becomes grey by the
+    weights of ITU-R BT.601.
+
+    Raises ValueError for an image that is smaller than the centre to cut, naming its file or its index.
     """
     if fit not in FITS:
         raise ValueError(f"fit {fit!r}: expected one of {', '.join(FITS)}")
     images = data.images if isinstance(data, LesionData) else data
     mode = "RGB" if channels == 3 and any(image.ndim == 3 for image in images) else "L"
     squares = room((len(images), len(mode), side, side))
-    for place, image in zip(squares, images, strict=True):
+    for index, (place, image) in enumerate(zip(squares, images, strict=True)):
+        if fit == "centre" and min(image.shape[:2]) < side:
+            name = data.root / data.files[index] if isinstance(data, LesionData) else f"image {index}"
+            raise ValueError(
+                f"{name}: {image.shape[1]}x{image.shape[0]} pixels, which have no centre of {side}x{side}: "
+                "give larger images, or set data.image_size to their shorter side, or data.fit=squash"
+            )
         square = _square(Image.fromarray(image).convert(mode), side, fit)
         place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)
     return torch.from_numpy(squares)
@@ -38,6 +48,9 @@ def to_tensor(
 def _square(image: Image.Image, side: int, fit: str) -> np.ndarray:
     if fit == "squash":
         return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+    if fit == "centre":
+        left, top = ((length - side) // 2 for length in image.size)
+        return np.asarray(image.crop((left, top, left + side, top + side)))
     scale = side / max(image.size)
     width, height = (max(1, round(length * scale)) for length in image.size)
     canvas = Image.new(image.mode, (side, side))

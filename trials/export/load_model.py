@@ -36,8 +36,13 @@ def square(path: str | Path) -> np.ndarray:
     if card["fit"] == "pad":  # keeps the proportions; the rest stays black
         scale = side / max(image.size)
         width, height = (max(1, round(length * scale)) for length in image.size)
+    if card["fit"] == "centre":  # at native resolution; the rest is cut off
+        width, height = image.size
+        if min(image.size) < side:
+            raise ValueError(f"{path}: {width}x{height} pixels, which have no centre of {side}x{side}")
     canvas = Image.new(image.mode, (side, side))
-    canvas.paste(image.resize((width, height), BICUBIC), ((side - width) // 2, (side - height) // 2))
+    corner = int((side - width) / 2), int((side - height) / 2)  # to zero, half a pixel up and left
+    canvas.paste(image.resize((width, height), BICUBIC), corner)
     return np.asarray(canvas).reshape(side, side, -1).transpose(2, 0, 1)
 
 
