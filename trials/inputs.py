@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.data.augment import Policy, RandomCenterCropping, Ultrasound, expand
+from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.images import to_tensor
 from trials.data.records import SPLITS
 from trials.data.sources import DataError, LesionData, load
-from trials.settings import DataSettings
+from trials.settings import GRADED, DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
 
@@ -146,8 +146,8 @@ class Inputs:
     @property
     def _augmentation(self) -> str | Policy:
         settings = self._settings
-        if settings.augmentation == "ultrasound":
-            return partial(Ultrasound, strength=settings.augmentation_strength)
+        if settings.augmentation in GRADED:
+            return partial(AUGMENTATIONS[settings.augmentation], strength=settings.augmentation_strength)
         return settings.augmentation
 
     def plain(

@@ -56,6 +56,14 @@ class ModelDescription(Section):
     temperature: float = Field(default=1.0, gt=0)
     not_for: str = "clinical use: made for research, never validated on patients"
 
+    @property
+    def squares(self) -> str:
+        """How images become square, in words."""
+        size = f"{self.image_size}x{self.image_size}"
+        return (
+            f"centre {size}, native resolution" if self.fit == "centre" else f"{self.fit} to {size}, bicubic"
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _network_by_itself(cls, values: object) -> object:

@@ -23,6 +23,9 @@ class SettingsError(ValueError):
     """A setting that does not exist or has a value that it cannot have."""
 
 
+GRADED = ("ultrasound", "histology")  # augmentations that go as far as data.augmentation_strength says
+
+
 class Section(BaseModel):
     """Values that never change once they are read."""
 
@@ -43,8 +46,8 @@ class DataSettings(Section):
     )
     fit: Literal["squash", "pad", "centre"] = setting(
         "squash",
-        "squash the crop to a square as the paper does, pad it to keep its proportions, or cut the square from "
-        "its centre at native resolution",
+        "squash the crop to a square as the paper does, pad it to keep its proportions, or cut the square "
+        "from its centre at native resolution",
     )
     per_image: bool = setting(
         False,
@@ -60,8 +63,8 @@ class DataSettings(Section):
     )
     augmentation_strength: float = setting(
         1.0,
-        "how far ultrasound goes: its ranges are multiplied by this, 0 leaves the mirroring alone; ours, "
-        "and so are its ranges",
+        "how far ultrasound and histology go: their ranges are multiplied by this, 0 leaves mirroring and "
+        "quarter turns alone; ours, and so are the ranges",
         ge=0,
         le=3,
     )
@@ -95,10 +98,10 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _strength_has_an_effect(self) -> DataSettings:
-        if self.augmentation_strength != 1 and self.augmentation != "ultrasound":
+        if self.augmentation_strength != 1 and self.augmentation not in GRADED:
             raise ValueError(
-                f"data.augmentation_strength = {self.augmentation_strength:g} changes ultrasound alone, and "
-                f"data.augmentation is {self.augmentation}: set one of them otherwise"
+                f"data.augmentation_strength = {self.augmentation_strength:g} changes {' and '.join(GRADED)} "
+                f"alone, and data.augmentation is {self.augmentation}: set one of them otherwise"
             )
         return self
 

@@ -176,17 +176,19 @@ def test_every_policy_crops_first_if_told_to(name: str) -> None:
     assert len(sizes) > 10 and all(40 <= height == width <= 96 for height, width in sizes)
 
 
-def test_histology_turns_and_changes_each_channel_a_little() -> None:
+@pytest.mark.parametrize("strength", [0, 1, 2])
+def test_histology_turns_and_changes_each_channel_as_far_as_its_strength(strength: float) -> None:
     flat = torch.tensor([60, 120, 180]).byte().view(1, 3, 1, 1).expand(400, -1, 8, 8)
-    drawn = batch(Histology(flat), count=400)
+    drawn = batch(Histology(flat, strength=strength), count=400)
     assert (drawn == drawn[:, :, :1, :1]).all()  # no pixel differs from its neighbours
     for channel, level in enumerate((60, 120, 180)):
         change = drawn[:, channel, 0, 0] - level
-        assert change.abs().max() <= 0.1 * level + 10 and change.abs().max() > 0.08 * level + 8
-        assert abs(change.mean()) < 1.5
-    assert torch.corrcoef(drawn[:, :, 0, 0].T).triu(1).abs().max() < 0.2
+        furthest = strength * (0.1 * level + 10)
+        assert 0.8 * furthest <= change.abs().max() <= furthest and abs(change.mean()) <= 1.5 * strength
+    if strength:
+        assert torch.corrcoef(drawn[:, :, 0, 0].T).triu(1).abs().max() < 0.2
     ramp = numbered(8, 1).expand(200, -1, -1, -1)
-    corners = batch(Histology(ramp), count=200)
+    corners = batch(Histology(ramp, strength=strength), count=200)
     assert {bool(image[0, 0, 0] > image[0, -1, 0]) for image in corners} == {True, False}
 
 
@@ -287,6 +289,22 @@ def test_padding_keeps_proportions(height: int, width: int) -> None:
     assert (tensor[tensor > 0] == 200).all()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "top", "left"), [(20, 20, 0, 0), (30, 21, 5, 0), (23, 40, 1, 10)]
+)
+def test_a_centre_keeps_its_pixels_as_they_are(
+    height: int, width: int, top: int, left: int, picture: Callable[..., np.ndarray]
+) -> None:
+    image = picture(1, height, width)
+    tensor = to_tensor([image], side=20, fit="centre")[0, 0]
+    assert np.array_equal(tensor, image[top : top + 20, left : left + 20])
+
+
+def test_an_image_smaller_than_the_centre_is_refused(picture: Callable[..., np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"image 1: 40x19 pixels.*no centre of 20x20.*or data\.fit=squash"):
+        to_tensor([picture(1, 20, 20), picture(1, 19, 40)], side=20, fit="centre")
+
+
 def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarray]) -> None:
     red = np.zeros((40, 50, 3), np.uint8)
     red[..., 0] = 255
@@ -297,5 +315,5 @@ def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarra
 
 
 def test_unknown_fit_is_refused(picture: Callable[..., np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="squash, pad"):
+    with pytest.raises(ValueError, match="squash, pad, centre"):
         to_tensor([picture(1)], fit="stretch")

@@ -21,7 +21,8 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "depthwise 5x5": lambda c: nn.Conv2d(c, c, 5, padding=2, groups=c, bias=False),
     "depthwise 5x5 of stride 2": lambda c: nn.Conv2d(c, c, 5, 2, padding=2, groups=c, bias=False),
 }
-# The third leaves no remainder, the fourth rows of one pixel (3 x 5 x 7 is odd), the last is lower than a window.
+# The third leaves no remainder, the fourth rows of one pixel (3 x 5 x 7 is odd), the last is lower than a
+# window.
 SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 8, 6, 5), (3, 20, 5, 7), (4, 6, 3, 3)]
 
 

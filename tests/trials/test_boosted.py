@@ -198,6 +198,12 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
             CROPPED | {"data.image_size": 24},
             "centre of 32x32 pixels, and the images have 24x24",
         ),
+        (
+            (24, 24),
+            "RGB",
+            CROPPED | {"data.fit": "centre"},
+            r"\.png: 24x24 pixels, which have no centre of 40x40",
+        ),
         ((40, 40), "RGB", {"data.smallest_crop": 64}, "set data.smallest_crop from 32 to 40"),
         (
             (40, 40),

@@ -131,6 +131,22 @@ def test_the_loader_makes_images_square_as_training_does(
     )
 
 
+def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported_other, tmp_path / "export")
+    known = json.loads((folder / "metadata.json").read_text())
+    known["model"]["fit"] = "centre"
+    (folder / "metadata.json").write_text(json.dumps(known))
+    square = runpy.run_path(str(folder / "load_model.py"))["square"]
+    random = np.random.default_rng(0)
+    for height, width in ((20, 20), (31, 45), (700, 433)):
+        path = tmp_path / f"{height}.png"
+        Image.fromarray(random.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
+        assert np.array_equal(square(path), to_tensor([decode(path)], 20, "centre", 1)[0])
+    Image.new("L", (19, 40)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match=r"small\.png: 19x40 pixels, which have no centre of 20x20"):
+        square(tmp_path / "small.png")
+
+
 def test_onnx_runs_alone_and_says_what_it_needs(exported: Path, finished: tuple[Path, Path]) -> None:
     card = load_model(finished[0]).description
     stored = onnx.load(exported / "model.onnx")

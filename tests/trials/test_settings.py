@@ -81,7 +81,8 @@ def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
         ({"search.limit_layout": "enas2"}, "search.limit_layout = 'enas2'"),
         (
             {"data.augmentation": "poses", "data.augmentation_strength": 0.5},
-            "^data.augmentation_strength = 0.5 changes ultrasound alone, and data.augmentation is poses",
+            "^data.augmentation_strength = 0.5 changes ultrasound and histology alone, and data.augmentation "
+            "is poses",
         ),
     ],
 )

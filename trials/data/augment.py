@@ -205,16 +205,24 @@ class Histology(Poses):
     """Draws one of the 8 poses, and changes each channel a little, as another stain or scanner would; ours.
 
     By a factor of 0.9 to 1.1 and a level of up to 10 of 255, drawn uniformly for each image and channel.
+    `strength` multiplies both ranges.
     """
+
+    def __init__(
+        self, images: torch.Tensor, crop: RandomCenterCropping | None = None, *, strength: float = 1.0
+    ) -> None:
+        super().__init__(images, crop)
+        self._strength = strength
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """As `Plain`."""
         batch = super().__call__(indices, generator)
         drawn = torch.rand(2, *batch.shape[:2], 1, 1, generator=generator, device=batch.device) * 2 - 1
-        return (batch * (1 + 0.1 * drawn[0]) + 10 * drawn[1]).clamp_(0, 255)
+        factor, level = drawn * self._strength
+        return (batch * (1 + 0.1 * factor) + 10 * level).clamp_(0, 255)
 
 
-Policy = Callable[[torch.Tensor, RandomCenterCropping | None], Plain]
+Policy = Callable[..., Plain]  # of images and RandomCenterCropping | None; some have a strength
 AUGMENTATIONS: dict[str, Policy] = {
     "none": Plain,
     "paper": Paper,

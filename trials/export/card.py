@@ -135,7 +135,7 @@ def claim(
         5: "retrospective: images that were there already" if data else None,
         6: "model creation, for research",
         7: f"{data['name']}, digest {data['digest']}" if data else None,
-        9: f"{card.fit} to {card.image_size}x{card.image_size} pixels, bicubic; standardised {standardised}",
+        9: f"{card.squares} (pixels); standardised {standardised}",
         10: f"{len(data['left_out'])} images left out, see the run" if data.get("left_out") else None,
         14: f"labels as the data name them: {', '.join(card.classes)}",
         19: f"{sum(counts.values())} images in {data['groups']} groups; no size was planned"

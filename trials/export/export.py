@@ -132,7 +132,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "classes": ", ".join(card.classes),
             "positive": card.positive,
             "threshold": repr(card.threshold),
-            "fit": f"{card.fit} to {card.image_size}x{card.image_size}, bicubic",
+            "fit": card.squares,
             "not_for": card.not_for,
         },
     )
