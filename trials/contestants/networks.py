@@ -22,6 +22,7 @@ from trials.contestants.architectures import (
     Shape,
     count_multiply_adds,
     count_parameters,
+    start_classifier,
 )
 from trials.contestants.base import Contestant
 from trials.data.sources import LesionData
@@ -177,7 +178,7 @@ class BoostedContestant(NetworkContestant):
     def __init__(self, task: Task) -> None:
         cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
         chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
-        super().__init__(task, BoostedNetwork.model_validate(chosen))
+        super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier)
 
 
 class EnasBContestant(NetworkContestant):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0
+from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0, start_classifier
 from trials.contestants.base import Contestant
 from trials.contestants.cells import CHOICES, enas_b, from_search, of_chance
 from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
@@ -56,7 +56,7 @@ def _boosted(task: Task, home: Path | None) -> Contestant:
 
 
 _CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet Boosted EfficientNet
-    "cropping": ("random center cropping", {"data.smallest_crop": 64}),
+    "cropping": ("random center cropping", {"data.smallest_crop": 48}),
     "downsampling": ("less downsampling", {"boosted.downsampling": 16}),
     "attention": ("CBAM", {"boosted.attention": "cbam"}),
     "fusion": ("feature fusion", {"boosted.fusion": True}),
@@ -89,7 +89,7 @@ ENTRIES = (
     Entry(Title("cells17", "random cells, 17", "enas17"), partial(of_chance, layout="enas17")),
     Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
     Entry(Title("resnet18", "ResNet-18"), _known("resnet18")),
-    Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0")),
+    Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0", start_classifier)),
     Entry(Title("boosted_baseline", "EfficientNet"), _boosted),
     *(
         Entry(Title(f"boosted_{name}", f"EfficientNet, {label}"), _boosted, change, _CHANGED)
