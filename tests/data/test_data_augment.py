@@ -237,10 +237,10 @@ def test_a_batch_has_one_size_and_a_position_for_every_image() -> None:
     assert len({(int(crop[0, 0, 0]), int(crop[1, 0, 0])) for crop in crops}) > 10
 
 
-def test_smallest_crop_is_64_by_default() -> None:
+def test_smallest_crop_is_48_by_default() -> None:
     policy = cropping(numbered(96))
     sizes = {batch(policy, seed, count=3).shape[-1] for seed in range(400)}
-    assert sizes == set(range(64, 97))
+    assert sizes == set(range(48, 97))
 
 
 def test_cropped_and_turned_images_keep_their_centre() -> None:
@@ -260,7 +260,7 @@ def test_cropped_and_turned_images_keep_their_centre() -> None:
         (28, {}, "a centre of 32x32 pixels, and the images have 28x28: use larger images"),
         (96, {"centre": 0}, "a centre of 0x0"),
         (96, {"smallest": 31}, r"smallest crop is 31x31 .* centre of 32x32 .*\.smallest_crop from 32 to 96"),
-        (60, {}, r"smallest crop is 64x64 .* images of 60x60: set data\.smallest_crop from 32 to 60"),
+        (40, {}, r"smallest crop is 48x48 .* images of 40x40: set data\.smallest_crop from 32 to 40"),
     ],
 )
 def test_crops_that_cannot_be_are_refused(side: int, options: dict[str, Any], message: str) -> None:

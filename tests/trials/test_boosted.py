@@ -191,7 +191,7 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
 @pytest.mark.parametrize(
     ("size", "mode", "changes", "words"),
     [
-        ((24, 24), "RGB", CROPPED, "24x24 pixels.*native size, 40x40 by data.image_size"),
+        ((24, 24), "RGB", CROPPED | {"data.fit": "squash"}, "24x24 pixels.*native size, 40x40 by data.image_size"),
         (
             (24, 24),
             "RGB",
@@ -201,7 +201,7 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
         (
             (24, 24),
             "RGB",
-            CROPPED | {"data.fit": "centre"},
+            CROPPED,
             r"\.png: 24x24 pixels, which have no centre of 40x40",
         ),
         ((40, 40), "RGB", {"data.smallest_crop": 64}, "set data.smallest_crop from 32 to 40"),

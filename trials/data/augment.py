@@ -63,12 +63,12 @@ class RandomCenterCropping:
 
     Cancers 13(4), 661. PCam labels a patch by its central 32x32 pixels alone, hence `centre`; where it cannot
     lie exactly in the middle, it lies half a pixel up and left. The paper does not give limits: `smallest` =
-    64 is ours, the largest crop is the whole image, and all sizes between are equally likely. The size is
+    48 is ours, the largest crop is the whole image, and all sizes between are equally likely. The size is
     drawn once a batch, which is one tensor, and the position for every image: it costs nothing, and a batch
     then shows as many surroundings as images.
     """
 
-    smallest: int = 64
+    smallest: int = 48
     centre: int = 32
 
     def check(self, side: int) -> None:
