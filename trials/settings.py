@@ -230,8 +230,13 @@ class BoostedSettings(Section):
     each is made, which the paper does not; the defaults are EfficientNet.
     """
 
-    variant: Literal["b0", "b1", "b2", "b3"] = setting(
-        "b0", "EfficientNet's size; ours, the smallest, as the paper's is unknown"
+    variant: Literal["lite0", "b0", "b1", "b2", "b3"] = setting(
+        "b0", "EfficientNet's size, or EfficientNet-Lite0; ours, the smallest, as the paper's is unknown"
+    )
+    pretrained: bool = setting(
+        False,
+        "start from ImageNet weights: lite0's come with the extra contestants, torchvision downloads the "
+        "others; ours, as the paper's start is unknown",
     )
     downsampling: Literal[32, 16, 8] = setting(
         32, "how many times smaller than the image the last maps are; EfficientNet's 32"
@@ -310,10 +315,8 @@ _CPU = _AFFORDABLE | {
     "retrain.mirror": True,
 }
 
-PROFILES: dict[str, dict[str, object]] = {
-    "paper": {},
-    "cpu": _CPU,
-    "patches": _CPU  # PatchCamelyon's 96x96 in colour, some thousands of them
+_PATCHES = (
+    _CPU  # PatchCamelyon's 96x96 in colour, some thousands of them
     | {
         "data.image_size": 64,  # labels are of the central 32x32; what is cut off is half of the work
         "data.fit": "centre",
@@ -328,6 +331,23 @@ PROFILES: dict[str, dict[str, object]] = {
         "retrain.batch_size": 32,
         "retrain.learning_rate": 0.002,
         "retrain.learning_rate_min": 2e-6,
+    }
+)
+
+PROFILES: dict[str, dict[str, object]] = {
+    "paper": {},
+    "cpu": _CPU,
+    "patches": _PATCHES,
+    "patches_pretrained": _PATCHES  # Boosted EfficientNet alone starts from other weights
+    | {
+        "data.image_size": 96,
+        "data.fit": "squash",
+        "boosted.variant": "lite0",
+        "boosted.pretrained": True,
+        "retrain.epochs": 6,
+        "retrain.learning_rate": 0.0005,
+        "retrain.learning_rate_min": 1e-6,
+        "retrain.weight_decay": 0.01,
     },
     "quick": _AFFORDABLE
     | {

@@ -255,7 +255,7 @@ def test_sample_of_another_space_is_refused(sample: dict[str, Any], message: str
 
 
 def test_unknown_variant_and_no_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match="variant is one of b0, b1, b2, b3, not 'b9'"):
+    with pytest.raises(ValueError, match="variant is one of lite0, b0, b1, b2, b3, not 'b9'"):
         BoostedEfficientNet("b9")
     with pytest.raises(ValueError, match="classes must be a whole number from 1"):
         BoostedEfficientNet(classes=0)

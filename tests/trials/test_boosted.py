@@ -191,7 +191,12 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
 @pytest.mark.parametrize(
     ("size", "mode", "changes", "words"),
     [
-        ((24, 24), "RGB", CROPPED | {"data.fit": "squash"}, "24x24 pixels.*native size, 40x40 by data.image_size"),
+        (
+            (24, 24),
+            "RGB",
+            CROPPED | {"data.fit": "squash"},
+            "24x24 pixels.*native size, 40x40 by data.image_size",
+        ),
         (
             (24, 24),
             "RGB",

