@@ -9,7 +9,7 @@ from numpy.random import RandomState
 from torch import Tensor, nn
 
 from search_space import BoostedEfficientNet
-from search_space.boosted_efficientnet import CBAM
+from search_space.boosted_efficientnet import CBAM, imagenet_weights
 
 models = pytest.importorskip("torchvision.models")
 
@@ -199,6 +199,26 @@ def test_given_weights_fill_all_but_what_is_new_and_the_head() -> None:
     assert missing == {"classifier.1.weight", "classifier.1.bias"}
     assert {name for name in new if not (".shared." in name or ".spatial." in name)} == missing
     assert network.classifier[1].weight.abs().max() <= 1432**-0.5  # PyTorch's start
+
+
+def test_lite0_untouched_is_timms_network_with_the_imagenet_weights() -> None:
+    timm = pytest.importorskip("timm")
+    library = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
+    library.load_state_dict(imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True))
+    ours = build("lite0", classes=1000, weights=imagenet_weights("lite0"))
+    ours.classifier[1].load_state_dict(library.classifier.state_dict())
+    images = torch.randn(2, 3, 97, 80)
+    with torch.no_grad():
+        assert torch.equal(ours(images), library(images))
+
+
+def test_the_choices_change_lite0_as_they_change_b0() -> None:
+    pytest.importorskip("timm")
+    network = build("lite0", **BOOSTED)
+    assert [maps.shape[-1] for maps in maps_of(network, 96)] == [48, 48, 24, 12, 12, 12, 12, 12, 12]
+    assert sum(isinstance(module, CBAM) for module in network.modules()) == 7
+    assert network.classifier[1].in_features == 1280 + 40 + 112
+    assert parameters(build("lite0", attention="none")) == parameters(build("lite0"))
 
 
 def test_weights_of_another_variant_are_refused() -> None:

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torchvision import models
 
-from search_space.boosted_efficientnet import CBAM
+from search_space.boosted_efficientnet import CBAM, imagenet_weights
 from trials.contend import run_contend
 from trials.contestants.architectures import BoostedNetwork, Shape
+from trials.contestants.networks import BoostedContestant
 from trials.contestants.registry import CONTESTANTS
 from trials.data.sources import load
 from trials.evaluate import run_evaluate, text_table
@@ -25,6 +26,7 @@ from trials.retrain import run_retrain
 from trials.run_folder import RunFolderError
 from trials.search import run_search
 from trials.settings import load_settings
+from trials.task import Task
 from trials.training import seed_everything
 
 pytest.importorskip("torchvision")
@@ -89,6 +91,24 @@ def test_the_baseline_is_the_librarys_network() -> None:
     assert torch.equal(ours(images), library(images))
 
 
+def test_what_starts_from_imagenet_weights_says_so_and_is_loaded_without_them(
+    patches: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("timm")
+    changes = {"boosted.variant": "lite0", "boosted.pretrained": True}
+    settings = load_settings("patches", TINY | changes)
+    task = Task(patches, settings, folds=5, fold=None, seed=0)
+    stem = BoostedContestant(task).network.get_submodule("features.0.0").weight
+    stored = imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True)["conv_stem.weight"]
+    assert torch.equal(stem, stored)
+    metrics = run_contend(
+        patches, "boosted_baseline", out=tmp_path / "run", profile="patches", overrides=TINY | changes
+    )
+    assert metrics["saw_other_data"] is True
+    loaded = load_model(tmp_path / "run").network.get_submodule("features.0.0").weight
+    assert not torch.equal(loaded, stored) and torch.allclose(loaded, stored, atol=0.01)
+
+
 def test_each_choice_reaches_the_network() -> None:
     def built(**choices: Any) -> torch.nn.Module:
         return BoostedNetwork.model_validate(choices).build(Shape(3, 2, 96)).eval()
@@ -120,6 +140,7 @@ def test_the_model_file_says_all_choices_and_gives_the_predictions_again(
     assert json.loads((run / "model.json").read_text())["network"] == {
         "kind": "boosted_efficientnet",
         "variant": "b0",
+        "pretrained": False,
         "downsampling": 16,
         "attention": "cbam",
         "fusion": True,
