@@ -71,22 +71,32 @@ class CBAM(nn.Module):
     paper's 16, and at least one), sees the mean and the maximum of each channel. Then spatial attention: a
     7x7 convolution sees mean and maximum over the channels. The authors' code adds biases and a batch norm
     that the paper does not have.
+
+    Put between layers that have learnt, it would at first shrink what they pass on to about a quarter, each
+    channel otherwise. `neutral` starts it as an identity: weights of zero behind both sigmoids, whose halves
+    are doubled (ours). The doubling stays, and is stored with the weights.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    gain: Tensor
+
+    def __init__(self, channels: int, reduction: int = 16, *, neutral: bool = False) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
         self.shared = nn.Sequential(
             nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False)
         )
         self.spatial = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.register_buffer("gain", torch.tensor(2.0 if neutral else 1.0))
+        if neutral:
+            nn.init.zeros_(self.shared[2].weight)
+            nn.init.zeros_(self.spatial.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Keep the shape [b, channels, h, w]."""
         channels = self.shared(maps.mean((2, 3))) + self.shared(maps.amax((2, 3)))
-        maps = maps * channels.sigmoid()[:, :, None, None]
+        maps = maps * (self.gain * channels.sigmoid())[:, :, None, None]
         pooled = torch.cat([maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)], dim=1)
-        return maps * self.spatial(pooled).sigmoid()
+        return maps * (self.gain * self.spatial(pooled).sigmoid())
 
 
 class BoostedEfficientNet(ModelSpace):
@@ -120,7 +130,7 @@ class BoostedEfficientNet(ModelSpace):
             smallest; which the paper's baseline is we could not read.
         classes: number of logits.
         weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
-            add starts at random. The classifier then starts as PyTorch's linear layers do: torchvision's own
+            add starts at random, attention as an identity. The classifier then starts as PyTorch's linear layers do: torchvision's own
             start for two classes, up to 0.7, would shake what is adapted.
 
     Images have 3 channels and any size; the last maps of 96x96 are 3x3, 6x6 or 12x12. Raises ValueError for
@@ -155,7 +165,7 @@ class BoostedEfficientNet(ModelSpace):
                     layer.stride = (1, 1)
         if sample["attention"] == "cbam":
             for stage, width in widths.items():
-                self.features[stage].append(CBAM(width))
+                self.features[stage].append(CBAM(width, neutral=weights is not None))
         if sample["attention"] == "none":
             _remove_squeeze_and_excitation(self.features)
         self._joined = (*FUSED, LAST) if sample["fusion"] else (LAST,)

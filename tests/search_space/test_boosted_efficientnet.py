@@ -22,6 +22,9 @@ BOOSTED: dict[str, Any] = {
 }
 
 
+ATTENTION = {"shared", "spatial", "gain"}
+
+
 def build(
     variant: str = "b0", *, seed: int = 0, classes: int = 2, weights: Any = None, **choices: Any
 ) -> Any:
@@ -110,7 +113,7 @@ def test_cbam_is_added_behind_every_stage_and_nothing_else(untouched: Any) -> No
     network = build(attention="cbam")
     assert [type(part[-1]) is CBAM for part in network.features] == [False, *[True] * 7, False]
     added, changed = same(network, untouched)
-    assert {name.split(".")[3] for name in added} == {"shared", "spatial"} and not changed
+    assert {name.split(".")[3] for name in added} == ATTENTION and not changed
     # Widths 16, 24, 40, 80, 112, 192, 320; hidden units 1, 1, 2, 5, 7, 12, 20; a 2x7x7 convolution each.
     assert parameters(network) - parameters(untouched) == 2 * 10_008 + 7 * 98
     assert strided(network) == strided(untouched)
@@ -197,7 +200,8 @@ def test_given_weights_fill_all_but_what_is_new_and_the_head() -> None:
     network = build(weights=Stored(library), **BOOSTED)
     new, missing = same(network, library)
     assert missing == {"classifier.1.weight", "classifier.1.bias"}
-    assert {name for name in new if not (".shared." in name or ".spatial." in name)} == missing
+    of_attention = {name for name in new if name.split(".")[3:] and name.split(".")[3] in ATTENTION}
+    assert of_attention and new - of_attention == missing
     assert network.classifier[1].weight.abs().max() <= 1432**-0.5  # PyTorch's start
 
 
@@ -219,6 +223,19 @@ def test_the_choices_change_lite0_as_they_change_b0() -> None:
     assert sum(isinstance(module, CBAM) for module in network.modules()) == 7
     assert network.classifier[1].in_features == 1280 + 40 + 112
     assert parameters(build("lite0", attention="none")) == parameters(build("lite0"))
+
+
+def test_attention_between_given_weights_starts_as_an_identity_and_learns() -> None:
+    pytest.importorskip("timm")
+    plain, attentive = (
+        build("lite0", weights=imagenet_weights("lite0"), attention=which) for which in ("library", "cbam")
+    )
+    images = torch.randn(2, 3, 64, 64)
+    maps = attentive.features(images)
+    torch.testing.assert_close(maps, plain.features(images))
+    maps.sum().backward()
+    assert attentive.features[3][-1].shared[2].weight.grad.abs().max() > 0
+    assert attentive.features[3][-1].spatial.weight.grad.abs().max() > 0
 
 
 def test_weights_of_another_variant_are_refused() -> None:
