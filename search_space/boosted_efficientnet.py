@@ -130,8 +130,8 @@ class BoostedEfficientNet(ModelSpace):
             smallest; which the paper's baseline is we could not read.
         classes: number of logits.
         weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
-            add starts at random, attention as an identity. The classifier then starts as PyTorch's linear layers do: torchvision's own
-            start for two classes, up to 0.7, would shake what is adapted.
+            add starts at random, attention as an identity. The classifier then starts as PyTorch's linear
+            layers do: torchvision's own start for two classes, up to 0.7, would shake what is adapted.
 
     Images have 3 channels and any size; the last maps of 96x96 are 3x3, 6x6 or 12x12. Raises ValueError for
     an unknown variant, for classes below 1 and for a sample of another space, RuntimeError for weights of
