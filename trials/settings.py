@@ -230,13 +230,13 @@ class BoostedSettings(Section):
     each is made, which the paper does not; the defaults are EfficientNet.
     """
 
-    variant: Literal["lite0", "b0", "b1", "b2", "b3"] = setting(
-        "b0", "EfficientNet's size, or EfficientNet-Lite0; ours, the smallest, as the paper's is unknown"
+    variant: Literal["lite0", "lite1", "lite2", "b0", "b1", "b2", "b3"] = setting(
+        "b0", "EfficientNet's size, or EfficientNet-Lite's; ours, the smallest, as the paper's is unknown"
     )
     pretrained: bool = setting(
         False,
-        "start from ImageNet weights: lite0's come with the extra contestants, torchvision downloads the "
-        "others; ours, as the paper's start is unknown",
+        "start from ImageNet weights: those of lite0 to lite2 come with the extra contestants, the others "
+        "torchvision downloads; ours, as the paper's start is unknown",
     )
     downsampling: Literal[32, 16, 8] = setting(
         32, "how many times smaller than the image the last maps are; EfficientNet's 32"
@@ -344,7 +344,8 @@ PROFILES: dict[str, dict[str, object]] = {
         "data.fit": "squash",
         "boosted.variant": "lite0",
         "boosted.pretrained": True,
-        "retrain.epochs": 6,
+        "data.augmentation_strength": 2,
+        "retrain.epochs": 5,
         "retrain.learning_rate": 0.0005,
         "retrain.learning_rate_min": 1e-6,
         "retrain.weight_decay": 0.01,

@@ -9,7 +9,7 @@ from numpy.random import RandomState
 from torch import Tensor, nn
 
 from search_space import BoostedEfficientNet
-from search_space.boosted_efficientnet import CBAM, imagenet_weights
+from search_space.boosted_efficientnet import CBAM, LITE, imagenet_weights
 
 models = pytest.importorskip("torchvision.models")
 
@@ -205,11 +205,12 @@ def test_given_weights_fill_all_but_what_is_new_and_the_head() -> None:
     assert network.classifier[1].weight.abs().max() <= 1432**-0.5  # PyTorch's start
 
 
-def test_lite0_untouched_is_timms_network_with_the_imagenet_weights() -> None:
+@pytest.mark.parametrize("variant", LITE)
+def test_lite_untouched_is_timms_network_with_the_imagenet_weights(variant: str) -> None:
     timm = pytest.importorskip("timm")
-    library = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
-    library.load_state_dict(imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True))
-    ours = build("lite0", classes=1000, weights=imagenet_weights("lite0"))
+    library = timm.create_model(f"tf_efficientnet_{variant}", num_classes=1000).eval()
+    library.load_state_dict(imagenet_weights(variant).get_state_dict(progress=False, check_hash=True))
+    ours = build(variant, classes=1000, weights=imagenet_weights(variant))
     ours.classifier[1].load_state_dict(library.classifier.state_dict())
     images = torch.randn(2, 3, 97, 80)
     with torch.no_grad():
@@ -292,7 +293,7 @@ def test_sample_of_another_space_is_refused(sample: dict[str, Any], message: str
 
 
 def test_unknown_variant_and_no_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match="variant is one of lite0, b0, b1, b2, b3, not 'b9'"):
+    with pytest.raises(ValueError, match="variant is one of lite0, lite1, lite2, b0, b1, b2, b3, not 'b9'"):
         BoostedEfficientNet("b9")
     with pytest.raises(ValueError, match="classes must be a whole number from 1"):
         BoostedEfficientNet(classes=0)

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from search_space.architecture import Architecture
-from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, Lite0Weights, imagenet_weights
+from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, LiteWeights, imagenet_weights
 from search_space.network import EnasSpace
 from trials.data.batches import standardise_each
 from trials.settings import BoostedSettings, RetrainSettings, Section
@@ -187,7 +187,7 @@ def load_imagenet_lite0(network: nn.Module) -> None:
     head = {
         f"classifier.{name}": weight for name, weight in nn.Linear(features, classes).state_dict().items()
     }
-    network.load_state_dict(Lite0Weights().get_state_dict() | head)
+    network.load_state_dict(LiteWeights("lite0").get_state_dict() | head)
 
 
 def _need_three_channels(name: str, shape: Shape) -> None:
