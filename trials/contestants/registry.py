@@ -61,6 +61,7 @@ _CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet
     "attention": ("CBAM", {"boosted.attention": "cbam"}),
     "fusion": ("feature fusion", {"boosted.fusion": True}),
 }
+_NETWORKS = ("downsampling", "attention", "fusion")  # the changes of the network
 _CHANGED = "it stands for that change, which the paper names; how it is made is ours"
 
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
@@ -102,9 +103,21 @@ ENTRIES = (
         _CHANGED,
     ),
     Entry(
+        Title("boosted_chosen", "EfficientNet, changes chosen"),
+        _boosted,
+        choices=frozenset(  # nni_config/boosted_efficientnet_search.yml says among what
+            ["data.smallest_crop", *(f"boosted.{name}" for name in (*_NETWORKS, "variant"))]
+        ),
+    ),
+    Entry(
         Title("alexnet", "AlexNet, two groups"),
         _known("alexnet"),
-        {"data.image_size": 227, "retrain.optimizer": "adamw", "retrain.learning_rate": 0.0001},
+        {
+            "data.image_size": 227,
+            "data.fit": "squash",
+            "retrain.optimizer": "adamw",
+            "retrain.learning_rate": 0.0001,
+        },
         "its fully connected layers are made for 227x227, and it has no batch norm that would stand a higher "
         "rate; ours",
     ),
@@ -113,6 +126,7 @@ ENTRIES = (
         _known("efficientnet_lite0", load_imagenet_lite0),
         {
             "data.image_size": 128,
+            "data.fit": "squash",
             "retrain.epochs": 12,
             "retrain.optimizer": "adamw",
             "retrain.schedule": "one_cycle",
