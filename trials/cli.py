@@ -218,7 +218,8 @@ def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: s
     """Return a finished run's result, or what a dry run tells."""
     if arguments.dry_run:
         return result, _outline(result), True
-    shown = ("test", "test_at_0.5", "threshold", "parameters", *more)
+    judged = ("test", "test_at_0.5") if result["test"] else ("validation",)
+    shown = (*judged, "threshold", "parameters", *more)
     return result, f"{arguments.out}\n{_outline({key: result[key] for key in shown})}", True
 
 
@@ -227,7 +228,13 @@ def _contend_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contestant", required=True, help="enas7, resnet18, hog, ...; a wrong name lists them all"
     )
-    parser.add_argument("--external", type=Path, help="another data set, to test the frozen model on")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--external", type=Path, help="another data set, to test the frozen model on")
+    shown.add_argument(
+        "--untested",
+        action="store_true",
+        help="look at no test image: judge by the validation images, by which settings may be chosen",
+    )
 
 
 def _contend(arguments: argparse.Namespace) -> Outcome:
@@ -242,6 +249,7 @@ def _contend(arguments: argparse.Namespace) -> Outcome:
         profile=arguments.profile,
         overrides=overrides,
         external=arguments.external,
+        tested=not arguments.untested,
         dry_run=arguments.dry_run,
         **folds,
     )

@@ -38,6 +38,19 @@ def test_json_is_alone_on_standard_output(
     assert "epoch 1" in captured.err
 
 
+def test_what_is_tried_untested_says_how_it_did_without_a_test_image(
+    lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["contend", "--data", str(lesions), "--fold", "0", "--contestant", "geometry", "--untested"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["test"] is None and metrics["validation"]["n"] > 0
+    assert (tmp_path / "out" / "predictions.csv").read_text().count("\n") == 1  # its header
+    with pytest.raises(SystemExit):
+        main([*arguments, "--out", str(tmp_path / "other"), "--external", str(lesions)])
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_what_libraries_print_does_not_mix_with_json(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
