@@ -64,7 +64,8 @@ def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
-    if name in CONTESTANTS and (choices := CONTESTANTS[name].choices):  # tuned by one trial, whose choice the test takes
+    choices = CONTESTANTS[name].choices if name in CONTESTANTS else ()
+    if choices:  # tuned by one trial, whose choice the test takes
         trial = {"out": out.parent / TUNING / "only" / name, "home": out.parent, "tested": False}
         run_contend(data, name, **(arguments | trial))
         arguments["overrides"] = {key: value for key, value in (TINY | changes).items() if key not in choices}
