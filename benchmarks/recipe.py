@@ -1,98 +1,60 @@
-"""What each step of the `cpu` profile's recipe gives: python -m benchmarks.recipe DATA --out RUNS
+"""What each change of the `cpu` profile's recipe gives: python -m benchmarks.recipe DATA --out RUNS
 
-The same random cells (`cells7`) are trained by the profile as it once was and with one change more at each
-step, on the training folds of outer fold 0; the score is the AUC on their inner validation images, with its
-interval by bootstrap over groups. No image of the outer fold is looked at, so that the recipe knows nothing
-of that fold; it does know the others. What was tried besides stands below, as one change to the
-last step. Resumes in RUNS; writes `results/recipe-NAME.csv`.
+One contestant, random cells (`cells7`) unless another is named, is trained by the profile and by the profile
+with one change, on the training images of every outer fold; the score is the AUC on the fold's inner
+validation images. No image of the outer fold is looked at by the models of that fold, so that a recipe may be
+chosen by this. Resumes in RUNS; writes `results/recipe-DATA-CONTESTANT.csv`: for each change the mean and the
+standard deviation over the folds, and those of its difference from the profile, which is paired by fold.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.measure import ROOT
-from trials.contestants.protocol import PREDICTIONS, compete
-from trials.contestants.registry import contestant
-from trials.statistics.bootstrap import GroupBootstrap
-from trials.statistics.measures import auc
-from trials.task import Task
+from trials.contend import run_contend
 
-COLUMNS = ("step", "settings", "n", "groups", "auc", "low", "high", "seconds", "threads", "commit")
-
-STEPS: tuple[tuple[str, dict[str, object]], ...] = (
-    (
-        "48x48 pixels, stem of stride 1, 12 filters, SGD, drop path 0.2",
-        {
-            "data.image_size": 48,
-            "retrain.stem_stride": 1,
-            "retrain.filters": 12,
-            "retrain.optimizer": "sgd",
-            "retrain.learning_rate": 0.03,
-            "retrain.learning_rate_min": 0.0001,
-            "retrain.weight_decay": 0.0004,
-            "retrain.drop_path": 0.2,
-            "retrain.mirror": False,
-        },
-    ),
-    (
-        "96x96 pixels, stem of stride 4, 24 filters",
-        {"data.image_size": 96, "retrain.stem_stride": 4, "retrain.filters": 24},
-    ),
-    ("drop path 0.05", {"retrain.drop_path": 0.05}),
-    (
-        "AdamW",
-        {
-            "retrain.optimizer": "adamw",
-            "retrain.learning_rate": 0.005,
-            "retrain.learning_rate_min": 0.000005,
-            "retrain.weight_decay": 0.05,
-        },
-    ),
-    ("mean with the mirror image", {"retrain.mirror": True}),
-)
-BESIDES: tuple[tuple[str, dict[str, object]], ...] = (
-    ("padded, not squashed", {"data.fit": "pad"}),
-    ("64x64 pixels, 36 filters", {"data.image_size": 64, "retrain.filters": 36}),
-    ("the paper's turns and ranks for augmentation", {"data.augmentation": "paper"}),
-    ("twice the epochs", {"retrain.epochs": 80}),
-)
+FOLDS = 5
+CHANGES: dict[str, dict[str, object]] = {
+    "the profile": {},
+    "a learning rate of 0.002": {"retrain.learning_rate": 0.002, "retrain.learning_rate_min": 2e-6},
+    "standardised by the training set alone": {"data.per_image": False},
+    "mirroring alone for augmentation": {"data.augmentation_strength": 0},
+    "half the augmentation": {"data.augmentation_strength": 0.5},
+    "the 8 poses of the square for augmentation": {"data.augmentation": "poses"},
+    "padded, not squashed": {"data.fit": "pad"},
+    "64x64 pixels": {"data.image_size": 64},
+    "without the mirror image in use": {"retrain.mirror": False},
+    "weight decay of 0.15": {"retrain.weight_decay": 0.15},
+    "twice the epochs": {"retrain.epochs": 80},
+    "SGD": {
+        "retrain.optimizer": "sgd",
+        "retrain.learning_rate": 0.03,
+        "retrain.learning_rate_min": 3e-5,
+        "retrain.weight_decay": 5e-4,
+    },
+}
 
 
-def recipes() -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield name and overrides of every recipe: the steps, each on top of those before, then what else."""
-    settings: dict[str, object] = {}
-    for name, changes in STEPS:
-        settings = settings | changes
-        yield name, settings
-    for name, changes in BESIDES:
-        yield name, settings | changes
-
-
-def measured(data: Path, out: Path, overrides: dict[str, object]) -> dict[str, object]:
-    """Train by one recipe, or read what it gave; return its cells of the table."""
-    entry = contestant("cells7")
-    task = Task(data, entry.settings("cpu", overrides), folds=5, fold=0, tested=False)
-    metrics = compete(task, entry.make(task, None), entry.title, out, "recipe")
-    with (out / f"validation_{PREDICTIONS}").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    positive = np.array([row["label"] == metrics["positive"] for row in rows])
-    groups = np.array([row["group"] for row in rows])
-    interval = GroupBootstrap(positive, groups).interval(
-        auc(positive, [float(row["probability"]) for row in rows])
-    )
-    return {
-        "n": len(rows),
-        "groups": len(np.unique(groups)),
-        **{name: round(getattr(interval, name), 4) for name in ("low", "high")},
-        "auc": round(interval.estimate, 4),
-        **{name: metrics[name] for name in ("seconds", "threads", "commit")},
-    }
+def measured(data: Path, contestant: str, out: Path, overrides: dict[str, object]) -> list[dict[str, Any]]:
+    """Train in every fold by one recipe, or read what it gave; return the folds' metrics."""
+    return [
+        run_contend(
+            data,
+            contestant,
+            out=out / f"fold{fold}" / contestant,
+            overrides=overrides,
+            folds=FOLDS,
+            fold=fold,
+            tested=False,
+        )
+        for fold in range(FOLDS)
+    ]
 
 
 def main() -> None:
@@ -101,16 +63,34 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--out", type=Path, required=True, metavar="RUNS")
+    parser.add_argument("--contestant", default="cells7", help="who is trained (default: cells7)")
     arguments = parser.parse_args()
-    table = ROOT / "results" / f"recipe-{arguments.data.name}.csv"
-    rows = []
-    for number, (name, overrides) in enumerate(recipes()):
-        result = measured(arguments.data, arguments.out / f"recipe{number}", overrides)
-        changed = " ".join(f"{key}={value}" for key, value in overrides.items())
-        rows.append({"step": name, "settings": changed, **result})
-        print(f"{name:64} {result['auc']:.4f} ({result['low']:.4f} to {result['high']:.4f})", flush=True)
+    name = arguments.contestant
+    table = ROOT / "results" / f"recipe-{arguments.data.name}-{name}.csv"
+    rows: list[dict[str, object]] = []
+    profile = np.empty(0)
+    for number, (change, overrides) in enumerate(CHANGES.items()):
+        folds = measured(arguments.data, name, arguments.out / f"change{number}", overrides)
+        areas = np.array([one["validation"]["auc"] for one in folds])
+        profile = areas if number == 0 else profile
+        gains = areas - profile
+        row = {
+            "change": change,
+            "settings": " ".join(f"{key}={value}" for key, value in overrides.items()),
+            "contestant": name,
+            "folds": FOLDS,
+            "n": sum(one["validation"]["n"] for one in folds),
+            "auc": round(areas.mean(), 4),
+            "auc_sd": round(areas.std(ddof=1), 4),
+            "gain": round(gains.mean(), 4),
+            "gain_sd": round(gains.std(ddof=1), 4),
+            "seconds": round(sum(one["seconds"] for one in folds)),
+            **{key: folds[0][key] for key in ("threads", "commit")},
+        }
+        rows.append(row)
+        print(f"{change:44} {row['auc']:.4f} ± {row['auc_sd']:.4f}  gain {row['gain']:+.4f}", flush=True)
         with table.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
+            writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
             writer.writerows(rows)
 
