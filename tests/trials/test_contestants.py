@@ -25,6 +25,7 @@ from trials.contestants.architectures import (
     count_parameters,
     load_imagenet_lite0,
 )
+from trials.contestants.features import STATISTICS, statistics
 from trials.contestants.registry import CONTESTANTS
 from trials.data.folds import assign_folds, write_folds
 from trials.data.phantoms import make_phantoms
@@ -52,7 +53,7 @@ TINY = {
     "search.controller_samples": 2,
 }
 NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
-CLASSICAL = ("geometry", "hog", "hog_geometry")
+CLASSICAL = ("geometry", "hog", "hog_geometry", "statistics")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -291,6 +292,21 @@ def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
         contend(tmp_path / "data", "geometry", tmp_path / "out" / str(fold), fold=fold)
     (told,) = run_report([tmp_path / "out"], tmp_path / "report")["results"]
     assert told["low"] < 0.5 < told["high"] and told["high"] - told["low"] < 0.3
+
+
+def test_statistics_are_of_the_whole_and_of_its_middle_third(lesions: Path) -> None:
+    framed = np.full((9, 12, 3), 50, np.uint8)
+    framed[3:6, 4:8] = (10, 20, 30)
+    ramp = np.tile(np.arange(0, 60, 2, dtype=np.uint8), (30, 1))  # grey, two levels steeper each pixel
+    data = replace(load(lesions), images=[framed, ramp])
+    found = statistics(data, np.array([0, 1])).reshape(2, 2, 7, 4)
+    assert found.size == 2 * STATISTICS
+    whole, middle = found[0]
+    assert middle[0, :3].tolist() == [10, 20, 30] and not middle[1, :3].any()
+    assert (middle[2:, :3] == [10, 20, 30]).all()
+    share = 12 / 108  # of the pixels
+    assert whole[0, :3] == pytest.approx([50 - share * 40, 50 - share * 30, 50 - share * 20])
+    assert found[1, 1, 0].tolist() == pytest.approx([29, 29, 29, 2])  # the middle: levels 20 to 38
 
 
 def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Path, tmp_path: Path) -> None:

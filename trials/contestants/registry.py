@@ -17,7 +17,13 @@ from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0, 
 from trials.contestants.base import Contestant
 from trials.contestants.cells import CHOICES, enas_b, from_search, of_chance
 from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
-from trials.contestants.features import geometry, geometry_and_gradients, gradients
+from trials.contestants.features import (
+    STATISTICS,
+    geometry,
+    geometry_and_gradients,
+    gradients,
+    statistics,
+)
 from trials.contestants.networks import BoostedContestant, NetworkContestant
 from trials.contestants.protocol import Title
 from trials.settings import Settings, SettingsError, load_settings
@@ -72,6 +78,10 @@ ENTRIES = (
     Entry(
         Title("hog_geometry", "HOG and box geometry, RBF SVM"),
         _classical(geometry_and_gradients, partial(support_vectors, standardised=3)),
+    ),
+    Entry(
+        Title("statistics", "colour and gradient statistics, RBF SVM"),
+        _classical(statistics, partial(support_vectors, standardised=STATISTICS)),
     ),
     Entry(Title("enas7", "ENAS-7", "enas7"), partial(from_search, layout="enas7")),
     Entry(Title("enas17", "ENAS-17", "enas17"), partial(from_search, layout="enas17")),
