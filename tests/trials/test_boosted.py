@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -107,6 +108,16 @@ def test_what_starts_from_imagenet_weights_says_so_and_is_loaded_without_them(
     assert metrics["saw_other_data"] is True
     loaded = load_model(tmp_path / "run").network.get_submodule("features.0.0").weight
     assert not torch.equal(loaded, stored) and torch.allclose(loaded, stored, atol=0.01)
+
+
+def test_weights_that_cannot_be_had_are_refused_with_what_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: Any, **named: Any) -> None:
+        raise URLError("no such host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    network = BoostedNetwork(variant="b0", pretrained=True)
+    with pytest.raises(ValueError, match=r"b0 .*no such host.*lite0 to lite2.*boosted\.pretrained=false"):
+        network.build(Shape(3, 2, 64), load_settings("patches").retrain)
 
 
 def test_each_choice_reaches_the_network() -> None:

