@@ -57,7 +57,7 @@ class Tuning:
         if not self.trials:
             raise TuningError(
                 f"{home / TUNING}: no finished trial of {name} to choose its settings by; tune first, by the "
-                f"file of nni_config/ that has {name} as contestant, with the same data and fold"
+                f"file of nni_config/ that has {name} as contestant, with the same data, fold and seed"
             )
         tested = [trial for trial in self.trials if trial.metrics["test"] is not None]
         if tested:

@@ -67,7 +67,7 @@ _CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet
     "attention": ("CBAM", {"boosted.attention": "cbam"}),
     "fusion": ("feature fusion", {"boosted.fusion": True}),
 }
-_NETWORKS = ("downsampling", "attention", "fusion")  # the changes of the network
+_ALL_CHANGES = {key: value for _, change in _CHANGES.values() for key, value in change.items()}
 _CHANGED = "it stands for that change, which the paper names; how it is made is ours"
 
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
@@ -109,15 +109,13 @@ ENTRIES = (
     Entry(
         Title("boosted", "Boosted EfficientNet"),
         _boosted,
-        {key: value for _, change in _CHANGES.values() for key, value in change.items()},
+        _ALL_CHANGES,
         _CHANGED,
     ),
     Entry(
         Title("boosted_chosen", "EfficientNet, changes chosen"),
         _boosted,
-        choices=frozenset(  # nni_config/boosted_efficientnet_search.yml says among what
-            ["data.smallest_crop", *(f"boosted.{name}" for name in (*_NETWORKS, "variant"))]
-        ),
+        choices=frozenset(_ALL_CHANGES) | {"boosted.variant"},  # boosted_efficientnet_search.yml: among what
     ),
     Entry(
         Title("alexnet", "AlexNet, two groups"),
