@@ -18,7 +18,7 @@ from search_space.files import write_atomically
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _IN_FOLDS = "AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval)"
 _OWN_SPLIT = "AUC, mean ± SD of seeds (95 % interval) | seeds | accuracy, mean ± SD of seeds (95 % interval)"
-_REST = "TPR | TNR | precision | accuracy at 0.5 | parameters | multiply-adds | seconds"
+_REST = "TPR | TNR | precision | accuracy at 0.5 | parameters | multiply-adds | seconds | on"
 
 
 def renewed(readme: str, root: Path) -> str:
@@ -103,6 +103,7 @@ def _line(row: Mapping[str, str], own_split: bool) -> str:
         *(_decimal(row[name]) for name in ("tpr", "tnr", "precision", "accuracy_at_half")),
         *(f"{int(row[name]):,}" if row[name] else "" for name in ("parameters", "multiply_adds")),
         f"{float(row['seconds']):,.0f}" if row["seconds"] else "",
+        row["device"],
     ]
     return "| " + " | ".join(cells) + " |"
 

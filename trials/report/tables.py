@@ -26,14 +26,14 @@ RESULTS = (
         "precision",
         "accuracy_at_half",
     ),
-    *("parameters", "multiply_adds", "seconds", "threads", "profile", "commit"),
+    *("parameters", "multiply_adds", "seconds", "device", "threads", "profile", "commit"),
 )
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
 `pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half`
 where a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and
 `auc_sd_seeds` and `accuracy_sd_seeds` the standard deviations of `auc` and `accuracy` over them. `folds` is
 empty outside of folds: for external images, and for data with a split of their own. `seconds`: of training,
-mean of the runs."""
+mean of the runs, on `device`, a processor's architecture or a GPU's name."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
@@ -69,6 +69,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         "parameters": _whole(summary.mean_of("parameters")),
         "multiply_adds": _whole(summary.mean_of("multiply_adds")),
         "seconds": _cell(summary.mean_of("seconds"), digits=1),
+        "device": _all_of(summary, "device", between="; "),
         **{name: _all_of(summary, name) for name in ("threads", "profile", "commit")},
     }
 
@@ -115,7 +116,7 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def _all_of(summary: Summary, key: str) -> str:
+def _all_of(summary: Summary, key: str, between: str = " ") -> str:
     """Return the values that the runs record under `key`, each once."""
     values: Sequence[Any] = [run.metrics.get(key) for run in summary.contestant.runs]
-    return " ".join(dict.fromkeys(str(value) for value in values if value is not None))
+    return between.join(dict.fromkeys(str(value) for value in values if value is not None))

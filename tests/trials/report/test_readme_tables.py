@@ -29,7 +29,7 @@ ROW = {
         "accuracy_high": "0.92",
         "accuracy_at_half": "0.91",
     },
-    **{"tpr": "0.85", "tnr": "0.93", "parameters": "195348", "seconds": "101.6"},
+    **{"tpr": "0.85", "tnr": "0.93", "parameters": "195348", "seconds": "101.6", "device": "x86_64"},
 }
 
 
@@ -45,7 +45,7 @@ def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
     assert lines[0].startswith("busi: 630 images in 467 groups, 5 outer folds. Of several seeds all figures")
     assert lines[4] == (
         "| A \\| B | 0.950 ± 0.012 | 3 (0.005) | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) | 0.850 "
-        "| 0.930 | – | 0.910 | 195,348 |  | 102 |"
+        "| 0.930 | – | 0.910 | 195,348 |  | 102 | x86_64 |"
     )
     assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
 
@@ -57,7 +57,7 @@ def test_a_row_of_a_split_of_the_datas_own_is_mean_and_spread_over_seeds(tmp_pat
     assert "AUC, mean ± SD of seeds" in lines[2] and "folds" not in lines[2]
     assert lines[4] == (
         "| A \\| B | 0.950 ± 0.005 (0.930 to 0.965) | 3 | 0.900 ± 0.007 (0.870 to 0.920) | 0.850 | 0.930 | – "
-        "| 0.910 | 195,348 |  | 102 |"
+        "| 0.910 | 195,348 |  | 102 | x86_64 |"
     )
     assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
 

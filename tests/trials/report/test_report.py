@@ -80,7 +80,7 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
         "0",
     )
     assert (net["parameters"], net["multiply_adds"], net["seconds"]) == ("1234567", "89", "10.5")
-    assert (net["threads"], net["commit"], net["profile"]) == ("1", "abc123", "cpu")
+    assert (net["device"], net["threads"], net["commit"], net["profile"]) == ("x86_64", "1", "abc123", "cpu")
     assert rows["hog"]["parameters"] == "" and rows["tuned"]["saw_other_data"] == "yes"
     measures = {
         row["measure"]: row
