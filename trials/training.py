@@ -237,22 +237,20 @@ def make_trainer(
 ) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes `checkpoint` after each epoch.
 
-    With several `devices` Lightning's DDP starts a process for each. Precision is mixed on CUDA, full on a
-    processor. It is NNI's traced trainer, so that NNI's evaluators take it too. Resume by
+    With several `devices` Lightning's DDP starts a process for each. Precision is full: networks this small
+    wait for the launch of kernels, of which mixed precision needs more (`benchmarks/cuda.py`). It is NNI's
+    traced trainer, so that NNI's evaluators take it too. Resume by
     `trainer.fit(..., ckpt_path=resume_from(checkpoint), weights_only=True)`.
     """
     quiet_lightning()
     keep_freed_memory()
-    cuda = torch.cuda.is_available()
-    mixed = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "16-mixed"
     return TracedTrainer(
         max_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
-        accelerator="cuda" if cuda else "cpu",
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=devices,
         # A step of a search trains the operations of one architecture, and leaves all others unused.
         strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
-        precision=mixed if cuda else "32-true",
         callbacks=[
             SeedEachEpoch(seed),
             Bar(),
