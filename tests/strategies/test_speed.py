@@ -110,7 +110,18 @@ def test_gathering_lets_an_optimiser_hold_one_tensor_a_group() -> None:
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     gather(optimizer)
     [whole] = optimizer.param_groups[0]["params"]
-    assert whole.tolist() == torch.cat([weight.flatten() for weight in network.parameters()]).tolist()
+    first, bias, second, last = (weight.flatten() for weight in network.parameters())
+    padded = [nn.functional.pad(weight, (0, 16 - len(weight))) for weight in (first, bias, second, last)]
+    assert whole.tolist() == torch.cat(padded).tolist()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_gathered_weight_starts_where_a_tensor_of_its_own_would(kind: torch.dtype) -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Conv2d(3, 7, 3), nn.Conv2d(7, 1, 1)).to(kind)
+    gather(torch.optim.SGD(network.parameters(), 0.1))
+    for weight in network.parameters():
+        assert weight.grad is not None
+        assert weight.data_ptr() % 64 == weight.grad.data_ptr() % 64 == 0
 
 
 def test_a_search_moves_its_weights_as_it_would_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
