@@ -291,7 +291,8 @@ _AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processor
 }
 
 _CPU = _AFFORDABLE | {
-    "data.image_size": 96,
+    "data.image_size": 64,
+    "data.augmentation_strength": 0.5,
     "search.epochs": 120,
     "search.max_steps": 3000,
     "search.batch_size": 16,
@@ -308,8 +309,8 @@ _CPU = _AFFORDABLE | {
     "retrain.stem_stride": 4,
     "retrain.filters": 24,
     "retrain.optimizer": "adamw",
-    "retrain.learning_rate": 0.005,
-    "retrain.learning_rate_min": 5e-6,
+    "retrain.learning_rate": 0.002,
+    "retrain.learning_rate_min": 2e-6,
     "retrain.weight_decay": 0.05,
     "retrain.drop_path": 0.05,
     "retrain.mirror": True,
@@ -322,6 +323,7 @@ _PATCHES = (
         "data.fit": "centre",
         "data.positive": "1",  # its name for tumour
         "data.augmentation": "histology",
+        "data.augmentation_strength": 1,
         "data.per_image": False,  # a patch's own colours tell of its tissue
         "data.class_balance": "none",
         "search.epochs": 12,  # of 250 steps, as many as the cpu profile's 3,000 of fewer images
