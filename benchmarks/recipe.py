@@ -22,13 +22,13 @@ from trials.contend import run_contend
 FOLDS = 5
 CHANGES: dict[str, dict[str, object]] = {
     "the profile": {},
-    "a learning rate of 0.002": {"retrain.learning_rate": 0.002, "retrain.learning_rate_min": 2e-6},
+    "a learning rate of 0.005": {"retrain.learning_rate": 0.005, "retrain.learning_rate_min": 5e-6},
+    "96x96 pixels": {"data.image_size": 96},
     "standardised by the training set alone": {"data.per_image": False},
     "mirroring alone for augmentation": {"data.augmentation_strength": 0},
-    "half the augmentation": {"data.augmentation_strength": 0.5},
+    "twice the augmentation": {"data.augmentation_strength": 1},
     "the 8 poses of the square for augmentation": {"data.augmentation": "poses"},
     "padded, not squashed": {"data.fit": "pad"},
-    "64x64 pixels": {"data.image_size": 64},
     "without the mirror image in use": {"retrain.mirror": False},
     "weight decay of 0.15": {"retrain.weight_decay": 0.15},
     "twice the epochs": {"retrain.epochs": 80},

@@ -381,7 +381,10 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
         raise SettingsError(
             f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}"
         )
-    values = PROFILES[profile] | dict(flat(overrides or {}))
+    chosen = dict(flat(overrides or {}))
+    values = PROFILES[profile] | chosen
+    if chosen.get("data.augmentation", GRADED[0]) not in GRADED:  # the profile's strength is its own one's
+        values["data.augmentation_strength"] = chosen.get("data.augmentation_strength", 1.0)
     nested: dict[str, dict[str, object]] = {}
     for key, value in values.items():
         if key not in KEYS:

@@ -91,6 +91,12 @@ def test_settings_that_do_not_go_together_are_refused(changes: dict[str, object]
         load_settings("cpu", changes)
 
 
+@pytest.mark.parametrize("profile", ["cpu", "patches_pretrained"])
+def test_a_profiles_strength_is_that_of_its_own_augmentation(profile: str) -> None:
+    assert load_settings(profile).data.augmentation_strength != 1
+    assert load_settings(profile, {"data": {"augmentation": "poses"}}).data.augmentation_strength == 1
+
+
 def test_dotted_and_nested_overrides_mean_the_same() -> None:
     dotted = load_settings("cpu", {"retrain.epochs": 7, "data.fit": "pad"})
     assert dotted == load_settings("cpu", {"retrain": {"epochs": 7}, "data": {"fit": "pad"}})
