@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 import nni
@@ -23,11 +24,15 @@ def own_parameters() -> dict[str, Any]:
     parameters: dict[str, Any] = nni.get_next_parameter()  # marks the trial as started
     channel = os.environ.get("NNI_TRIAL_COMMAND_CHANNEL")
     if channel is None:  # NNI's older training services, such as kubeflow: each trial has a file of its own
-        return parameters
+        return meant(parameters)
     manager = os.environ.get("LESION_NAS_MANAGER") or channel.rpartition("/env/")[0]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
     with opener.open(f"{manager}/api/v1/nni/trial-jobs/{nni.get_trial_id()}", timeout=30) as answer:
         record = nni.load(json.load(answer)["hyperParameters"][0])
     nni.trial._params = record  # what NNI sends along with every result
-    parameters = record["parameters"]
-    return parameters
+    return meant(record["parameters"])
+
+
+def meant(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with None for the word "null": null itself in a search space empties NNI's web UI."""
+    return {name: None if value == "null" else value for name, value in parameters.items()}

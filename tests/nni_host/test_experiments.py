@@ -15,6 +15,7 @@ from search_space.boosted_efficientnet import CHOICES
 from strategies.tuner import PipelineTuner
 from trials.contestants.architectures import BoostedNetwork
 from trials.contestants.registry import CONTESTANTS
+from trials.nni_parameters import meant
 from trials.settings import load_settings
 
 FILES = sorted((Path(__file__).parents[2] / "nni_config").glob("*.yml"))
@@ -33,6 +34,11 @@ def config(
 def test_nni_accepts_the_file_and_copies_no_more_than_its_folder(config: ExperimentConfig) -> None:
     config.validate()
     assert Path(config.trial_code_directory) == FILES[0].parent
+
+
+def test_no_choice_is_null_which_would_empty_the_web_ui(config: ExperimentConfig) -> None:
+    values = [value for choice in (config.search_space or {}).values() for value in choice["_value"]]
+    assert None not in values
 
 
 def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig) -> None:
@@ -75,7 +81,8 @@ def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() 
     drawn = [tuner.generate_parameters(number) for number in range(48)]
     assert len({str(one) for one in drawn}) == math.prod(map(len, choices.values())) == 48
     for one in drawn:
-        settings = load_settings("patches_pretrained", {name: one[name] for name in choices})
+        settings = load_settings("patches_pretrained", meant({name: one[name] for name in choices}))
+        assert settings.data.smallest_crop == (48 if one["data.smallest_crop"] == 48 else None)
         network = BoostedNetwork.model_validate(settings.boosted.model_dump())
         assert (network.attention, network.fusion) == (one["boosted.attention"], one["boosted.fusion"])
 

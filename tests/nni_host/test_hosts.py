@@ -66,7 +66,7 @@ def test_hosts_dial_through_a_tunnel_unless_an_address_is_named_that_is_listened
 
 
 def test_trials_of_older_training_services_read_their_own_parameters(tmp_path: Path) -> None:
-    (tmp_path / "parameter.cfg").write_text('{"parameter_id": 3, "parameters": {"x": 7}}')
+    (tmp_path / "parameter.cfg").write_text('{"parameter_id": 3, "parameters": {"x": 7, "y": "null"}}')
     script = "from trials.nni_parameters import own_parameters; print(own_parameters())"
     folders = {"NNI_SYS_DIR": str(tmp_path), "NNI_OUTPUT_DIR": str(tmp_path), "NNI_TRIAL_JOB_ID": "A"}
     ran = subprocess.run(
@@ -76,7 +76,7 @@ def test_trials_of_older_training_services_read_their_own_parameters(tmp_path: P
         text=True,
         timeout=200,
     )
-    assert ran.stdout.endswith("{'x': 7}\n"), ran.stderr
+    assert ran.stdout.endswith("{'x': 7, 'y': None}\n"), ran.stderr
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
