@@ -25,6 +25,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "making the environment $(VENV): 6 GB, PyTorch with its CUDA libraries; takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@# NNI writes one of its modules when it is first imported; two processes at once would read half of it.
+	$(BIN)/python -W ignore -c 'import nni.nas.nn.pytorch'
 	touch $@
 
 demo: $(READY)
