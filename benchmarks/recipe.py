@@ -24,6 +24,8 @@ CHANGES: dict[str, dict[str, object]] = {
     "the profile": {},
     "a learning rate of 0.005": {"retrain.learning_rate": 0.005, "retrain.learning_rate_min": 5e-6},
     "96x96 pixels": {"data.image_size": 96},
+    "96x96 pixels and 16 filters, the same cost": {"data.image_size": 96, "retrain.filters": 16},
+    "48x48 pixels and 32 filters, the same cost": {"data.image_size": 48, "retrain.filters": 32},
     "standardised by the training set alone": {"data.per_image": False},
     "mirroring alone for augmentation": {"data.augmentation_strength": 0},
     "twice the augmentation": {"data.augmentation_strength": 1},
@@ -31,6 +33,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "padded, not squashed": {"data.fit": "pad"},
     "without the mirror image in use": {"retrain.mirror": False},
     "weight decay of 0.15": {"retrain.weight_decay": 0.15},
+    "ENAS's schedule, which is left unannealed": {"retrain.schedule": "restarts"},
     "twice the epochs": {"retrain.epochs": 80},
     "SGD": {
         "retrain.optimizer": "sgd",
@@ -85,7 +88,7 @@ def main() -> None:
             "gain": round(gains.mean(), 4),
             "gain_sd": round(gains.std(ddof=1), 4),
             "seconds": round(sum(one["seconds"] for one in folds)),
-            **{key: folds[0][key] for key in ("threads", "commit")},
+            **{key: folds[0][key] for key in ("device", "threads", "commit")},
         }
         rows.append(row)
         print(f"{change:44} {row['auc']:.4f} ± {row['auc_sd']:.4f}  gain {row['gain']:+.4f}", flush=True)
