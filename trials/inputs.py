@@ -120,8 +120,8 @@ class Inputs:
         counts = torch.bincount(self.labels[self._training])
         return len(self._training) / (len(counts) * counts)
 
-    def training(self, batch_size: int, seed: int) -> Batches:
-        """Return the shuffled training batches, augmented as the settings say."""
+    def training(self, batch_size: int, seed: int, parts: int = 1) -> Batches:
+        """Return the shuffled training batches, augmented as the settings say; `parts` are `Batches`' own."""
         images, labels, indices = self.images, self.labels, self._training
         if self._settings.expand:
             images, labels = expand(images[indices], labels[indices])
@@ -136,6 +136,7 @@ class Inputs:
             augment=self._augmentation,
             crop=self._crop,
             balanced=self._settings.class_balance == "balanced_sampling",
+            parts=parts,
             per_image=self._settings.per_image,
             channels=self._settings.channels,
             mean=self.mean,

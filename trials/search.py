@@ -234,11 +234,19 @@ class Search:
             size += 1
         return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
 
+    @property
+    def training(self) -> Batches:
+        """The images that train the shared weights, in epochs of which the settings' steps hold all."""
+        options = self.settings.search
+        whole = self.inputs.training(options.batch_size, self.seed)
+        parts = round(options.epochs * len(whole) / options.max_steps) if options.max_steps else 1
+        return self.inputs.training(options.batch_size, self.seed, parts) if parts > 1 else whole
+
     def go(self, folder: RunFolder, reporter: Reporter) -> None:
         """Search from the last epoch saved, and write everything."""
         if self.latencies:
             self._keep(self.latencies)
-        reporter.samples("training images", self.inputs.training(self.settings.search.batch_size, self.seed))
+        reporter.samples("training images", self.training)
         strategy, seconds = self.train(reporter)
         self._write(folder, reporter, strategy, seconds)
 
@@ -254,8 +262,7 @@ class Search:
             class_weights=self.inputs.class_weights,
         )
         fit = {"ckpt_path": resume_from(self.out / CHECKPOINT), "weights_only": True}
-        training = self.inputs.training(options.batch_size, self.seed)
-        evaluator = Lightning(module, trainer, training, self.validation, fit_kwargs=fit)
+        evaluator = Lightning(module, trainer, self.training, self.validation, fit_kwargs=fit)
         strategy = self.strategy(reporter)
         # Rewards come from the strategy: that Lightning has nothing to validate on is meant.
         logging.getLogger("nni.nas.evaluator.pytorch.lightning").setLevel(logging.ERROR)
@@ -332,7 +339,7 @@ class Search:
         """Time a few steps, and return the settings, the data and the estimate."""
         options = self.settings.search
         network = self.example.to(device()).to(memory_format=torch.channels_last).train()
-        training, validation = self.inputs.training(options.batch_size, self.seed), self.validation
+        training, validation = self.training, self.validation
 
         @torch.no_grad()
         def reward() -> None:

@@ -146,6 +146,13 @@ class SearchSettings(TrainingSettings):
 
     strategy: Literal["enas", "random"] = setting("enas", "ENAS, or the random control of equal budget")
     epochs: int = setting(150, "passes over the training images; ENAS's", ge=1)
+    max_steps: int | None = setting(
+        None,
+        "stop after so many steps; where the images make several times as many, an epoch is a part of them, "
+        "so that warm-up and controller have their epochs whatever the number of images (ours); unset: all "
+        "epochs, of all images",
+        ge=1,
+    )
     normal_cells: int = setting(6, "normal cells of the shared network; ENAS's", ge=1)
     nodes: int = setting(5, "nodes in a cell; ENAS's", ge=1)
     filters: int = setting(20, "filters of the first cells; ENAS's", ge=2)
@@ -190,6 +197,15 @@ class SearchSettings(TrainingSettings):
         if len(set_ := self._limits) > 1:
             names = " and ".join(f"search.most_{name}" for name in set_)
             raise ValueError(f"{names}: a search keeps one limit; set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_controller_that_learns(self) -> SearchSettings:
+        if self.strategy == "enas" and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"search.warmup_epochs = {self.warmup_epochs} leaves none of search.epochs = {self.epochs} "
+                "for the controller to learn in: set one of them otherwise"
+            )
         return self
 
     @property

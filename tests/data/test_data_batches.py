@@ -96,6 +96,16 @@ def test_balanced_epochs_draw_classes_equally_and_use_every_image() -> None:
     assert set(later) == set(range(20))
 
 
+def test_an_epoch_that_is_a_part_of_the_images_draws_from_all_of_them() -> None:
+    batches = make(20, parts=3)
+    epochs = []
+    for epoch in range(12):
+        batches.set_epoch(epoch)
+        epochs.append(drawn(batches))
+    assert len(batches) == 2 and all(len(set(one)) == 8 for one in epochs)
+    assert epochs[0] != epochs[1] and {image for one in epochs for image in one} == set(range(20))
+
+
 def test_pixels_are_standardised_by_the_training_images() -> None:
     images = torch.randint(
         0, 256, (50, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)

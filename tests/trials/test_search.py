@@ -228,6 +228,15 @@ def test_a_folder_of_another_search_is_refused(searched: Path, lesions: Path) ->
         run_search(lesions, out=searched, settings=settings(), folds=2, fold=0, seed=1)
 
 
+def test_few_steps_for_many_images_leave_the_controller_its_epochs(lesions: Path, tmp_path: Path) -> None:
+    few = settings(
+        **{"search.epochs": 4, "search.warmup_epochs": 2, "search.max_steps": 4, "search.batch_size": 4}
+    )
+    record = run_search(lesions, out=tmp_path, settings=few, folds=2, fold=0)
+    assert record["data"]["training"] > 2 * 4, "an epoch of all images would have more steps than the search"
+    assert [epoch["baseline"] != 0 for epoch in record["history"]] == [False, False, True, True]
+
+
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lesions: Path, tmp_path: Path) -> None:
     plan = run_search(lesions, out=tmp_path / "none", settings=settings(), folds=2, fold=0, dry_run=True)
     assert plan["settings"]["search"]["epochs"] == 2

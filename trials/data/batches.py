@@ -52,7 +52,8 @@ class Batches:
     `images` uint8 [n, 1 or 3, s, s] and `labels` [n] of the whole data set; `indices` those that take part
     (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
     resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
-    train on it. Without it nothing is dropped. `balanced` draws every class equally often (rare classes
+    train on it. Without it nothing is dropped. Shuffled, an epoch may be one of so many `parts` of the
+    images, drawn from all of them every time. `balanced` draws every class equally often (rare classes
     again and again), `augment` names a policy of `augment.AUGMENTATIONS` or is one, `crop` goes before it,
     `mean` and `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images
     are repeated to `channels`.
@@ -71,6 +72,7 @@ class Batches:
         augment: str | Policy = "none",
         crop: RandomCenterCropping | None = None,
         balanced: bool = False,
+        parts: int = 1,
         per_image: bool = False,
         channels: int = 3,
         device: str | torch.device = "cpu",
@@ -78,8 +80,8 @@ class Batches:
     ) -> None:
         if isinstance(augment, str) and augment not in AUGMENTATIONS:
             raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
-        if balanced and not shuffle:
-            raise ValueError("balanced drawing needs shuffle=True")
+        if (balanced or parts > 1) and not shuffle:
+            raise ValueError("balanced drawing, and of parts, needs shuffle=True")
         chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
         if len(chosen) == 0:
             raise ValueError("no images to make batches of")
@@ -92,6 +94,7 @@ class Batches:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.balanced = balanced
+        self.parts = parts
         self.per_image = per_image
         self.channels = channels
         self.seed = seed
@@ -117,7 +120,7 @@ class Batches:
 
     def __len__(self) -> int:
         batches = math.ceil(len(self.labels) / self.batch_size)
-        return batches - 1 if self._drops_last() else batches
+        return math.ceil((batches - 1 if self._drops_last() else batches) / self.parts)
 
     def _drops_last(self) -> bool:
         return self.shuffle and len(self.labels) % self.batch_size == 1 < len(self.labels)
