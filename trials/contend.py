@@ -31,7 +31,8 @@ def run_contend(
     """Let the contestant `name` learn, be tested on outer fold `fold` of `folds`, and on `external` data.
 
     Writes to `out` what `trials.contestants.protocol` names, and returns the content of `metrics.json`. A
-    contestant that is searched makes its search beside `out`, once for all layouts. Not `tested`, it is
+    contestant that is searched makes its search beside `out`, once for all layouts, and those that one is the
+    mean of contend there. Not `tested`, it is
     judged by its validation images alone, so that something may be chosen by it. One with choices takes
     those of the best trial of its tuning, which lies beside `out` too; in such a trial, not `tested`, they
     are among the `overrides`, and `home` is the folder in which all trials share the search.

@@ -25,7 +25,9 @@ from trials.contestants.architectures import (
     count_parameters,
     load_imagenet_lite0,
 )
+from trials.contestants.classical import ClassicalContestant
 from trials.contestants.features import STATISTICS, statistics
+from trials.contestants.networks import NetworkContestant
 from trials.contestants.registry import CONTESTANTS
 from trials.data.folds import assign_folds, write_folds
 from trials.data.phantoms import make_phantoms
@@ -125,6 +127,25 @@ def test_the_same_seed_gives_the_same_probabilities_and_a_finished_run_is_only_r
     capsys.readouterr()
     assert contend(lesions, name, tmp_path / "first") == first
     assert "done already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "file", ["predictions.csv", "validation_predictions.csv", "external_predictions.csv"]
+)
+def test_a_mean_is_of_what_its_members_said_who_contend_once(
+    file: str, lesions: Path, elsewhere: Path, fold0: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [fold0 / "cells7", fold0 / "hog_geometry"]
+    seconds = sum(contend(lesions, place.name, place, external=elsewhere)["seconds"] for place in members)
+    for kind in (ClassicalContestant, NetworkContestant):
+        monkeypatch.setattr(kind, "fit", lambda *_, **__: pytest.fail("fitted twice"))
+    mean = contend(lesions, "cells7_hog_geometry", fold0 / "cells7_hog_geometry", external=elsewhere)
+    assert mean["seconds"] == pytest.approx(seconds, abs=1e-3)
+    said = zip(*(rows(place / file) for place in members), strict=True)
+    for row, (network, gradients) in zip(rows(fold0 / mean["contestant"] / file), said, strict=True):
+        assert row["file"] == network["file"] == gradients["file"]
+        expected = (float(network["probability"]) + float(gradients["probability"])) / 2
+        assert float(row["probability"]) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["enas", "random"])

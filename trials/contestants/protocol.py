@@ -52,12 +52,15 @@ def compete(
     out: Path,
     verb: str,
     facts: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    within: bool = False,
 ) -> dict[str, Any]:
     """Let a contestant learn, choose its threshold, test it; return the content of `metrics.json`.
 
     Writes to `out` what the module's constants name, and what the contestant saves; `facts` are known of how
-    it came to be, and go into `metrics.json`. The same arguments again resume an interrupted run, or report a
-    finished one. Raises `RunFolderError` for a folder of another run.
+    it came to be, and go into `metrics.json`. `within` another run it waits for whoever is writing to `out`,
+    and reports nothing to NNI. The same arguments again resume an interrupted run, or report a finished one.
+    Raises `RunFolderError` for a folder of another run.
     """
     sections = {*contestant.sections, *(["protocol"] if task.refit else [])}
     settings, defaults = (
@@ -70,9 +73,9 @@ def compete(
             identity | {"settings": settings},
             defaults={"settings": defaults},
             needed_bytes=contestant.disk_bytes,
-            wait=on_another_host(),
+            wait=within or on_another_host(),
         ) as folder,
-        Reporter(out) as reporter,
+        Reporter(out, to_nni=not within) as reporter,
     ):
         if folder.done:
             reporter.say(f"{out}: this run is done already")

@@ -24,6 +24,7 @@ from trials.contestants.features import (
     gradients,
     statistics,
 )
+from trials.contestants.mean import MeanContestant
 from trials.contestants.networks import BoostedContestant, NetworkContestant
 from trials.contestants.protocol import Title
 from trials.settings import Settings, SettingsError, load_settings
@@ -55,6 +56,14 @@ def _known(kind: str, start: Callable[[nn.Module], None] | None = None) -> Calla
 
 def _classical(*parts: Callable[..., object]) -> Callable[..., Contestant]:
     return lambda task, home: ClassicalContestant(task, *parts)  # type: ignore[arg-type]
+
+
+def _mean(*names: str) -> Callable[..., Contestant]:
+    def make(task: Task, home: Path | None) -> Contestant:
+        entries = [CONTESTANTS[name] for name in names]
+        return MeanContestant(task, [(entry.title, entry.make(task, home)) for entry in entries], home)
+
+    return make
 
 
 def _boosted(task: Task, home: Path | None) -> Contestant:
@@ -98,6 +107,13 @@ ENTRIES = (
     ),
     Entry(Title("cells7", "random cells, 7", "enas7"), partial(of_chance, layout="enas7")),
     Entry(Title("cells17", "random cells, 17", "enas17"), partial(of_chance, layout="enas17")),
+    Entry(
+        Title("enas7_hog_geometry", "ENAS-7 with HOG and box geometry, mean"), _mean("enas7", "hog_geometry")
+    ),
+    Entry(
+        Title("cells7_hog_geometry", "random cells, 7, with HOG and box geometry, mean"),
+        _mean("cells7", "hog_geometry"),
+    ),
     Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
     Entry(Title("resnet18", "ResNet-18"), _known("resnet18")),
     Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0", start_classifier)),

@@ -85,6 +85,13 @@ class Summary:
         return mean_and_spread(self.seed_aucs)["sd"]
 
     @property
+    def auc_together(self) -> float | None:
+        """The headline of the seeds' models together, by the mean of their probabilities; None for one."""
+        if len(self.predictions.each) < 2:
+            return None
+        return _headline(self.predictions, _fold_aucs(self.predictions))
+
+    @property
     def accuracy_sd_seeds(self) -> float | None:
         """As `auc_sd_seeds`, of the accuracy of all images at each seed's frozen thresholds."""
         return mean_and_spread(self.seed_accuracies)["sd"]

@@ -15,7 +15,8 @@ from trials.statistics.bootstrap import Interval
 
 RESULTS = (
     *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
-    *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "pooled_auc", "low", "high"),
+    *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "auc_together"),
+    *("pooled_auc", "low", "high"),
     *(
         "accuracy",
         "accuracy_sd_seeds",
@@ -31,9 +32,10 @@ RESULTS = (
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
 `pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half`
 where a probability of 0.5 decides. Of several `seeds` all of these are means over the seeds, and
-`auc_sd_seeds` and `accuracy_sd_seeds` the standard deviations of `auc` and `accuracy` over them. `folds` is
-empty outside of folds: for external images, and for data with a split of their own. `seconds`: of training,
-mean of the runs, on `device`, a processor's architecture or a GPU's name."""
+`auc_sd_seeds` and `accuracy_sd_seeds` the standard deviations of `auc` and `accuracy` over them;
+`auc_together` is, as `auc`, of the mean of what the seeds' models say. `folds` is empty outside of folds: for
+external images, and for data with a split of their own. `seconds`: of training, mean of the runs, on
+`device`, a processor's architecture or a GPU's name."""
 MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
@@ -60,6 +62,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         "auc": _cell(summary.auc),
         "auc_sd": _cell(summary.auc_sd),
         "auc_sd_seeds": _cell(summary.auc_sd_seeds),
+        "auc_together": _cell(summary.auc_together),
         "pooled_auc": _cell(measures["auc"].estimate),
         **_limits(measures["auc"]),
         "accuracy": _cell(measures["accuracy"].estimate),

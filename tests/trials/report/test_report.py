@@ -211,6 +211,8 @@ def test_several_seeds_are_the_mean_of_each_alone(comparison: Path, tmp_path: Pa
         assert float(both[name]) == pytest.approx(mean, abs=2e-6), name
     gap = abs(float(good["auc"]) - float(poor["auc"]))
     assert float(both["auc_sd_seeds"]) == pytest.approx(gap / 2**0.5, abs=1e-5)
+    # Averaged, fold 0 has 0.9, 0.6, 0.6 above 0.2, 0.275 and two of them below 0.7; fold 1 ties at 0.5 once.
+    assert (good["auc_together"], float(both["auc_together"])) == ("", pytest.approx(15.5 / 18, abs=1e-6))
     test = next(row for row in rows_of(tmp_path / "out" / "tests.csv") if row["first"] == "enas7")
     assert float(test["auc_difference"]) == pytest.approx(
         float(good["pooled_auc"]) - float(both["pooled_auc"]), abs=2e-6
