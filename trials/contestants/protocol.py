@@ -37,7 +37,10 @@ EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
 
 @dataclass(frozen=True)
 class Title:
-    """How a contestant is named in results; one that saw other data than the task's is shown apart."""
+    """How a contestant is named in results; one that saw other data than the task's is shown apart.
+
+    `layout` is that of its cells, of all of it or of a part.
+    """
 
     name: str
     label: str

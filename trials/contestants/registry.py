@@ -108,10 +108,11 @@ ENTRIES = (
     Entry(Title("cells7", "random cells, 7", "enas7"), partial(of_chance, layout="enas7")),
     Entry(Title("cells17", "random cells, 17", "enas17"), partial(of_chance, layout="enas17")),
     Entry(
-        Title("enas7_hog_geometry", "ENAS-7 with HOG and box geometry, mean"), _mean("enas7", "hog_geometry")
+        Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7"),
+        _mean("enas7", "hog_geometry"),
     ),
     Entry(
-        Title("cells7_hog_geometry", "random cells, 7, with HOG and box geometry, mean"),
+        Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7"),
         _mean("cells7", "hog_geometry"),
     ),
     Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
