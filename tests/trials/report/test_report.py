@@ -219,7 +219,13 @@ def test_several_seeds_are_the_mean_of_each_alone(comparison: Path, tmp_path: Pa
     )
     assert float(test["accuracy_difference"]) == pytest.approx(0.125)
     page = Page(tmp_path / "out" / "report.html")
-    for words in ("the mean over its seeds", "SD of seeds", "fold0/search, seed 1"):
+    for words in (
+        "the mean over its seeds",
+        "SD of seeds",
+        "seeds together",
+        " 2 0.861 ",
+        "fold0/search, seed 1",
+    ):
         assert words in page.words, words
     assert "(SD of 2 seeds 0." in text(result)
 
