@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from trials.contestants.protocol import compete, plan
-from trials.contestants.registry import contestant
+from trials.contestants.registry import CONTESTANTS, contestant
+from trials.run_folder import RunFolderError
 from trials.settings import SettingsError, flat
 from trials.task import Task
 from trials.tuning import Tuning
@@ -41,6 +42,8 @@ def run_contend(
     (`SettingsError`, `DataError`, `LeakError`, `TuningError`, `RunFolderError`, ...) before any work starts.
     """
     entry = contestant(name)
+    if out.name in CONTESTANTS and out.name != name:  # a mean's members contend beside it, by their names
+        raise RunFolderError(f"{out}: there contends {out.name}, not {name}; name another folder")
     changes, beside = dict(flat(overrides or {})), out.absolute().parent
     tuning = Tuning(beside, name, entry.choices) if entry.choices and tested else None
     if tuning:

@@ -37,6 +37,7 @@ from trials.leaks import LeakError
 from trials.model_file import ModelError, load_model
 from trials.predict import run_predict
 from trials.report.report import run_report
+from trials.run_folder import RunFolderError
 from trials.settings import SettingsError, load_settings
 from trials.statistics.power import TOO_FEW
 from trials.task import Task
@@ -146,6 +147,14 @@ def test_a_mean_is_of_what_its_members_said_who_contend_once(
         assert row["file"] == network["file"] == gradients["file"]
         expected = (float(network["probability"]) + float(gradients["probability"])) / 2
         assert float(row["probability"]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_folder_of_another_contestant_is_refused_before_anything_is_written(
+    lesions: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFolderError, match="cells7: there contends cells7, not cells7_hog_geometry; name"):
+        contend(lesions, "cells7_hog_geometry", tmp_path / "cells7")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("strategy", ["enas", "random"])
