@@ -40,6 +40,7 @@ TINY: dict[str, Any] = {
     "search.filters": 2,
     "search.nodes": 2,
     "search.epochs": 1,
+    "search.warmup_epochs": 0,
     "search.max_steps": 3,
     "search.final_samples": 3,
     "search.controller_updates": 1,
