@@ -201,10 +201,11 @@ class SearchSettings(TrainingSettings):
 
     @model_validator(mode="after")
     def _has_a_controller_that_learns(self) -> SearchSettings:
-        if self.strategy == "enas" and self.warmup_epochs >= self.epochs:
+        epochs = min(self.epochs, self.max_steps or self.epochs)  # each has a step or more
+        if self.strategy == "enas" and self.warmup_epochs >= epochs:
             raise ValueError(
-                f"search.warmup_epochs = {self.warmup_epochs} leaves none of search.epochs = {self.epochs} "
-                "for the controller to learn in: set one of them otherwise"
+                f"search.warmup_epochs = {self.warmup_epochs} leaves none of {epochs} epochs, by "
+                "search.epochs and search.max_steps, for the controller to learn in: change one of them"
             )
         return self
 

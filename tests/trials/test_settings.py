@@ -81,8 +81,9 @@ def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
         ({"search.limit_layout": "enas2"}, "search.limit_layout = 'enas2'"),
         (
             {"search.epochs": 60},
-            "^search.warmup_epochs = 60 leaves none of search.epochs = 60 for the controller to learn in",
+            "^search.warmup_epochs = 60 leaves none of 60 epochs, by search.epochs and search.max_steps, for",
         ),
+        ({"search.max_steps": 50}, "^search.warmup_epochs = 60 leaves none of 50 epochs"),
         (
             {"data.augmentation": "poses", "data.augmentation_strength": 0.5},
             "^data.augmentation_strength = 0.5 changes ultrasound and histology alone, and data.augmentation "
