@@ -59,6 +59,8 @@ def _classical(*parts: Callable[..., object]) -> Callable[..., Contestant]:
 
 
 def _mean(*names: str) -> Callable[..., Contestant]:
+    """Make the mean of entries that differ from the others in no setting, as all have the mean's own."""
+
     def make(task: Task, home: Path | None) -> Contestant:
         entries = [CONTESTANTS[name] for name in names]
         return MeanContestant(task, [(entry.title, entry.make(task, home)) for entry in entries], home)
