@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trials.data.folders import read_rows
 from trials.data.images import to_tensor
+from trials.data.manifest import read_rows
 from trials.data.sources import DataError, LesionData
 
 

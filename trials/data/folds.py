@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from search_space.files import write_atomically
-from trials.data.folders import read_rows
+from trials.data.manifest import read_rows
 from trials.data.sources import DataError, LesionData
 
 FILE_NAME = "folds.csv"

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trials.data.busi import is_busi, read_busi
-from trials.data.folders import class_folders, read_class_folders, read_manifest, unread_files
+from trials.data.folders import class_folders, read_class_folders, unread_files
+from trials.data.manifest import read_manifest
 from trials.data.medmnist import read_medmnist
 from trials.data.patch_camelyon import hdf5_folder, read_patch_camelyon
 from trials.data.records import DataError, Listing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.folders import read_rows
+from trials.data.manifest import read_rows
 from trials.data.sources import LesionData, load
 from trials.report.comparison import Comparison, Predictions
 from trials.runs import EvaluationError
