@@ -30,6 +30,7 @@ import psutil
 import yaml
 
 from benchmarks.measure import ROOT, machine
+from search_space.files import dump_json
 from trials.experiment import is_manager, started_for
 from trials.provenance import provenance
 from trials.run_folder import RUN_FILE, is_done
@@ -170,7 +171,7 @@ def live(folder: Path, number: int, seed: int, most: dict[str, int], whole: Path
         different.append(f"not done after {job.starts} starts: {job.said[-1]}")
     commit = provenance()["commit"]
     result = {"life": number, "commit": commit, "starts": job.starts, "kills": kills, "lost": different}
-    record.write_text(json.dumps(result, indent=1))
+    record.write_text(dump_json(result, 1))
     return result
 
 
@@ -233,7 +234,7 @@ def main() -> int:
     lives = []
     for number in range(options.lives):
         life = live(work / f"life{number}", number, options.seed, most, work / "reference" / "out")
-        print(json.dumps(life), flush=True)
+        print(dump_json(life, None), flush=True)
         lives.append(life)
     done = [kill for life in lives for kill in life["kills"] if kill["killed"]]
     result = {
@@ -247,7 +248,7 @@ def main() -> int:
         "machine": machine(),
     }
     path = ROOT / "results" / "kills.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
     print(f"{result['kills']} kills, {result['losses']} of {len(lives)} lives with a loss: {path}")
     return 1 if result["losses"] else 0
 

@@ -6,7 +6,6 @@ while slows both sides of it; its median over the rounds is the result, with the
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from search_space.files import dump_json
 from trials.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +82,7 @@ def save(name: str, rows: Sequence[Mapping[str, Any]], command: str, **details: 
         print(f"{line['question']:64} {figures:44} {line['target']:12} {verdict}")
     result = {"command": command, "rows": list(rows), "machine": machine(), **details}
     path = ROOT / "results" / f"bench-{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Clock(Callback):
         result = {"epochs": epochs, "peak_mb": peak, "grown_mb": peak - self.before}
         if self.draw:
             result |= drawing(pl_module)
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result, allow_nan=False), flush=True)
         os._exit(0)
 
 

@@ -8,7 +8,6 @@ what no operation has is Python, Lightning and the profiler itself. Writes `resu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pytorch_lightning import Callback
 
 from benchmarks.measure import ROOT, machine, two_threads
 from benchmarks.one_search import BATCH, hub_space, our_strategy, search
+from search_space.files import dump_json
 from strategies.random_sampling import Uniform
 
 EPOCHS, IMAGES, SHOWN = 3, 64, 12  # the last epoch counts; the others take memory for the first time
@@ -89,7 +89,7 @@ def write(name: str, profiles: Mapping[str, Profile]) -> None:
             print(f"{share:5} %  {operation}", flush=True)
     result = {"command": f"python -m benchmarks.profile {name}", **measured, "machine": machine()}
     path = ROOT / "results" / f"profile-{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
 
 
 PROFILES = {"search": profile_search, "retraining": profile_retraining}

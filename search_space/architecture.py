@@ -6,7 +6,6 @@ each of its nodes, numbered from 2. A node has two slots; each applies one of fi
 state, and the node's state is the sum of the two results.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from search_space.files import write_atomically
+from search_space.files import dump_json, parse_json, write_atomically
 
 OPERATIONS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
 """NNI's names of ENAS's operations; the position of a name is ENAS's number for it."""
@@ -202,14 +201,14 @@ class Architecture:
     def parse(cls, content: bytes, path: str | PathLike[str]) -> "Architecture":
         """Read the content of such a file; raises ValueError that names `path`."""
         try:
-            return cls.from_sample(json.loads(content))
+            return cls.from_sample(parse_json(content))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no architecture of this space: {error}") from None
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sample as JSON, one choice a line; the file appears whole or not at all."""
         lines = ",\n".join(
-            f"  {json.dumps(label)}: {json.dumps(value)}" for label, value in self.to_sample().items()
+            f"  {dump_json(label)}: {dump_json(value, None)}" for label, value in self.to_sample().items()
         )
         write_atomically(Path(path), f"{{\n{lines}\n}}\n".encode())
 

@@ -7,7 +7,6 @@ ever. Additions, concatenations and colder caches are not in it; `scaled` by how
 networks take, it covers them on average.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from torch import nn
 
 from search_space.architecture import OPERATIONS, Architecture, CellArchitecture, Edge
 from search_space.cost import Layer
-from search_space.files import write_atomically
+from search_space.files import dump_json, parse_json, write_atomically
 from search_space.operations import Calibration, FactorizedReduction, Stem, operation
 
 WARM_UP, TIMED = 3, 20  # runs of a layer; the fastest counts, as other work only ever adds (Python's timeit)
@@ -54,7 +53,7 @@ class LatencyTable:
     def save(self, path: Path) -> None:
         """Write the table as JSON, a layer a line; the file appears whole or not at all."""
         rows = [{**layer._asdict(), "milliseconds": time} for layer, time in self.milliseconds.items()]
-        lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
+        lines = ",\n".join(f"    {dump_json(row, None)}" for row in rows)
         write_atomically(
             path, f'{{\n  "threads": {self.threads},\n  "layers": [\n{lines}\n  ]\n}}\n'.encode()
         )
@@ -63,7 +62,7 @@ class LatencyTable:
     def load(cls, path: Path, layers: Iterable[Layer]) -> "LatencyTable":
         """Read a table of exactly these layers; raises ValueError, naming the file, for any other content."""
         try:
-            content = json.loads(path.read_bytes())
+            content = parse_json(path.read_bytes())
             times = [(float(row.pop("milliseconds")), Layer(**row)) for row in content["layers"]]
             table = cls({layer: time for time, layer in times}, int(content["threads"]))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -8,7 +8,6 @@ quick.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import traceback
@@ -36,8 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, "stopped; with the same --out the same command goes on where it was")
     except Exception as error:
         return _fail(arguments, in_words(error))
-    print(json.dumps(result, indent=2) if arguments.json else text)
+    print(_json(result) if arguments.json else text)
     return 0 if well else 1
+
+
+def _json(result: Any) -> str:
+    from search_space.files import dump_json  # late, as what the verbs need
+
+    return dump_json(result)
 
 
 def _fail(arguments: argparse.Namespace, reason: str) -> int:

@@ -8,7 +8,6 @@ et al., NeurIPS 2018, arXiv 1810.03292: with random weights it must become anoth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_space.files import write_atomically
+from search_space.files import dump_json, write_atomically
 from trials.data.decoding import decode
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
@@ -195,7 +194,7 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
             "not_for": card.not_for,
             "explanations": rows,
         }
-        write_atomically(folder / MAPS, (json.dumps(result, indent=2) + "\n").encode())
+        write_atomically(folder / MAPS, (dump_json(result) + "\n").encode())
     return {"out": str(out), **result}
 
 

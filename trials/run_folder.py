@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from search_space.files import remove_partial, write_atomically
+from search_space.files import dump_json, parse_json, remove_partial, write_atomically
 from trials.watchdog import alive
 
 RUN_FILE = "run.json"
@@ -54,8 +53,8 @@ class RunFolder:
         wait: bool = False,
     ) -> None:
         self.path = path
-        self.identity = json.loads(json.dumps(identity))  # as it will be read back: tuples are lists
-        self._defaults = json.loads(json.dumps(defaults or {}))
+        self.identity = parse_json(dump_json(identity))  # as it will be read back: tuples are lists
+        self._defaults = parse_json(dump_json(defaults or {}))
         self._check_place(needed_bytes)
         self._lock = FileLock(str(path / ".lock"))
         try:
@@ -132,7 +131,7 @@ class RunFolder:
 
     def write_json(self, name: str, value: object) -> Path:
         """Write a JSON file; raises ValueError for numbers that are not finite."""
-        return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+        return self.write_text(name, dump_json(value) + "\n")
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
         """Write a table."""
@@ -181,7 +180,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object; raises `ValueError` that names the file where there is none."""
     try:
-        value = json.loads(read(path).decode())
+        value = parse_json(read(path).decode())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except DamagedError:

@@ -69,7 +69,7 @@ def test_measuring_gives_every_layer_a_time_and_changes_nobodys_random_numbers()
     ("change", "words"),
     [
         (lambda content: content["layers"].pop(), "not one of the layers"),
-        (lambda content: content["layers"][0].update(milliseconds=float("inf")), "not one of the layers"),
+        (lambda content: content["layers"][0].update(milliseconds=float("inf")), "no finite number"),
         (lambda content: content["layers"][0].update(milliseconds="soon"), "not a table"),
         (lambda content: content["layers"][0].pop("side"), "not a table"),
         (lambda content: content.pop("threads"), "not a table"),

@@ -9,7 +9,6 @@ did not write itself. `load_model.py` uses the last; `metadata.json` and `README
 
 from __future__ import annotations
 
-import json
 import runpy
 import shutil
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export import export as export_program
 
-from search_space.files import write_atomically
+from search_space.files import dump_json, write_atomically
 from trials.data.new_folder import new_folder
 from trials.decision import Decision
 from trials.export.card import figures, read_origin, write_card
@@ -81,7 +80,7 @@ def run_export(model: Path, out: Path) -> dict[str, Any]:
                 f"{out / worst}: its probabilities differ from the model's by {differences[worst]:.1e}, "
                 f"expected {TOLERANCE:.0e} at most; nothing was exported: a defect of ours, please report it"
             )
-        text = json.dumps(_metadata(card, origin.metrics), indent=2) + "\n"
+        text = dump_json(_metadata(card, origin.metrics)) + "\n"
         write_atomically(folder / METADATA, text.encode())
         write_card(folder, card, origin, figures(model), differences)
     files = sorted(path.name for path in out.iterdir())
