@@ -146,6 +146,9 @@ class EnasSpace(ModelSpace):
     of this many nodes.
     """
 
+    trace_args: tuple[Any, ...]  # those of the constructor, as NNI keeps them
+    trace_kwargs: dict[str, Any]
+
     def __init__(
         self,
         layout: str | Sequence[str] = "enas7",
@@ -165,6 +168,7 @@ class EnasSpace(ModelSpace):
         check_stem_stride(stem_stride)
         _check_probabilities(dropout=dropout, drop_path=drop_path)
         self.layout = read_layout(layout)
+        self._keep_layout(layout)
         self.architecture = _architecture_in_context(nodes)
         self._drop_path_progress = 0.0
         self._auxiliary_layer = self.layout.auxiliary_layer if auxiliary else None
@@ -193,6 +197,16 @@ class EnasSpace(ModelSpace):
         self.apply(initialise)
         # Looked up once: a supernet has thousands of modules, and the progress is set before every step.
         self._drop_paths = [module for module in self.modules() if isinstance(module, DropPath)]
+
+    def _keep_layout(self, given: object) -> None:
+        """Keep for `freeze` the layout as it is now: NNI keeps the caller's list, which may change."""
+        if isinstance(given, str):
+            return
+        kept = tuple(self.layout)
+        self.trace_args = tuple(kept if value is given else value for value in self.trace_args)
+        self.trace_kwargs = {
+            name: kept if value is given else value for name, value in self.trace_kwargs.items()
+        }
 
     @property
     def drop_path_progress(self) -> float:

@@ -31,15 +31,16 @@ from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from nni.nas.oneshot.pytorch.profiler import SampleProfilerPenalty
 from nni.nas.oneshot.pytorch.strategy import OneShotStrategy
 from nni.nas.oneshot.pytorch.supermodule.sampling import MixedOpPathSamplingPolicy
-from nni.nas.space import ExecutableModelSpace
+from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace
 from pytorch_lightning.utilities.data import extract_batch_size
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
+from strategies.evaluators import give_back, heard, refuse_used, silent
 from strategies.limit import Limit
 from strategies.processes import agreed, normalise_together, share, weighted
-from strategies.speed import channels_last, gather, keep_freed_memory
+from strategies.speed import channels_last, gather, keep_freed_memory, step_without_all_gradients
 from strategies.weight_sharing import MutationHook, sharing_hooks
 
 _log = logging.getLogger(__name__)
@@ -236,6 +237,9 @@ class WeightSharingModule(BaseOneShotLightningModule):
             norm.track_running_stats = False
         if self.options.update_unsampled:
             self._gradients = [piece for one in self.trainer.optimizers for piece in gather(one)]
+        else:
+            for optimizer in self.trainer.optimizers:
+                step_without_all_gradients(optimizer)
 
     def on_train_start(self) -> None:
         """Fail now, not after an epoch, if the evaluator gives no reward."""
@@ -303,7 +307,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
         }
         self.history.append({"epoch": self.current_epoch, **trained, **logged})
         if self.trainer.is_global_zero:
-            self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
+            with heard():
+                self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
         """Return the score of an architecture: the evaluator's metric, less any penalty."""
@@ -409,14 +414,15 @@ class WeightSharingModule(BaseOneShotLightningModule):
         return [(distinct[key], costs[key]) for key in within_first[:count]]
 
     def on_fit_end(self) -> None:
-        """Report the best score, after the evaluator has reported the last architecture trained."""
+        """Report the best score."""
         if self.candidates:
             super().on_fit_end()
         else:  # killed after its last epoch, a search trains nothing more, of which an evaluator could report
             self.to(self.trainer.strategy.root_device)
             self._rank()
         if self.trainer.is_global_zero:
-            self.options.reporter.final({"score": self.candidates[0].score})
+            with heard():
+                self.options.reporter.final({"score": self.candidates[0].score})
 
     def export(self) -> Sample:
         """Return the best architecture of the final ranking."""
@@ -519,6 +525,18 @@ class WeightSharingStrategy(OneShotStrategy):
             reporter or NniReporter(),
         )
 
+    def _initialize(
+        self, model_space: RawFormatModelSpace, engine: SequentialExecutionEngine
+    ) -> RawFormatModelSpace:
+        refuse_used(model_space)
+        return super()._initialize(model_space, engine)
+
+    def _run(self) -> None:
+        try:
+            super()._run()
+        finally:
+            give_back(self._mutated_model_space.evaluator, self)
+
     def make_sampler(self, mutables: Mapping[str, LabeledMutable]) -> Sampler:
         """Make what proposes architectures of a space with these choices."""
         raise NotImplementedError
@@ -560,7 +578,7 @@ class WeightSharingStrategy(OneShotStrategy):
             self._validation = evaluator.datamodule.val_dataloader
         else:
             self._validation = lambda: evaluator.val_dataloaders
-        return super().mutate_evaluator(evaluator)
+        return silent(super().mutate_evaluator(evaluator))
 
     def configure_oneshot_module(self, training_module: LightningModule) -> WeightSharingModule:
         """Make the Lightning module of the search."""

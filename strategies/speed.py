@@ -93,6 +93,18 @@ def gather(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return pieces
 
 
+def step_without_all_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Let an optimiser step where weights have no gradient yet, as those of operations not sampled so far.
+
+    PyTorch's fused SGD (2.14) with momentum fails where some weights have their first gradient and others
+    have had one before; its other implementations make the same steps.
+    """
+    if isinstance(optimizer, torch.optim.SGD):
+        for group in optimizer.param_groups:
+            group["fused"] = None
+        optimizer._step_supports_amp_scaling = False  # what a fused one says of itself to gradient scalers
+
+
 def _gathered(members: Sequence[nn.Parameter]) -> nn.Parameter:
     # Each weight keeps its own order in memory, so that gradients arrive in that order too.
     dense = [member.data if _dense(member) else member.data.contiguous() for member in members]

@@ -252,3 +252,12 @@ def test_the_auxiliary_head_fits_the_maps_behind_a_strided_stem() -> None:
     logits, auxiliary = network(torch.zeros(2, 3, 65, 65))
     assert logits.shape == auxiliary.shape == (2, 2)
     assert network.auxiliary_head[6].kernel_size == (2, 2)  # of maps of 9x9: 65 halved three times
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_layout_changed_by_its_owner_leaves_the_space_as_it_was(named: bool) -> None:
+    cells = ["normal", "reduce", "normal"]
+    settings: dict[str, Any] = {"filters": 4, "nodes": 1}
+    space = EnasSpace(layout=cells, **settings) if named else EnasSpace(cells, **settings)
+    cells.append("normal")
+    assert space.freeze(ONE_NODE.to_sample()).layout == ("normal", "reduce", "normal")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer
 from nni.nas.evaluator.pytorch.lightning import ClassificationModule
 from nni.nas.experiment import NasExperiment
 from nni.nas.space import RawFormatModelSpace, model_context
+from nni.runtime.trial_command_channel import (
+    TrialCommandChannel,
+    get_default_trial_command_channel,
+    set_default_trial_command_channel,
+)
 from small_searches import SPACES, Reports, evaluator, search, small_data
 
 from search_space import EnasSpace
@@ -165,6 +171,97 @@ def test_every_epoch_and_the_end_are_reported(make_strategy: Make) -> None:
     assert reports.finals == [{"score": strategy.candidates[0].score}]
 
 
+class Channel(TrialCommandChannel):
+    """The channel of a trial, which remembers what it has been sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    def receive_parameter(self) -> Any:
+        return {"parameter_id": 0, "parameters": {"any": 1}}
+
+    def send_metric(self, type: str, value: Any, **where: Any) -> None:
+        self.sent.append((type, value))
+
+
+@pytest.fixture
+def trial(monkeypatch: pytest.MonkeyPatch) -> Iterator[Channel]:
+    """A trial of NNI's that has its parameters."""
+    monkeypatch.setattr(nni.trial, "_params", None)
+    before, channel = get_default_trial_command_channel(), Channel()
+    set_default_trial_command_channel(channel)
+    nni.get_next_parameter()
+    yield channel
+    set_default_trial_command_channel(before)
+
+
+class TwoMetrics(ClassificationModule):
+    """Reports, as NNI's evaluators of several metrics do, a dict without `default`; each epoch as well."""
+
+    def __init__(self) -> None:
+        super().__init__(num_classes=2)
+        self.metrics["again"] = self.metrics["acc"]
+
+    def on_train_epoch_end(self) -> None:
+        nni.report_intermediate_result(self._get_result_for_report())
+
+
+@pytest.mark.parametrize("module", [None, TwoMetrics])
+def test_a_trial_has_the_best_score_as_its_one_final_result(
+    make_strategy: Make, module: type[TwoMetrics] | None, trial: Channel
+) -> None:
+    given = evaluator()
+    given.module = module() if module else given.module
+    strategy = make_strategy()
+    strategy(RawFormatModelSpace(EnasSpace("enas3", filters=4, nodes=2), given), InProcessEngine())
+    score = strategy.candidates[0].score
+    assert [kind for kind, _ in trial.sent] == ["PERIODICAL", "PERIODICAL", "FINAL"]
+    assert trial.sent[-1][1] == {"default": score, "score": score}
+    assert [value["reward"] == value["default"] for _, value in trial.sent[:2]] == [True, True]
+    assert get_default_trial_command_channel() is trial
+
+
+def test_a_search_that_fails_leaves_the_trials_channel_open(make_strategy: Make, trial: Channel) -> None:
+    with pytest.raises(ValueError, match="auc"):
+        search(make_strategy(reward_metric_name="auc"))
+    assert get_default_trial_command_channel() is trial
+
+
+def test_an_evaluator_or_space_that_has_been_used_is_refused(make_strategy: Make) -> None:
+    def space() -> EnasSpace:
+        return EnasSpace("enas3", filters=4, nodes=2)
+
+    searched, given = space(), evaluator(epochs=1)
+    make_strategy()(RawFormatModelSpace(searched, given), InProcessEngine())
+    fresh = space()
+    with pytest.raises(ValueError, match="epoch 1 of 1; make a new evaluator"):
+        make_strategy()(RawFormatModelSpace(fresh, given), InProcessEngine())
+    with pytest.raises(ValueError, match="make a new space"):
+        make_strategy()(RawFormatModelSpace(searched, evaluator()), InProcessEngine())
+    make_strategy()(RawFormatModelSpace(fresh, evaluator(epochs=1)), InProcessEngine())
+
+
+def test_an_evaluator_that_has_trained_a_network_is_refused(make_strategy: Make) -> None:
+    given = evaluator(epochs=1)
+    with model_context({"first": 0, "second": "conv", "one": [0], "two": [0, 1], "some": [2]}):
+        given.evaluate(SPACES["user"][0]())
+    with pytest.raises(ValueError, match="make a new evaluator"):
+        make_strategy()(RawFormatModelSpace(SPACES["user"][0](), given), InProcessEngine())
+
+
+def test_a_data_module_serves_the_next_search_and_a_retraining(make_strategy: Make) -> None:
+    data = Guarded()
+    scores = []
+    for _ in range(2):
+        given = evaluator(epochs=1)
+        given.datamodule = data
+        strategy = make_strategy()
+        torch.manual_seed(0)
+        strategy(RawFormatModelSpace(EnasSpace("enas3", filters=4, nodes=2), given), InProcessEngine())
+        scores.append(ranking(strategy))
+    assert scores[0] == scores[1] and data.val_dataloader() is not None
+
+
 def test_a_metric_that_is_not_logged_is_refused_before_training(make_strategy: Make) -> None:
     reports = Reports()
     with pytest.raises(ValueError, match=r"logs \['val_acc', 'val_loss'\], not 'auc'"):
@@ -201,3 +298,16 @@ def test_momentum_and_decay_move_unsampled_weights_only_when_asked(make_strategy
 
     assert moved() == 1
     assert moved(update_unsampled=False) < 0.9
+
+
+def test_fused_sgd_with_momentum_moves_sampled_weights_as_the_plain_one_does(make_strategy: Make) -> None:
+    def trained(**how: Any) -> list[torch.Tensor]:
+        given = evaluator(epochs=2)
+        given.module.optimizer = partial(torch.optim.SGD, momentum=0.9, dampening=0.1, **how)
+        strategy = make_strategy(update_unsampled=False)
+        torch.manual_seed(0)
+        strategy(RawFormatModelSpace(EnasSpace("enas3", filters=4, nodes=2), given), InProcessEngine())
+        return [weight.detach() for weight in strategy.supernet.parameters()]
+
+    for ours, plain in zip(trained(fused=True), trained(foreach=False), strict=True):
+        assert torch.equal(ours, plain)
