@@ -1,11 +1,24 @@
-"""The search space: what can be searched, as plain data, as a network, and as a picture."""
+"""The search space: what can be searched, as plain data, as a network, and as a picture.
 
-from search_space.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
-from search_space.boosted_efficientnet import BoostedEfficientNet
-from search_space.cost import multiply_adds, parameters
-from search_space.drawing import draw
-from search_space.layouts import Layout, layout
-from search_space.network import Cell, EnasSpace, FinalCell
+Each is loaded when first asked for: names and files are checked before torch is there, which takes seconds.
+"""
+
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# On import NNI takes two names of torch.nn for modules, and says so. Harmless.
+warnings.filterwarnings(
+    "ignore", r"<class 'torch\.nn\.(parameter|modules\.linear_cross_entropy_options)\.", RuntimeWarning
+)
+
+if TYPE_CHECKING:
+    from search_space.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
+    from search_space.boosted_efficientnet import BoostedEfficientNet
+    from search_space.cost import multiply_adds, parameters
+    from search_space.drawing import draw
+    from search_space.layouts import Layout, layout
+    from search_space.network import Cell, EnasSpace, FinalCell
 
 __all__ = [
     "KINDS",
@@ -23,3 +36,17 @@ __all__ = [
     "multiply_adds",
     "parameters",
 ]
+_HOMES = {
+    **dict.fromkeys(("KINDS", "OPERATIONS", "Architecture", "CellArchitecture", "Edge"), "architecture"),
+    "BoostedEfficientNet": "boosted_efficientnet",
+    **dict.fromkeys(("multiply_adds", "parameters"), "cost"),
+    "draw": "drawing",
+    **dict.fromkeys(("Layout", "layout"), "layouts"),
+    **dict.fromkeys(("Cell", "EnasSpace", "FinalCell"), "network"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"search_space.{_HOMES[name]}"), name)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from search_space.files import dump_json, parse_json, write_atomically
+from search_space.files import dump_json, parse_json, read_file, write_atomically
 
 OPERATIONS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
 """NNI's names of ENAS's operations; the position of a name is ENAS's number for it."""
@@ -195,7 +195,7 @@ class Architecture:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Architecture":
         """Read the JSON file of a sample; raises OSError or, naming the file, ValueError."""
-        return cls.parse(Path(path).read_bytes(), path)
+        return cls.parse(read_file(Path(path)), path)
 
     @classmethod
     def parse(cls, content: bytes, path: str | PathLike[str]) -> "Architecture":

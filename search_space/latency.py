@@ -18,7 +18,7 @@ from torch import nn
 
 from search_space.architecture import OPERATIONS, Architecture, CellArchitecture, Edge
 from search_space.cost import Layer
-from search_space.files import dump_json, parse_json, write_atomically
+from search_space.files import dump_json, parse_json, read_file, write_atomically
 from search_space.operations import Calibration, FactorizedReduction, Stem, operation
 
 WARM_UP, TIMED = 3, 20  # runs of a layer; the fastest counts, as other work only ever adds (Python's timeit)
@@ -62,7 +62,7 @@ class LatencyTable:
     def load(cls, path: Path, layers: Iterable[Layer]) -> "LatencyTable":
         """Read a table of exactly these layers; raises ValueError, naming the file, for any other content."""
         try:
-            content = parse_json(path.read_bytes())
+            content = parse_json(read_file(path))
             times = [(float(row.pop("milliseconds")), Layer(**row)) for row in content["layers"]]
             table = cls({layer: time for time, layer in times}, int(content["threads"]))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -8,6 +8,7 @@ same folder has left running, because it or its manager was killed, is ended fir
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import tempfile
@@ -16,8 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from trials.experiment import (
     LOOPBACK,
@@ -30,6 +29,7 @@ from trials.experiment import (
     tail,
 )
 from trials.hosts import Tunnel, hosts_of, tunnels
+from trials.locks import FileLock, LockedError
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -49,11 +49,11 @@ def only_launcher(out: Path) -> Iterator[None]:
     What an earlier one has left running is ended. Raises `ExperimentError` where another launcher is at work,
     and where the folder cannot be written to.
     """
-    lock = FileLock(str(out / ".launch.lock"))
+    lock = FileLock(out / ".launch.lock")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
+        lock.acquire()
+    except LockedError:
         raise ExperimentError(
             f"{out}: another launcher runs an experiment there; wait for its end, stop it, or name another "
             "folder with --out"
@@ -158,7 +158,7 @@ def launch(
         signal.signal(ending, signal.default_int_handler)
     with only_launcher(out), ExitStack() as running:
         # Until the port is taken: experiments that start together would choose the same.
-        with FileLock(Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock")):
+        with FileLock(Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock"), own=True).held(math.inf):
             port = free_port(port, listen)
             ways = running.enter_context(tunnels(hosts_of(config, listen), port))
             manager = running.enter_context(experiment(config, port, out, variables))

@@ -15,7 +15,7 @@ from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
 from torch import Tensor, nn
 
-from search_space.files import write_atomically
+from search_space.files import not_a_file, write_atomically
 from trials.contestants.architectures import CellNetwork, InUse, Network, Shape
 from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
@@ -149,10 +149,10 @@ def save_model(folder: Path, network: nn.Module, description: ModelDescription) 
 def load_description(folder: Path) -> ModelDescription:
     """Read `model.json`; raises `ModelError` that names what is wrong with it, and as `read` does."""
     path = folder / DESCRIPTION
-    if not path.is_file():
+    if said := not_a_file(path):
         raise ModelError(
-            f"{folder}: holds no {DESCRIPTION}; name the output folder of a trained network: what was "
-            "published comes without weights, train it again"
+            f"{folder}: holds no {DESCRIPTION} ({said}); name the output folder of a trained network: what "
+            "was published comes without weights, train it again"
         )
     try:
         values = read_json(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search_space.files import write_atomically
+from search_space.files import below, read_file, write_atomically
 from trials.contestants.protocol import (
     EXTERNAL_PREDICTIONS,
     METRICS,
@@ -31,8 +31,9 @@ def run_publish(runs: Path, out: Path) -> dict[str, Any]:
     """Copy the files `PUBLISHED` of the finished runs and searches below `runs` to the same places in `out`.
 
     Returns how many runs and bytes `out` now holds of them. What is there already is left as it is; raises
-    `RunFolderError` where it differs, or where no run has come to its end, and `DamagedError` for a file that
-    is not as its run has left it, before anything is written.
+    `RunFolderError` where it differs, or where no run has come to its end, `DamagedError` for a file that is
+    not as its run has left it, and `LinkError` for a link that leads out of either folder, before anything is
+    written.
     """
     states = [state.parent for state in sorted(runs.rglob(RUN_FILE)) if is_done(state.parent)]
     folders = [
@@ -40,14 +41,10 @@ def run_publish(runs: Path, out: Path) -> dict[str, Any]:
     ]
     if not folders:
         raise RunFolderError(f"{runs}: no finished run there; finish one, or name the folder above the runs")
-    contents = {
-        out / (folder / name).relative_to(runs): read(folder / name)
-        for folder in folders
-        for name in PUBLISHED
-        if (folder / name).is_file()
-    }
+    files = [folder / name for folder in folders for name in PUBLISHED if (folder / name).is_file()]
+    contents = {below(out, out / file.relative_to(runs)): read(below(runs, file)) for file in files}
     for target, content in contents.items():
-        if target.exists() and target.read_bytes() != content:
+        if target.exists() and read_file(target) != content:
             raise RunFolderError(
                 f"{target}: differs from {runs / target.relative_to(out)}; remove the folder of that run "
                 "there, or name another one"

@@ -16,9 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from search_space.files import dump_json, parse_json, remove_partial, write_atomically
+from search_space.files import (
+    NotAFileError,
+    dump_json,
+    parse_json,
+    read_file,
+    remove_partial,
+    write_atomically,
+)
+from trials.locks import FileLock, LockedError
 from trials.watchdog import alive
 
 RUN_FILE = "run.json"
@@ -56,11 +62,11 @@ class RunFolder:
         self.identity = parse_json(dump_json(identity))  # as it will be read back: tuples are lists
         self._defaults = parse_json(dump_json(defaults or {}))
         self._check_place(needed_bytes)
-        self._lock = FileLock(str(path / ".lock"))
+        self._lock = FileLock(path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire(wait)
-        except Timeout:
+        except LockedError:
             raise RunFolderError(
                 f"{path}: another process is writing there; wait for it or name another folder"
             ) from None
@@ -75,10 +81,10 @@ class RunFolder:
     def _acquire(self, wait: bool) -> None:
         while wait:
             alive()
-            with suppress(Timeout):
-                self._lock.acquire(timeout=PATIENCE)
+            with suppress(LockedError):
+                self._lock.acquire(PATIENCE)
                 return
-        self._lock.acquire(timeout=0)
+        self._lock.acquire()
 
     def __enter__(self) -> RunFolder:
         return self
@@ -88,7 +94,7 @@ class RunFolder:
 
     def _check_place(self, needed_bytes: int) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{self.path}: expected a folder to write to, found a file")
+            raise RunFolderError(f"{self.path}: expected a folder to write to, found a file; name another")
         if (self.path / RUN_FILE).exists():
             self._check_identity()
         elif self.path.exists() and any(not child.name.startswith(".") for child in self.path.iterdir()):
@@ -118,9 +124,12 @@ class RunFolder:
     def finish(self, *leftovers: str) -> None:
         """Mark the run as done, with its files' digests; `leftovers`, only good for going on, are removed."""
         digests = {
-            file.name: _digest(file.read_bytes())
+            file.name: _digest(read_file(file))
             for file in sorted(self.path.iterdir())
-            if file.is_file() and not file.name.startswith(".") and file.name not in (RUN_FILE, *leftovers)
+            if file.is_file()
+            and not file.is_symlink()
+            and not file.name.startswith(".")
+            and file.name not in (RUN_FILE, *leftovers)
         }
         self._write_state(done=True, sha256=digests)
         for name in leftovers:
@@ -153,9 +162,9 @@ def is_done(path: Path) -> bool:
 def read(path: Path) -> bytes:
     """Return the content of a file, which of a finished run's is as the run has left it.
 
-    Raises `DamagedError` where it is not, OSError where there is no such file.
+    Raises `DamagedError` where it is not, OSError where there is no such file, or no regular one.
     """
-    content, state = path.read_bytes(), path.with_name(RUN_FILE)
+    content, state = read_file(path), path.with_name(RUN_FILE)
     if path.name == RUN_FILE or not state.is_file():
         return content
     recorded = read_json(state).get("sha256")
@@ -183,6 +192,8 @@ def read_json(path: Path) -> dict[str, object]:
         value = parse_json(read(path).decode())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except NotAFileError as error:
+        raise ValueError(str(error)) from None
     except DamagedError:
         raise
     except (OSError, ValueError, RecursionError) as error:

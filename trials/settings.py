@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from search_space.files import read_file
+
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
 
 
@@ -419,7 +421,7 @@ def read_overrides(path: Path) -> dict[str, object]:
     import yaml  # NNI's own dependency; few commands need it
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))  # every JSON file is YAML too
+        values = yaml.safe_load(read_file(path).decode())  # every JSON file is YAML too
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date 2026-02-30: ValueError
         raise SettingsError(f"{path}: cannot read settings: {error}") from None
     if not isinstance(values, dict):

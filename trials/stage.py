@@ -13,15 +13,18 @@ where the parameters do not, as a tuner's must not choose it.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search_space.files import below
 from trials.contend import run_contend
 from trials.data.phantoms import make_phantoms
 from trials.errors import in_words
 from trials.evaluate import run_evaluate
+from trials.locks import FileLock
 from trials.nni_parameters import own_parameters
 from trials.rank import run_rank
 from trials.retrain import run_retrain
@@ -74,14 +77,14 @@ def run_stage(
     common = {"settings": settings, **place}
     match parameters["stage"]:
         case "search":
-            run_search(data, out=alone / "-".join(["search", *variant]), **common)
+            run_search(data, out=below(out, alone / "-".join(["search", *variant])), **common)
         case "retrain":
             layout = parameters["layout"]
             run_retrain(
                 data,
                 architecture or alone / "search" / "architecture.json",
                 layout=layout,
-                out=alone / "-".join([layout, *variant]),
+                out=below(out, alone / "-".join([layout, *variant])),
                 **common,
             )
         case "contend" | "tune":
@@ -89,7 +92,7 @@ def run_stage(
             run_contend(
                 data,
                 name,
-                out=shared / name,
+                out=below(out, shared / name),
                 profile=profile,
                 overrides=overrides,
                 external=external,
@@ -102,7 +105,7 @@ def run_stage(
             run_rank(
                 data,
                 index,
-                out=shared / f"{layout}-candidate{index}",
+                out=below(out, shared / f"{layout}-candidate{index}"),
                 layout=layout,
                 count=parameters["count"],
                 profile=profile,
@@ -116,7 +119,7 @@ def run_stage(
             finished = [run for run in runs if is_done(run)]
             if not finished:
                 raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end")
-            run_evaluate(finished, root / "evaluation")
+            run_evaluate(finished, below(out, root / "evaluation"))
         case other:
             raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
 
@@ -125,6 +128,14 @@ def _fold(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"--fold {text}: folds are whole numbers from 0; an empty one means none")
     return int(text)
+
+
+def _phantoms_once(data: Path, count: int) -> None:
+    """Make synthetic lesions, or wait for the trial that is making them."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(data.with_name(f".{data.name}.lock")).held(math.inf):
+        if not data.exists():
+            make_phantoms(data, count)
 
 
 def _short(value: object) -> str:
@@ -157,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.fold:
             parameters = {"fold": _fold(arguments.fold), **parameters}
-        if arguments.phantoms and not data.exists():
-            make_phantoms(data, arguments.phantoms)
+        if arguments.phantoms:
+            _phantoms_once(data, arguments.phantoms)
         run_stage(
             parameters,
             data,

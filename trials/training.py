@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import traceback
 from os import PathLike
 from pathlib import Path
@@ -25,7 +26,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
-from search_space.files import write_atomically
+from search_space.files import not_a_file, write_atomically
 from strategies.speed import channels_last, keep_freed_memory
 from trials.memory import what_fits
 from trials.reporting import Bar, quiet_lightning
@@ -274,14 +275,24 @@ def resume_from(path: Path) -> str | None:
 
     Raises `RunFolderError` where it is damaged, or holds more than plain data, which is never unpickled.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged ones raise nearly anything
-        reason = str(error).partition("\n")[0]
+    if reason := _damage(path):
         raise RunFolderError(
             f"{path}: not a checkpoint of ours, or a damaged one ({reason}); remove it, and the same command "
             "begins this run anew"
-        ) from None
+        )
     return str(path)
+
+
+def _damage(path: Path) -> str | None:
+    """Say why a checkpoint cannot be read as plain data; None where it can."""
+    if said := not_a_file(path):
+        return said
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged ones raise nearly anything
+        said = str(error).partition("\n")[0]
+        # torch advises to switch `weights_only` off, which would run what a hostile file holds.
+        return "it holds more than plain data" if "weights" in said else said
+    return None

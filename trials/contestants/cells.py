@@ -9,6 +9,7 @@ import numpy as np
 
 from search_space import Architecture
 from search_space import layout as read_layout
+from search_space.files import below
 from trials.contestants.architectures import CellNetwork
 from trials.contestants.networks import EnasBContestant, NetworkContestant
 from trials.leaks import read_search_record, refuse_overlap
@@ -103,7 +104,7 @@ def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkCo
 
 def _searched(task: Task, home: Path, settings: Settings) -> tuple[Path, dict[str, Any]]:
     """Make the task's own search in `home`, or resume or wait for it; return its folder and record."""
-    folder = home / SEARCHES[settings.search.strategy]
+    folder = below(home, home / SEARCHES[settings.search.strategy])
     search = run_search(
         task.data_path,
         out=folder,

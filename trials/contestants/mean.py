@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from search_space.files import below
 from trials.contestants.base import Contestant
 from trials.contestants.protocol import (
     EXTERNAL_PREDICTIONS,
@@ -84,4 +85,4 @@ class MeanContestant(Contestant):
     def _place(self, title: Title) -> Path:
         if self._home is None:
             raise ValueError("a mean of contestants needs the folder that they contend in")
-        return self._home / title.name
+        return below(self._home, self._home / title.name)

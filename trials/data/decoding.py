@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from search_space.files import not_a_file
 from trials.data.dicom import is_dicom, read_dicom
 from trials.data.records import DataError
 
@@ -29,8 +30,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
 def open_image(path: Path) -> Image.Image:
     """The file, wholly read. Raises `DataError` where it is missing, empty, cut short, huge or no image."""
     try:
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file")
+        if said := not_a_file(path):
+            raise DataError(f"{path}: {said}")
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
         if is_dicom(path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from search_space.files import read_file
 from trials.data.decoding import decode
 from trials.data.records import SPLITS, DataError, Listing, Record
 
@@ -17,10 +19,9 @@ GROUP_COLUMNS = ("duplicate_group", "patient", "group")
 def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            columns = [name.strip() for name in reader.fieldnames or ()]
-            rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
+        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
     if twice := sorted({name for name in columns if columns.count(name) > 1}):

@@ -3,31 +3,86 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trials.data.records import DataError
+from trials.locks import FileLock, LockedError
+
+_LOCK, _GROWING = ".lock", ".growing"
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `out` at the end and vanishes after an error.
 
-    Raises `DataError` where `out` already holds something; nothing is ever written over.
+    It lies beside `out`, hidden and locked; what killed processes have left there is removed. Raises
+    `DataError` where `out` already holds something, which is never written over, where it cannot be written,
+    and where another process is writing it.
     """
+    _check_free(out)
+    growing = out.with_name(f".{out.name}{_GROWING}")
+    with _claimed(out, growing):
+        try:
+            _check_free(out)  # another process may have finished in between
+            _empty(growing)
+            yield growing
+            growing.chmod(0o755)  # until now it was its owner's alone
+            growing.replace(out)
+        except BaseException:
+            shutil.rmtree(growing, ignore_errors=True)
+            raise
+        (out / _LOCK).unlink(missing_ok=True)  # after the move: nobody can take it on the way
+
+
+def _check_free(out: Path) -> None:
+    if out.is_symlink():
+        raise DataError(f"{out}: is a link, which is not followed; name the folder itself")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: exists and is not an empty folder; choose another, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    growing = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+
+
+@contextmanager
+def _claimed(out: Path, growing: Path) -> Iterator[None]:
+    """Hold the lock in the hidden folder, which is made, or taken over from a killed process."""
+    lock = FileLock(growing / _LOCK)
     try:
-        yield growing
-        growing.chmod(0o755)  # mkdtemp's folders are their owner's alone
-        growing.replace(out)
+        growing.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(growing.parent)
+        growing.mkdir(mode=0o700, exist_ok=True)
+        found = growing.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise OSError(f"{growing} is in the way, a link or another user's; remove it")
+        lock.acquire()
+    except LockedError:
+        raise DataError(f"{out}: another process is writing it; wait for it or name another folder") from None
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error}); name another folder") from None
+    try:
+        yield
     finally:
-        shutil.rmtree(growing, ignore_errors=True)
+        lock.release()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the hidden folders in `parent` whose processes were killed: nobody holds their locks."""
+    for growing in parent.glob(f".*{_GROWING}"):
+        if growing.is_symlink() or not (growing / _LOCK).is_file():
+            continue
+        with suppress(LockedError, OSError), FileLock(growing / _LOCK).held():
+            shutil.rmtree(growing)
+
+
+def _empty(growing: Path) -> None:
+    for left in growing.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        elif left.name != _LOCK:
+            left.unlink()
 
 
 def write_manifest(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from search_space.files import not_a_file
 from trials.data.records import SPLITS, DataError, Listing, Record
 
 FOLDER = "pcam"
@@ -48,8 +49,8 @@ def _dataset(path: Path, name: str) -> Any:
         import h5py
     except ImportError:
         raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[contestants]'") from None
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file; expected x and y of {', '.join(SPLITS)}, unpacked")
+    if said := not_a_file(path):
+        raise DataError(f"{path}: {said}; expected x and y of {', '.join(SPLITS)}, unpacked")
     try:
         return h5py.File(path, "r")[name]
     except (OSError, KeyError) as error:

@@ -1,0 +1,101 @@
+"""One process at a time: a lock on a file that is never emptied, and never found through a link.
+
+The package filelock, which NNI holds below 3.12, opens its file with O_TRUNC and follows links.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_POLL_SECONDS = 0.1
+
+
+class LockedError(RuntimeError):
+    """A lock that another process holds."""
+
+
+class FileLock:
+    """A lock on the file `path`, made where it is missing and left there; it ends with its process.
+
+    `own`: the file lies where others may write, so that one of another user is refused.
+    """
+
+    def __init__(self, path: Path, *, own: bool = False) -> None:
+        self._path, self._own = path, own
+        self._descriptor: int | None = None
+
+    def acquire(self, patience: float = 0.0) -> None:
+        """Take the lock; wait for it so many seconds (math.inf: until it is free).
+
+        Raises `LockedError` where another process, or another lock of this one, holds it still, and OSError
+        for a place that cannot be written to, a link or anything else that is no regular file.
+        """
+        end = time.monotonic() + patience
+        while not self._try():
+            if time.monotonic() >= end:
+                raise LockedError(f"{self._path}: held by another process")
+            time.sleep(_POLL_SECONDS)
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @contextmanager
+    def held(self, patience: float = 0.0) -> Iterator[None]:
+        """Hold the lock during the block; raises as `acquire` does."""
+        self.acquire(patience)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _try(self) -> bool:
+        descriptor = self._open()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = self._is_there(descriptor)
+        except BlockingIOError:
+            taken = False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if taken:
+            self._descriptor = descriptor
+        else:
+            os.close(descriptor)
+        return taken
+
+    def _open(self) -> int:
+        self._check(self._path.lstat() if os.path.lexists(self._path) else None)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o644)
+        try:
+            self._check(os.fstat(descriptor))  # it may have been exchanged in between
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check(self, found: os.stat_result | None) -> None:
+        if found is None:
+            return
+        if not stat.S_ISREG(found.st_mode):
+            kind = "a link" if stat.S_ISLNK(found.st_mode) else "no regular file"
+            raise OSError(f"{self._path} is {kind}, expected a file of ours; remove it")
+        if self._own and found.st_uid != os.geteuid():
+            raise OSError(f"{self._path} is another user's; set TMPDIR to a folder of yours")
+
+    def _is_there(self, descriptor: int) -> bool:
+        """Whether the file that is locked is still the one at its path, not one that was moved or removed."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
+        except FileNotFoundError:
+            return False
