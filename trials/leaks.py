@@ -1,7 +1,7 @@
 """Nothing that chose or trained a model may be among the images that test it.
 
-A run writes down what it has seen: the digests of the images' pixels, and their groups, which mean
-something within one data set only.
+A run writes down what it has seen: digests of the images' pixels as they lie and in whatever pose (runs of
+before did not have these), and their groups, which mean something within one data set only.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def seen(data: LesionData, indices: np.ndarray) -> dict[str, Any]:
         "data_digest": data.digest,
         "groups": sorted({data.groups[index] for index in indices}),
         "image_digests": sorted({data.image_digests[index] for index in indices}),
+        "copy_digests": sorted({data.copy_digests[index] for index in indices}),
     }
 
 
@@ -36,12 +37,14 @@ def refuse_overlap(
     record: Mapping[str, Any], data: LesionData, test: np.ndarray, what: str, way_out: str
 ) -> None:
     """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`."""
-    digests, groups = set(record["image_digests"]), set(record["groups"])
+    digests = {*record["image_digests"], *record.get("copy_digests", ())}
+    groups = set(record["groups"])
     same_data = record["data_digest"] == data.digest
     found = [
         data.files[index]
         for index in test
-        if data.image_digests[index] in digests or (same_data and data.groups[index] in groups)
+        if {data.image_digests[index], data.copy_digests[index]} & digests
+        or (same_data and data.groups[index] in groups)
     ]
     if found:
         raise LeakError(

@@ -1,4 +1,4 @@
-"""Data with a split of their own: respected, or refused with the reason."""
+"""Data with a split of their own: respected, what is in two parts left out of all but the last."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def patches(manifest_folder: Write) -> Path:
 
 def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Path) -> None:
     data = load(patches, positive="1")
-    assert data.group_source == "identical pixels" and "slide" in data.notes[0]
+    assert data.group_source == "copies" and "slide" in data.notes[0]
     for seed in (0, 1):
         split = split_data(data, load_settings("cpu").data, folds=5, fold=None, seed=seed)
         for name, indices in (("train", split.training), ("valid", split.validation), ("test", split.test)):
@@ -78,34 +78,82 @@ def test_a_picture_with_both_labels_takes_no_part(patches: Path) -> None:
     }
 
 
+def saved(pixels: np.ndarray, path: Path) -> None:
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+
+
+def left_out(root: Path) -> dict[str, str]:
+    return {item.file: item.reason for item in load(root, positive="1").left_out}
+
+
+@pytest.mark.parametrize(
+    "moved", [lambda image: image, np.fliplr, np.flipud, np.rot90, lambda image: 255 - image]
+)
 @pytest.mark.parametrize("part", ["valid", "test"])
-def test_a_training_image_in_another_part_is_refused_by_name(part: str, patches: Path) -> None:
-    shutil.copy(patches / "train_1_0.png", patches / f"{part}_1_1.png")
-    with pytest.raises(
-        DataError, match=rf"train_1_0.png \(train\) and {part}_1_1.png \({part}\) hold the same"
-    ):
+def test_a_copy_in_another_part_leaves_training(
+    part: str, moved: Callable[[np.ndarray], np.ndarray], patches: Path
+) -> None:
+    saved(moved(np.asarray(Image.open(patches / "train_1_0.png"))), patches / f"{part}_1_1.png")
+    assert left_out(patches) == {"train_1_0.png": "an image of train, of which a copy is of valid or test"}
+    report = verify(patches, positive="1")
+    assert report.ok and report.counts["split"] == {"train": 7, "valid": 4, "test": 6}
+    assert any("train_1_0.png (1 images)" in warning for warning in report.warnings)
+
+
+def test_a_copy_in_all_parts_stays_in_the_test_alone(patches: Path) -> None:
+    for copy in ("train_0_3.png", "train_1_0.png", "valid_0_1.png"):
+        shutil.copy(patches / "test_0_2.png", patches / copy)
+    assert left_out(patches) == {
+        "train_0_3.png": "an image of train, of which a copy is of valid or test",
+        "train_1_0.png": "an image of train, of which a copy is of valid or test",
+        "valid_0_1.png": "an image of valid, of which a copy is of test",
+    }
+
+
+def test_a_split_that_mostly_repeats_itself_is_a_problem(patches: Path) -> None:
+    for index in range(3):
+        shutil.copy(patches / f"test_0_{index}.png", patches / f"train_0_{index}.png")
+    with pytest.raises(DataError, match=r"3 of the 8 images of train .* more than a third is a fault"):
         load(patches, positive="1")
-    assert not verify(patches, positive="1").ok
 
 
-def test_what_only_looks_alike_is_not_refused(patches: Path) -> None:
+def test_an_image_saved_anew_in_another_part_is_a_warning(patches: Path) -> None:
     with Image.open(patches / "train_1_0.png") as image:
-        image.point(lambda grey: grey * 0.8 + 20).save(patches / "test_1_0.png")
+        image.transpose(Image.Transpose.ROTATE_90).point(lambda grey: grey * 0.8 + 20).save(
+            patches / "test_1_0.png"
+        )
     data = load(patches, positive="1")
     assert len(set(data.groups)) == len(data.files) == len(ROWS)
+    assert "1 images look like" in data.notes[1]
+    assert "train_1_0.png (train) and test_1_0.png (test)" in data.notes[1]
+    assert data.notes[1] in verify(patches, positive="1").warnings
 
 
-def test_a_patient_in_two_parts_is_refused(patches: Path) -> None:
-    manifest = patches / "manifest.csv"
+def with_patients(root: Path, patients: dict[str, str]) -> None:
+    manifest = root / "manifest.csv"
     rows = list(csv.reader(manifest.open(newline="")))
-    patients = {"train_0_0.png": "p", "test_0_0.png": "p"}
     with manifest.open("w", newline="") as lines:
         csv.writer(lines).writerow([*rows[0], "patient"])
         csv.writer(lines).writerows([*row, patients.get(row[0], row[0])] for row in rows[1:])
-    with pytest.raises(
-        DataError, match=r"train_0_0.png \(train\) and test_0_0.png \(test\) are both of group p"
-    ):
+
+
+def test_patients_of_validation_and_test_are_counted_as_a_fault(patches: Path) -> None:
+    with_patients(patches, {"valid_0_0.png": "q", "valid_1_0.png": "q", "test_0_1.png": "q"})
+    with pytest.raises(DataError, match="2 of the 4 images of valid"):
         load(patches, positive="1")
+
+
+def test_a_patient_of_training_and_test_is_tested_on_alone(patches: Path) -> None:
+    with_patients(patches, {"train_0_0.png": "p", "test_0_0.png": "p"})
+    assert left_out(patches) == {
+        "train_0_0.png": "an image of train, of whose group others are of valid or test"
+    }
+
+
+def test_a_copy_takes_no_patient_with_it(patches: Path) -> None:
+    with_patients(patches, {"train_0_0.png": "p", "train_0_1.png": "p"})
+    shutil.copy(patches / "test_0_0.png", patches / "train_0_0.png")
+    assert set(left_out(patches)) == {"train_0_0.png"}
 
 
 @pytest.mark.parametrize("name", ["val", "Train", ""])

@@ -14,8 +14,9 @@ import numpy as np
 
 from trials.data import storage
 from trials.data.decoding import image_digest
-from trials.data.duplicates import connected, near_duplicates
+from trials.data.duplicates import connected, copy_digest, near_duplicates
 from trials.data.labels import label_problems
+from trials.data.official_split import excessive, look_alikes, overlaps
 from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 
@@ -27,13 +28,14 @@ __all__ = ["DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 
 @dataclass(frozen=True, eq=False)
 class LesionData:
-    """Images that take part, one entry each in `files`, `images`, `labels`, `groups` and `image_digests`.
+    """Images that take part, one entry each in `files`, `images`, `labels`, `groups` and both digests.
 
     Images of contradictory groups (more than one label) are not among them but in `left_out`. `images` are
     uint8 [h, w] or [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
     relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
     that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
-    with a split of their own, in which no image twice is trained on.
+    with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
+    are, mirrored, turned or inverted perhaps.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LesionData:
     positive: str
     left_out: tuple[LeftOut, ...]
     image_digests: tuple[str, ...]
+    copy_digests: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
     splits: tuple[str, ...] | None = None
@@ -82,9 +85,10 @@ def load(
     """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
 
     `positive` names the class that sensitivity is about; `group_column` the manifest's column that says
-    which images belong together, `duplicate_group`, `patient` or `group` unless told; without any,
-    near-duplicates are found and grouped, in data with a split of their own identical ones only. Such a
-    split has every class in each part and no group in two. `classes` names the label numbers of an `.npz`.
+    which images belong together, `duplicate_group`, `patient` or `group` unless told; without any, near-
+    duplicates are found and grouped, in data with a split of their own copies only. Such a split has
+    every class in each part; what lies in two of them leaves training, then validation. `classes` names
+    the label numbers of an `.npz`.
     Raises `DataError` with every problem, one a line.
     """
     examined = examine(path, positive=positive, group_column=group_column, classes=classes)
@@ -135,12 +139,13 @@ def _attempt(record: Record) -> np.ndarray | DataError:
 
 
 def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], positive: str) -> LesionData:
+    classes = tuple(sorted({record.label for record, _ in readable}))
+    readable, same, crossing = _within_parts(readable, [copy_digest(pixels) for _, pixels in readable])
     records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
     digests = [image_digest(pixels) for pixels in images]
-    groups, found = _groups(listing, records, images, digests)
+    groups, found = _groups(listing, records, images, same)
     reasons = _reasons(records, groups, digests)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
-    classes = tuple(sorted({record.label for record in records}))
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
     splits = tuple(split for i in kept if (split := records[i].split)) or None
     named = f"column {listing.group_column}" if listing.group_column else None
@@ -153,22 +158,40 @@ def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], posit
         labels=np.array([classes.index(label) for label in labels], dtype=np.int64),
         classes=classes,
         groups=tuple(groups[i] for i in kept),
-        group_source=named or ("identical pixels" if splits else "perceptual hash"),
+        group_source=named or ("copies" if splits else "perceptual hash"),
         positive=positive,
         left_out=listing.left_out
+        + crossing
         + tuple(
             LeftOut(record.file, record.label, group, reason)
             for record, group, reason in zip(records, groups, reasons, strict=True)
             if reason is not None
         ),
         image_digests=tuple(digests[i] for i in kept),
+        copy_digests=tuple(same[i] for i in kept),
         digest=_digest(
             [files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]
             + ([list(splits)] if splits else [])
         ),
-        notes=listing.notes + tuple(found),
+        notes=listing.notes + tuple(found) + tuple(look_alikes(records, images)),
         splits=splits,
     )
+
+
+def _within_parts(
+    readable: list[tuple[Record, np.ndarray]], same: list[str]
+) -> tuple[list[tuple[Record, np.ndarray]], list[str], tuple[LeftOut, ...]]:
+    """What stays of the data's own split, its copy digests, and what is left out for lying in two parts."""
+    records = [record for record, _ in readable]
+    splits = [record.split for record in records if record.split]
+    reasons = overlaps(splits, same, [record.group for record in records]) if splits else [None] * len(same)
+    staying = [index for index, reason in enumerate(reasons) if reason is None]
+    crossing = tuple(
+        LeftOut(record.file, record.label, record.group or "", reason)
+        for record, reason in zip(records, reasons, strict=True)
+        if reason is not None
+    )
+    return [readable[i] for i in staying], [same[i] for i in staying], crossing
 
 
 def _groups(
@@ -180,7 +203,7 @@ def _groups(
         numbers = connected(len(images), _chained(digests))
         return [str(number + 1) for number in numbers], [
             "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
-            "own split, in which identical pixels alone were looked for"
+            "own split, of which copies alone were taken out"
         ]
     if listing.group_column is None:
         frames = [record.frame() for record in records if record.frame]
@@ -233,15 +256,8 @@ def _split_problems(data: LesionData) -> Iterator[str]:
     for name in SPLITS:
         for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
             yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
-    first: dict[str, int] = {}
-    for index, (group, split) in enumerate(zip(data.groups, data.splits, strict=True)):
-        other = first.setdefault(group, index)
-        if split != data.splits[other]:
-            same = data.image_digests[index] == data.image_digests[other]
-            yield (
-                f"{data.root}: {data.files[other]} ({data.splits[other]}) and {data.files[index]} ({split}) "
-                f"{'hold the same pixels' if same else f'are both of group {group}'}; take one of them out"
-            )
+    for line in excessive(data.splits, [item.reason for item in data.left_out]):
+        yield f"{data.root}: {line}"
 
 
 def _digest(parts: list[list[str]]) -> str:

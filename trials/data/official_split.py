@@ -1,0 +1,85 @@
+"""Data with a split of their own: what lies in two parts of it is learnt from in none but tested on.
+
+A published test set stays whole, so that results on it can be compared. What it shares with the other parts
+leaves those: first training, then validation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from trials.data.duplicates import copies
+from trials.data.records import SPLITS, Record
+
+SHARE = 1 / 3  # of a part's images; where more of them leave, the parts are no parts
+SHOWN = 3  # examples in a line
+COMPARED = 100_000_000  # pairs of images of two parts; more would take minutes
+_LATER = {"train": "valid or test", "valid": "test"}
+_COPY = "an image of {part}, of which a copy is of {later}"
+_GROUP = "an image of {part}, of whose group others are of {later}"
+
+
+def overlaps(splits: Sequence[str], copies: Sequence[str], groups: Sequence[str | None]) -> list[str | None]:
+    """Why each image leaves its part of a split; None: it stays.
+
+    `copies` are equal for copies, `groups` for what belongs together; a None there is of no group.
+    """
+    reasons = _in_later_parts(splits, copies, _COPY)
+    named = [None if reason else group for reason, group in zip(reasons, groups, strict=True)]
+    return [
+        copy or group for copy, group in zip(reasons, _in_later_parts(splits, named, _GROUP), strict=True)
+    ]
+
+
+def _in_later_parts(splits: Sequence[str], keys: Sequence[str | None], why: str) -> list[str | None]:
+    last: dict[str, int] = {}
+    for split, key in zip(splits, keys, strict=True):
+        if key is not None:
+            last[key] = max(last.get(key, 0), SPLITS.index(split))
+    return [
+        why.format(part=split, later=_LATER[split])
+        if key is not None and SPLITS.index(split) < last[key]
+        else None
+        for split, key in zip(splits, keys, strict=True)
+    ]
+
+
+def excessive(splits: Sequence[str], reasons: Sequence[str]) -> Iterator[str]:
+    """A line for each part that loses more than `SHARE` of its images.
+
+    `splits` are of those that stay, `reasons` of all that are left out.
+    """
+    staying = Counter(splits)
+    for part, later in _LATER.items():
+        gone = sum(
+            reason in (why.format(part=part, later=later) for why in (_COPY, _GROUP)) for reason in reasons
+        )
+        if gone > SHARE * (gone + staying[part]):
+            yield (
+                f"{gone} of the {gone + staying[part]} images of {part} are copies of images of {later}, or "
+                "of their groups; more than a third is a fault of the split: take these images out, or "
+                "the split, for folds that keep groups together"
+            )
+
+
+def look_alikes(records: Sequence[Record], images: Sequence[np.ndarray]) -> Iterator[str]:
+    """A line where images of one part look like images of a later one, saved anew perhaps; they stay."""
+    order = [SPLITS.index(record.split) for record in records if record.split]
+    earlier, later = ([i for i, part in enumerate(order) if part in some] for some in ((0, 1), (1, 2)))
+    if len(earlier) * len(later) > COMPARED:
+        yield f"no images saved anew were looked for across the split, {len(records):,} are too many"
+        return
+    found = copies([images[i] for i in earlier], [images[j] for j in later])
+    pairs = [(earlier[i], later[j]) for i, j in found if order[earlier[i]] < order[later[j]]]
+    if pairs:
+        examples = (
+            f"{records[i].file} ({records[i].split}) and {records[j].file} ({records[j].split})"
+            for i, j in pairs[:SHOWN]
+        )
+        yield (
+            f"{len({i for i, _ in pairs})} images look like one of a later part of the split, saved anew "
+            f"perhaps, and are not left out: {', '.join(examples)}{', ...' if len(pairs) > SHOWN else ''}"
+        )
