@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_space.files import dump_json, write_atomically
-from trials.data.decoding import decode
+from trials.data.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.decision import Decision, log_odds
@@ -177,7 +177,7 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
     Raises ValueError for a folder that holds no model, files that are no images, and an `out` in use.
     """
     trained = load_model(model)
-    pixels = [decode(path) for path in images]
+    pixels, notes = decode_all(images, trained.description.grey_range)
     probabilities = trained.probabilities(pixels).tolist()
     explained = explain(trained, pixels)
     card = trained.description
@@ -192,6 +192,7 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
             "positive": card.positive,
             "threshold": card.threshold,
             "not_for": card.not_for,
+            "notes": notes,
             "explanations": rows,
         }
         write_atomically(folder / MAPS, (dump_json(result) + "\n").encode())
@@ -238,4 +239,4 @@ def text(result: dict[str, Any]) -> str:
             for name, value in row["sanity"].items()
         )
         lines.append(f"{row['probability']:.3f}  {row['picture']}  correlation: {sanity}  {row['file']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])

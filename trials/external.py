@@ -24,7 +24,13 @@ PREDICTIONS = "external_predictions.csv"
 
 def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
     """Load external data; raises ValueError for classes unknown to a model, and for images it has seen."""
-    external = load(path, positive=runs[0].metrics["positive"])
+    ranges = {load_description(run.folder).grey_range for run in runs}
+    if len(ranges) > 1:
+        raise EvaluationError(
+            f"{path}: the models in {', '.join(str(run.folder) for run in runs)} were trained on different "
+            "ranges of grey; evaluate those of one range at a time"
+        )
+    external = load(path, positive=runs[0].metrics["positive"], grey_range=ranges.pop())
     for run in runs:
         known = load_description(run.folder).classes
         if unknown := sorted(set(external.classes) - set(known)):
@@ -60,4 +66,10 @@ def evaluate_external(
             (name, file, data.classes[label], group, repr(float(p))) for file, label, group, p in columns
         ]
     folder.write_csv(PREDICTIONS, ("contestant", "file", "label", "group", "probability"), rows)
-    return {"data": data.name, "digest": data.digest, "left_out": len(data.left_out), "contestants": results}
+    return {
+        "data": data.name,
+        "digest": data.digest,
+        "left_out": len(data.left_out),
+        "notes": list(data.notes),
+        "contestants": results,
+    }

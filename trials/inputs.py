@@ -82,6 +82,7 @@ def describe_data(data: LesionData, split: Split) -> dict[str, Any]:
         "group_source": data.group_source,
         "left_out": [asdict(item) for item in data.left_out],
         "notes": list(data.notes),
+        "grey_range": list(data.grey_range),
         "folds": split.source,
         "training": len(split.training),
         "validation": len(split.validation),

@@ -19,6 +19,7 @@ from search_space.files import not_a_file, write_atomically
 from trials.contestants.architectures import CellNetwork, InUse, Network, Shape
 from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
+from trials.data.grey_range import GreyRange
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
 from trials.run_folder import DamagedError, read, read_json
@@ -39,7 +40,8 @@ class ModelDescription(Section):
     where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
     are those of a calibrated probability. Both are frozen after training. With `per_image` each image is
     standardised once more by its own grey levels (`standardise_each`); with `mirror` the logits are the mean
-    of those for the image and for its mirror image, left to right.
+    of those for the image and for its mirror image, left to right. `grey_range` are the values that become
+    black and white of images that store more than 8 bits; None: models of the first version do not say.
     """
 
     network: Network
@@ -52,6 +54,7 @@ class ModelDescription(Section):
     std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False
     mirror: bool = False
+    grey_range: GreyRange | None = None
     threshold: float
     temperature: float = Field(default=1.0, gt=0)
     not_for: str = "clinical use: made for research, never validated on patients"
@@ -80,6 +83,8 @@ class ModelDescription(Section):
             raise ValueError(
                 f"positive {self.positive!r}: expected one of two classes or more, {self.classes}"
             )
+        if self.grey_range and not self.grey_range.black < self.grey_range.white:
+            raise ValueError(f"grey_range {list(self.grey_range)}: expected black below white")
         if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
             raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")
         return self

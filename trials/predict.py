@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trials.data.augment import Plain, Policy, RandomCenterCropping
-from trials.data.decoding import decode
+from trials.data.decoding import decode_all
 from trials.model_file import ModelError, TrainedModel, load_model
 
 
@@ -65,9 +65,10 @@ def run_predict(model: Path, images: Sequence[Path], others: Sequence[Path] = ()
     models = [load_model(folder) for folder in (model, *others)]
     for folder, one in zip(others, models[1:], strict=True):
         _refuse_other_classes(models[0], one, folder)
-    pixels = [decode(path) for path in images]
+    ranges = dict.fromkeys(one.description.grey_range for one in models)
+    read = {grey_range: decode_all(images, grey_range) for grey_range in ranges}
     given = np.array(
-        [[one.probabilities(pixels, view) for view in VIEWS] for one in models]
+        [[one.probabilities(read[one.description.grey_range][0], view) for view in VIEWS] for one in models]
     )  # [models, views, n]
     threshold = float(np.mean([one.description.threshold for one in models]))
     together = given.mean(0)  # [views, n]
@@ -78,6 +79,7 @@ def run_predict(model: Path, images: Sequence[Path], others: Sequence[Path] = ()
         "threshold": threshold,
         "models": len(models),
         "not_for": card.not_for,
+        "notes": list(dict.fromkeys(note for _, notes in read.values() for note in notes)),
         "predictions": [
             {
                 "file": str(path),
@@ -117,4 +119,4 @@ def text(result: dict[str, Any]) -> str:
             f" ±{row['spread_over_models']:.3f}" if together else ""
         )
         lines.append(f"{row['probability']:.3f} {spread}  {verdict:20}  {row['file']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])

@@ -51,7 +51,7 @@ class Task:
         self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
 
     def _external(self, path: Path) -> LesionData:
-        external = load(path, positive=self.data.positive)
+        external = load(path, positive=self.data.positive, grey_range=self.data.grey_range)
         if unknown := sorted(set(external.classes) - set(self.data.classes)):
             raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(self.data.classes)}")
         self._refuse(external, np.arange(len(external.files)), "take those out of the external data")
@@ -81,4 +81,7 @@ class Task:
 
     def describe(self) -> dict[str, Any]:
         """Return, as JSON values, which data were found and how they are split."""
-        return describe_data(self.data, self.split)
+        described = describe_data(self.data, self.split)
+        if self.external:
+            described["notes"] += [f"{self.external.name}: {note}" for note in self.external.notes]
+        return described

@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from trials.data import decoding
 from trials.data.decoding import decode
+from trials.data.grey_range import GreyRange
 from trials.data.records import DataError
 from trials.data.sources import load
 
@@ -47,12 +48,45 @@ def test_grey_is_what_was_stored_and_its_reverse_is_put_right(tmp_path: Path, pi
     np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
 
 
-def test_depth_is_the_one_stored_and_no_window_is_applied(tmp_path: Path) -> None:
+def test_a_window_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
     deep = np.array([[0, 1000], [4095, 2048]], dtype=np.uint16)
-    path = write(tmp_path / "a.dcm", deep, bits=12, WindowCenter="100", WindowWidth="50")
-    np.testing.assert_array_equal(decode(path), [[0, 62], [255, 128]])
-    dark = np.array([[0, 10]], dtype=np.uint16)  # as 16 bits nearly black, whatever its largest value
-    np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", dark, bits=16)), [[0, 0]])
+    window = {
+        "WindowCenter": ["1000", "9"],
+        "WindowWidth": ["401", "9"],
+    }  # the first of several: 799.5 to 1199.5
+    path = write(tmp_path / "a.dcm", deep, bits=12, **window)
+    np.testing.assert_array_equal(decode(path), [[0, 128], [255, 255]])
+    path = write(tmp_path / "b.dcm", deep, "MONOCHROME1", bits=12, **window)
+    np.testing.assert_array_equal(decode(path), [[255, 127], [0, 0]])
+    path = write(tmp_path / "c.dcm", deep, bits=12, WindowCenter="", WindowWidth="")  # blank: none
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(0, 4095)), [[0, 62], [255, 128]])
+    sigmoid = write(tmp_path / "d.dcm", deep, bits=12, VOILUTFunction="SIGMOID", **window)
+    np.testing.assert_array_equal(decode(sigmoid), [[0, 128], [255, 255]])
+
+
+def test_a_window_is_of_rescaled_values(tmp_path: Path) -> None:
+    stored = np.array([[0, 1024], [1064, 1224]], dtype=np.uint16)  # -1024, 0, 40 and 200 Hounsfield units
+    hounsfield = {"RescaleSlope": "1", "RescaleIntercept": "-1024"}
+    tissue = {"WindowCenter": "40", "WindowWidth": "80"}
+    path = write(tmp_path / "a.dcm", stored, bits=16, **hounsfield, **tissue)
+    np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
+    signed = (stored.astype(np.int16) - 1024).astype(np.int16)
+    path = write(tmp_path / "b.dcm", signed, bits=16, RescaleSlope="1", RescaleIntercept="0", **tissue)
+    np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
+    path = write(tmp_path / "c.dcm", signed, bits=16)
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(-1024, 1023)), [[0, 128], [133, 152]])
+    falling = {"RescaleSlope": "-1", "RescaleIntercept": "1024"}
+    path = write(tmp_path / "d.dcm", stored, bits=12, **falling, WindowCenter="0", WindowWidth="2048")
+    assert np.diff(decode(path).ravel().astype(int)).max() < 0  # more stored is less shown
+
+
+def test_a_table_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 10, 8], [0, 7, 100, 255]
+    table["LUTData"].VR = "US"
+    deep = np.array([[0, 10], [11, 500]], dtype=np.uint16)
+    path = write(tmp_path / "a.dcm", deep, bits=16, VOILUTSequence=[table])
+    np.testing.assert_array_equal(decode(path), [[0, 0], [7, 255]])
 
 
 def test_colour_comes_as_rgb_from_every_way_of_storing_it(tmp_path: Path) -> None:
@@ -113,7 +147,7 @@ def test_dicom_takes_part_in_folders_and_manifests(tmp_path: Path, picture: Pict
     ("change", "message"),
     [
         ({"NumberOfFrames": 2}, "holds 2 frames"),
-        ({"PixelRepresentation": 1}, "signed values"),
+        ({"WindowCenter": "40", "WindowWidth": "0"}, "a window of centre 40.0 and width 0.0 shows nothing"),
         ({"Rows": 60_000, "Columns": 60_000}, "60000 x 60000 pixels"),
         ({"PixelData": b"12"}, "cannot be read as an image"),
     ],

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from PIL import Image
 from search_space import Architecture
 from trials.cli import main
 from trials.data.decoding import decode
+from trials.data.grey_range import GreyRange
 from trials.data.images import to_tensor
 from trials.data.records import DataError
 from trials.export import export
@@ -42,6 +45,9 @@ sys.meta_path.insert(0, Blocker())
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+DEEP = GreyRange(0, 4095)
 
 
 def as_a_stranger(folder: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
@@ -71,6 +77,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"network": network, "channels": 1, "classes": ("benign", 'mal"""ignant<b>', "normal")}
         | {"positive": 'mal"""ignant<b>', "image_size": 20, "fit": "pad", "mean": (0.4,), "std": (0.25,)}
         | {"per_image": True, "mirror": True, "threshold": 0.31, "temperature": 1.7}
+        | {"grey_range": DEEP}
     )
     torch.manual_seed(0)
     save_model(folder, description.build(), description)
@@ -114,21 +121,68 @@ def test_the_loader_makes_images_square_as_training_does(
         "palette.png": colour.quantize(16),
         "alpha.png": colour.resize((31, 50)).convert("RGBA"),
         "deep.png": Image.fromarray(random.integers(0, 4000, (40, 25), dtype=np.uint16)),
+        "dark.png": Image.fromarray(random.integers(0, 250, (40, 25), dtype=np.uint16)),
+        "white_is_zero.tif": Image.fromarray(random.integers(0, 4000, (40, 25), dtype=np.uint16)),
         "print.tif": colour.resize((40, 40)).convert("CMYK"),
     }
     for name, picture in pictures.items():
-        picture.save(tmp_path / name)
+        picture.save(tmp_path / name, **({"tiffinfo": {262: 0}} if "zero" in name else {}))
     paths = [tmp_path / name for name in pictures]
     square = runpy.run_path(str(exported_other / "load_model.py"))["square"]
     for path in paths:
-        assert np.array_equal(square(path), to_tensor([decode(path)], 20, "pad", 1)[0]), path
+        expected = to_tensor([decode(path, grey_range=DEEP)], 20, "pad", 1)[0]
+        assert np.array_equal(square(path), expected), path
     answers = as_a_stranger(exported_other, paths)
-    expected = load_model(other).probabilities([decode(path) for path in paths])
+    expected = load_model(other).probabilities([decode(path, grey_range=DEEP) for path in paths])
     assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
     assert np.ptp(expected) > 1e-3  # the pictures differ to this network
     assert [answer["calibrated"] for answer in answers] == pytest.approx(
         apply_temperature(expected, 1.7), abs=1e-5
     )
+
+
+def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp_path: Path) -> None:
+    square = runpy.run_path(str(exported_other / "load_model.py"))["square"]
+    random = np.random.default_rng(0)
+    pages = [Image.fromarray(random.integers(0, 256, (40, 25), dtype=np.uint8)) for _ in range(3)]
+    for name in ("a.tif", "a.png", "a.webp"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    Image.fromarray(random.integers(8000, 9000, (40, 25), dtype=np.uint16)).save(tmp_path / "beyond.png")
+    Image.fromarray(random.random((40, 25), dtype=np.float32)).save(tmp_path / "float.tif")
+    for name, message in {
+        **dict.fromkeys(("a.tif", "a.png", "a.webp"), "holds 3 pictures"),
+        "beyond.png": "values .* exceed|half of its values lie beyond 0 to 4095",
+        "float.tif": "floating-point pixels",
+    }.items():
+        for reads in (square, partial(decode, grey_range=DEEP)):
+            with pytest.raises(ValueError, match=rf"{re.escape(name)}: .*({message})"):
+                reads(tmp_path / name)
+    Image.fromarray(random.integers(0, 5000, (40, 25), dtype=np.uint16)).save(tmp_path / "bright.png")
+    with pytest.warns(UserWarning, match=r"bright\.png: .* exceed 0 to 4095"):
+        found = square(tmp_path / "bright.png")
+    assert np.array_equal(
+        found, to_tensor([decode(tmp_path / "bright.png", grey_range=DEEP)], 20, "pad", 1)[0]
+    )
+    pages[0].convert("RGB").save(
+        tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=[pages[1].convert("RGB")]
+    )
+    found = square(tmp_path / "photo.jpg")
+    assert np.array_equal(found, to_tensor([decode(tmp_path / "photo.jpg")], 20, "pad", 1)[0])
+
+
+def test_the_loader_of_an_older_model_guesses_as_it_does(exported_other: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported_other, tmp_path / "export")
+    known = json.loads((folder / "metadata.json").read_text())
+    assert known["model"].pop("grey_range") == list(DEEP)
+    (folder / "metadata.json").write_text(
+        json.dumps(known | {"model": known["model"] | {"grey_range": None}})
+    )
+    square = runpy.run_path(str(folder / "load_model.py"))["square"]
+    for most in (200, 4000, 60_000):
+        path = tmp_path / "deep.png"
+        values = np.random.default_rng(0).integers(0, most, (40, 25), dtype=np.uint16)
+        Image.fromarray(values).save(path)
+        assert np.array_equal(square(path), to_tensor([decode(path, grey_range=None)], 20, "pad", 1)[0])
 
 
 def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class NetworkContestant(Contestant):
             std=self.inputs.std,
             per_image=options.per_image,
             mirror=self.task.settings.retrain.mirror,
+            grey_range=data.grey_range,
             threshold=0.5,
         )
         return TrainedModel(self.network, description)

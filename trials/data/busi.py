@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trials.data.decoding import decode, open_image
+from trials.data.grey_range import BYTES, GreyRange
 from trials.data.records import DataError, LeftOut, Listing, Record
 
 MARGIN = 0.1
@@ -45,9 +46,9 @@ class Case:
             raise DataError(f"{self.image}: its masks mark no pixel; a lesion cannot be cut out")
         return widened_box(lesion)
 
-    def decode(self) -> np.ndarray:
+    def decode(self, grey_range: GreyRange = BYTES) -> np.ndarray:
         """The crop as uint8 [h, w] or [h, w, 3]."""
-        return decode(self.image, self.box())
+        return decode(self.image, self.box(), grey_range)
 
 
 def widened_box(lesion: np.ndarray) -> Box:
@@ -91,5 +92,6 @@ def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
         if case.label == WITHOUT_LESION:
             left_out.append(LeftOut(file, case.label, "", "no lesion"))
         else:
-            records.append(Record(file, case.label, case.decode, frame=partial(decode, case.image)))
+            frame = partial(decode, case.image)
+            records.append(Record(file, case.label, case.decode, frame=frame, path=case.image))
     return Listing(root.name, root, "busi", tuple(records), None, tuple(left_out), tuple(problems))

@@ -38,7 +38,7 @@ def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
     if images.keys() == set(SPLITS):
         splits = {name: class_folders(root / name) for name in SPLITS}
     records = [
-        Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split)
+        Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split, path=path)
         for split, classes in splits.items()
         for label, paths in classes.items()
         for path in paths

@@ -52,8 +52,9 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
         file, group = row["file"], row[column] if column else None
         if file and row["label"] and _stays_inside(file) and row.get("split", SPLITS[0]) in SPLITS:
             group = file if group == "" else group
-            decoded = partial(decode, root / file)
-            records.append(Record(file, row["label"], decoded, group, split=row.get("split")))
+            path = root / file
+            decoded = partial(decode, path)
+            records.append(Record(file, row["label"], decoded, group, split=row.get("split"), path=path))
     if blank := sum(row[column] == "" for row in rows) if column else 0:
         notes.append(f"{blank} images without {column} in {manifest.name}: each is a group of its own")
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)

@@ -13,6 +13,7 @@ from PIL import Image
 from trials.data.busi import Case, find_cases
 from trials.data.decoding import decode
 from trials.data.folders import class_folders
+from trials.data.grey_range import GreyRange
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.sources import DataError, examine
 
@@ -62,7 +63,11 @@ def prepare(source: str | Path, out: str | Path) -> Prepared:
     groups |= {item.file: item.group for item in data.left_out if item.group}
     cases = {case.image.relative_to(source).as_posix(): case for case in find_cases(class_folders(source))[0]}
     with new_folder(out) as folder:
-        rows = [_write_crop(folder, file, cases[file], groups[file]) for file in cases if file in groups]
+        rows = [
+            _write_crop(folder, file, cases[file], groups[file], data.grey_range)
+            for file in cases
+            if file in groups
+        ]
         write_manifest(folder, rows)
     return Prepared(
         out=str(out),
@@ -73,13 +78,13 @@ def prepare(source: str | Path, out: str | Path) -> Prepared:
     )
 
 
-def _write_crop(folder: Path, file: str, case: Case, group: str) -> dict[str, object]:
+def _write_crop(folder: Path, file: str, case: Case, group: str, grey_range: GreyRange) -> dict[str, object]:
     stem = re.sub(r"\W+", "_", case.image.stem).strip("_")
     name = re.sub(r"\d+", lambda digits: digits[0].zfill(4), stem) + ".png"  # benign (1) -> benign_0001.png
     if (folder / name).exists():
         raise DataError(f"{case.image}: another image is called {name} too; rename one of them")
     box = case.box()
-    crop = Image.fromarray(decode(case.image, box))
+    crop = Image.fromarray(decode(case.image, box, grey_range))
     crop.save(folder / name)
     return {
         "file": name,

@@ -29,16 +29,18 @@ class LeftOut:
 class Record:
     """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`.
 
-    `frame()` gives the whole picture that the image is cut from, where there is one. `split` is one of
-    `SPLITS` where the data come with a split of their own; then every record of a listing has it.
+    `frame()` gives the whole picture that the image is cut from, where there is one. Where it is an image
+    file, that is `path`, and both take the `grey_range` of the data set. `split` is one of `SPLITS` where the
+    data come with a split of their own; then every record of a listing has it.
     """
 
     file: str
     label: str
-    decode: Callable[[], np.ndarray]
+    decode: Callable[..., np.ndarray]
     group: str | None = None
-    frame: Callable[[], np.ndarray] | None = None
+    frame: Callable[..., np.ndarray] | None = None
     split: str | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from trials.data import storage
-from trials.data.decoding import image_digest
+from trials.data.decoding import image_digest, in_one_range
 from trials.data.duplicates import connected, copy_digest, near_duplicates
+from trials.data.grey_range import BYTES, GreyRange
 from trials.data.labels import label_problems
 from trials.data.official_split import excessive, look_alikes, overlaps
 from trials.data.readers import read
@@ -35,7 +36,8 @@ class LesionData:
     relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
     that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
     with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
-    are, mirrored, turned or inverted perhaps.
+    are, mirrored, turned or inverted perhaps. `grey_range` is what became black and white of images that
+    store more than 8 bits.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LesionData:
     digest: str
     notes: tuple[str, ...]
     splits: tuple[str, ...] | None = None
+    grey_range: GreyRange = BYTES
 
     def of_split(self, name: str) -> np.ndarray:
         """Indices of the images of a part of the data's own split; raises `ValueError` where it has none."""
@@ -81,6 +84,7 @@ def load(
     positive: str = "malignant",
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
+    grey_range: GreyRange | None = None,
 ) -> LesionData:
     """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
 
@@ -88,10 +92,13 @@ def load(
     which images belong together, `duplicate_group`, `patient` or `group` unless told; without any, near-
     duplicates are found and grouped, in data with a split of their own copies only. Such a split has
     every class in each part; what lies in two of them leaves training, then validation. `classes` names
-    the label numbers of an `.npz`.
+    the label numbers of an `.npz`. `grey_range` is that of a model which is to look at the data; unless told
+    it is decided from them.
     Raises `DataError` with every problem, one a line.
     """
-    examined = examine(path, positive=positive, group_column=group_column, classes=classes)
+    examined = examine(
+        path, positive=positive, group_column=group_column, classes=classes, grey_range=grey_range
+    )
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))
     return examined.data
@@ -103,6 +110,7 @@ def examine(
     positive: str = "malignant",
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
+    grey_range: GreyRange | None = None,
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
     try:
@@ -110,11 +118,12 @@ def examine(
     except DataError as error:
         return Examined(None, (str(error),))
     problems = [*listing.problems, *label_problems([record.label for record in listing.records], positive)]
+    listing, grey_range = in_one_range(listing, grey_range)
     attempts = _decoded(listing.records)
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
     pairs = zip(listing.records, attempts, strict=True)
     readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
-    data = _assemble(listing, readable, positive) if readable else None
+    data = replace(_assemble(listing, readable, positive), grey_range=grey_range) if readable else None
     return Examined(data, (*problems, *(_split_problems(data) if data else ())))
 
 

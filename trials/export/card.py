@@ -123,6 +123,7 @@ def claim(
     metrics, data, training = origin.metrics, origin.data, origin.training
     counts = data.get("images") or {}
     standardised = "by training images" + (", then each by itself" if card.per_image else "")
+    deep = f"; grey of more than 8 bits from {card.grey_range}" if card.grey_range else ""
     optimiser = (
         f"{training['optimizer']}, {training['epochs']} epochs, batch {training['batch_size']}, "
         f"learning rate {training['learning_rate']}, weight decay {training['weight_decay']}"
@@ -135,7 +136,7 @@ def claim(
         5: "retrospective: images that were there already" if data else None,
         6: "model creation, for research",
         7: f"{data['name']}, digest {data['digest']}" if data else None,
-        9: f"{card.squares} (pixels); standardised {standardised}",
+        9: f"{card.squares} (pixels); standardised {standardised}{deep}",
         10: f"{len(data['left_out'])} images left out, see the run" if data.get("left_out") else None,
         14: f"labels as the data name them: {', '.join(card.classes)}",
         19: f"{sum(counts.values())} images in {data['groups']} groups; no size was planned"

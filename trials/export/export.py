@@ -132,6 +132,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "positive": card.positive,
             "threshold": repr(card.threshold),
             "fit": card.squares,
+            "grey_range": str(card.grey_range or "not known"),
             "not_for": card.not_for,
         },
     )

@@ -6,8 +6,10 @@ clinical use.
 """
 
 import json
+import re
 import runpy
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,13 @@ def facts() -> dict[str, Any]:
 
 
 def square(path: str | Path) -> np.ndarray:
-    """Read an image file as the network wants it: uint8 [channels, side, side]."""
-    card, image = facts(), _eight_bits(Image.open(path, formats=FORMATS))
-    side = card["image_size"]
+    """Read an image file as the network wants it: uint8 [channels, side, side].
+
+    Raises ValueError, which names the file, for one of several pictures, of 16 bits in colour, and of values
+    that are mostly beyond what the network was trained on; where more than a few are, it warns.
+    """
+    card = facts()
+    image, side = _eight_bits(_opened(path), path, card["grey_range"]), card["image_size"]
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), BICUBIC)
     image = image.convert("RGB" if card["channels"] == 3 else "L")
     width, height = side, side
@@ -46,13 +52,49 @@ def square(path: str | Path) -> np.ndarray:
     return np.asarray(canvas).reshape(side, side, -1).transpose(2, 0, 1)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Map 16-bit grey linearly to 8 bits, 255 for the largest value of 8, 12 or 16 bits; drop alpha."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        depth = next(bits for bits in (8, 12, 16) if values.max() < 2**bits)
-        return Image.fromarray(np.round(values * (255 / (2**depth - 1))).astype(np.uint8))
-    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+def _opened(path: str | Path) -> Image.Image:
+    """Open a file of one picture; smaller copies of it in a TIFF, and a camera's previews, do not count."""
+    image = Image.open(path, formats=FORMATS)
+    pages = list(range(getattr(image, "n_frames", 1)))
+    if len(pages) > 1 and image.format == "TIFF":
+        pages = [page for page in pages if not _tag(image, 254, page) & 1]  # NewSubfileType: reduced
+    if len(pages) != 1 and image.format != "MPO":
+        raise ValueError(f"{path}: holds {len(pages)} pictures; save the one that shows the lesion best")
+    image.seek(pages[0])
+    if image.mode == "F":
+        raise ValueError(f"{path}: floating-point pixels have no fixed range; save it with 8 or 16 bits")
+    if image.mode[0] != "I" and any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile):
+        raise ValueError(f"{path}: 16 bits a channel, in colour or with alpha; save it with 8 bits")
+    return image
+
+
+def _tag(image: Any, number: int, page: int) -> int:
+    image.seek(page)
+    return int(image.tag_v2.get(number, 0))
+
+
+def _eight_bits(image: Any, path: str | Path, known: list[float] | None) -> Image.Image:
+    """Map grey of more than 8 bits linearly to bytes, by the range of the training images; drop alpha.
+
+    Where the model does not know that range, it is the smallest of 8, 12 or 16 bits that holds the image.
+    """
+    if image.mode[0] != "I":
+        return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    values = np.asarray(image).astype(np.float64)
+    if not known:
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"{path}: values {values.min():g} to {values.max():g}, expected 0 to 65535")
+        known = [0, next(2**bits - 1 for bits in (8, 12, 16) if values.max() < 2**bits)]
+    low, middle, high = np.quantile(values, [0.005, 0.5, 0.995], method="inverted_cdf")
+    said = f"{path}: values {low:g} to {high:g} exceed {known[0]:g} to {known[1]:g}, those trained on"
+    if not known[0] <= middle <= known[1]:
+        raise ValueError(f"{said}, by half and more; give images of that scale")
+    if low < known[0] or high > known[1]:
+        warnings.warn(f"{said}: what lies beyond is black or white", stacklevel=3)
+    scaled = np.clip((values - known[0]) * (255 / (known[1] - known[0])), 0, 255)
+    turned = getattr(image, "tag_v2", {}).get(262) == 0  # a TIFF whose 0 is white; Pillow turns bytes only
+    eight_bits = np.round(scaled).astype(np.uint8)
+    return Image.fromarray(255 - eight_bits if turned else eight_bits)
 
 
 def predict(paths: list[str]) -> list[dict[str, Any]]:
