@@ -298,7 +298,12 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
 
 
 def _launch_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="one of nni_config/*.yml, or your own")
+    parser.add_argument(
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        help="quickstart, pipeline, compare, ..., or a file of your own",
+    )
     parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
     parser.add_argument(
         "--listen",
@@ -306,6 +311,13 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="where web UI and TensorBoard listen as well; whoever reaches them can start commands here, "
         "without a password (default: 127.0.0.1, this machine alone)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name by which browsers may ask for the web UI, such as a reverse proxy's",
     )
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
     parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
@@ -318,7 +330,7 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
 
     out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
-    trials = launch(arguments.config, out, **named)
+    trials = launch(arguments.config, out, hosts=arguments.allow_host, **named)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)

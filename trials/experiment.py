@@ -13,8 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -130,15 +131,47 @@ def node_options() -> str:
     return f'{os.environ.get("NODE_OPTIONS", "")} --require "{preload}"'.strip()
 
 
+def no_proxy(*addresses: str) -> dict[str, str]:
+    """Return the variables by which no proxy stands between this machine and itself, or `addresses`."""
+    given = ",".join(os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
+    direct = ",".join(dict.fromkeys(filter(None, (*given, "localhost", LOOPBACK, "::1", *addresses))))
+    return {"NO_PROXY": direct, "no_proxy": direct}  # programs differ in which they read
+
+
+def check_home() -> None:
+    """Raise `ExperimentError` where NNI could not keep its experiments, which it does in the home folder."""
+    place = Path("~/nni-experiments").expanduser()
+    try:
+        if not place.is_absolute() or not place.parent.is_dir() or os.environ.get("HOME") == "":
+            raise FileNotFoundError("there is no home folder")
+        place.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ExperimentError(
+            f"{place}: NNI keeps its experiments there, and cannot ({error.strerror or error}); name a "
+            "folder of yours as home: export HOME=FOLDER"
+        ) from None
+
+
 def environment(
-    out: Path, data: Path | None, external: Path | None = None, listen: str = LOOPBACK
+    out: Path,
+    data: Path | None,
+    external: Path | None = None,
+    listen: str = LOOPBACK,
+    hosts: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return the experiment's variables: this Python first, where to listen, the YAML file's folders."""
+    """Return the experiment's variables: this Python first, where to listen, the YAML file's folders.
+
+    `hosts` are further names of this machine, by which a browser may ask the web UI.
+    """
     variables = {
         **os.environ,
+        **no_proxy(listen),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "NODE_OPTIONS": node_options(),
         "LESION_NAS_LISTEN": listen,
+        "LESION_NAS_HOSTS": " ".join(hosts),
         "LESION_NAS_OUT": str(out),
         FOLDER: str(out),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import tempfile
 import time
@@ -18,10 +19,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from search_space.files import not_a_file, read_file
 from trials.experiment import (
     LOOPBACK,
     ExperimentError,
     Manager,
+    check_home,
     end,
     environment,
     experiment,
@@ -35,6 +38,8 @@ POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
 # On a busy machine the first trial can take long to appear after the tuner has said it has no second one.
 IDLE_POLLS, FIRST_POLLS = 10, 120
+CONFIGS = Path(__file__).parents[1] / "nni_config"
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
@@ -135,25 +140,28 @@ def launch(
     external: Path | None = None,
     port: int | None = None,
     listen: str = LOOPBACK,
+    hosts: Sequence[str] = (),
 ) -> list[Trial]:
     """Run an experiment to its end; return its trials, which have their results in `out`.
 
     The web UI and TensorBoard listen on loopback, and on `listen`, an address of this machine, if that is
-    another. Raises `ExperimentError` where the experiment cannot start or come to its end, and `HostError`
-    for hosts that it cannot use.
+    another; they answer to these names, and to `hosts`, such as that of a reverse proxy. Raises
+    `ExperimentError` where the experiment cannot start or come to its end, and `HostError` for hosts that it
+    cannot use.
     """
-    if not config.is_file():
-        raise ExperimentError(
-            f"{config}: no such file; expected an experiment such as nni_config/quickstart.yml"
-        )
+    config = find_config(config)
+    for host in hosts:
+        if not HOST_NAME.fullmatch(host):
+            raise ExperimentError(f"--allow-host {host}: expected a name or an address, without port or path")
     for folder in (data, external):
         if folder is not None and not folder.exists():
             raise ExperimentError(f"{folder}: no such folder of images")
     out = out.resolve()
     data, external = (given and given.absolute() for given in (data, external))
-    variables = environment(out, data, external, listen)
-    if "LESION_NAS_DATASET" in config.read_text(encoding="utf-8") and "LESION_NAS_DATASET" not in variables:
+    variables = environment(out, data, external, listen, hosts)
+    if b"LESION_NAS_DATASET" in read_file(config) and "LESION_NAS_DATASET" not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
+    check_home()
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
     with only_launcher(out), ExitStack() as running:
@@ -166,6 +174,21 @@ def launch(
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
         return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+
+
+def find_config(config: Path) -> Path:
+    """Return the file of an experiment: a path, or the bare name of one that comes with this package.
+
+    Either may lack its `.yml`. Raises `ExperimentError` where there is none.
+    """
+    bare = [CONFIGS / config.name] if config == Path(config.name) else []
+    for place in (config, *bare):
+        for file in (place, place.with_name(f"{place.name}.yml")):
+            if not_a_file(file) is None:
+                return file
+    said = not_a_file(config) if config.name else "is a folder, expected a file"
+    ours = ", ".join(sorted(file.name for file in CONFIGS.glob("*.yml")))
+    raise ExperimentError(f"{config}: {said}; expected an experiment's file, or one of ours: {ours}")
 
 
 def results(trials: Sequence[Trial], out: Path) -> str:

@@ -6,6 +6,8 @@ const net = require("net");
 const os = require("os");
 const childProcess = require("child_process");
 
+require("./nni_access.cjs");
+
 // NNI's web server has no password and its API can start commands. It asks to listen on a bare port, which means
 // every interface; give it the loopback interface instead, and LESION_NAS_LISTEN, an address, where that is named.
 const wanted = process.env.LESION_NAS_LISTEN || "127.0.0.1";
@@ -23,11 +25,15 @@ net.Server.prototype.listen = function (port, ...rest) {
   return listen.call(this, port, everywhere ? wanted : "127.0.0.1", ...rest);
 };
 
-// The TensorBoard button runs `tensorboard --bind_all --logdir_spec=... --port=...`.
+// The TensorBoard button runs `tensorboard --bind_all --logdir_spec=... --port=...`; tuner and assessor run in
+// `python -m nni`. Ours start the same, behind a check, and with parameters read as plain JSON.
 const spawn = childProcess.spawn;
 childProcess.spawn = function (command, args, ...rest) {
   if (command === "tensorboard" && Array.isArray(args)) {
-    args = args.map((arg) => arg.replace("--bind_all", `--host=${wanted}`));
+    args = ["-m", "trials.tensorboard_access", ...args.map((arg) => arg.replace("--bind_all", `--host=${wanted}`))];
+    command = "python";
+  } else if (Array.isArray(args) && args[0] === "-m" && args[1] === "nni") {
+    args = ["-m", "trials.nni_dispatcher", ...args.slice(2)];
   }
   return spawn.call(this, command, args, ...rest);
 };

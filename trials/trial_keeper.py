@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from nni.tools.nni_manager_scripts.launch_trial_keeper import main as launch_trial_keeper
 
-from trials.experiment import node_options
+from trials.experiment import no_proxy, node_options
 
 WAIT_SECONDS = 60.0
 
@@ -37,7 +37,7 @@ def main() -> None:
     described = json.loads(Path(sys.argv[1], "launcher_config.json").read_text(encoding="utf-8"))
     manager = urlsplit(described["managerCommandChannel"])
     wait_for(manager.hostname or "localhost", manager.port or 80)
-    os.environ["NODE_OPTIONS"] = node_options()
+    os.environ |= {"NODE_OPTIONS": node_options(), **no_proxy(manager.hostname or "localhost")}
     launch_trial_keeper()
 
 

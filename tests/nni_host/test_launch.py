@@ -11,12 +11,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 import pytest
 
-from trials.experiment import ExperimentError, Manager, end, free_port, started_for
+from trials.experiment import ExperimentError, Manager, end, free_port, no_proxy, started_for
+from trials.launch import find_config, launch
 
 TOY = Path(__file__).parent / "toy"
 
@@ -209,3 +211,81 @@ def test_of_two_that_start_together_each_has_its_port_and_a_trial_that_is_ended_
         ]
         ports |= set(re.findall(r"web UI: http://127\.0\.0\.1:(\d+)", errors))
     assert len(ports) == 2
+
+
+def ask(port: int, path: str, method: str = "GET", **headers: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    return connection.getresponse().status
+
+
+def test_a_running_experiment_answers_no_page_of_another_site_and_minds_no_proxy(
+    home: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    port = free_port(0)
+    process = start(slow, home, "--port", str(port), "--allow-host", "nas.example")
+    assert process.stderr is not None
+    assert f"http://127.0.0.1:{port}" in process.stderr.readline()
+    started = process.stderr.readline()
+    [trial] = Manager(port).get("trial-jobs")
+    board = press_the_tensorboard_button(Manager(port), trial["trialJobId"])
+    api = "/api/v1/nni/trial-jobs"
+    answers = {
+        (server, name): ask(server, path, Host=name)
+        for server, path in ((port, api), (board, "/"))
+        for name in ("localhost:9000", "nas.example", "evil.example")
+    }
+    foreign = ask(port, api, "POST", Origin="http://evil.example", Content_Type="application/json")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=200)
+    assert "trial 0 started" in started
+    assert {status for (_, name), status in answers.items() if name == "evil.example"} == {403}
+    assert {status for (_, name), status in answers.items() if name != "evil.example"} == {200}
+    assert foreign == 403
+
+
+@pytest.mark.parametrize("name", ["toy_curves.yml", "toy_curves"])
+def test_an_experiments_file_is_found_by_path_with_or_without_its_ending(name: str) -> None:
+    assert find_config(TOY / name) == TOY / "toy_curves.yml"
+
+
+@pytest.mark.parametrize("name", ["pipeline.yml", "pipeline"])
+def test_our_experiments_are_found_by_name_from_any_folder_and_ones_own_come_first(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipeline").mkdir()  # of results, say
+    found = find_config(Path(name))
+    assert found.is_absolute() and "PipelineTuner" in found.read_text()
+    assert (found.parent / "../strategies/tuner.py").is_file()
+    (tmp_path / "pipeline.yml").touch()
+    assert find_config(Path(name)).resolve() == tmp_path / "pipeline.yml"
+
+
+def test_a_missing_experiment_is_refused_with_the_names_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"pipelin\.yml: there is no such file.*pipeline\.yml"):
+        find_config(Path("pipelin.yml"))
+    with pytest.raises(ExperimentError, match="is a folder, expected a file"):
+        find_config(tmp_path)
+
+
+@pytest.mark.parametrize("home_folder", ["/dev/null/home", "", "gone"])
+def test_a_home_that_nni_cannot_use_is_said_before_anything_starts(
+    home_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "gone") if home_folder == "gone" else home_folder)
+    with pytest.raises(ExperimentError, match="export HOME=FOLDER"):
+        launch(Path("quickstart"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_proxy_keeps_what_was_named_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "intranet.example")
+    monkeypatch.setenv("NO_PROXY", "localhost,*.example")
+    assert no_proxy("192.0.2.7") == dict.fromkeys(
+        ("NO_PROXY", "no_proxy"), "localhost,*.example,intranet.example,127.0.0.1,::1,192.0.2.7"
+    )

@@ -59,13 +59,22 @@ def test_a_server_answers_loopback_and_others_only_by_the_switch(
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "192.0.2.7"])
 def test_tensorboard_listens_where_the_web_ui_does(listen: str, tmp_path: Path) -> None:
-    tensorboard = tmp_path / "tensorboard"
-    tensorboard.write_text('#!/bin/sh\necho "$@"\n')
-    tensorboard.chmod(0o755)
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
     script = """require('child_process').spawn(
         'tensorboard', ['--bind_all --logdir_spec=1:/x', '--port=6006'], {shell: true, stdio: 'inherit'})"""
     said = node(script, tmp_path, LESION_NAS_LISTEN=listen)
-    assert said == f"--host={listen} --logdir_spec=1:/x --port=6006\n"
+    assert said == f"-m trials.tensorboard_access --host={listen} --logdir_spec=1:/x --port=6006\n"
+
+
+def test_the_tuner_is_started_as_our_dispatcher(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    script = """require('child_process').spawn(
+        'python', ['-m', 'nni', '--exp_params', 'x'], {shell: true, stdio: 'inherit'})"""
+    assert node(script, tmp_path) == "-m trials.nni_dispatcher --exp_params x\n"
 
 
 # A training service of two hosts, A lost and B well, which tells what becomes of three trials on A.
