@@ -35,7 +35,7 @@ def test_manifest_maps_labels_and_groups_by_name(manifest_folder: Callable[..., 
 
 def test_group_column_is_the_one_asked_for(manifest_folder: Callable[..., Path]) -> None:
     root = manifest_folder([("a.png", "benign", "x"), ("b.png", "malignant", "y")], column="case_id")
-    assert load(root).group_source == "perceptual hash"
+    assert load(root, group_column="none").group_source == "perceptual hash"
     assert load(root, group_column="case_id").groups == ("x", "y")
     with pytest.raises(DataError, match=r"case_idd.*did you mean case_id"):
         load(root, group_column="case_idd")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from trials.data.checks import verify
 from trials.data.folds import OWN_SPLIT
-from trials.data.sources import CONTRADICTORY, REPEATED, DataError, load
+from trials.data.sources import CONTRADICTORY_COPY, REPEATED, DataError, load
 from trials.inputs import load_data, split_data
 from trials.settings import load_settings
 
@@ -73,8 +73,8 @@ def test_a_picture_with_both_labels_takes_no_part(patches: Path) -> None:
     shutil.copy(patches / "train_0_0.png", patches / "train_1_0.png")
     data = load(patches, positive="1")
     assert {(item.file, item.reason) for item in data.left_out} == {
-        ("train_0_0.png", CONTRADICTORY),
-        ("train_1_0.png", CONTRADICTORY),
+        ("train_0_0.png", CONTRADICTORY_COPY),
+        ("train_1_0.png", CONTRADICTORY_COPY),
     }
 
 

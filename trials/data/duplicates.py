@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -129,3 +129,16 @@ def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(edges.shape[1], dtype=bool), (edges[0], edges[1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def chained(keys: Sequence[Hashable | None]) -> list[tuple[int, int]]:
+    """Pairs that connect all items of equal key; None equals nothing."""
+    last: dict[Hashable, int] = {}
+    pairs = []
+    for index, key in enumerate(keys):
+        if key is None:
+            continue
+        if key in last:
+            pairs.append((last[key], index))
+        last[key] = index
+    return pairs

@@ -23,6 +23,7 @@ from trials.data.sources import DataError, LesionData
 
 FILE_NAME = "folds.csv"
 OWN_SPLIT = "the data's own split"
+SHUFFLINGS, RESEED = 20, 7919  # tries at a split with every class in every part; their seeds lie so far apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +54,26 @@ def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
     if data.layout != "medmnist" and stored.exists():
         result = Folds(_read_folds(stored, data, folds), folds, FILE_NAME)
     else:
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        result = Folds(_generated(data, folds, seed), folds, "generated")
+    _refuse(_lacking_classes(data, result))
+    return result
+
+
+def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
+    """Return each image's fold; where one lacks a class, those of the next shuffling that lacks none.
+
+    Groups of several classes can leave a fold without one, though there are enough groups.
+    """
+    for again in range(SHUFFLINGS):
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed + again * RESEED)
         fold = np.full(len(data.files), -1)
         for number, (_, test) in enumerate(splitter.split(data.labels, data.labels, data.groups)):
             fold[test] = number
-        result = Folds(fold, folds, "generated")
-    _refuse(_lacking_classes(data, result))
-    return result
+        if not again:
+            first = fold
+        if not list(_lacking_classes(data, Folds(fold, folds, "generated"))):
+            return fold
+    return first
 
 
 def group_shortages(data: LesionData, folds: int) -> Iterator[str]:
@@ -151,8 +165,8 @@ def inner_split(
     labels, groups = data.labels[indices], np.array(data.groups)[indices]
     fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     parts = min(round(1 / fraction), fewest)
-    if parts >= 2:
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    for again in range(SHUFFLINGS if parts >= 2 else 0):
+        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed + again * RESEED)
         for training, validation in splitter.split(labels, labels, groups):
             if set(labels[training]) == set(labels[validation]) == set(labels):
                 return indices[training], indices[validation]

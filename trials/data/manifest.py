@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from search_space.files import read_file
+from trials.data.cells import is_blank, same_key
+from trials.data.columns import NONE, GroupColumns, find
 from trials.data.decoding import decode
+from trials.data.duplicates import chained, connected
 from trials.data.records import SPLITS, DataError, Listing, Record
-
-GROUP_COLUMNS = ("duplicate_group", "patient", "group")
 
 
 def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
@@ -37,40 +39,100 @@ def _cells(row: dict[str, str | None]) -> list[str]:
 
 
 def read_manifest(root: Path, group_column: str | None) -> Listing:
-    """`manifest.csv` with `file`, `label` and groups: the column asked for, else the first of
-    `GROUP_COLUMNS`.
+    """`manifest.csv` with `file`, `label` and the groups of `columns.find`, or of the column asked for.
 
-    An image whose group cell is blank is a group of its own, and that is noted. A column `split` of train,
+    An image of which no group is known is a group of its own, and that is noted. A column `split` of train,
     valid and test is the split of every run. The name of a data set whose `source` is "synthetic" throughout
     starts with that word.
     """
     manifest = root / "manifest.csv"
     rows = read_rows(manifest, ("file", "label"))
-    column = _group_column(manifest, list(rows[0]) if rows else [], group_column)
-    records, notes = [], []
-    for row in rows:
-        file, group = row["file"], row[column] if column else None
-        if file and row["label"] and _stays_inside(file) and row.get("split", SPLITS[0]) in SPLITS:
-            group = file if group == "" else group
-            path = root / file
-            decoded = partial(decode, path)
-            records.append(Record(file, row["label"], decoded, group, split=row.get("split"), path=path))
-    if blank := sum(row[column] == "" for row in rows) if column else 0:
-        notes.append(f"{blank} images without {column} in {manifest.name}: each is a group of its own")
+    chosen = _group_columns(manifest, rows, group_column)
+    groups: Sequence[str | None] = [None] * len(rows)
+    notes: list[str] = []
+    if chosen.together:
+        groups, notes = group_names(rows, chosen)
+    lesions = _lesions(rows, groups, chosen.lesion)
+    records = [
+        Record(
+            row["file"],
+            row["label"],
+            partial(decode, root / row["file"]),
+            group,
+            split=row.get("split"),
+            path=root / row["file"],
+            lesion=lesion,
+        )
+        for row, group, lesion in zip(rows, groups, lesions, strict=True)
+        if row["file"] and row["label"] and _stays_inside(row["file"])
+        if row.get("split", SPLITS[0]) in SPLITS
+    ]
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
-    name = f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name
-    problems = tuple(_row_problems(manifest, rows))
-    return Listing(name, root, "manifest", tuple(records), column, problems=problems, notes=tuple(notes))
+    return Listing(
+        f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name,
+        root,
+        "manifest",
+        tuple(records),
+        " and ".join(chosen.together) or None,
+        problems=(*(f"{manifest}: {line}" for line in chosen.problems), *_row_problems(manifest, rows)),
+        notes=(*chosen.notes, *notes),
+    )
 
 
-def _group_column(manifest: Path, columns: list[str], asked: str | None) -> str | None:
-    if asked is None:
-        return next((name for name in GROUP_COLUMNS if name in columns), None)
-    if asked not in columns:
-        near = difflib.get_close_matches(asked, columns, 1)
+def _group_columns(manifest: Path, rows: list[dict[str, str]], asked: str | None) -> GroupColumns:
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    if asked not in (None, NONE, *columns):
+        near = difflib.get_close_matches(str(asked), columns, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise DataError(f"{manifest}: no group column {asked}, only {', '.join(columns)}{hint}")
-    return asked
+    return find(columns, asked)
+
+
+def group_names(rows: list[dict[str, str]], chosen: GroupColumns) -> tuple[list[str], list[str]]:
+    """Return each row's group, named as its first row writes it, and notes on what was blank or joined."""
+    first = chosen.together[0]
+    keys = [_keys(row, chosen.together) or _keys(row, chosen.finer)[:1] for row in rows]
+    number = connected(len(rows), [pair for each in _columns_of(keys) for pair in chained(each)]).tolist()
+    names: dict[int, str] = {}
+    for row, own, group in zip(rows, keys, number, strict=True):
+        column, cell = own[0][0] if own else "", row[own[0][0]] if own else row["file"]
+        names.setdefault(group, cell if column in ("", first) else f"{column} {cell}")
+    notes = []
+    if blank := sum(not own for own in keys):
+        columns = " or ".join(chosen.together)
+        notes.append(f"{blank} images without {columns} in manifest.csv: each is a group of its own")
+    if twice := _written_in_two_ways(rows, chosen.together):
+        notes.append(f"{len(twice)} groups are written in more than one way and are one each: {twice[0]}")
+    return [names[group] for group in number], notes
+
+
+def _keys(row: dict[str, str], columns: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, same_key(row[name])) for name in columns if not is_blank(row[name])]
+
+
+def _columns_of(keys: list[list[tuple[str, str]]]) -> Iterator[list[tuple[str, str] | None]]:
+    for column in sorted({name for own in keys for name, _ in own}):
+        yield [next((key for key in own if key[0] == column), None) for own in keys]
+
+
+def _written_in_two_ways(rows: list[dict[str, str]], columns: tuple[str, ...]) -> list[str]:
+    found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        for column, key in _keys(row, columns):
+            found[column, key][row[column]] = None
+    return [" and ".join(map(repr, ways)) for ways in found.values() if len(ways) > 1]
+
+
+def _lesions(
+    rows: list[dict[str, str]], groups: Sequence[str | None], columns: tuple[str, ...]
+) -> list[str | None]:
+    """Return what names each row's lesion; its number may start anew with every group."""
+    keys = [
+        [(name, f"{key} of {group}") for name, key in _keys(row, columns)]
+        for row, group in zip(rows, groups, strict=True)
+    ]
+    number = connected(len(rows), [pair for each in _columns_of(keys) for pair in chained(each)]).tolist()
+    return [str(lesion) if own else None for own, lesion in zip(keys, number, strict=True)]
 
 
 def _stays_inside(file: str) -> bool:

@@ -29,6 +29,8 @@ class LeftOut:
 class Record:
     """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`.
 
+    Images of one `group`, a patient perhaps, stay on one side of every split. Those of one `lesion` have one
+    label too, or are contradictory; without it nothing is known but what the pixels say.
     `frame()` gives the whole picture that the image is cut from, where there is one. Where it is an image
     file, that is `path`, and both take the `grey_range` of the data set. `split` is one of `SPLITS` where the
     data come with a split of their own; then every record of a listing has it.
@@ -41,6 +43,7 @@ class Record:
     frame: Callable[..., np.ndarray] | None = None
     split: str | None = None
     path: Path | None = None
+    lesion: str | None = None
 
 
 @dataclass(frozen=True)

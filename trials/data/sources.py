@@ -14,7 +14,7 @@ import numpy as np
 
 from trials.data import storage
 from trials.data.decoding import image_digest, in_one_range
-from trials.data.duplicates import connected, copy_digest, near_duplicates
+from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
 from trials.data.grey_range import BYTES, GreyRange
 from trials.data.labels import label_problems
 from trials.data.official_split import excessive, look_alikes, overlaps
@@ -22,8 +22,10 @@ from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 
 CONTRADICTORY = "its group holds more than one label"
+CONTRADICTORY_COPY = "a copy of it has another label"
 REPEATED = "it has the pixels of another training image"
 
+Alike = dict[str, np.ndarray]  # reason -> number [n]: images of one number must have one label
 __all__ = ["DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 
 
@@ -31,8 +33,9 @@ __all__ = ["DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 class LesionData:
     """Images that take part, one entry each in `files`, `images`, `labels`, `groups` and both digests.
 
-    Images of contradictory groups (more than one label) are not among them but in `left_out`. `images` are
-    uint8 [h, w] or [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
+    Copies of one picture and images of one lesion that are not labelled alike are not among them but in
+    `left_out`; a patient may have lesions of several classes. `images` are uint8 [h, w] or
+    [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
     relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
     that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
     with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
@@ -89,7 +92,7 @@ def load(
     """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
 
     `positive` names the class that sensitivity is about; `group_column` the manifest's column that says
-    which images belong together, `duplicate_group`, `patient` or `group` unless told; without any, near-
+    which images belong together, by `columns.find` unless told, "none" for none; without any, near-
     duplicates are found and grouped, in data with a split of their own copies only. Such a split has
     every class in each part; what lies in two of them leaves training, then validation. `classes` names
     the label numbers of an `.npz`. `grey_range` is that of a model which is to look at the data; unless told
@@ -152,8 +155,8 @@ def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], posit
     readable, same, crossing = _within_parts(readable, [copy_digest(pixels) for _, pixels in readable])
     records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
     digests = [image_digest(pixels) for pixels in images]
-    groups, found = _groups(listing, records, images, same)
-    reasons = _reasons(records, groups, digests)
+    groups, alike, found = _groups(listing, records, images, same)
+    reasons = _reasons(records, alike, digests)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
     splits = tuple(split for i in kept if (split := records[i].split)) or None
@@ -205,21 +208,25 @@ def _within_parts(
 
 def _groups(
     listing: Listing, records: list[Record], images: list[np.ndarray], digests: list[str]
-) -> tuple[list[str], list[str]]:
-    """One group name an image, and notes on what the groups are worth."""
+) -> tuple[list[str], Alike, list[str]]:
+    """One group name an image, which images must be labelled alike, and notes on the groups' worth."""
+    count, same = len(images), chained(digests)
     if listing.group_column is None and records[0].split:
         # A perceptual hash is made for crops of lesions; by a chance likeness it would refuse a whole split.
-        numbers = connected(len(images), _chained(digests))
-        return [str(number + 1) for number in numbers], [
+        numbers = connected(count, same)
+        note = (
             "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
             "own split, of which copies alone were taken out"
-        ]
+        )
+        return [str(number + 1) for number in numbers], {CONTRADICTORY_COPY: numbers}, [note]
     if listing.group_column is None:
         frames = [record.frame() for record in records if record.frame]
-        pairs = near_duplicates(images) + _chained(digests) + (near_duplicates(frames) if frames else [])
-        return [str(number + 1) for number in connected(len(images), pairs)], []
+        numbers = connected(
+            count, near_duplicates(images) + same + (near_duplicates(frames) if frames else [])
+        )
+        return [str(number + 1) for number in numbers], {CONTRADICTORY: numbers}, []
     named = [str(record.group) for record in records]
-    number = connected(len(images), _chained(named) + _chained(digests))
+    number = connected(count, chained(named) + same)
     members: dict[int, dict[str, None]] = defaultdict(dict)
     for index, group in zip(number.tolist(), named, strict=True):
         members[index][group] = None
@@ -228,33 +235,31 @@ def _groups(
         for names in members.values()
         if len(names) > 1
     ]
-    return [next(iter(members[index])) for index in number.tolist()], notes
+    copied = same if records[0].split else same + copies(images, images)
+    lesions = chained([record.lesion for record in records])
+    alike = {
+        CONTRADICTORY: connected(count, lesions + (same if lesions else [])),
+        CONTRADICTORY_COPY: connected(count, copied),
+    }
+    return [next(iter(members[index])) for index in number.tolist()], alike, notes
 
 
-def _chained(keys: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs that connect all items of equal key."""
-    last: dict[str, int] = {}
-    pairs = []
-    for index, key in enumerate(keys):
-        if key in last:
-            pairs.append((last[key], index))
-        last[key] = index
-    return pairs
-
-
-def _reasons(records: list[Record], groups: list[str], digests: list[str]) -> list[str | None]:
+def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[str | None]:
     """Why each image takes no part; None: it does."""
-    labels = defaultdict(set)
-    for record, group in zip(records, groups, strict=True):
-        labels[group].add(record.label)
+    reasons: list[str | None] = [None] * len(records)
+    for why, numbers in alike.items():
+        labels = defaultdict(set)
+        for record, number in zip(records, numbers.tolist(), strict=True):
+            labels[number].add(record.label)
+        reasons = [
+            reason or (why if len(labels[number]) > 1 else None)
+            for reason, number in zip(reasons, numbers.tolist(), strict=True)
+        ]
     trained_on: set[str] = set()
-    reasons: list[str | None] = []
-    for record, group, digest in zip(records, groups, digests, strict=True):
-        reason = CONTRADICTORY if len(labels[group]) > 1 else None
+    for index, (record, digest) in enumerate(zip(records, digests, strict=True)):
         if record.split == "train":
-            reason = reason or (REPEATED if digest in trained_on else None)
+            reasons[index] = reasons[index] or (REPEATED if digest in trained_on else None)
             trained_on.add(digest)
-        reasons.append(reason)
     return reasons
 
 

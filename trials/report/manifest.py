@@ -59,6 +59,7 @@ def read_data(path: Path, comparison: Comparison) -> DataSet:
     """Read the data set of the runs; raises `EvaluationError` where `path` holds another."""
     metrics, description = comparison.first.metrics, comparison.first.record.get("data") or {}
     column = str(description.get("group_source", "")).partition("column ")[2] or None
+    column = None if column and " and " in column else column  # several: as they were found before
     data = load(path, positive=metrics["positive"], group_column=column)
     if data.digest != metrics["data_digest"]:
         raise EvaluationError(
