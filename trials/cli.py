@@ -87,20 +87,26 @@ def build_parser() -> argparse.ArgumentParser:
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--folds", type=int, default=5, help="outer folds that must be possible (default: 5)")
-    parser.add_argument(
-        "--positive", default="malignant", help="name of the positive class (default: malignant)"
-    )
+    parser.add_argument("--positive", help="name of the positive class (default: malignant)")
     parser.add_argument("--group-column", help="manifest column that names what must stay together")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of data that differs"
+    )
 
 
 def _verify(arguments: argparse.Namespace) -> Outcome:
     """Check a data set before anything long."""
+    named = {"data.positive": arguments.positive, "data.group_column": arguments.group_column}
+    told = {key: value for key, value in named.items() if value is not None}
+    settings = load_settings("cpu", dict(map(parse_assignment, arguments.set)) | told).data
     from trials.data.checks import verify
 
     report = verify(
         arguments.data,
-        positive=arguments.positive,
-        group_column=arguments.group_column,
+        positive=settings.positive,
+        group_column=settings.group_column,
+        classes=settings.classes,
+        duplicates=settings.duplicates,
         folds=arguments.folds,
     )
     return report.to_dict(), report.text(), report.ok
@@ -193,7 +199,7 @@ def _search(arguments: argparse.Namespace) -> Outcome:
     text = (
         f"best architecture: {arguments.out / 'architecture.json'} ({result['metric']} {result['score']:.3f})"
     )
-    return result, "\n".join([text, *_warnings(result)]), True
+    return result, text, True
 
 
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,12 +231,7 @@ def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: s
         return result, _outline(result), True
     judged = ("test", "test_at_0.5") if result["test"] else ("validation",)
     shown = (*judged, "threshold", "parameters", *more)
-    lines = [str(arguments.out), _outline({key: result[key] for key in shown}), *_warnings(result)]
-    return result, "\n".join(lines), True
-
-
-def _warnings(result: Mapping[str, Any]) -> list[str]:
-    return [f"warning: {warning}" for warning in result.get("warnings") or []]
+    return result, f"{arguments.out}\n{_outline({key: result[key] for key in shown})}", True
 
 
 def _contend_arguments(parser: argparse.ArgumentParser) -> None:

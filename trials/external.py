@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.data.medmnist import classes_elsewhere
 from trials.data.sources import LesionData, load
 from trials.leaks import refuse_overlap
 from trials.metrics import score
@@ -30,7 +31,9 @@ def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
             f"{path}: the models in {', '.join(str(run.folder) for run in runs)} were trained on different "
             "ranges of grey; evaluate those of one range at a time"
         )
-    external = load(path, positive=runs[0].metrics["positive"], grey_range=ranges.pop())
+    settings = (runs[0].record.get("settings") or {}).get("data") or {}
+    classes = classes_elsewhere(path, settings.get("classes"))
+    external = load(path, positive=runs[0].metrics["positive"], classes=classes, grey_range=ranges.pop())
     for run in runs:
         known = load_description(run.folder).classes
         if unknown := sorted(set(external.classes) - set(known)):

@@ -40,7 +40,13 @@ class Split:
 
 def load_data(path: Path, settings: DataSettings) -> LesionData:
     """Read the images of a run, drawn as the settings say; raises `DataError` for data unfit for use."""
-    data = load(path, positive=settings.positive, group_column=settings.group_column)
+    data = load(
+        path,
+        positive=settings.positive,
+        group_column=settings.group_column,
+        classes=settings.classes,
+        duplicates=settings.duplicates,
+    )
     if settings.balanced_draw is None:
         return data
     return draw_balanced(data, settings.balanced_draw, settings.fold_seed)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search_space.files import read_file
 
@@ -85,6 +85,16 @@ class DataSettings(Section):
     group_column: str | None = setting(
         None, "manifest column that names what must stay together; unset: duplicate_group, if present"
     )
+    classes: tuple[str, ...] | None = setting(
+        None,
+        "names of the label numbers 0, 1, ... of an .npz, as a list or between commas; unset: MedMNIST's, by "
+        "the file's name",
+    )
+    duplicates: Literal["near", "copies"] = setting(
+        "near",
+        "what belongs together where nothing names groups: near-duplicates too, or copies alone, mirrored, "
+        "turned, inverted and saved anew ones too, for images that look alike as they share a frame; ours",
+    )
     validation_fraction: float = setting(
         0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, le=0.5
     )
@@ -97,6 +107,17 @@ class DataSettings(Section):
         "paper's 262 + 262 (its fold protocol is unknown); unset: all images",
         ge=2,
     )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named_by_number(cls, value: object) -> object:
+        if value is None:
+            return None
+        names = value.split(",") if isinstance(value, str) else value
+        names = [str(name).strip() for name in names] if isinstance(names, list | tuple) else []
+        if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+            raise ValueError("expected two names or more, all different, such as normal,pneumonia")
+        return names
 
     @model_validator(mode="after")
     def _strength_has_an_effect(self) -> DataSettings:
@@ -237,11 +258,6 @@ class RetrainSettings(TrainingSettings):
     weight_decay: float = setting(4e-4, "PyTorch's weight decay; ENAS's lambda 2e-4, doubled", ge=0)
     dropout: float = setting(0.2, "share dropped before the classifier; ENAS's", ge=0, lt=1)
     drop_path: float = setting(0.4, "highest share of dropped paths; ENAS's", ge=0, lt=1)
-    output_norm: bool = setting(
-        True,
-        "normalise the last cell's output by batch norm without weights, so that training does not diverge "
-        "whatever the cells; ours, and no parameter more; false: ENAS's own",
-    )
     mirror: bool = setting(
         False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
     )
@@ -482,6 +498,7 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
 def _sentence(problem: Mapping[str, object]) -> str:
     location = problem["loc"]
     key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if key not in KEYS:  # of several settings together, whose message names them
-        return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key} = {problem['input']!r}: {problem['msg']} ({KEYS[key]})"
+        return message
+    return f"{key} = {problem['input']!r}: {message} ({KEYS[key]})"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.data.medmnist import classes_elsewhere
 from trials.data.sources import DataError, LesionData, load
 from trials.inputs import describe_data, load_data, split_data
 from trials.leaks import refuse_copies, refuse_overlap, seen
@@ -51,7 +52,8 @@ class Task:
         self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
 
     def _external(self, path: Path) -> LesionData:
-        external = load(path, positive=self.data.positive, grey_range=self.data.grey_range)
+        classes = classes_elsewhere(path, self.settings.data.classes)
+        external = load(path, positive=self.data.positive, classes=classes, grey_range=self.data.grey_range)
         if unknown := sorted(set(external.classes) - set(self.data.classes)):
             raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(self.data.classes)}")
         self._refuse(external, np.arange(len(external.files)), "take those out of the external data")

@@ -213,6 +213,33 @@ def test_moved_copies_in_other_files_join_their_originals(
     assert all(group[file.replace("_aug", "")] == group[file] for file in group)
 
 
+@pytest.fixture
+def one_frame(tmp_path: Path, picture: Callable[..., np.ndarray]) -> Path:
+    """Twenty images of each class that differ in details of one frame, and a mirrored copy."""
+    frame = picture(99, 64, 64).astype(float)
+    for seed, label in enumerate(("benign", "malignant")):
+        (tmp_path / label).mkdir()
+        for number in range(20):
+            details = picture(100 * seed + number + 1, 64, 64) / 255 - 0.5
+            image = np.clip(frame * 0.7 + 38 + 90 * details, 0, 255).astype(np.uint8)
+            Image.fromarray(image).save(tmp_path / label / f"{number}.png")
+    with Image.open(tmp_path / "benign" / "3.png") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "benign" / "20.jpg", quality=90)
+    return tmp_path
+
+
+def test_images_of_one_frame_are_told_apart_as_copies_alone(one_frame: Path) -> None:
+    near = verify(one_frame)
+    assert not near.ok and near.counts["left out"] == 0  # both labels in one group: none is thrown away
+    assert any("joins" in line and "--set data.duplicates=copies" in line for line in near.warnings)
+    assert all("--set data.duplicates=copies" in line for line in near.problems)
+    copies_alone = verify(one_frame, duplicates="copies")
+    assert copies_alone.ok and copies_alone.group_source == "copies" and copies_alone.warnings == ()
+    data = load(one_frame, duplicates="copies")
+    group = dict(zip(data.files, data.groups, strict=True))
+    assert len(set(group.values())) == 40 and group["benign/20.jpg"] == group["benign/3.png"]
+
+
 def test_moved_and_saved_anew_real_crops_are_found(real_data: Path) -> None:
     crops = load(real_data / "busi").images[::13]
     saved: dict[str, Callable[[np.ndarray], np.ndarray]] = {

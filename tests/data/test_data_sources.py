@@ -101,38 +101,6 @@ def test_busi_is_cut_to_all_masks_with_a_margin(busi_folder: Path) -> None:
     np.testing.assert_array_equal(data.images[0], frame[16:64, 26:74])
 
 
-def write_npz(path: Path, labels: np.ndarray, **changed: np.ndarray) -> Path:
-    images = np.random.default_rng(0).integers(0, 256, (len(labels), 28, 28), dtype=np.uint8)
-    third = len(labels) // 3
-    parts = {"train": slice(third), "val": slice(third, 2 * third), "test": slice(2 * third, None)}
-    arrays = {f"{split}_images": images[part] for split, part in parts.items()}
-    arrays |= {f"{split}_labels": labels[part, None] for split, part in parts.items()}
-    np.savez(path, **(arrays | changed))
-    return path
-
-
-def test_breastmnist_zero_is_malignant(tmp_path: Path) -> None:
-    data = load(write_npz(tmp_path / "breastmnist_28.npz", np.array([0, 1, 1, 0, 1, 1])))
-    assert data.classes == ("benign-or-normal", "malignant") and data.positive == "malignant"
-    assert data.labels.tolist() == [1, 0, 0, 1, 0, 0]
-    assert data.files[3] == "breastmnist_28.npz#3"
-
-
-def test_other_medmnist_sets_need_their_classes_named(tmp_path: Path) -> None:
-    path = write_npz(tmp_path / "pneumoniamnist.npz", np.array([0, 1, 1, 0, 1, 1]))
-    with pytest.raises(DataError, match="classes"):
-        load(path)
-    assert load(path, classes=("normal", "ill"), positive="ill").classes == ("ill", "normal")
-
-
-def test_npz_never_unpickles(tmp_path: Path) -> None:
-    path = write_npz(
-        tmp_path / "breastmnist.npz", np.array([0, 1, 1]), test_images=np.array([{}], dtype=object)
-    )
-    with pytest.raises(DataError, match="allow_pickle"):
-        load(path)
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_grey_pictures_are_grey_in_every_mode(
     tmp_path: Path, mode: str, picture: Callable[..., np.ndarray]

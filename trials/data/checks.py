@@ -58,10 +58,13 @@ def verify(
     positive: str = "malignant",
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
+    duplicates: str = "near",
     folds: int = 5,
 ) -> Report:
     """Read everything and judge it, without raising; arguments as of `sources.load`."""
-    examined = examine(path, positive=positive, group_column=group_column, classes=classes)
+    examined = examine(
+        path, positive=positive, group_column=group_column, classes=classes, duplicates=duplicates
+    )
     data, problems = examined.data, list(examined.problems)
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())

@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from search_space.files import write_atomically
 from trials.data.manifest import read_rows
-from trials.data.sources import DataError, LesionData
+from trials.data.sources import COPIES_ALONE, HASH, DataError, LesionData
 
 FILE_NAME = "folds.csv"
 OWN_SPLIT = "the data's own split"
@@ -79,12 +79,13 @@ def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
 def group_shortages(data: LesionData, folds: int) -> Iterator[str]:
     """A line for each class with fewer groups than folds."""
     groups = np.array(data.groups)
+    hint = f"; where images share a frame, {COPIES_ALONE}" if data.group_source == HASH else ""
     for index, name in enumerate(data.classes):
         count = len(np.unique(groups[data.labels == index]))
         if count < folds:
             yield (
                 f"{data.root}: class {name} has {count} groups of images, too few for {folds} folds; "
-                "add images or ask for fewer folds"
+                f"add images or ask for fewer folds{hint}"
             )
 
 

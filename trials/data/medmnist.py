@@ -1,68 +1,146 @@
-"""MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): splits joined, labels by name.
+"""MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): the 2-D sets, labels by name.
 
-The official split of BreastMNIST puts frames of one lesion on both sides, so it is not kept; see `folds.py`.
+The official split into train, val and test is kept. BreastMNIST's puts frames of one lesion on both sides, so
+that one is not: its images are joined, and folds are made of them; see `folds.py`.
 """
 
 from __future__ import annotations
 
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from trials.data.records import DataError, Listing, Record
+from trials.data.records import SPLITS, DataError, Listing, Record
 
-SPLITS = ("train", "val", "test")
-CLASSES = {"breastmnist": ("malignant", "benign-or-normal")}
+PARTS = dict(zip(SPLITS, ("train", "val", "test"), strict=True))  # what the file calls them
+JOINED = "breastmnist"
+_ORGANS = (
+    *("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver"),
+    *("lung-left", "lung-right", "pancreas", "spleen"),
+)
+CLASSES: Mapping[str, tuple[str, ...]] = {  # by label number, as in `medmnist.INFO`, but for BreastMNIST's 1
+    "bloodmnist": (
+        *("basophil", "eosinophil", "erythroblast"),
+        "immature granulocytes(myelocytes, metamyelocytes and promyelocytes)",
+        *("lymphocyte", "monocyte", "neutrophil", "platelet"),
+    ),
+    JOINED: ("malignant", "benign-or-normal"),
+    "dermamnist": (
+        "actinic keratoses and intraepithelial carcinoma",
+        *("basal cell carcinoma", "benign keratosis-like lesions", "dermatofibroma", "melanoma"),
+        *("melanocytic nevi", "vascular lesions"),
+    ),
+    "octmnist": ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
+    **dict.fromkeys(("organamnist", "organcmnist", "organsmnist"), _ORGANS),
+    **dict.fromkeys(("organmnist_axial", "organmnist_coronal", "organmnist_sagittal"), _ORGANS),  # version 1
+    "pathmnist": (
+        *("adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle"),
+        *("normal colon mucosa", "cancer-associated stroma", "colorectal adenocarcinoma epithelium"),
+    ),
+    "pneumoniamnist": ("normal", "pneumonia"),
+    "retinamnist": ("0", "1", "2", "3", "4"),  # grades of diabetic retinopathy
+    "tissuemnist": (
+        *("Collecting Duct, Connecting Tubule", "Distal Convoluted Tubule", "Glomerular endothelial cells"),
+        *("Interstitial endothelial cells", "Leukocytes", "Podocytes", "Proximal Tubule Segments"),
+        "Thick Ascending Limb",
+    ),
+}
+
+
+def set_name(path: Path) -> str | None:
+    """Which of MedMNIST's sets a file holds by its name, its size aside: `pathmnist_224.npz` is pathmnist."""
+    stem = path.stem.lower()
+    return next((name for name in CLASSES if re.match(rf"{name}(?![a-z0-9])", stem)), None)
+
+
+def classes_elsewhere(path: Path, classes: Sequence[str] | None) -> Sequence[str] | None:
+    """What names the labels of data beside a run's, which go by `classes`: MedMNIST's own names go before."""
+    return classes if path.suffix.lower() == ".npz" and set_name(path) is None else None
 
 
 def read_medmnist(path: Path, classes: Sequence[str] | None) -> Listing:
     """All images, `file` being `name.npz#index` over train, val, test in this order.
 
-    `classes` names the labels 0, 1, ...; it is known for BreastMNIST (0 = malignant, 1 = normal or benign).
+    `classes` names the labels 0, 1, ...; unset, they are those of the set that the file's name begins with.
     """
-    images, labels = _arrays(path)
-    names = classes or CLASSES.get(path.stem.split("_")[0].lower())
+    parts = _arrays(path)
+    numbers = np.concatenate([labels for _, labels in parts.values()])
+    known = set_name(path)
+    names = classes or (CLASSES[known] if known else None)
     if names is None:
         raise DataError(
-            f"{path}: the file holds class numbers 0 to {labels.max()}, not names, and only BreastMNIST's "
-            "are known; give the names in the order of the numbers as `classes`"
+            f"{path}: the file holds class numbers {numbers.min()} to {numbers.max()}, not names, and its "
+            "own name begins with none of MedMNIST's 2-D sets; give the names in the order of the numbers: "
+            "--set data.classes=NAME0,NAME1,..."
         )
-    if labels.min() < 0 or labels.max() >= len(names):
+    if numbers.min() < 0 or numbers.max() >= len(names):
         raise DataError(
-            f"{path}: labels {labels.min()} to {labels.max()}, but {len(names)} classes are named: {names}"
+            f"{path}: labels {numbers.min()} to {numbers.max()}, but {len(names)} classes are named: "
+            f"{', '.join(names)}; name all, in the order of the numbers: --set data.classes=NAME0,NAME1,..."
         )
-    records = tuple(
-        Record(f"{path.name}#{index}", names[label], partial(np.array, images[index]))
-        for index, label in enumerate(labels)
+    joined = known == JOINED
+    notes = (
+        ("the file's own split puts frames of one lesion on both sides and is not kept",) if joined else ()
     )
-    return Listing(path.stem, path.parent, "medmnist", records)
+    records = tuple(_records(path, parts, names, split=not joined))
+    return Listing(path.stem, path.parent, "medmnist", records, notes=notes)
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+Parts = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def _records(path: Path, parts: Parts, names: Sequence[str], *, split: bool) -> Iterator[Record]:
+    count = 0
+    for part, (images, labels) in parts.items():
+        for image, label in zip(images, labels.tolist(), strict=True):
+            decode = partial(np.array, image)
+            yield Record(f"{path.name}#{count}", names[label], decode, split=part if split else None)
+            count += 1
+
+
+def _arrays(path: Path) -> Parts:
+    """The images [n, h, w] or [n, h, w, 3] and labels int64 [n] of each of `SPLITS`."""
     try:
         _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as stored:
-            images = np.concatenate([stored[f"{split}_images"] for split in SPLITS])
-            labels = np.concatenate([stored[f"{split}_labels"] for split in SPLITS])
+            parts = {
+                split: (stored[f"{part}_images"], stored[f"{part}_labels"]) for split, part in PARTS.items()
+            }
     except DataError:
         raise
     except Exception as error:  # damaged archives raise nearly anything
         raise DataError(
-            f"{path}: not a MedMNIST file with {', '.join(SPLITS)} images and labels ({error})"
+            f"{path}: not a MedMNIST file with {', '.join(PARTS.values())} images and labels ({error})"
         ) from error
+    checked = {split: _checked(path, PARTS[split], *arrays) for split, arrays in parts.items()}
+    if not sum(len(labels) for _, labels in checked.values()):
+        raise DataError(f"{path}: holds no image; download it again")
+    return checked
+
+
+def _checked(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
     grey_or_rgb = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
     if images.dtype != np.uint8 or not grey_or_rgb or 0 in images.shape[1:]:
         raise DataError(
-            f"{path}: images of {images.dtype} {images.shape}; expected uint8 [n, h, w] or [n, h, w, 3]"
+            f"{path}: {part} images of {images.dtype} {images.shape}; expected uint8 [n, h, w] or "
+            "[n, h, w, 3]: neither volumes (MedMNIST's 3-D sets) nor other values are read"
         )
-    if labels.size != len(images) or len(images) == 0 or labels.dtype.kind not in "iu":
+    if labels.ndim == 2 and labels.shape[1] > 1:
         raise DataError(
-            f"{path}: {labels.shape} labels of {labels.dtype} for {len(images)} images; expected one class "
-            "number an image"
+            f"{path}: {part} labels of {labels.shape}: several findings an image (multi-label, as "
+            "ChestMNIST), but an image has one class here; save the images of those to tell apart in folders"
+        )
+    if labels.size != len(images) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {labels.shape} {part} labels of {labels.dtype} for {len(images)} images; expected one "
+            "class number an image"
         )
     return images, labels.reshape(-1).astype(np.int64)
 

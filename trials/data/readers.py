@@ -23,16 +23,21 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
     """The records at `path`. Raises `DataError` where the path holds no known layout."""
     if not path.exists():
         raise DataError(f"{path}: there is nothing there; expected {KNOWN}")
+    is_npz = path.suffix.lower() == ".npz"
+    if classes and not is_npz:
+        raise DataError(
+            f"{path}: data.classes names the label numbers of an .npz, and this is none; leave it out"
+        )
     if path.is_dir() and (path / "manifest.csv").exists():
         return read_manifest(path, group_column)
+    if hdf5 := hdf5_folder(path):
+        return read_patch_camelyon(hdf5, group_column)
     if group_column is not None:
         raise DataError(
             f"{path}: a group column ({group_column}) needs a manifest.csv that has it, and there is none"
         )
-    if path.suffix == ".npz":
+    if is_npz:
         return read_medmnist(path, classes)
-    if hdf5 := hdf5_folder(path):
-        return read_patch_camelyon(hdf5)
     images = class_folders(path) if path.is_dir() else {}
     if not images:
         raise DataError(f"{path}: no layout that is known here; expected {KNOWN}")

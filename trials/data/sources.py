@@ -23,6 +23,12 @@ from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 
 CONTRADICTORY = "its group holds more than one label"
 CONTRADICTORY_COPY = "a copy of it has another label"
+HASH = "perceptual hash"
+COPIES_ALONE = "--set data.duplicates=copies keeps only copies together"
+FEW, JOINED = (
+    10,
+    0.1,
+)  # a group of so many images at least, and more than this share of all, is doubtful; ours
 REPEATED = "it has the pixels of another training image"
 
 Alike = dict[str, np.ndarray]  # reason -> number [n]: images of one number must have one label
@@ -87,6 +93,7 @@ def load(
     positive: str = "malignant",
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
+    duplicates: str = "near",
     grey_range: GreyRange | None = None,
 ) -> LesionData:
     """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
@@ -95,12 +102,18 @@ def load(
     which images belong together, by `columns.find` unless told, "none" for none; without any, near-
     duplicates are found and grouped, in data with a split of their own copies only. Such a split has
     every class in each part; what lies in two of them leaves training, then validation. `classes` names
-    the label numbers of an `.npz`. `grey_range` is that of a model which is to look at the data; unless told
-    it is decided from them.
+    the label numbers of an `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone
+    ("copies") are grouped. `grey_range` is that of a model which is to look at the data; unless told it is
+    decided from them.
     Raises `DataError` with every problem, one a line.
     """
     examined = examine(
-        path, positive=positive, group_column=group_column, classes=classes, grey_range=grey_range
+        path,
+        positive=positive,
+        group_column=group_column,
+        classes=classes,
+        duplicates=duplicates,
+        grey_range=grey_range,
     )
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))
@@ -113,6 +126,7 @@ def examine(
     positive: str = "malignant",
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
+    duplicates: str = "near",
     grey_range: GreyRange | None = None,
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
@@ -126,7 +140,9 @@ def examine(
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
     pairs = zip(listing.records, attempts, strict=True)
     readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
-    data = replace(_assemble(listing, readable, positive), grey_range=grey_range) if readable else None
+    data = None
+    if readable:
+        data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
     return Examined(data, (*problems, *(_split_problems(data) if data else ())))
 
 
@@ -150,12 +166,14 @@ def _attempt(record: Record) -> np.ndarray | DataError:
         return error
 
 
-def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], positive: str) -> LesionData:
+def _assemble(
+    listing: Listing, readable: list[tuple[Record, np.ndarray]], positive: str, duplicates: str
+) -> LesionData:
     classes = tuple(sorted({record.label for record, _ in readable}))
     readable, same, crossing = _within_parts(readable, [copy_digest(pixels) for _, pixels in readable])
     records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
     digests = [image_digest(pixels) for pixels in images]
-    groups, alike, found = _groups(listing, records, images, same)
+    groups, alike, found = _groups(listing, records, images, same, duplicates)
     reasons = _reasons(records, alike, digests)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
@@ -170,7 +188,7 @@ def _assemble(listing: Listing, readable: list[tuple[Record, np.ndarray]], posit
         labels=np.array([classes.index(label) for label in labels], dtype=np.int64),
         classes=classes,
         groups=tuple(groups[i] for i in kept),
-        group_source=named or ("copies" if splits else "perceptual hash"),
+        group_source=named or ("copies" if splits or duplicates == "copies" else HASH),
         positive=positive,
         left_out=listing.left_out
         + crossing
@@ -207,7 +225,11 @@ def _within_parts(
 
 
 def _groups(
-    listing: Listing, records: list[Record], images: list[np.ndarray], digests: list[str]
+    listing: Listing,
+    records: list[Record],
+    images: list[np.ndarray],
+    digests: list[str],
+    duplicates: str,
 ) -> tuple[list[str], Alike, list[str]]:
     """One group name an image, which images must be labelled alike, and notes on the groups' worth."""
     count, same = len(images), chained(digests)
@@ -220,11 +242,13 @@ def _groups(
         )
         return [str(number + 1) for number in numbers], {CONTRADICTORY_COPY: numbers}, [note]
     if listing.group_column is None:
-        frames = [record.frame() for record in records if record.frame]
-        numbers = connected(
-            count, near_duplicates(images) + same + (near_duplicates(frames) if frames else [])
-        )
-        return [str(number + 1) for number in numbers], {CONTRADICTORY: numbers}, []
+        pairs = _lookalikes(images, [record.frame() for record in records if record.frame], duplicates)
+        numbers = connected(count, same + pairs)
+        sizes = np.bincount(numbers)[numbers]
+        doubtful = (sizes >= FEW) & (sizes > JOINED * count) & (duplicates == "near")
+        sure = [(i, j) for i, j in pairs if not doubtful[i]]
+        notes = [_doubt(int(sizes.max()), count)] if doubtful.any() else []
+        return [str(number + 1) for number in numbers], {CONTRADICTORY: connected(count, same + sure)}, notes
     named = [str(record.group) for record in records]
     number = connected(count, chained(named) + same)
     members: dict[int, dict[str, None]] = defaultdict(dict)
@@ -242,6 +266,19 @@ def _groups(
         CONTRADICTORY_COPY: connected(count, copied),
     }
     return [next(iter(members[index])) for index in number.tolist()], alike, notes
+
+
+def _lookalikes(images: list[np.ndarray], frames: list[np.ndarray], duplicates: str) -> list[tuple[int, int]]:
+    """Pairs that belong together by their looks, or by those of the frames that they are cut from."""
+    alike = near_duplicates if duplicates == "near" else lambda some: copies(some, some)
+    return alike(images) + alike(frames)
+
+
+def _doubt(joined: int, count: int) -> str:
+    return (
+        f"the {HASH} joins {joined} of the {count} images into one group; where they show many lesions in "
+        f"one frame, {COPIES_ALONE}"
+    )
 
 
 def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[str | None]:

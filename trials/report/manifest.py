@@ -60,7 +60,14 @@ def read_data(path: Path, comparison: Comparison) -> DataSet:
     metrics, description = comparison.first.metrics, comparison.first.record.get("data") or {}
     column = str(description.get("group_source", "")).partition("column ")[2] or None
     column = None if column and " and " in column else column  # several: as they were found before
-    data = load(path, positive=metrics["positive"], group_column=column)
+    settings = (comparison.first.record.get("settings") or {}).get("data") or {}
+    data = load(
+        path,
+        positive=metrics["positive"],
+        group_column=column,
+        classes=settings.get("classes"),
+        duplicates=settings.get("duplicates", "near"),
+    )
     if data.digest != metrics["data_digest"]:
         raise EvaluationError(
             f"{path}: is not the data of the runs (digest {data.digest}, theirs {metrics['data_digest']}, of "

@@ -1,1 +1,0 @@
-"""Does training hold whatever the cells, and whatever the processor."""
