@@ -138,6 +138,9 @@ class EnasSpace(ModelSpace):
         drop_path: probability at the last cell when training ends, 0.4 in ENAS. It grows linearly with the
             depth of a cell and with `drop_path_progress`, and concerns every operation but the identity. In
             ENAS's search it has no effect; the cells of the space have none.
+        output_norm: normalise the last cell's output by batch norm without weights, so that the number of
+            parameters stays. Ours: nothing normalises the sums, pools and identities of ENAS's cells, and in
+            some wirings activations grow from cell to cell until training diverges. False is ENAS's own.
         auxiliary: add ENAS's auxiliary head. ENAS has it; here it is off by default, because at 100x100
             pixels one convolution in it has 4.8 million weights, more than all of ENAS-17. ENAS's own
             code never trained them.
@@ -161,6 +164,7 @@ class EnasSpace(ModelSpace):
         stem_stride: int = 1,
         dropout: float = 0.2,
         drop_path: float = 0.4,
+        output_norm: bool = True,
         auxiliary: bool = False,
     ) -> None:
         super().__init__()
@@ -192,6 +196,9 @@ class EnasSpace(ModelSpace):
             if position.layer == self._auxiliary_layer:
                 side = -(-image_size // (4 * stem_stride))  # halved twice more, rounding up
                 self.auxiliary_head = AuxiliaryHead(carried[1], side, classes)
+        # The cells of the search end in a convolution and batch norm by themselves.
+        normed = output_norm and self.architecture is not None
+        self.output_norm = nn.BatchNorm2d(carried[1], affine=False) if normed else None
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(carried[1], classes, bias=False)
         self.apply(initialise)
@@ -232,6 +239,8 @@ class EnasSpace(ModelSpace):
             before_last, last = cell(before_last, last)
             if layer == self._auxiliary_layer and self.training:
                 auxiliary = self.auxiliary_head(last)
+        if self.output_norm is not None:
+            last = self.output_norm(last)
         pooled = last.relu().mean(dim=(2, 3))
         logits = self.classifier(self.dropout(pooled))
         return logits if auxiliary is None else (logits, auxiliary)

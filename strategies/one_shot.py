@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import Metric
 
+from strategies.divergence import DivergedError
 from strategies.evaluators import give_back, heard, refuse_used, silent
 from strategies.limit import Limit
 from strategies.processes import agreed, normalise_together, share, weighted
@@ -212,6 +214,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
         self.options = options
         self.history: list[dict[str, float]] = []
         self.candidates: list[Candidate] = []
+        self.unscored = 0  # architectures that the final ranking left out, without a finite score
         self._ahead: list[Sample] = []
         self._gradients: list[torch.Tensor] = []  # of all weights, where they are gathered
 
@@ -311,7 +314,10 @@ class WeightSharingModule(BaseOneShotLightningModule):
                 self.options.reporter.epoch(self.current_epoch, {**trained, **logged})
 
     def score(self, sample: Sample, batches: Iterable[Any]) -> float:
-        """Return the score of an architecture: the evaluator's metric, less any penalty."""
+        """Return the score of an architecture: the evaluator's metric, less any penalty.
+
+        Raises `DivergedError` where what the evaluator logs is not finite.
+        """
         return self._score_and_loss(sample, batches)[0]
 
     @torch.no_grad()
@@ -329,10 +335,13 @@ class WeightSharingModule(BaseOneShotLightningModule):
         finally:
             self.training_module.log = inner_log
         self.metric = self._metric_name(logged.names())
-        reward, penalty = agreed(logged.value(self.metric), self.device), self.options.penalty
-        loss = agreed(logged.value("val_loss"), self.device) if "val_loss" in logged.names() else 0.0
+        values = {name: agreed(logged.value(name), self.device) for name in logged.names()}
         for metric in logged.metrics.values():
             metric.reset()
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise DivergedError(self.current_epoch + 1, f"{name} of an architecture is {value}")
+        reward, loss, penalty = values[self.metric], values.get("val_loss", 0.0), self.options.penalty
         return reward if penalty is None else float(penalty(reward, sample)[0]), loss
 
     def _metric_name(self, names: list[str]) -> str:
@@ -387,13 +396,20 @@ class WeightSharingModule(BaseOneShotLightningModule):
         epochs = len(self.history)
         proposals, limit = self._proposals(epochs), self.options.limit
         _log.info("scoring %d architectures with the shared weights", len(proposals))
-        scored = []
+        scored, self.unscored = [], 0
         with self._scoring(dropout=False):
             for sample, cost in proposals:
                 _seed_globally(derived_seed(self.seed, epochs, _RANKING))  # the same batches for all
-                score, loss = self._score_and_loss(sample, self._validation_batches())
+                try:
+                    score, loss = self._score_and_loss(sample, self._validation_batches())
+                except DivergedError as error:  # of this architecture alone, or all of them end here
+                    self.unscored += 1
+                    failure = error
+                    continue
                 within = limit is None or cost is None or limit.keeps(cost)
                 scored.append((loss, Candidate(sample, score, self.metric, cost, within)))
+        if not scored:
+            raise failure
         # Few validation images mean many equal accuracies; the loss, where it is logged, tells those apart.
         scored.sort(key=lambda entry: (not entry[1].within, -entry[1].score, entry[0]))
         self.candidates = [candidate for _, candidate in scored]

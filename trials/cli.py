@@ -199,7 +199,7 @@ def _search(arguments: argparse.Namespace) -> Outcome:
     text = (
         f"best architecture: {arguments.out / 'architecture.json'} ({result['metric']} {result['score']:.3f})"
     )
-    return result, text, True
+    return result, "\n".join([text, *_warnings(result)]), True
 
 
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -231,7 +231,12 @@ def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: s
         return result, _outline(result), True
     judged = ("test", "test_at_0.5") if result["test"] else ("validation",)
     shown = (*judged, "threshold", "parameters", *more)
-    return result, f"{arguments.out}\n{_outline({key: result[key] for key in shown})}", True
+    lines = [str(arguments.out), _outline({key: result[key] for key in shown}), *_warnings(result)]
+    return result, "\n".join(lines), True
+
+
+def _warnings(result: Mapping[str, Any]) -> list[str]:
+    return [f"warning: {warning}" for warning in result.get("warnings") or []]
 
 
 def _contend_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class TrainingError(RuntimeError):
+    """A training that cannot go on."""
+
+
 def in_words(error: Exception) -> str:
     """Return an error as a sentence; of one that nobody foresaw, also where to look."""
     if isinstance(error, OSError):

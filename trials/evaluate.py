@@ -124,6 +124,8 @@ def text_table(result: Mapping[str, Any]) -> str:
     for name, summary in result["contestants"].items():
         if summary["missing_folds"]:
             lines.append(f"{name}: no run of folds {', '.join(map(str, summary['missing_folds']))}")
+        for run in summary["runs"]:
+            lines += [f"warning: {run['folder']}: {text}" for text in run.get("warnings") or []]
     if external := result["external"]:
         lines += [f"note on {external['data']}: {note}" for note in external.get("notes", ())]
     return "\n".join(lines)

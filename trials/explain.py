@@ -54,7 +54,8 @@ class Explanation:
 def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
     """Return Grad-CAM on the last map, float [n, side, side], of uint8 images [n, channels, side, side].
 
-    The last map is the output of the last cell, or of whatever comes last in another network before the mean.
+    The last map is the output of the last cell, normalised where the network does that, or of whatever comes
+    last in another network before the mean.
     Where the model looks at the mirror image too, it is the mean of both views' maps.
     """
     from captum.attr import LayerGradCam
@@ -81,7 +82,7 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
 
 
 def last_map(network: nn.Module, decision: Decision, example: Tensor) -> nn.Module:
-    """Return the layer of the last map of more than one pixel: the last cell, where there are cells."""
+    """Return the layer of the last map of more than one pixel: the last cell's, where there are cells."""
     found: list[nn.Module] = []
 
     def note(module: nn.Module, _: object, output: Any) -> None:
@@ -192,6 +193,7 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
             "positive": card.positive,
             "threshold": card.threshold,
             "not_for": card.not_for,
+            "warnings": card.warnings,
             "notes": notes,
             "explanations": rows,
         }
@@ -233,6 +235,7 @@ def text(result: dict[str, Any]) -> str:
         "correlation: of a map with that of the same network with random weights; the nearer to 1, the less "
         "the map has to do with what was learnt",
     ]
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
     for row in result["explanations"]:
         sanity = ", ".join(
             f"{name} {'undefined' if value is None else f'{value:.2f}'}"

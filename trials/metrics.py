@@ -35,6 +35,8 @@ class Scores:
         return asdict(self)
 
 
+CONSTANT = 0.001  # probabilities closer than this are one answer
+
 RATES = ("tnr", "tpr", "precision", "accuracy", "auc")
 """The measures that can be averaged over folds, in the poster's order."""
 
@@ -45,7 +47,7 @@ def score(positive: ArrayLike, probabilities: ArrayLike, threshold: float | Arra
     The threshold is one number, or one for each image where folds bring their own. Raises ValueError for no
     images.
     """
-    truth, given = np.asarray(positive, dtype=bool), np.asarray(probabilities, dtype=float)
+    truth, given = np.asarray(positive, dtype=bool), _finite(probabilities)
     if not truth.size:
         raise ValueError("no predictions to score")
     called = given >= np.asarray(threshold, dtype=float)
@@ -67,7 +69,7 @@ def youden_threshold(positive: ArrayLike, probabilities: ArrayLike) -> float:
     Candidates lie midway between neighbouring scores; among equals the one nearest to 0.5 is taken, and where
     all scores are the same, 0.5. Raises ValueError where only one class is present.
     """
-    truth, given = np.asarray(positive, dtype=bool), np.asarray(probabilities, dtype=float)
+    truth, given = np.asarray(positive, dtype=bool), _finite(probabilities)
     if truth.all() or not truth.any():
         raise ValueError("a decision threshold needs images of both classes to be chosen on")
     scores = np.unique(given)
@@ -85,13 +87,40 @@ def fit_temperature(positive: ArrayLike, probabilities: ArrayLike) -> float:
     are told apart without a mistake would take it to 0.
     """
     sign = np.where(np.asarray(positive, dtype=bool), 1.0, -1.0)
-    odds = log_odds(probabilities)
+    odds = log_odds(_finite(probabilities))
 
     def log_loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())
 
     found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
     return float(np.exp(found.x))
+
+
+def doubts(positive: ArrayLike, probabilities: ArrayLike) -> list[str]:
+    """Return why predictions [n] are hardly worth having: constant, or no better than chance.
+
+    At chance an area under the curve has the standard deviation of the Mann-Whitney statistic, sqrt((n + 1) /
+    (12 a b)) for a positives and b negatives; below its one-sided bound of 95 % chance explains it. A
+    constant answer is one whose probabilities differ by less than 0.001, ours.
+    """
+    truth, given = np.asarray(positive, dtype=bool), _finite(probabilities)
+    count, ones = len(truth), int(truth.sum())
+    if not 0 < ones < count:
+        return []
+    low, high = given.min(), given.max()
+    if high - low < CONSTANT:
+        return [
+            f"the model answers alike, {low:.3f} to {high:.3f}, whatever the image: it has learnt nothing "
+            f"({count} validation images)"
+        ]
+    area = float(roc_auc_score(truth, given))
+    bound = 0.5 + 1.645 * np.sqrt((count + 1) / (12 * ones * (count - ones)))
+    if area > bound:
+        return []
+    return [
+        f"the model is no better than chance on its {count} validation images: AUC {area:.3f}, and chance "
+        f"alone reaches {bound:.3f}"
+    ]
 
 
 def mean_and_spread(values: Sequence[float | None]) -> dict[str, float | None]:
@@ -101,6 +130,14 @@ def mean_and_spread(values: Sequence[float | None]) -> dict[str, float | None]:
         "mean": float(known.mean()) if known.size else None,
         "sd": float(known.std(ddof=1)) if known.size > 1 else None,
     }
+
+
+def _finite(probabilities: ArrayLike) -> np.ndarray:
+    """Return them as an array; raises ValueError for any that is no number, of which no score is made."""
+    given = np.asarray(probabilities, dtype=float)
+    if count := int((~np.isfinite(given)).sum()):
+        raise ValueError(f"{count} of {given.size} probabilities are not finite: no score is made of them")
+    return given
 
 
 def _ratio(part: int, whole: int) -> float | None:

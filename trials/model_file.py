@@ -38,10 +38,11 @@ class ModelDescription(Section):
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
     where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
-    are those of a calibrated probability. Both are frozen after training. With `per_image` each image is
-    standardised once more by its own grey levels (`standardise_each`); with `mirror` the logits are the mean
-    of those for the image and for its mirror image, left to right. `grey_range` are the values that become
-    black and white of images that store more than 8 bits; None: models of the first version do not say.
+    are those of a calibrated probability. Both are frozen after training. `warnings` are doubts about the
+    model that whoever uses it must know. With `per_image` each image is standardised once more by its own
+    grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and for its
+    mirror image, left to right. `grey_range` are the values that become black and white of images that store
+    more than 8 bits; None: models of the first version do not say.
     """
 
     network: Network
@@ -57,6 +58,7 @@ class ModelDescription(Section):
     grey_range: GreyRange | None = None
     threshold: float
     temperature: float = Field(default=1.0, gt=0)
+    warnings: tuple[str, ...] = ()
     not_for: str = "clinical use: made for research, never validated on patients"
 
     @property

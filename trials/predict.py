@@ -79,6 +79,11 @@ def run_predict(model: Path, images: Sequence[Path], others: Sequence[Path] = ()
         "threshold": threshold,
         "models": len(models),
         "not_for": card.not_for,
+        "warnings": [
+            f"{folder}: {warning}"
+            for folder, one in zip((model, *others), models, strict=True)
+            for warning in one.description.warnings
+        ],
         "notes": list(dict.fromkeys(note for _, notes in read.values() for note in notes)),
         "predictions": [
             {
@@ -113,6 +118,7 @@ def text(result: dict[str, Any]) -> str:
         f"not for {result['not_for']}",
         f"± standard deviation over {len(VIEWS)} views (small zooms and shifts){models}",
     ]
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
     for row in result["predictions"]:
         verdict = positive if row["called_positive"] else f"not {positive}"
         spread = f"±{row['spread_over_views']:.3f}" + (

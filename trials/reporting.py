@@ -7,6 +7,7 @@ results: progress is written to standard error.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import warnings
@@ -23,6 +24,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from trials.data.batches import Batches
+from trials.errors import TrainingError
 from trials.nni_paths import tensorboard_directory
 
 
@@ -55,8 +57,10 @@ class Reporter:
     def epoch(self, epoch: int, metrics: Mapping[str, float], *, again: bool = False) -> None:
         """Report the metrics of an epoch, counted from 0: an intermediate result for NNI, and a line.
 
-        Those of training `again`, which nothing validates, are no results, and are named so.
+        Those of training `again`, which nothing validates, are no results, and are named so. Raises
+        `TrainingError` for a metric that is not finite, so that no web UI or tuner takes it for one.
         """
+        _require_finite(metrics)
         for name, value in metrics.items():
             self._writer.add_scalar(f"again/{name}" if again else name, value, epoch)
         self._writer.flush()  # the web UI reads along
@@ -68,7 +72,11 @@ class Reporter:
             nni.report_intermediate_result({"default": metrics[self.default], **metrics})
 
     def final(self, metrics: Mapping[str, float]) -> None:
-        """Report a trial's result, once everything is on disk; NNI ranks trials by its first metric."""
+        """Report a trial's result, once everything is on disk; NNI ranks trials by its first metric.
+
+        Raises as `epoch` does.
+        """
+        _require_finite(metrics)
         if self._in_nni:
             import nni
 
@@ -86,6 +94,12 @@ class Reporter:
         low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
         self._writer.add_images(name, (images - low) / (high - low).clamp(min=1e-6))
         self._writer.flush()
+
+
+def _require_finite(metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"{name} is {value}, which is no result; nothing was reported")
 
 
 class ReportEachEpoch(pl.Callback):

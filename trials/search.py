@@ -27,6 +27,7 @@ from search_space.latency import LatencyTable
 from strategies import ENAS, RandomSampling
 from strategies.one_shot import Candidate, InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
+from trials.divergence import divergences, train_with_second_attempt
 from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.leaks import SEARCH_FILE, seen
@@ -36,7 +37,7 @@ from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import DamagedError, RunFolder, read_csv, read_json
 from trials.search_limit import LATENCIES, SearchLimit
-from trials.settings import Settings
+from trials.settings import SearchSettings, Settings
 from trials.training import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
 
 ARCHITECTURE, CANDIDATES, RANKING = "architecture.json", "candidates.json", "ranking.csv"
@@ -72,7 +73,7 @@ def run_search(
     if dry_run:
         return search.dry_run()
     if devices > 1 and int(os.environ.get("LOCAL_RANK", 0)):
-        search.train()
+        search.train(settings.search)
         os._exit(0)  # not back to the caller, who would go on with a result
     with (
         RunFolder(
@@ -247,27 +248,48 @@ class Search:
         if self.latencies:
             self._keep(self.latencies)
         reporter.samples("training images", self.training)
-        strategy, seconds = self.train(reporter)
-        self._write(folder, reporter, strategy, seconds)
+        if self.devices > 1:  # the other processes would not hear of a second attempt
+            seconds = self.train(self.settings.search, reporter=reporter)
+        else:
+            seconds = train_with_second_attempt(
+                folder,
+                CHECKPOINT,
+                self.settings.search,
+                reporter,
+                lambda options, clip: self.train(options, clip, reporter),
+            )
+        self._write(folder, reporter, seconds)
 
-    def train(self, reporter: Reporter | None = None) -> tuple[WeightSharingStrategy, float]:
-        """Search from the last epoch saved; return the strategy with what it found, and the seconds."""
-        options = self.settings.search
-        timer = Timer()  # goes on counting after a resume
-        trainer = make_trainer(options, self.out / CHECKPOINT, self.seed, timer, devices=self.devices)
+    def train(
+        self, options: SearchSettings, clip: float | None = None, reporter: Reporter | None = None
+    ) -> float:
+        """Search from the last epoch saved; leave the strategy, with what it found; return the seconds.
+
+        Raises `DivergedError`.
+        """
+        timer, classes = Timer(), len(self.data.classes)  # the timer goes on counting after a resume
+        trainer = make_trainer(
+            options,
+            self.out / CHECKPOINT,
+            self.seed,
+            timer,
+            classes=classes,
+            clip=clip,
+            devices=self.devices,
+        )
         module = LesionModule(
             options,
-            classes=len(self.data.classes),
+            classes=classes,
             positive=self.data.classes.index(self.data.positive),
             class_weights=self.inputs.class_weights,
         )
         fit = {"ckpt_path": resume_from(self.out / CHECKPOINT), "weights_only": True}
         evaluator = Lightning(module, trainer, self.training, self.validation, fit_kwargs=fit)
-        strategy = self.strategy(reporter)
+        strategy = self.found = self.strategy(reporter)
         # Rewards come from the strategy: that Lightning has nothing to validate on is meant.
         logging.getLogger("nni.nas.evaluator.pytorch.lightning").setLevel(logging.ERROR)
         strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
-        return strategy, timer.time_elapsed("train")
+        return timer.time_elapsed("train")
 
     def _keep(self, measured: LatencyTable) -> None:
         """Save the table, or take the one that another process has left since this one looked."""
@@ -276,9 +298,8 @@ class Search:
             measured.save(file)
         self.latencies = self.limited.table(file) if self.limited else None
 
-    def _write(
-        self, folder: RunFolder, reporter: Reporter, strategy: WeightSharingStrategy, seconds: float
-    ) -> None:
+    def _write(self, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
+        strategy = self.found
         ranked = strategy.candidates[: self.settings.search.top_k]
         best = Architecture.from_sample(ranked[0].sample)
         for suffix in ("svg", "png"):
@@ -303,6 +324,7 @@ class Search:
             "scored": len(strategy.candidates),
             "history": strategy.oneshot_module.history,
             "seconds": round(seconds, 3),
+            "warnings": [*divergences(folder.path, CHECKPOINT), *_unscored(strategy.oneshot_module.unscored)],
             **self.identity,
             **({"limit": self._kept(self.limited, strategy.candidates)} if self.limited else {}),
             "data": describe_data(self.data, self.split),
@@ -355,3 +377,9 @@ class Search:
             "data": describe_data(self.data, self.split),
             "estimate": estimate(seconds, self.disk_bytes).to_dict(),
         }
+
+
+def _unscored(count: int) -> list[str]:
+    return (
+        [f"{count} architectures of the final ranking had no finite score and are left out"] if count else []
+    )

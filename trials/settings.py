@@ -258,6 +258,11 @@ class RetrainSettings(TrainingSettings):
     weight_decay: float = setting(4e-4, "PyTorch's weight decay; ENAS's lambda 2e-4, doubled", ge=0)
     dropout: float = setting(0.2, "share dropped before the classifier; ENAS's", ge=0, lt=1)
     drop_path: float = setting(0.4, "highest share of dropped paths; ENAS's", ge=0, lt=1)
+    output_norm: bool = setting(
+        True,
+        "normalise the last cell's output by batch norm without weights, so that training does not diverge "
+        "whatever the cells; ours, and no parameter more; false: ENAS's own",
+    )
     mirror: bool = setting(
         False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
     )

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from search_space.files import below
+from strategies.divergence import DivergedError
 from trials.contend import run_contend
 from trials.data.phantoms import make_phantoms
-from trials.errors import in_words
+from trials.errors import TrainingError, in_words
 from trials.evaluate import run_evaluate
 from trials.locks import FileLock
 from trials.nni_parameters import own_parameters
@@ -31,7 +32,6 @@ from trials.retrain import run_retrain
 from trials.run_folder import is_done
 from trials.search import run_search
 from trials.settings import load_settings
-from trials.training import TrainingError
 from trials.tuning import TUNING
 from trials.watchdog import watch
 
@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             architecture=arguments.architecture,
             external=arguments.external,
         )
-    except (ValueError, OSError, TrainingError) as error:
+    except (ValueError, OSError, TrainingError, DivergedError) as error:
         print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     return 0

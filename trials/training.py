@@ -28,6 +28,8 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
 from search_space.files import not_a_file, write_atomically
 from strategies.speed import channels_last, keep_freed_memory
+from trials.divergence import StopWhenDiverged, require_finite
+from trials.errors import TrainingError
 from trials.memory import what_fits
 from trials.reporting import Bar, quiet_lightning
 from trials.run_folder import RunFolderError
@@ -57,10 +59,6 @@ def one_cycle(step: int, steps: int, *, highest: float, lowest: float, warm_up: 
         return lowest + (highest - lowest) * (step + 1) / (rising + 1)
     share = min(1.0, (step - rising) / max(1.0, steps - 1 - rising))
     return lowest + (highest - lowest) * (1 + math.cos(math.pi * share)) / 2
-
-
-class TrainingError(RuntimeError):
-    """A training that cannot go on."""
 
 
 class LesionModule(LightningModule):
@@ -112,9 +110,13 @@ class LesionModule(LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log the unweighted loss, the accuracy and the area under the ROC curve."""
+        """Log the unweighted loss, the accuracy and the area under the ROC curve.
+
+        Raises `DivergedError` for logits that are not finite.
+        """
         images, labels = batch
         logits = self(images).float()
+        require_finite(logits, self.trainer.current_epoch + 1)
         self.accuracy.update(logits, labels)
         self.area.update(logits.softmax(1)[:, self.positive], (labels == self.positive).long())
         self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
@@ -164,18 +166,6 @@ class SeedEachEpoch(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reseed."""
         seed_everything(self._seed, trainer.current_epoch)
-
-
-class StopWhenDiverged(pl.Callback):
-    """Ends a run whose loss is no longer a number, before it is reported or saved."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise `TrainingError`."""
-        if not torch.isfinite(trainer.callback_metrics["train_loss"]):
-            raise TrainingError(
-                f"the training diverged in epoch {trainer.current_epoch + 1}; lower learning_rate and "
-                "name a new output folder"
-            )
 
 
 class SayWhatFits(pl.Callback):
@@ -234,10 +224,17 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
 
 
 def make_trainer(
-    settings: TrainingSettings, checkpoint: Path, seed: int, *callbacks: pl.Callback, devices: int = 1
+    settings: TrainingSettings,
+    checkpoint: Path,
+    seed: int,
+    *callbacks: pl.Callback,
+    classes: int = 2,
+    clip: float | None = None,
+    devices: int = 1,
 ) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes `checkpoint` after each epoch.
 
+    `clip` is the largest norm of the gradient. A training that diverges ends in `DivergedError`.
     With several `devices` Lightning's DDP starts a process for each. Precision is full: networks this small
     wait for the launch of kernels, of which mixed precision needs more (`benchmarks/cuda.py`). It is NNI's
     traced trainer, so that NNI's evaluators take it too. Resume by
@@ -250,12 +247,13 @@ def make_trainer(
         max_steps=settings.max_steps or -1,
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=devices,
+        gradient_clip_val=clip,
         # A step of a search trains the operations of one architecture, and leaves all others unused.
         strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
         callbacks=[
             SeedEachEpoch(seed),
             Bar(),
-            StopWhenDiverged(),
+            StopWhenDiverged(classes),
             SayWhatFits(settings),
             *callbacks,
             SaveEachEpoch(checkpoint),

@@ -23,8 +23,8 @@ def shake(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.running_mean, module.running_var, module.weight, module.bias):
-                assert tensor is not None
-                tensor.data.uniform_(0.5, 1.5, generator=generator)
+                if tensor is not None:  # a norm without weights has statistics alone
+                    tensor.data.uniform_(0.5, 1.5, generator=generator)
 
 
 def layers(module: nn.Module) -> list[nn.Module]:
@@ -57,9 +57,12 @@ def halve(images: Tensor, even: nn.Module, odd: nn.Module, norm: nn.Module) -> T
     return normalise(torch.cat(both, dim=1), norm)
 
 
-def test_final_network_computes_what_enas_describes() -> None:
+@pytest.mark.parametrize("output_norm", [False, True])
+def test_final_network_computes_what_enas_describes(output_norm: bool) -> None:
     """Write every layer of a small network out, in ENAS's order, for images of an odd size."""
-    network = final_network(ONE_NODE, ["normal", "reduce", "normal"], channels=1).eval()
+    network = final_network(
+        ONE_NODE, ["normal", "reduce", "normal"], channels=1, output_norm=output_norm
+    ).eval()
     shake(network)
     images = torch.randn(2, 1, 7, 7)
 
@@ -89,6 +92,10 @@ def test_final_network_computes_what_enas_describes() -> None:
     x1 = calibrate(calibrate(s2, c1, n1), c2, n2)
     s3 = torch.cat([x0, separable(x1, sep, stride=1) + x1], dim=1)
 
+    if output_norm:  # ours; without it the network is ENAS's own
+        assert network.output_norm is not None
+        (norm,) = layers(network.output_norm)
+        s3 = normalise(s3, norm)
     logits = s3.relu().mean(dim=(2, 3)) @ network.classifier.weight.T
     assert torch.allclose(network(images), logits, atol=1e-5)
 
@@ -105,6 +112,19 @@ def test_any_number_of_nodes_trains(nodes: int) -> None:
     network = final_network(Architecture.random(nodes, nodes=nodes), "enas7", filters=2)
     network(torch.randn(4, 3, 12, 12)).sum().backward()
     assert all(weight.grad is not None for weight in network.parameters())
+
+
+def test_output_norm_keeps_untrained_logits_small_and_adds_no_weight() -> None:
+    """Cells of one loose end grow from cell to cell; of 300 random pairs this one does most."""
+    growing, logits, sizes = Architecture.random(210), {}, {}
+    for output_norm in (False, True):
+        torch.manual_seed(0)
+        network = final_network(growing, "enas17", output_norm=output_norm, dropout=0.0)
+        logits[output_norm] = network(torch.randn(8, 3, 32, 32)).abs().max().item()
+        sizes[output_norm] = sum(weight.numel() for weight in network.parameters())
+    assert logits[False] > 50
+    assert logits[True] < 5
+    assert sizes[False] == sizes[True]
 
 
 def test_classifier_has_no_bias_and_reads_all_loose_ends() -> None:

@@ -26,6 +26,7 @@ from nni.runtime.trial_command_channel import (
 from small_searches import SPACES, Reports, evaluator, search, small_data
 
 from search_space import EnasSpace
+from strategies.divergence import DivergedError
 from strategies.one_shot import InProcessEngine, WeightSharingStrategy
 
 Make = Callable[..., WeightSharingStrategy]
@@ -311,3 +312,28 @@ def test_fused_sgd_with_momentum_moves_sampled_weights_as_the_plain_one_does(mak
 
     for ours, plain in zip(trained(fused=True), trained(foreach=False), strict=True):
         assert torch.equal(ours, plain)
+
+
+@pytest.mark.parametrize("lost", [1, 1000])
+def test_an_architecture_without_a_finite_score_is_not_ranked(
+    make_strategy: Make, lost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchmetrics makes an accuracy of logits that are all NaN: the share of class 0."""
+    forward, calls = ClassificationModule.forward, []
+
+    def not_numbers(self: ClassificationModule, images: torch.Tensor) -> torch.Tensor:
+        logits = forward(self, images)
+        if self.training:  # the ranking alone has dropout off
+            return logits
+        calls.append(1)
+        return logits * float("nan") if len(calls) <= lost else logits
+
+    monkeypatch.setattr(ClassificationModule, "forward", not_numbers)
+    strategy = make_strategy(final_samples=5)
+    if lost == 1:
+        search(strategy)
+        assert len(strategy.candidates) == 4
+        assert strategy.oneshot_module.unscored == 1
+    else:
+        with pytest.raises(DivergedError, match="is nan"):
+            search(strategy)

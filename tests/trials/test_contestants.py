@@ -250,6 +250,18 @@ def test_counts_of_a_built_network_are_those_of_its_architecture() -> None:
     assert count_multiply_adds(built, Shape(3, 2, 33)) == multiply_adds(architecture, "enas7", 4, 3, 2, 33)
 
 
+def test_description_from_before_the_output_norm_is_of_a_network_without_it() -> None:
+    stored = {"architecture": Architecture.random(3).to_sample(), "layout": "enas7", "filters": 4}
+    old, new = (CellNetwork.model_validate(stored | more) for more in ({}, {"output_norm": True}))
+    built = old.build(Shape(3, 2, 32))
+    assert not any(name.startswith("output_norm") for name in built.state_dict())
+    assert set(new.build(Shape(3, 2, 32)).state_dict()) - set(built.state_dict()) == {
+        "output_norm.running_mean",
+        "output_norm.running_var",
+        "output_norm.num_batches_tracked",
+    }
+
+
 def test_imagenet_weights_come_with_every_layer_but_the_head() -> None:
     networks = [KnownNetwork(kind="efficientnet_lite0").build(Shape(3, 2, 64)) for _ in range(2)]
     for network in networks:

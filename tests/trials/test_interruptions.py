@@ -23,6 +23,7 @@ import torch
 from trials import memory, run_folder, watchdog
 from trials.contestants.protocol import PREDICTIONS
 from trials.data.sources import DataError
+from trials.errors import TrainingError
 from trials.evaluate import run_evaluate
 from trials.model_file import load_model
 from trials.publish import run_publish
@@ -30,7 +31,7 @@ from trials.retrain import run_retrain
 from trials.run_folder import DamagedError, RunFolder, RunFolderError, is_done, read_json
 from trials.search import ARCHITECTURE, read_ranking, run_search
 from trials.settings import load_settings
-from trials.training import CHECKPOINT, LesionModule, SaveEachEpoch, TrainingError
+from trials.training import CHECKPOINT, LesionModule, SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 SEARCH = {

@@ -1,9 +1,12 @@
 """Measures against cases worked by hand and the poster's own figures."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 
-from trials.metrics import fit_temperature, mean_and_spread, score, youden_threshold
+from trials.metrics import doubts, fit_temperature, mean_and_spread, score, youden_threshold
 
 
 def test_measures_of_a_case_worked_by_hand() -> None:
@@ -90,3 +93,9 @@ def test_temperature_gives_back_by_what_log_odds_were_multiplied() -> None:
 def test_temperature_stays_finite_where_nothing_is_mistaken() -> None:
     assert fit_temperature([True, False], [1.0, 0.0]) == pytest.approx(0.05, rel=0.01)
     assert fit_temperature([True, False], [0.0, 1.0]) == pytest.approx(20, rel=0.01)
+
+
+@pytest.mark.parametrize("make", [partial(score, threshold=0.5), youden_threshold, fit_temperature, doubts])
+def test_nothing_is_made_of_a_probability_that_is_no_number(make: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="1 of 4 probabilities"):
+        make([0, 1, 0, 1], [0.1, float("nan"), 0.2, 0.9])

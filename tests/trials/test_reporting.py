@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trials.errors import TrainingError
 from trials.reporting import Reporter
 
 
@@ -23,6 +24,19 @@ def test_epochs_and_result_reach_nni_with_a_default(tmp_path: Path, monkeypatch:
         {"default": 0.75, "train_loss": 0.5, "val_auc": 0.75},
         {"default": 0.8, "auc": 0.8, "parameters": 12},
     ]
+
+
+def test_what_is_no_number_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, float]] = []
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    monkeypatch.setattr(nni, "report_intermediate_result", told.append)
+    monkeypatch.setattr(nni, "report_final_result", told.append)
+    with Reporter(tmp_path) as reporter:
+        with pytest.raises(TrainingError, match="val_loss is nan"):
+            reporter.epoch(0, {"val_auc": 1.0, "val_loss": float("nan")})
+        with pytest.raises(TrainingError, match="auc is inf"):
+            reporter.final({"auc": float("inf")})
+    assert told == []
 
 
 def test_nothing_is_sent_outside_nni(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

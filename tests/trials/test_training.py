@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from search_space import Architecture, EnasSpace
+from strategies.divergence import DivergedError
 from trials.data.batches import Batches
 from trials.reporting import ReportEachEpoch, Reporter
 from trials.settings import RetrainSettings, load_settings
 from trials.training import (
     CHECKPOINT,
     LesionModule,
-    TrainingError,
     cosine_with_restarts,
     make_trainer,
     one_cycle,
@@ -197,10 +197,10 @@ def test_step_limit_ends_a_run_annealed(tmp_path: Path) -> None:
     assert network.progress == [step / 7 for step in range(7)]
 
 
-def test_diverged_training_stops_with_advice_and_without_checkpoint(tmp_path: Path) -> None:
+def test_diverged_training_stops_without_checkpoint(tmp_path: Path) -> None:
     network = TwoHeads()
     nn.init.constant_(network.main.weight, float("nan"))
-    with pytest.raises(TrainingError, match="learning_rate"):
+    with pytest.raises(DivergedError, match="epoch 1"):
         train(tmp_path, recipe(), network=network)
     assert resume_from(tmp_path / CHECKPOINT) is None
 

@@ -38,6 +38,7 @@ class CellNetwork(Section):
     layout: str
     filters: int
     stem_stride: Literal[1, 2, 4] = 1
+    output_norm: bool = False  # as in files from before there was one
 
     def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
         """Return it untrained; `settings` bring what matters in training alone."""
@@ -51,6 +52,7 @@ class CellNetwork(Section):
                 nodes=Architecture.from_sample(self.architecture).nodes,
                 image_size=shape.side,
                 stem_stride=self.stem_stride,
+                output_norm=self.output_norm,
                 **training,
             )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -38,8 +39,14 @@ class Contestant(ABC):
     def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return the probability of the positive class for the images at `indices`: float64 [n]."""
 
-    def save(self, folder: RunFolder, threshold: float, temperature: float) -> None:  # noqa: B027
-        """Write the model, frozen; some have no file of their own."""
+    def save(  # noqa: B027
+        self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]
+    ) -> None:
+        """Write the model, frozen, with its warnings; some have no file of their own."""
+
+    def warnings(self, folder: Path) -> list[str]:
+        """Return what a reader of its results should know of how it learnt, a sentence each."""
+        return []
 
     def estimate(self) -> dict[str, float] | None:
         """Return what `fit` would cost, from a few timed steps; None where it is not worth asking."""

@@ -131,4 +131,5 @@ def _network(task: Task, architecture: Architecture, layout: str) -> CellNetwork
         layout=layout,
         filters=settings.filters,
         stem_stride=settings.stem_stride,
+        output_norm=settings.output_norm,
     )

@@ -33,6 +33,7 @@ class MeanContestant(Contestant):
 
     def __init__(self, task: Task, members: Sequence[tuple[Title, Contestant]], home: Path | None) -> None:
         self._task, self._members, self._home = task, members, home
+        self._warnings: list[str] = []
         each = [member for _, member in members]
         self.sections = frozenset().union(*(member.sections for member in each))  # type: ignore[misc]
         self.identity = {"members": {title.name: dict(member.identity) for title, member in members}}
@@ -51,11 +52,20 @@ class MeanContestant(Contestant):
         """Let the members contend, or wait for them; return their seconds. They refit themselves."""
         if refit:
             return 0.0
-        results = [
-            compete(self._task, member, title, self._place(title), "contend", within=True)
+        results = {
+            title.label: compete(self._task, member, title, self._place(title), "contend", within=True)
             for title, member in self._members
+        }
+        self._warnings = [
+            f"{label}: {warning}"
+            for label, metrics in results.items()
+            for warning in metrics.get("warnings", [])
         ]
-        return float(sum(metrics["seconds"] for metrics in results))
+        return float(sum(metrics["seconds"] for metrics in results.values()))
+
+    def warnings(self, folder: Path) -> list[str]:
+        """Return what is to be known of its members."""
+        return self._warnings
 
     def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return the mean of what the members said of the images at `indices`: float64 [n]."""

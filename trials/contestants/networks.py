@@ -5,8 +5,9 @@ The weights are those of the last epoch, as in the paper: nothing is chosen by l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +26,9 @@ from trials.contestants.architectures import (
     start_classifier,
 )
 from trials.contestants.base import Contestant
+from trials.data.batches import Batches
 from trials.data.sources import LesionData
+from trials.divergence import divergences, train_with_second_attempt
 from trials.estimate import estimate, seconds_of, training_seconds
 from trials.inputs import Inputs, device
 from trials.model_file import ModelDescription, TrainedModel, save_model
@@ -33,6 +36,7 @@ from trials.network_view import export_onnx
 from trials.nni_paths import network_view_file
 from trials.reporting import ReportEachEpoch, Reporter
 from trials.run_folder import RunFolder
+from trials.settings import RetrainSettings
 from trials.task import Task
 from trials.training import (
     CHECKPOINT,
@@ -111,31 +115,49 @@ class NetworkContestant(Contestant):
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Train from the last epoch saved."""
-        settings, task = self.task.settings.retrain, self.task
-        checkpoint = folder.path / (REFIT_CHECKPOINT if refit else CHECKPOINT)
+        task = self.task
         if refit:
-            del self.network  # to be made anew
             self.inputs = Inputs(task.data, task.settings.data, task.learnt)
             reporter.say(f"once more, from all {len(task.learnt)} images outside the test")
         else:
             self._show(folder, reporter)
+        checkpoint = REFIT_CHECKPOINT if refit else CHECKPOINT
+        validation = None if refit else self.inputs.plain(task.split.validation)
+
+        def train(settings: RetrainSettings, clip: float | None) -> float:
+            return self._train(settings, clip, folder.path / checkpoint, validation, reporter)
+
+        return train_with_second_attempt(folder, checkpoint, task.settings.retrain, reporter, train)
+
+    def _train(
+        self,
+        settings: RetrainSettings,
+        clip: float | None,
+        checkpoint: Path,
+        validation: Batches | None,
+        reporter: Reporter,
+    ) -> float:
+        self.__dict__.pop("network", None)  # to be made anew: whatever trained before is of no use here
+        classes, seed = len(self.task.data.classes), self.task.seed
         timer = Timer()  # goes on counting after a resume
-        trainer = make_trainer(settings, checkpoint, task.seed, ReportEachEpoch(reporter, again=refit), timer)
+        report = ReportEachEpoch(reporter, again=validation is None)
+        trainer = make_trainer(settings, checkpoint, seed, report, timer, classes=classes, clip=clip)
         module = LesionModule(
-            settings,
-            classes=len(task.data.classes),
-            positive=task.positive,
-            class_weights=self.inputs.class_weights,
+            settings, classes=classes, positive=self.task.positive, class_weights=self.inputs.class_weights
         )
         module.set_model(self.network)
         trainer.fit(
             module,
-            self.inputs.training(settings.batch_size, task.seed),
-            None if refit else self.inputs.plain(task.split.validation),
+            self.inputs.training(settings.batch_size, seed),
+            validation,
             ckpt_path=resume_from(checkpoint),
             weights_only=True,
         )
         return timer.time_elapsed("train")
+
+    def warnings(self, folder: Path) -> list[str]:
+        """Return which of its trainings diverged and were made again."""
+        return divergences(folder, CHECKPOINT, REFIT_CHECKPOINT)
 
     def _show(self, folder: RunFolder, reporter: Reporter) -> None:
         if isinstance(self._network, CellNetwork):
@@ -148,9 +170,9 @@ class NetworkContestant(Contestant):
         """Return the softmax probability of the positive class."""
         return self.model.probabilities([data.images[i] for i in indices])
 
-    def save(self, folder: RunFolder, threshold: float, temperature: float) -> None:
+    def save(self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]) -> None:
         """Write weights and description, and the network for the web UI's view."""
-        frozen = {"threshold": threshold, "temperature": temperature}
+        frozen = {"threshold": threshold, "temperature": temperature, "warnings": tuple(warnings)}
         save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / "model.onnx", network_view_file())):

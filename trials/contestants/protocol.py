@@ -18,7 +18,7 @@ import numpy as np
 
 from trials.contestants.base import Contestant
 from trials.data.sources import LesionData
-from trials.metrics import RATES, fit_temperature, score, youden_threshold
+from trials.metrics import RATES, doubts, fit_temperature, score, youden_threshold
 from trials.nni_paths import on_another_host
 from trials.provenance import provenance
 from trials.reporting import Reporter
@@ -90,6 +90,8 @@ def compete(
             _write(task, contestant, title, folder, chosen_by, {"seconds": round(seconds, 3), **facts})
             folder.finish(CHECKPOINT, REFIT_CHECKPOINT)
         metrics: dict[str, Any] = read_json(out / METRICS)
+        for warning in metrics.get("warnings", []):
+            reporter.say(f"warning: {warning}")
         reporter.final(_headline(metrics))
     return metrics
 
@@ -122,7 +124,8 @@ def _write(
 ) -> None:
     data, split = task.data, task.split
     threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
-    contestant.save(folder, threshold, temperature)
+    warnings = (*contestant.warnings(folder.path), *doubts(*chosen_by))
+    contestant.save(folder, threshold, temperature, warnings)
     _write_predictions(folder, VALIDATION_PREDICTIONS, data, split.validation, chosen_by[1], task.fold)
     tested = _answers(task, contestant, data, split.test)
     _write_predictions(folder, PREDICTIONS, data, split.test, tested[1], task.fold)
@@ -141,6 +144,7 @@ def _write(
         "validation": score(*chosen_by, threshold).to_dict(),
         "threshold": threshold,
         "temperature": temperature,
+        "warnings": list(warnings),
         "refit": task.refit,
     }
     folder.write_json(METRICS, {**_names(task, title), **scores, **facts, **contestant.facts, **provenance()})
@@ -195,7 +199,11 @@ def _write_external(data: LesionData, contestant: Contestant, folder: RunFolder)
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
-    """Pick what NNI's web UI shows of a finished run, the area under the curve first."""
+    """Pick what NNI's web UI shows of a finished run, the area under the curve first.
+
+    It shows numbers alone: of warnings it tells how many there are, which are in the trial's log.
+    """
     chosen = metrics["test"] or metrics["validation"]
-    shown = {name: chosen[name] for name in ("auc", *RATES)} | {"parameters": metrics["parameters"]}
+    shown = {name: chosen[name] for name in ("auc", *RATES)}
+    shown |= {"parameters": metrics["parameters"], "warnings": len(metrics.get("warnings", []))}
     return {name: value for name, value in shown.items() if value is not None}

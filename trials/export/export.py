@@ -84,16 +84,23 @@ def run_export(model: Path, out: Path) -> dict[str, Any]:
         write_atomically(folder / METADATA, text.encode())
         write_card(folder, card, origin, figures(model), differences)
     files = sorted(path.name for path in out.iterdir())
-    return {"out": str(out), "files": files, "largest_difference": differences, "not_for": card.not_for}
+    return {"out": str(out), "files": files, "largest_difference": differences, **_said(card)}
+
+
+def _said(card: ModelDescription) -> dict[str, Any]:
+    return {"not_for": card.not_for, "warnings": card.warnings}
 
 
 def text(result: dict[str, Any]) -> str:
     """Return what was written and checked as lines to read."""
     checked = ", ".join(f"{name} {value:.1e}" for name, value in result["largest_difference"].items())
-    return (
-        f"{result['out']}: {', '.join(result['files'])}\n"
-        f"largest difference of a probability from the model's: {checked}\nnot for {result['not_for']}"
-    )
+    lines = [
+        f"{result['out']}: {', '.join(result['files'])}",
+        f"largest difference of a probability from the model's: {checked}",
+        f"not for {result['not_for']}",
+        *(f"warning: {warning}" for warning in result["warnings"]),
+    ]
+    return "\n".join(lines)
 
 
 def _program(decision: Decision, shape: tuple[int, ...]) -> ExportedProgram:
@@ -134,6 +141,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "fit": card.squares,
             "grey_range": str(card.grey_range or "not known"),
             "not_for": card.not_for,
+            "warnings": "; ".join(card.warnings),
         },
     )
     write_atomically(path, stored.SerializeToString())
@@ -202,6 +210,7 @@ def _metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]
         "data_source": metrics.get("data"),
         "data_type": "image",
         "intended_use": f"Research only. Not for {card.not_for}",
+        "warnings": card.warnings,
         "eval_metrics": metrics.get("test") or {},
         "trained_with": versions,
         "network_data_format": {

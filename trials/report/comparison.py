@@ -184,6 +184,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
                 *halves,
                 *_untested(len(finished) - len(everything)),
                 *_unfinished(places),
+                *_warned(everything),
                 *_doubts(everything),
             ]
         ),
@@ -386,6 +387,12 @@ def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:
         if contestant.missing_folds:
             folds = ", ".join(map(str, contestant.missing_folds))
             yield f"{contestant.label}: no finished run of fold {folds}; its figures are of the others only"
+
+
+def _warned(runs: Sequence[Run]) -> Iterable[str]:
+    for run in runs:
+        for warning in run.metrics.get("warnings") or []:
+            yield f"{run.folder}: {warning}"
 
 
 def _unfinished(places: Sequence[Path]) -> Iterable[str]:

@@ -1,0 +1,1 @@
+"""Does training hold whatever the cells, and whatever the processor."""

@@ -1,0 +1,12 @@
+"""Numbers that are no longer finite, of which no measure may make a score."""
+
+
+class DivergedError(RuntimeError):
+    """A training whose loss is no longer finite or has exploded, or an architecture without a finite score.
+
+    `epoch` counts from 1; `what` tells which number it was.
+    """
+
+    def __init__(self, epoch: int, what: str) -> None:
+        super().__init__(f"the training diverged in epoch {epoch}: {what}")
+        self.epoch, self.what = epoch, what
