@@ -4,14 +4,15 @@ import math
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.experiment.config import ExperimentConfig
 
 from search_space import layout
 from search_space.boosted_efficientnet import CHOICES
+from strategies.optuna_tuner import OptunaTuner
 from strategies.tuner import PipelineTuner
 from trials.contestants.architectures import BoostedNetwork
 from trials.contestants.registry import CONTESTANTS
@@ -43,9 +44,13 @@ def test_no_choice_is_null_which_would_empty_the_web_ui(config: ExperimentConfig
 
 def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig) -> None:
     if config.tuner.class_name is None:
-        assert config.tuner.name in ("GridSearch", "TPE")
+        assert config.tuner.name == "GridSearch"
         return
-    assert Path(config.tuner.code_directory, "tuner.py").exists()
+    module, _, name = config.tuner.class_name.partition(".")
+    assert Path(config.tuner.code_directory, f"{module}.py").exists()
+    if name == "OptunaTuner":
+        assert OptunaTuner(**config.tuner.class_args)._startup_trials < config.max_trial_number / 2
+        return
     tuner = PipelineTuner(**config.tuner.class_args)
     searches = len(tuner.generate_multiple_parameters(list(range(99)), st_callback=lambda *_: None))
     assert config.max_trial_number == searches * (1 + len(config.tuner.class_args["layouts"])) + 1
@@ -71,14 +76,18 @@ def test_a_pod_runs_what_the_image_holds() -> None:
     assert "-m trials.stage" in pods["trialCommand"]
 
 
+def _drawn(space: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    tuner = OptunaTuner(seed=0)
+    tuner.update_search_space(space)
+    return [tuner.generate_parameters(number) for number in range(count)]
+
+
 def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() -> None:
     space = yaml.safe_load((FILES[0].parent / "boosted_efficientnet_search.yml").read_text())["searchSpace"]
     choices = {name: values["_value"] for name, values in space.items() if "." in name}
     assert choices.keys() == CONTESTANTS["boosted_chosen"].choices
     assert {name.removeprefix("boosted.") for name in choices} >= CHOICES.keys() - {"cropping"}
-    tuner = TpeTuner("maximize", seed=0)
-    tuner.update_search_space(space)
-    drawn = [tuner.generate_parameters(number) for number in range(48)]
+    drawn = _drawn(space, 48)
     assert len({str(one) for one in drawn}) == math.prod(map(len, choices.values())) == 48
     for one in drawn:
         settings = load_settings("patches_pretrained", meant({name: one[name] for name in choices}))
@@ -91,12 +100,8 @@ def test_what_enas_b_tunes_is_what_the_contestant_takes_from_its_tuning() -> Non
     space = yaml.safe_load((FILES[0].parent / "enas_b.yml").read_text())["searchSpace"]
     choices = {name for name in space if "." in name}
     assert choices == CONTESTANTS["enas_b"].choices
-    tuner = TpeTuner("maximize", seed=0)
-    tuner.update_search_space(space)
-    drawn = [tuner.generate_parameters(number) for number in range(60)]
-    again = TpeTuner("maximize", seed=0)
-    again.update_search_space(space)
-    assert [again.generate_parameters(number) for number in range(60)] == drawn
+    drawn = _drawn(space, 60)
+    assert _drawn(space, 60) == drawn
     names = set()
     for one in drawn:
         settings = load_settings("cpu", {name: one[name] for name in choices})
