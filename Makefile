@@ -6,24 +6,39 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
-# The first of these that runs, is 3.11 or 3.12 and can make environments; `make env PYTHON=...` names another.
-PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3 python,$(shell \
-	$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $p)))
+# The versions of Python that are tested. The first interpreter of these versions that can make environments is taken:
+# from the path, else from pyenv's. `make env PYTHONS=3.13` wants that version, `make env PYTHON=/path/to/python3` that interpreter.
+PYTHONS = 3.11 3.12 3.13
+PYENV_ROOT ?= $(HOME)/.pyenv
+PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
+	$(foreach v,$(PYTHONS),$(wildcard $(PYENV_ROOT)/versions/$v.*/bin/python)),$(shell $p -c \
+	'import sys, venv, ensurepip; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv)' $(PYTHONS) 2>/dev/null && echo $p)))
 
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
 BENCHMARKS = weight_sharing machine_limit retraining growth cuda
 
-.PHONY: env demo test lint bench bench-job clean
+.PHONY: env versions python demo test lint bench bench-job clean
 
 env: $(READY)
 
+# What .ci/run asks: the versions that are tested, and the interpreter that would make the environment (none: an empty line).
+versions:
+	@echo $(PYTHONS)
+python:
+	@echo $(PYTHON)
+
+# Without a fitting interpreter uv fetches one, where it is installed.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || command -v uv >/dev/null || { echo "lesion-nas needs Python $(firstword $(PYTHONS)) to" \
+		"$(lastword $(PYTHONS)) with pip and venv: install one, or name it: make env PYTHON=/path/to/python3.13; or" \
+		"install uv, with which make fetches one" >&2; exit 1; }
+	$(if $(PYTHON),,uv python install --no-bin $(lastword $(PYTHONS)))
+	$(or $(PYTHON),"$$(uv python find --managed-python $(lastword $(PYTHONS)))") -m venv $(VENV)
+
 # Installed again only when the wanted packages change.
-$(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "lesion-nas needs Python 3.11 or 3.12 with pip and venv: install one, or name it:" \
-		"make env PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "making the environment $(VENV): 6 GB, PyTorch with its CUDA libraries; takes some minutes"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing in $(VENV): up to 7 GB on disk, 3.4 GB to download (PyTorch with its CUDA libraries), 2 to 10 minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@# NNI writes one of its modules when it is first imported; two processes at once would read half of it.
 	$(BIN)/python -W ignore -c 'import nni.nas.nn.pytorch'

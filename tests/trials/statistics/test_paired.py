@@ -9,6 +9,7 @@ from trials.statistics.paired import compare_accuracy, delong, holm
 TRUTH = np.array([1, 1, 0, 0], dtype=bool)
 FIRST = [0.9, 0.4, 0.5, 0.1]  # AUC 3/4
 PERFECT = [0.9, 0.8, 0.1, 0.2]
+SWAPPED = [0.4, 0.9, 0.5, 0.1]  # the first with its positives swapped
 
 
 def test_delong_against_a_perfect_rival_worked_by_hand() -> None:
@@ -23,8 +24,9 @@ def test_delong_against_a_perfect_rival_worked_by_hand() -> None:
 def test_delong_takes_the_correlation_into_account() -> None:
     # The second swaps the positives: components 1/2 and 1, and 1/2 and 1. Covariance of the positives'
     # -1/8, of the negatives' +1/8: they cancel. With its own ranks the first is correlated fully.
-    assert delong(TRUTH, FIRST, [0.4, 0.9, 0.5, 0.1]).correlation == pytest.approx(0)
+    assert delong(TRUTH, FIRST, SWAPPED).correlation == pytest.approx(0)
     assert delong(TRUTH, FIRST, [0.8, 0.3, 0.4, 0.2]).correlation == pytest.approx(1)
+    assert np.isnan(delong(TRUTH, FIRST, PERFECT).correlation)  # nothing varies in a perfect rival
 
 
 def test_delong_of_equal_predictions_finds_nothing() -> None:
@@ -66,10 +68,10 @@ def test_copies_of_images_in_their_groups_change_nothing() -> None:
 def test_delong_of_several_seeds_worked_by_hand() -> None:
     # The first's seeds have positives' components (1, 1/2) and (1/2, 1), negatives' (1/2, 1) both: mean AUC
     # 3/4, mean components 3/4, 3/4 and 1/2, 1. Only the negatives' vary: their variance 1/8, halved.
-    test = delong(TRUTH, [FIRST, [0.4, 0.9, 0.5, 0.1]], PERFECT)
+    test = delong(TRUTH, [FIRST, SWAPPED], PERFECT)
     assert (test.first, test.second) == (0.75, 1)
     assert test.difference.high - test.difference.estimate == pytest.approx(1.959964 * 0.0625**0.5)
-    assert delong(TRUTH, [FIRST, FIRST], PERFECT) == delong(TRUTH, FIRST, PERFECT)
+    assert delong(TRUTH, [FIRST, FIRST], SWAPPED) == delong(TRUTH, FIRST, SWAPPED)
 
 
 def test_delong_says_what_it_needs() -> None:
