@@ -192,6 +192,7 @@ json.dump(said, open(sys.argv[1], "w"))"""
         ran = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path / "said")],
             env={**os.environ, **channel, "NNI_PLATFORM": "local"},
+            cwd=tmp_path,  # where NNI logs
             capture_output=True,
             text=True,
             timeout=200,
