@@ -8,6 +8,8 @@ quick.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 import traceback
@@ -16,6 +18,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from trials.contestants.registry import contestant
 from trials.errors import in_words
 from trials.settings import PROFILES, Settings, SettingsError, load_settings, parse_assignment, read_overrides
 
@@ -24,6 +27,18 @@ Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instea
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, sys.stdout.fileno())  # else Python complains when it ends
+        return 128 + signal.SIGPIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     try:
@@ -32,10 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         parser.error(str(error))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
-        return _fail(arguments, "stopped; with the same --out the same command goes on where it was")
+        goes_on = f"; with --out {arguments.out} the same command goes on where it was"
+        return _fail(arguments, f"stopped{goes_on if arguments.resumes else ''}")
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        return _fail(arguments, in_words(error))
-    print(_json(result) if arguments.json else text)
+        return _fail(arguments, in_words(error, resumes=arguments.resumes))
+    _write(_json(result) if arguments.json else text)
     return 0 if well else 1
 
 
@@ -45,10 +63,16 @@ def _json(result: Any) -> str:
     return dump_json(result)
 
 
+def _write(text: str) -> None:
+    """Print text; what the terminal's encoding lacks, or a file's name that is no text, as an escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def _fail(arguments: argparse.Namespace, reason: str) -> int:
     if arguments.debug:
         traceback.print_exc()
-    print(f"lesion-nas: error: {reason}", file=sys.stderr)
+    print(f"lesion-nas: error: {reason}", file=sys.stderr)  # which escapes what it cannot show
     return 1
 
 
@@ -80,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         arguments(one)
         one.add_argument("--json", action="store_true", help="print JSON alone on standard output")
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        one.set_defaults(verb=verb)
+        one.set_defaults(verb=verb, resumes=verb in _RESUMED)
     return parser
 
 
@@ -169,6 +193,13 @@ def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"folds": folds, "fold": fold, "seed": arguments.seed}
 
 
+def _check_layout(name: str) -> None:
+    """Raise ValueError for a layout that cannot be, before torch is imported."""
+    from search_space.layouts import layout
+
+    layout(name)
+
+
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
     _run_arguments(parser)
     parser.add_argument("--strategy", choices=("enas", "random"), help="ENAS, or the random control")
@@ -211,6 +242,7 @@ def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
 def _retrain(arguments: argparse.Namespace) -> Outcome:
     """Train a found architecture from scratch and test it on the fold set aside."""
     settings, folds = _settings(arguments), _folds(arguments)
+    _check_layout(arguments.layout)
     from trials.retrain import run_retrain
 
     result = run_retrain(
@@ -256,6 +288,7 @@ def _contend_arguments(parser: argparse.ArgumentParser) -> None:
 def _contend(arguments: argparse.Namespace) -> Outcome:
     """Let a contestant, searched, known or cheap, learn and be tested like all others."""
     overrides, folds = _overrides(arguments), _folds(arguments)
+    contestant(arguments.contestant).settings(arguments.profile, overrides)  # wrong names end here
     from trials.contend import run_contend
 
     result = run_contend(
@@ -289,6 +322,8 @@ def _rank_arguments(parser: argparse.ArgumentParser) -> None:
 def _rank(arguments: argparse.Namespace) -> Outcome:
     """Train a search's candidate alone, to see whether its cheap score ranks rightly."""
     overrides, folds = _overrides(arguments), _folds(arguments)
+    load_settings(arguments.profile, overrides)
+    _check_layout(arguments.layout)
     from trials.rank import run_rank
 
     result = run_rank(
@@ -339,7 +374,9 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
     from trials.launch import failures, launch, results, summary
 
-    out = arguments.out or Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    if arguments.out is None:
+        arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
     trials = launch(arguments.config, out, hosts=arguments.allow_host, **named)
     failed = failures(trials)
@@ -472,6 +509,7 @@ def _architecture_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _architecture(arguments: argparse.Namespace) -> Outcome:
     """Describe an architecture: size, cost, cells; draw it."""
+    _check_layout(arguments.layout)
     from search_space import Architecture, draw, multiply_adds, parameters
 
     architecture = Architecture.load(arguments.file)
@@ -498,6 +536,9 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+_RESUMED = (_search, _retrain, _contend, _rank, _launch)  # by the same command
 
 
 if __name__ == "__main__":

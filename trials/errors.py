@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PASSING = (*_FULL, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)  # after which the same command can succeed
+_WORDS = {
+    errno.ENOENT: "there is no such file or folder; check the name",
+    errno.EACCES: "may not be used by you; change its permissions, or name another place",
+    errno.EPERM: "may not be used by you; change its permissions, or name another place",
+    errno.EROFS: "lies on a disk that cannot be written to; name another place",
+    errno.EISDIR: "is a folder, expected a file",
+    errno.ENOTDIR: "a part of this path is a file, expected folders; check the name",
+    errno.EEXIST: "is there already; name another, or remove it",
+    errno.ENOTEMPTY: "is a folder that holds something; name another, or empty it",
+    errno.ENAMETOOLONG: "a longer name than the disk takes; name a shorter one",
+    errno.ELOOP: "links that lead in a circle; name the place itself",
+    errno.EMFILE: "too many open files; raise the limit: ulimit -n 4096",
+    **dict.fromkeys(_FULL, "the disk is full; free some, or name a folder on another disk"),
+}
+_OURS = ("trials.", "search_space.", "strategies.")
+
 
 class TrainingError(RuntimeError):
     """A training that cannot go on."""
 
 
-def in_words(error: Exception) -> str:
-    """Return an error as a sentence; of one that nobody foresaw, also where to look."""
-    if isinstance(error, OSError):
-        return f"{error}; what was saved before is whole, and the same command goes on from there"
-    if type(error).__module__.startswith(("trials.", "search_space.", "strategies.")) or isinstance(
-        error, ValueError
-    ):
+def in_words(error: Exception, *, resumes: bool = True) -> str:
+    """Return an error as a sentence; `resumes`: what it ended goes on by the same command.
+
+    An error that no line of ours raises is named as a defect, with what to do.
+    """
+    if type(error).__module__.startswith(_OURS):
         return str(error)
-    return f"{type(error).__name__}: {error} (not foreseen; --debug shows where)"
+    if isinstance(error, OSError):
+        goes_on = resumes and error.errno in _PASSING
+        return f"{_of_system(error)}{_GOES_ON if goes_on else ''}"
+    if isinstance(error, UnicodeError):
+        return f"{_text(error)}: not UTF-8; rename the file, or save the text as UTF-8"
+    if isinstance(error, MemoryError):
+        return f"memory is full ({error}); close other programs, or take smaller batches or images"
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is missing; install all: pip install -c constraints.txt -e '.[dev]'"
+    if isinstance(error, ValueError):
+        return str(error)
+    return (
+        f"{type(error).__name__}: {error}: a defect of lesion-nas; please report it with what the same "
+        "command prints with --debug"
+    )
+
+
+_GOES_ON = "; what was saved before is whole, and then the same command goes on from there"
+
+
+def _of_system(error: OSError) -> str:
+    words = _WORDS.get(error.errno or 0)
+    if words is None or error.filename is None:
+        return f"{words} ({error})" if words else str(error)
+    return f"{error.filename}: {words}"
+
+
+def _text(error: UnicodeError) -> str:
+    found = getattr(error, "object", None)
+    return ascii(found)[:120] if found is not None else str(error)

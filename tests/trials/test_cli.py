@@ -1,6 +1,8 @@
 """The command: exit status, what goes to which stream, and never a bare traceback."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,9 @@ import pytest
 
 from search_space import Architecture
 from trials.cli import main
+from trials.contestants.makers import MAKERS
+from trials.contestants.registry import CONTESTANTS
+from trials.errors import in_words
 
 WITNESS = "0 0 1 0 0 0 1 0 0 1 1 1 0 1 1 1 2 2 1 4", "0 0 1 0 0 0 1 0 0 1 1 1 0 4 1 2 2 3 1 3"
 TINY = ["--profile", "quick", "--set", "data.image_size=24", "--set", "retrain.epochs=1"]
@@ -177,7 +182,11 @@ def test_bad_input_ends_with_1_and_one_clear_message(
     [
         (KeyboardInterrupt(), "the same command goes on"),
         (SystemExit(1), "the same command goes on"),
-        (OSError(28, "No space left on device", "out/last.ckpt"), "No space left on device: 'out/last.ckpt'"),
+        (
+            OSError(28, "No space left on device", "out/last.ckpt"),
+            "out/last.ckpt: the disk is full; free some",
+        ),
+        (OSError(28, "No space left on device", "out/last.ckpt"), "the same command goes on from there"),
         (TypeError("a defect"), "TypeError: a defect"),
     ],
 )
@@ -231,3 +240,86 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     code = "import sys; from trials.cli import build_parser; build_parser(); print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"
+
+
+WRONG_NAMES = [
+    ("contend --data x --out y --contestant hogg", "no contestant 'hogg' (nearest: hog)"),
+    ("contend --data x --out y --contestant hog --profile papr", "invalid choice: 'papr'"),
+    ("contend --data x --out y --contestant hog --set retrain.epoch=1", "nearest: retrain.epochs"),
+    ("search --data x --out y --set search.epoch=1", "nearest: search.epochs"),
+    ("retrain --data x --out y --architecture z --layout enas2", "unknown layout 'enas2'"),
+    ("rank --data x --out y --index 0 --layout enas", "unknown layout 'enas'"),
+    ("architecture z --layout 7", "unknown layout '7'"),
+    ("launch pipelin.yml", "pipelin.yml: there is no such file"),
+]
+# Exits with the command's status, or with 99 where something heavy is there.
+LIGHT = """
+import sys
+from trials.cli import main
+try:
+    status = main(sys.argv[1:])
+except SystemExit as end:
+    status = end.code
+sys.exit(99 if {"torch", "nni", "sklearn", "pytorch_lightning"} & set(sys.modules) else status)
+"""
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_NAMES)
+def test_wrong_names_are_refused_before_anything_heavy_is_imported(arguments: str, message: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments.split()], capture_output=True, text=True, timeout=200
+    )
+    assert ran.returncode in (1, 2) and message in ran.stderr
+
+
+def test_every_contestant_has_a_maker_and_no_other_has() -> None:
+    assert MAKERS.keys() == CONTESTANTS.keys()
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(architecture_file: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-m", "trials.cli", "architecture", str(architecture_file)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=200,
+    )
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_what_the_terminal_cannot_show_is_escaped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trials.publish.run_publish", lambda *_: {"out": "\udcff", "runs": 1, "bytes": 0})
+    assert main(["publish", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "\\udcff: 1 runs, 0.0 MB\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            FileNotFoundError(2, "No such file or directory", "a.json"),
+            "a.json: there is no such file or folder",
+        ),
+        (OSError(39, "Directory not empty", "out"), "out: is a folder that holds something; name another"),
+        (IsADirectoryError(21, "Is a directory", "a.json"), "a.json: is a folder, expected a file"),
+        (
+            PermissionError(13, "Permission denied", "out"),
+            "out: may not be used by you; change its permissions",
+        ),
+        (UnicodeEncodeError("utf-8", "a\udcff.png", 1, 2, "surrogates"), "'a\\udcff.png': not UTF-8; rename"),
+        (ModuleNotFoundError("No module named 'skimage'", name="skimage"), "package skimage is missing"),
+        (KeyError("contestant"), "please report it"),
+    ],
+)
+def test_errors_of_others_name_the_place_and_a_way_out(error: Exception, said: str) -> None:
+    assert said in in_words(error)
+    assert "goes on" not in in_words(error) and "Errno" not in in_words(error)
+
+
+def test_only_what_resumes_is_said_to_go_on() -> None:
+    full = OSError(28, "No space left on device", "out")
+    assert "goes on" in in_words(full, resumes=True) and "goes on" not in in_words(full, resumes=False)

@@ -12,6 +12,7 @@ from search_space import layout as read_layout
 from search_space.files import below
 from trials.contestants.architectures import CellNetwork
 from trials.contestants.networks import EnasBContestant, NetworkContestant
+from trials.contestants.registry import ENAS_B_CHOICES
 from trials.leaks import read_search_record, refuse_overlap
 from trials.run_folder import read
 from trials.search import ARCHITECTURE, read_ranking, run_search
@@ -19,12 +20,6 @@ from trials.settings import Settings, load_settings
 from trials.task import Task
 
 SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
-CHOICES = frozenset(  # of ENAS-B, made for the cells that are found; nni_config/enas_b.yml says among what
-    (
-        *("enas_b.cells", "retrain.filters", "retrain.learning_rate", "data.augmentation_strength"),
-        *("retrain.dropout", "retrain.drop_path", "retrain.weight_decay"),
-    )
-)
 
 
 def from_file(
@@ -78,7 +73,7 @@ def enas_b(task: Task, home: Path | None) -> NetworkContestant:
 def _before_choices(settings: Settings) -> Settings:
     """Return the settings with the profile's own values of what is chosen."""
     profile, values = load_settings(settings.profile).model_dump(), settings.model_dump()
-    for section, name in (key.split(".") for key in CHOICES):
+    for section, name in (key.split(".") for key in ENAS_B_CHOICES):
         values[section][name] = profile[section][name]
     return Settings.model_validate(values)
 

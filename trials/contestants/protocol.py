@@ -9,7 +9,6 @@ them: whoever wants calibrated ones divides the log odds by the temperature.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trials.contestants.base import Contestant
+from trials.contestants.registry import Title
 from trials.data.sources import LesionData
 from trials.metrics import RATES, doubts, fit_temperature, score, youden_threshold
 from trials.nni_paths import on_another_host
@@ -33,19 +33,6 @@ VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"ex
 PREDICTION_COLUMNS = ("file", "label", "group", "fold", "probability")
 Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and probabilities [n]
 EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
-
-
-@dataclass(frozen=True)
-class Title:
-    """How a contestant is named in results; one that saw other data than the task's is shown apart.
-
-    `layout` is that of its cells, of all of it or of a part.
-    """
-
-    name: str
-    label: str
-    layout: str | None = None
-    saw_other_data: bool = False
 
 
 def compete(

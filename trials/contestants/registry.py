@@ -1,45 +1,44 @@
 """All contestants by name, and in which settings some differ from the others, and why.
 
-`home` is the folder of a task, in which contestants share what they search; None: nothing may be written.
+How each is made is in `makers`, which needs torch; a name and its settings are checked before that is there.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from trials.contestants.architectures import KnownNetwork, load_imagenet_lite0, start_classifier
-from trials.contestants.base import Contestant
-from trials.contestants.cells import CHOICES, enas_b, from_search, of_chance
-from trials.contestants.classical import ClassicalContestant, logistic_regression, support_vectors
-from trials.contestants.features import (
-    STATISTICS,
-    geometry,
-    geometry_and_gradients,
-    gradients,
-    statistics,
-)
-from trials.contestants.mean import MeanContestant
-from trials.contestants.networks import BoostedContestant, NetworkContestant
-from trials.contestants.protocol import Title
 from trials.settings import Settings, SettingsError, load_settings
-from trials.task import Task
+
+if TYPE_CHECKING:
+    from trials.contestants.base import Contestant
+    from trials.task import Task
+
+
+@dataclass(frozen=True)
+class Title:
+    """How a contestant is named in results; one that saw other data than the task's is shown apart.
+
+    `layout` is that of its cells, of all of it or of a part.
+    """
+
+    name: str
+    label: str
+    layout: str | None = None
+    saw_other_data: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant's title, how it is made (task, home), and where its settings differ, with the reason.
+    """A contestant's title, and where its settings differ, with the reason.
 
     `choices` are the settings that a tuning chooses by validation images before the contestant is tested.
     """
 
     title: Title
-    make: Callable[[Task, Path | None], Contestant]
     differs: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
     choices: frozenset[str] = frozenset()
@@ -48,30 +47,22 @@ class Entry:
         """Return the profile's settings, this contestant's differences over them, `overrides` over all."""
         return load_settings(profile, {**self.differs, **overrides})
 
+    def make(self, task: Task, home: Path | None) -> Contestant:
+        """Make the contestant of a task; what it shares with others, such as a search, goes to `home`.
 
-def _known(kind: str, start: Callable[[nn.Module], None] | None = None) -> Callable[..., Contestant]:
-    network = KnownNetwork.model_validate({"kind": kind})
-    return lambda task, home: NetworkContestant(task, network, start=start)
+        Without `home` nothing may be written.
+        """
+        from trials.contestants.makers import MAKERS
 
-
-def _classical(*parts: Callable[..., object]) -> Callable[..., Contestant]:
-    return lambda task, home: ClassicalContestant(task, *parts)  # type: ignore[arg-type]
-
-
-def _mean(*names: str) -> Callable[..., Contestant]:
-    """Make the mean of entries that differ from the others in no setting, as all have the mean's own."""
-
-    def make(task: Task, home: Path | None) -> Contestant:
-        entries = [CONTESTANTS[name] for name in names]
-        return MeanContestant(task, [(entry.title, entry.make(task, home)) for entry in entries], home)
-
-    return make
+        return MAKERS[self.title.name](task, home)
 
 
-def _boosted(task: Task, home: Path | None) -> Contestant:
-    return BoostedContestant(task)
-
-
+ENAS_B_CHOICES = frozenset(  # made for the cells that are found; nni_config/enas_b.yml says among what
+    (
+        *("enas_b.cells", "retrain.filters", "retrain.learning_rate", "data.augmentation_strength"),
+        *("retrain.dropout", "retrain.drop_path", "retrain.weight_decay"),
+    )
+)
 _CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet Boosted EfficientNet
     "cropping": ("random center cropping", {"data.smallest_crop": 48}),
     "downsampling": ("less downsampling", {"boosted.downsampling": 16}),
@@ -84,61 +75,34 @@ _CHANGED = "it stands for that change, which the paper names; how it is made is 
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
 
 ENTRIES = (
-    Entry(Title("geometry", "box geometry, logistic regression"), _classical(geometry, logistic_regression)),
-    Entry(Title("hog", "HOG, RBF SVM"), _classical(gradients, support_vectors)),
-    Entry(
-        Title("hog_geometry", "HOG and box geometry, RBF SVM"),
-        _classical(geometry_and_gradients, partial(support_vectors, standardised=3)),
-    ),
-    Entry(
-        Title("statistics", "colour and gradient statistics, RBF SVM"),
-        _classical(statistics, partial(support_vectors, standardised=STATISTICS)),
-    ),
-    Entry(Title("enas7", "ENAS-7", "enas7"), partial(from_search, layout="enas7")),
-    Entry(Title("enas17", "ENAS-17", "enas17"), partial(from_search, layout="enas17")),
-    Entry(Title("enas_b", "ENAS-B", "chosen"), enas_b, choices=CHOICES),  # in each fold another layout
-    Entry(
-        Title("random7", "random search, 7 cells", "enas7"),
-        partial(from_search, layout="enas7"),
-        *_OF_RANDOM_SEARCH,
-    ),
-    Entry(
-        Title("random17", "random search, 17 cells", "enas17"),
-        partial(from_search, layout="enas17"),
-        *_OF_RANDOM_SEARCH,
-    ),
-    Entry(Title("cells7", "random cells, 7", "enas7"), partial(of_chance, layout="enas7")),
-    Entry(Title("cells17", "random cells, 17", "enas17"), partial(of_chance, layout="enas17")),
-    Entry(
-        Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7"),
-        _mean("enas7", "hog_geometry"),
-    ),
-    Entry(
-        Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7"),
-        _mean("cells7", "hog_geometry"),
-    ),
-    Entry(Title("cnn3", "CNN3 (our layout)"), _known("cnn3")),
-    Entry(Title("resnet18", "ResNet-18"), _known("resnet18")),
-    Entry(Title("efficientnet_b0", "EfficientNet-B0"), _known("efficientnet_b0", start_classifier)),
-    Entry(Title("boosted_baseline", "EfficientNet"), _boosted),
+    Entry(Title("geometry", "box geometry, logistic regression")),
+    Entry(Title("hog", "HOG, RBF SVM")),
+    Entry(Title("hog_geometry", "HOG and box geometry, RBF SVM")),
+    Entry(Title("statistics", "colour and gradient statistics, RBF SVM")),
+    Entry(Title("enas7", "ENAS-7", "enas7")),
+    Entry(Title("enas17", "ENAS-17", "enas17")),
+    Entry(Title("enas_b", "ENAS-B", "chosen"), choices=ENAS_B_CHOICES),  # in each fold another layout
+    Entry(Title("random7", "random search, 7 cells", "enas7"), *_OF_RANDOM_SEARCH),
+    Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH),
+    Entry(Title("cells7", "random cells, 7", "enas7")),
+    Entry(Title("cells17", "random cells, 17", "enas17")),
+    Entry(Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7")),
+    Entry(Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7")),
+    Entry(Title("cnn3", "CNN3 (our layout)")),
+    Entry(Title("resnet18", "ResNet-18")),
+    Entry(Title("efficientnet_b0", "EfficientNet-B0")),
+    Entry(Title("boosted_baseline", "EfficientNet")),
     *(
-        Entry(Title(f"boosted_{name}", f"EfficientNet, {label}"), _boosted, change, _CHANGED)
+        Entry(Title(f"boosted_{name}", f"EfficientNet, {label}"), change, _CHANGED)
         for name, (label, change) in _CHANGES.items()
     ),
-    Entry(
-        Title("boosted", "Boosted EfficientNet"),
-        _boosted,
-        _ALL_CHANGES,
-        _CHANGED,
-    ),
+    Entry(Title("boosted", "Boosted EfficientNet"), _ALL_CHANGES, _CHANGED),
     Entry(
         Title("boosted_chosen", "EfficientNet, changes chosen"),
-        _boosted,
         choices=frozenset(_ALL_CHANGES) | {"boosted.variant"},  # boosted_efficientnet_search.yml: among what
     ),
     Entry(
         Title("alexnet", "AlexNet, two groups"),
-        _known("alexnet"),
         {
             "data.image_size": 227,
             "data.fit": "squash",
@@ -150,7 +114,6 @@ ENTRIES = (
     ),
     Entry(
         Title("efficientnet_lite0", "EfficientNet-Lite0, ImageNet weights", saw_other_data=True),
-        _known("efficientnet_lite0", load_imagenet_lite0),
         {
             "data.image_size": 128,
             "data.fit": "squash",
