@@ -1,97 +1,153 @@
-"""BUSI as published (Al-Dhabyani et al. 2020, 10.1016/j.dib.2019.104863): full frames, cut to the lesion.
+"""Full frames with masks, cut to the lesion, as BUSI is published
+(Al-Dhabyani et al. 2020, 10.1016/j.dib.2019.104863).
 
-Folders `benign`, `malignant`, `normal`; an image `benign (1).png` has the masks `benign (1)_mask.png`,
-`benign (1)_mask_1.png`, ... The crop is the box around all masks, widened by 10 % of its size on every side.
+There an image `benign (1).png` has the masks `benign (1)_mask.png`, `benign (1)_mask_1.png`, ... beside it;
+`masks.py` finds those of other names and places. The crop is the box around all masks of an image, widened
+by 10 % of its size on every side. Frames without a lesion are in the folder `normal`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from trials.data.decoding import decode, open_image
-from trials.data.grey_range import BYTES, GreyRange
+from trials.data.mask_pixels import FAINT, Box, Shape, read_shape
 from trials.data.records import DataError, LeftOut, Listing, Record
 
 MARGIN = 0.1
 WITHOUT_LESION = "normal"
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
-_MASK = re.compile(r"^(?P<image>.+)_mask(_\d+)?$")
+WHOLE = 0.1  # the share of crops as large as their frame from which on masks are not believed; ours
+SHOWN = 5
+EMPTY = "its masks mark no pixel; a lesion cannot be cut out"
+MISSING = "no mask, so its lesion cannot be cut out; add it, or take all masks out of the data"
+_BUSIS = re.compile(r".+_mask(_\d+)?$")
+
+
+def is_busis(masks: Mapping[Path, Sequence[Path]]) -> bool:
+    """Whether all masks are named and placed as BUSI's."""
+    return all(
+        _BUSIS.match(mask.stem) and mask.parent == image.parent
+        for image, some in masks.items()
+        for mask in some
+    )
+
+
+def cut(listing: Listing, masks: Mapping[Path, Sequence[Path]]) -> Listing:
+    """The listing with each frame cut to the lesion that its masks mark.
+
+    Frames of the class `normal` without a lesion are left out; any other without one is a problem, and so is
+    a mask that does not fit its frame.
+    """
+    attempts = _lesions([listing.root / record.file for record in listing.records], masks)
+    records, left_out, problems, whole = [], [], list(listing.problems), []
+    for record, found in zip(listing.records, attempts, strict=True):
+        if isinstance(found, Lesion):
+            whole += [record.file] if found.is_whole else []
+            records.append(_cut_out(record, listing.root / record.file, found.crop))
+        elif isinstance(found, NoLesionError) and record.label.casefold() == WITHOUT_LESION:
+            left_out.append(LeftOut(record.file, record.label, "", "no lesion"))
+        else:
+            problems.append(str(found))
+    notes = [*listing.notes, *([_whole_frames(whole)] if whole else [])]
+    if len(whole) > WHOLE * len(records):
+        problems.append(
+            f"{listing.root}: {_whole_frames(whole)}; masks must be bright where the lesion is and dark "
+            "elsewhere: mend them, or take all masks out if the images are crops already"
+        )
+    return replace(
+        listing,
+        records=tuple(records),
+        left_out=(*listing.left_out, *left_out),
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _cut_out(record: Record, frame: Path, box: Box) -> Record:
+    return replace(record, decode=partial(decode, frame, box), frame=partial(decode, frame), box=box)
+
+
+def _whole_frames(files: Sequence[str]) -> str:
+    shown = ", ".join(files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
+    return f"{len(files)} crops are as large as their frames, by their masks ({shown})"
+
+
+class NoLesionError(DataError):
+    """A frame in which no mask marks anything."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """A frame with its masks."""
+class Lesion:
+    """The crop of a frame in its pixels, and the frame's size (width, height)."""
 
-    label: str
-    image: Path
-    masks: tuple[Path, ...]
+    crop: Box
+    frame: tuple[int, int]
 
-    def box(self) -> Box:
-        """The crop in pixels of the frame. Raises `DataError` for masks that do not fit."""
-        size = open_image(self.image).size
-        lesion = np.zeros(size[::-1], dtype=bool)
-        for path in self.masks:
-            mask = open_image(path)
-            if mask.size != size:
-                raise DataError(
-                    f"{path}: mask of {mask.size} pixels for a frame of {size}; expected the same"
-                )
-            lesion |= np.asarray(mask.convert("L")) > 0
-        if not lesion.any():
-            raise DataError(f"{self.image}: its masks mark no pixel; a lesion cannot be cut out")
-        return widened_box(lesion)
-
-    def decode(self, grey_range: GreyRange = BYTES) -> np.ndarray:
-        """The crop as uint8 [h, w] or [h, w, 3]."""
-        return decode(self.image, self.box(), grey_range)
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is cut off."""
+        return self.crop == (0, 0, *self.frame)
 
 
-def widened_box(lesion: np.ndarray) -> Box:
-    """The box around the marked pixels [h, w], wider by `MARGIN` on every side but within the frame."""
-    height, width = lesion.shape
-    ys, xs = np.flatnonzero(lesion.any(1)), np.flatnonzero(lesion.any(0))
-    (x0, x1), (y0, y1) = (xs[0], xs[-1] + 1), (ys[0], ys[-1] + 1)
+def _lesions(frames: Sequence[Path], masks: Mapping[Path, Sequence[Path]]) -> list[Lesion | DataError]:
+    """Each frame's lesion, or what is wrong with its masks."""
+    with ThreadPoolExecutor() as pool:
+        every = [mask for some in masks.values() for mask in some]
+        shapes = dict(zip(every, pool.map(partial(_attempt, read_shape), every), strict=True))
+        faint = FAINT * max((shape.peak for shape in shapes.values() if isinstance(shape, Shape)), default=0)
+
+        def lesion(frame: Path) -> Lesion | DataError:
+            return _attempt(partial(_lesion, masks=masks, shapes=shapes, faint=faint), frame)
+
+        return list(pool.map(lesion, frames))
+
+
+def _attempt(read: Callable[[Path], Any], path: Path) -> Any:
+    try:
+        return read(path)
+    except DataError as error:
+        return error
+
+
+def _lesion(
+    frame: Path,
+    masks: Mapping[Path, Sequence[Path]],
+    shapes: Mapping[Path, Shape | DataError],
+    faint: float,
+) -> Lesion:
+    """The lesion of a frame. Raises `DataError` for masks that do not fit or mark nothing."""
+    size, boxes = open_image(frame).size, []
+    for mask in masks.get(frame, ()):
+        shape = shapes[mask]
+        if isinstance(shape, DataError):
+            raise shape
+        width, height = shape.size
+        if abs(width * size[1] - height * size[0]) > max(size) / 2:  # half a pixel: sizes are rounded
+            raise DataError(
+                f"{mask}: mask of {shape.size} pixels for a frame of {size}; expected the same, or the same "
+                "proportions"
+            )
+        if shape.box and shape.peak >= faint:
+            boxes.append(_scaled(shape.box, size[0] / width, size[1] / height))
+    if not boxes:
+        raise NoLesionError(f"{frame}: {EMPTY if masks.get(frame) else MISSING}")
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return Lesion(widened_box((min(left), min(top), max(right), max(bottom)), size), size)
+
+
+def _scaled(box: Box, across: float, down: float) -> Box:
+    x0, y0, x1, y1 = box
+    return round(x0 * across), round(y0 * down), round(x1 * across), round(y1 * down)
+
+
+def widened_box(box: Box, size: tuple[int, int]) -> Box:
+    """The box, wider by `MARGIN` on every side but within the frame of `size` (width, height)."""
+    x0, y0, x1, y1 = box
     dx, dy = round(MARGIN * (x1 - x0)), round(MARGIN * (y1 - y0))
-    return max(0, int(x0) - dx), max(0, int(y0) - dy), min(width, int(x1) + dx), min(height, int(y1) + dy)
-
-
-def is_busi(images: dict[str, list[Path]]) -> bool:
-    """Whether any class folder holds masks named as BUSI names them."""
-    return any(_MASK.match(path.stem) for paths in images.values() for path in paths)
-
-
-def find_cases(images: dict[str, list[Path]]) -> tuple[list[Case], list[str]]:
-    """All frames with their masks, those without a lesion included, and what does not match."""
-    cases, problems = [], []
-    for label, paths in images.items():
-        masks: dict[str, list[Path]] = {}
-        for path in paths:
-            if match := _MASK.match(path.stem):
-                masks.setdefault(match["image"], []).append(path)
-        for frame in (path for path in paths if not _MASK.match(path.stem)):
-            found = tuple(masks.pop(frame.stem, ()))
-            if found or label == WITHOUT_LESION:
-                cases.append(Case(label, frame, found))
-            else:
-                problems.append(f"{frame}: no mask, so its lesion cannot be cut out")
-        problems += [f"{mask}: a mask without its image" for orphans in masks.values() for mask in orphans]
-    return cases, problems
-
-
-def read_busi(root: Path, images: dict[str, list[Path]]) -> Listing:
-    """The crops of all frames with a lesion; `normal` frames have none and are left out."""
-    cases, problems = find_cases(images)
-    records, left_out = [], []
-    for case in cases:
-        file = case.image.relative_to(root).as_posix()
-        if case.label == WITHOUT_LESION:
-            left_out.append(LeftOut(file, case.label, "", "no lesion"))
-        else:
-            frame = partial(decode, case.image)
-            records.append(Record(file, case.label, case.decode, frame=frame, path=case.image))
-    return Listing(root.name, root, "busi", tuple(records), None, tuple(left_out), tuple(problems))
+    return max(0, x0 - dx), max(0, y0 - dy), min(size[0], x1 + dx), min(size[1], y1 + dy)

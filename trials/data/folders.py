@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from trials.data.decoding import SUFFIXES, decode
+from trials.data.decoding import decode
+from trials.data.masks import Folder
 from trials.data.records import SPLITS, Listing, Record
 
-
-def class_folders(root: Path) -> dict[str, list[Path]]:
-    """Class name -> its images, sub-folders included, sorted by path."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {
-        folder.name: [path for path in sorted(folder.rglob("*")) if _is_image(path)] for folder in folders
-    }
-    return {name: paths for name, paths in found.items() if paths}
+OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours
 
 
-def unread_files(root: Path) -> list[str]:
-    """A note on files in class folders that are no images by their suffix, if there are any."""
-    unread = [path for path in root.glob("*/**/*") if path.is_file() and not _is_image(path)]
-    suffixes = ", ".join(sorted({path.suffix or path.name for path in unread}))
-    return [f"{len(unread)} files passed over, not images by their suffix ({suffixes})"] if unread else []
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def read_class_folders(root: Path, images: dict[str, list[Path]]) -> Listing:
+def read_class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
     """One sub-folder a class, named after it, or such sub-folders in each of train, valid and test.
 
-    No groups are known.
+    `images` has each image's folders, that of the class (or the part) first. No groups are known.
     """
-    splits: dict[str | None, dict[str, list[Path]]] = {None: images}
-    if images.keys() == set(SPLITS):
-        splits = {name: class_folders(root / name) for name in SPLITS}
+    parts = Counter(folders[0] for folders in images.values() if folders)
+    split = parts.keys() == set(SPLITS)
+    classed = {path: folders for path, folders in images.items() if len(folders) > split}
     records = [
-        Record(path.relative_to(root).as_posix(), label, partial(decode, path), split=split, path=path)
-        for split, classes in splits.items()
-        for label, paths in classes.items()
-        for path in paths
+        Record(
+            path.relative_to(root).as_posix(),
+            folders[split],
+            partial(decode, path),
+            split=folders[0] if split else None,
+            path=path,
+        )
+        for path, folders in classed.items()
     ]
-    parts = ", ".join(images)
-    problem = f"{root}: the folders {parts} are no classes, and no split of {', '.join(SPLITS)}; rename them"
-    problems = (problem,) if "train" in images and None in splits else ()
-    return Listing(root.name, root, "class_folders", tuple(records), problems=problems)
+    names = ", ".join(parts)
+    problem = f"{root}: the folders {names} are no classes, and no split of {', '.join(SPLITS)}; rename them"
+    problems = [problem] if "train" in parts and not split else []
+    notes = []
+    if stray := [path.relative_to(root).as_posix() for path in images if path not in classed]:
+        line = f"{len(stray)} images passed over, in no class folder ({', '.join(stray[:5])})"
+        notes.append(line)
+        if len(stray) > OUTSIDE * len(images):
+            problems.append(f"{root}: {line}; put them into folders, one a class")
+    return Listing(
+        root.name, root, "class_folders", tuple(records), problems=tuple(problems), notes=tuple(notes)
+    )

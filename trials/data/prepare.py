@@ -1,4 +1,4 @@
-"""BUSI as published, to a folder of lesion crops with a manifest: quicker to read, open to corrections."""
+"""Frames with masks, to a folder of lesion crops with a manifest: quicker to read, open to corrections."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from trials.data.busi import Case, find_cases
-from trials.data.decoding import decode
-from trials.data.folders import class_folders
-from trials.data.grey_range import GreyRange
 from trials.data.new_folder import new_folder, write_manifest
-from trials.data.sources import DataError, examine
+from trials.data.readers import read
+from trials.data.records import DataError, Record
+from trials.data.sources import LesionData, examine
 
 
 @dataclass(frozen=True)
@@ -43,56 +41,53 @@ class Prepared:
 
 
 def prepare(source: str | Path, out: str | Path) -> Prepared:
-    """Cut every lesion of BUSI's published folders to its box; write crops and `manifest.csv` to `out`.
+    """Cut every lesion to the box of its masks (BUSI, BUS-BRA, folders of images and masks); write crops and
+    `manifest.csv` to `out`.
 
-    The manifest names each source file with its SHA-256, the box (half-open, source pixels) and the group
-    of near-duplicates in `duplicate_group`; images of contradictory groups are among them. Raises
-    `DataError` for whatever `verify` finds, for another layout (which needs no preparation), and where
-    `out` already holds something.
+    The manifest names each source file with its SHA-256, the box (half-open, source pixels), its width and
+    height (source pixels too: the stored crop may be smaller) and the group in `duplicate_group`; images of
+    contradictory groups are among them. Raises `DataError` for whatever `verify` finds, for data without
+    masks (which need no preparation), and where `out` already holds something.
     """
     source, out = Path(source).absolute(), Path(out)
     examined = examine(source)
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))
     data = examined.data
-    if data.layout != "busi":
+    frames = [record for record in read(source).records if record.box]
+    if not frames:
         raise DataError(
-            f"{source}: its layout ({data.layout}) can be used as it is; only published BUSI is prepared"
+            f"{source}: its layout ({data.layout}) can be used as it is; only frames with masks are prepared"
         )
     groups = dict(zip(data.files, data.groups, strict=True))
     groups |= {item.file: item.group for item in data.left_out if item.group}
-    cases = {case.image.relative_to(source).as_posix(): case for case in find_cases(class_folders(source))[0]}
     with new_folder(out) as folder:
-        rows = [
-            _write_crop(folder, file, cases[file], groups[file], data.grey_range)
-            for file in cases
-            if file in groups
-        ]
+        rows = [_write_crop(folder, data, record, groups[record.file]) for record in frames]
         write_manifest(folder, rows)
     return Prepared(
         out=str(out),
         images=dict(Counter(str(row["label"]) for row in rows)),
         groups=len(set(groups.values())),
         contradictory_images=len(groups) - len(data.files),
-        without_lesion=len(cases) - len(groups),
+        without_lesion=len(data.left_out) - (len(groups) - len(data.files)),
     )
 
 
-def _write_crop(folder: Path, file: str, case: Case, group: str, grey_range: GreyRange) -> dict[str, object]:
-    stem = re.sub(r"\W+", "_", case.image.stem).strip("_")
+def _write_crop(folder: Path, data: LesionData, record: Record, group: str) -> dict[str, object]:
+    source = data.root / record.file
+    stem = re.sub(r"\W+", "_", source.stem).strip("_")
     name = re.sub(r"\d+", lambda digits: digits[0].zfill(4), stem) + ".png"  # benign (1) -> benign_0001.png
     if (folder / name).exists():
-        raise DataError(f"{case.image}: another image is called {name} too; rename one of them")
-    box = case.box()
-    crop = Image.fromarray(decode(case.image, box, grey_range))
-    crop.save(folder / name)
+        raise DataError(f"{source}: another image is called {name} too; rename one of them")
+    Image.fromarray(record.decode(grey_range=data.grey_range)).save(folder / name)
+    x0, y0, x1, y1 = record.box or (0, 0, 0, 0)
     return {
         "file": name,
-        "label": case.label,
-        "source_file": file,
-        "source_sha256": hashlib.sha256(case.image.read_bytes()).hexdigest(),
-        **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)),
-        "width": crop.width,
-        "height": crop.height,
+        "label": record.label,
+        "source_file": record.file,
+        "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        **dict(zip(("x0", "y0", "x1", "y1"), (x0, y0, x1, y1), strict=True)),
+        "width": x1 - x0,
+        "height": y1 - y0,
         "duplicate_group": group,
     }

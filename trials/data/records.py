@@ -31,9 +31,10 @@ class Record:
 
     Images of one `group`, a patient perhaps, stay on one side of every split. Those of one `lesion` have one
     label too, or are contradictory; without it nothing is known but what the pixels say.
-    `frame()` gives the whole picture that the image is cut from, where there is one. Where it is an image
-    file, that is `path`, and both take the `grey_range` of the data set. `split` is one of `SPLITS` where the
-    data come with a split of their own; then every record of a listing has it.
+    `frame()` gives the whole picture that the image is cut from, where there is one, and `box` its place
+    there (x0, y0, x1, y1, half-open). Where it is an image file, that is `path`, and both take the
+    `grey_range` of the data set. `split` is one of `SPLITS` where the data come with a split of their own;
+    then every record of a listing has it.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Record:
     split: str | None = None
     path: Path | None = None
     lesion: str | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)

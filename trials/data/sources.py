@@ -17,6 +17,7 @@ from trials.data.decoding import image_digest, in_one_range
 from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
 from trials.data.grey_range import BYTES, GreyRange
 from trials.data.labels import label_problems
+from trials.data.masks import like_masks
 from trials.data.official_split import excessive, look_alikes, overlaps
 from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
@@ -140,6 +141,8 @@ def examine(
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
     pairs = zip(listing.records, attempts, strict=True)
     readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
+    masked, notes = like_masks(listing, [record.file for record, _ in readable], [one for _, one in readable])
+    problems, listing = [*problems, *masked], replace(listing, notes=(*listing.notes, *notes))
     data = None
     if readable:
         data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
