@@ -156,7 +156,7 @@ def test_a_copy_takes_no_patient_with_it(patches: Path) -> None:
     assert set(left_out(patches)) == {"train_0_0.png"}
 
 
-@pytest.mark.parametrize("name", ["val", "Train", ""])
+@pytest.mark.parametrize("name", ["dev", "Contest", ""])
 def test_unknown_parts_are_refused_with_the_known_ones(name: str, manifest_folder: Write) -> None:
     root = manifest_folder([*ROWS, ("x.png", "0", name)], column="split")
     with pytest.raises(DataError, match=rf"x.png is of split '{name}', expected one of train, valid, test"):

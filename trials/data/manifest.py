@@ -16,6 +16,7 @@ from trials.data.columns import NONE, GroupColumns, find
 from trials.data.decoding import decode
 from trials.data.duplicates import chained, connected
 from trials.data.records import SPLITS, DataError, Listing, Record
+from trials.data.split_names import part_of, split_column
 
 
 def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
@@ -41,12 +42,12 @@ def _cells(row: dict[str, str | None]) -> list[str]:
 def read_manifest(root: Path, group_column: str | None) -> Listing:
     """`manifest.csv` with `file`, `label` and the groups of `columns.find`, or of the column asked for.
 
-    An image of which no group is known is a group of its own, and that is noted. A column `split` of train,
-    valid and test is the split of every run. The name of a data set whose `source` is "synthetic" throughout
-    starts with that word.
+    An image of which no group is known is a group of its own, and that is noted. A column of train, valid
+    and test (`split_names.split_column`) is the split of every run. The name of a data set whose `source`
+    is "synthetic" throughout starts with that word.
     """
     manifest = root / "manifest.csv"
-    rows = read_rows(manifest, ("file", "label"))
+    rows, split_notes = _with_split(read_rows(manifest, ("file", "label")))
     chosen = _group_columns(manifest, rows, group_column)
     groups: Sequence[str | None] = [None] * len(rows)
     notes: list[str] = []
@@ -75,8 +76,17 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
         tuple(records),
         " and ".join(chosen.together) or None,
         problems=(*(f"{manifest}: {line}" for line in chosen.problems), *_row_problems(manifest, rows)),
-        notes=(*chosen.notes, *notes),
+        notes=(*split_notes, *chosen.notes, *notes),
     )
+
+
+def _with_split(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows with each part of a split, if there is one, under `split` by the name that it has here."""
+    column = split_column({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
+    if column is None:
+        return rows, []
+    told = [] if column.lower() == "split" else [f"column {column} is taken for the data's own split"]
+    return [row | {"split": part_of(row[column]) or row[column]} for row in rows], told
 
 
 def _group_columns(manifest: Path, rows: list[dict[str, str]], asked: str | None) -> GroupColumns:

@@ -21,6 +21,7 @@ from trials.data.masks import like_masks
 from trials.data.official_split import excessive, look_alikes, overlaps
 from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
+from trials.data.split_names import WAY_OUT
 
 CONTRADICTORY = "its group holds more than one label"
 CONTRADICTORY_COPY = "a copy of it has another label"
@@ -308,6 +309,9 @@ def _split_problems(data: LesionData) -> Iterator[str]:
     if data.splits is None:
         return
     for name in SPLITS:
+        if name not in data.splits:
+            yield f"{data.root}: no image is of split {name}; {WAY_OUT}"
+            continue
         for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
             yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
     for line in excessive(data.splits, [item.reason for item in data.left_out]):
