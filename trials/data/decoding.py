@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from search_space.files import not_a_file
 from trials.data.dicom import is_dicom, read_dicom, survey_dicom
@@ -41,9 +41,8 @@ MOST_PIXELS = 100_000_000  # 20,000 x 5,000; what claims more would fill the mem
 # Pillow goes by content, not by name: any other format, such as PostScript, which it would hand to a program
 # that runs it, is refused.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".dcm"})
-
-
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 TURNED = "white is zero"  # the key of `Image.info` that says so
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF's tag, and its value
 _SUBFILE, _REDUCED = 254, 1  # TIFF's tag NewSubfileType, and its bit for a smaller copy of another page
@@ -168,7 +167,15 @@ def _opened(path: Path) -> Image.Image:
     """The file's picture, its head alone read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
-        image = Image.open(path, formats=FORMATS)
+        try:
+            image = Image.open(path, formats=FORMATS)
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in DICOM_SUFFIXES:
+                raise
+            raise DataError(
+                f"{path}: begins neither as DICOM does (DICM after 128 bytes) nor as an image; "
+                "export it again"
+            ) from None
     _find_page(image, path)
     if image.width * image.height > MOST_PIXELS:
         raise DataError(

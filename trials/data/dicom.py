@@ -31,6 +31,9 @@ _ELEMENTS = [
 ]  # fmt: skip
 
 
+_INSTALL = "pip install -c constraints.txt -e '.[dicom]'"
+
+
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM's Part 10 says."""
     with path.open("rb") as file:
@@ -74,13 +77,9 @@ def _read(path: Path, most_pixels: int, *, pixels: bool = True) -> Any:
     try:
         from pydicom import dcmread
         from pydicom.filereader import read_file_meta_info
-        from pydicom.uid import DeflatedExplicitVRLittleEndian
     except ImportError:
-        raise DataError(
-            f"{path}: reading DICOM needs pydicom: pip install -c constraints.txt -e '.[dicom]'"
-        ) from None
-    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
-        raise DataError(f"{path}: is deflated, to who knows what size; save it otherwise")
+        raise DataError(f"{path}: reading DICOM needs pydicom: {_INSTALL}") from None
+    _refuse_unreadable(read_file_meta_info(path).TransferSyntaxUID, path)
     stored = dcmread(path, specific_tags=_ELEMENTS, stop_before_pixels=not pixels)
     if (frames := int(stored.get("NumberOfFrames") or 1)) != 1:
         raise DataError(
@@ -92,6 +91,24 @@ def _read(path: Path, most_pixels: int, *, pixels: bool = True) -> Any:
             f"{path}: {stored.Columns} x {stored.Rows} pixels, expected {most_pixels:,} at most; crop it"
         )
     return stored
+
+
+def _refuse_unreadable(syntax: Any, path: Path) -> None:
+    """Raise `DataError` for a transfer syntax that nothing here decodes."""
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if syntax == DeflatedExplicitVRLittleEndian:
+        raise DataError(f"{path}: is deflated, to who knows what size; save it otherwise")
+    try:
+        known = get_decoder(syntax).is_available
+    except NotImplementedError:
+        known = False
+    if not known:
+        raise DataError(
+            f"{path}: its transfer syntax, {syntax.name}, cannot be decoded here; the extra dicom decodes "
+            f"JPEG (lossless too), JPEG-LS, JPEG 2000 and RLE: {_INSTALL}, or save it uncompressed"
+        )
 
 
 def _is_bytes(stored: Any) -> bool:

@@ -30,6 +30,7 @@ STRAYS = frozenset({
 _OUTPUTS = {"run.json": "identity", "maps.json": "explanations", "metadata.json": "network_data_format"}
 _LAUNCHED = ".launch.lock"
 _PREPARED = ("manifest.csv", "source_sha256")  # and the column that only `prepare` writes
+_INDEX = "DICOMDIR"  # of a DICOM medium: a DICOM file without a picture
 SHOWN = 5
 
 
@@ -165,7 +166,7 @@ def is_image(path: Path) -> bool:
     """Whether the file is an image by its suffix, or DICOM without one (its numbers look like suffixes)."""
     if path.suffix.lower() in SUFFIXES:
         return True
-    bare = not path.suffix or path.suffix[1:].isdigit()
+    bare = (not path.suffix or path.suffix[1:].isdigit()) and path.name.upper() != _INDEX
     try:
         return bare and path.is_file() and is_dicom(path)
     except OSError:
