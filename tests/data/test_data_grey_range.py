@@ -136,7 +136,9 @@ def test_sets_of_8_bits_are_what_they_were(stored_as: Callable[..., LesionData],
 
 def test_8_bits_beside_16_are_said(stored_as: Callable[..., LesionData], picture: Picture) -> None:
     deep = picture(1).astype(np.uint16) * 257
-    data = stored_as({"0.png": picture(0), "1.png": deep, "2.png": picture(2) * np.uint16(257), "3.png": picture(3)})
+    data = stored_as(
+        {"0.png": picture(0), "1.png": deep, "2.png": picture(2) * np.uint16(257), "3.png": picture(3)}
+    )
     np.testing.assert_array_equal(data.images[0], picture(0))
     np.testing.assert_array_equal(data.images[1], picture(1))
     assert any("2 images store 8 bits and are taken as they are" in note for note in data.notes)
