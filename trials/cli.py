@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", _evaluate, _evaluate_arguments),
         ("report", _report, _report_arguments),
         ("publish", _publish, _publish_arguments),
-        ("predict", _predict, _predict_spread_arguments),
+        ("predict", _predict, _predict_arguments),
         ("explain", _explain_images, _explain_arguments),
         ("export", _export, _export_arguments),
         ("architecture", _architecture, _architecture_arguments),
@@ -445,13 +445,22 @@ def _publish(arguments: argparse.Namespace) -> Outcome:
     return result, f"{result['out']}: {result['runs']} runs, {result['bytes'] / 1e6:.1f} MB", True
 
 
-def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+def _model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
 
 
-def _predict_spread_arguments(parser: argparse.ArgumentParser) -> None:
-    _predict_arguments(parser)
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    _model_arguments(parser)
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="crop of a lesion, or a folder of such, sub-folders included",
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="a new file for the predictions, a row an image"
+    )
     parser.add_argument(
         "--with",
         dest="others",
@@ -465,14 +474,16 @@ def _predict_spread_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _predict(arguments: argparse.Namespace) -> Outcome:
     """Say what trained models make of images, and how firmly."""
-    from trials.predict import run_predict, text
+    from trials.predict import run_predict, table_text, text
 
-    result = run_predict(arguments.model, arguments.images, arguments.others)
-    return result, text(result), True
+    result = run_predict(arguments.model, arguments.images, arguments.others, arguments.csv)
+    told = f"{arguments.csv}: {table_text(result)}" if arguments.csv else text(result)
+    return result, told, not result["left_out"]
 
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
-    _predict_arguments(parser)
+    _model_arguments(parser)
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
 
 
@@ -485,7 +496,7 @@ def _explain_images(arguments: argparse.Namespace) -> Outcome:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
+    _model_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
 
 

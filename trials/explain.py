@@ -177,13 +177,13 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
 
     Raises ValueError for a folder that holds no model, files that are no images, and an `out` in use.
     """
-    trained = load_model(model)
-    pixels, notes = decode_all(images, trained.description.grey_range)
-    probabilities = trained.probabilities(pixels).tolist()
-    explained = explain(trained, pixels)
-    card = trained.description
-    rows = []
     with new_folder(out) as folder:
+        trained = load_model(model)
+        pixels, notes = decode_all(images, trained.description.grey_range)
+        probabilities = trained.probabilities(pixels).tolist()
+        explained = explain(trained, pixels)
+        card = trained.description
+        rows = []
         for number, (path, p, one) in enumerate(zip(images, probabilities, explained, strict=True), start=1):
             name = f"{number:03d}-{path.stem}.png"  # two folders may hold files of one name
             _draw(one, card.positive, p).savefig(folder / name, dpi=110)

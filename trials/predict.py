@@ -7,7 +7,10 @@ says that the answer is right: networks can be wrong alike, and firmly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from tqdm import tqdm
 
 from trials.data.augment import Plain, Policy, RandomCenterCropping
-from trials.data.decoding import decode_all
+from trials.data.decoding import decode, survey
+from trials.data.given import image_files
+from trials.data.grey_range import GreyRange, notes_on
+from trials.data.records import DataError
+from trials.data.walking import is_printable, printable
 from trials.model_file import ModelError, TrainedModel, load_model
 
 
@@ -55,24 +63,38 @@ VIEWS: tuple[Policy, ...] = (
 )
 
 
-def run_predict(model: Path, images: Sequence[Path], others: Sequence[Path] = ()) -> dict[str, Any]:
+Row = dict[str, Any]  # of an image: its file and the columns below
+COLUMNS = ("file", "probability", "spread_over_views", "spread_over_models", "called_positive")
+TOGETHER = 128  # images in memory at a time
+
+
+def run_predict(
+    model: Path, images: Sequence[Path], others: Sequence[Path] = (), table: Path | None = None
+) -> dict[str, Any]:
     """Return the probability of the positive class for each image, its spread, and the decision.
 
-    Images are crops of lesions, like those that the model was trained on. With `others`, such as the models
-    of other folds, all decide together: mean probability against mean frozen threshold. Raises ValueError for
-    folders that hold no model, models of other classes than the first, and files that are no images.
+    Images are crops of lesions, like those that the model was trained on; a folder stands for all that it
+    holds. With `others`, such as the models of other folds, all decide together: mean probability against
+    mean frozen threshold. What cannot be read is named in `left_out`, and the rest goes on. `table`, a new
+    CSV file, has a row an image with the columns `COLUMNS`, written as they come. Raises ValueError for
+    folders that hold no model, models of other classes than the first, and where no image can be read.
     """
-    models = [load_model(folder) for folder in (model, *others)]
-    for folder, one in zip(others, models[1:], strict=True):
-        _refuse_other_classes(models[0], one, folder)
-    ranges = dict.fromkeys(one.description.grey_range for one in models)
-    read = {grey_range: decode_all(images, grey_range) for grey_range in ranges}
-    given = np.array(
-        [[one.probabilities(read[one.description.grey_range][0], view) for view in VIEWS] for one in models]
-    )  # [models, views, n]
-    threshold = float(np.mean([one.description.threshold for one in models]))
-    together = given.mean(0)  # [views, n]
-    over_models = given[:, 0].std(0, ddof=1).tolist() if others else [None] * len(images)
+    with _new_table(table) as write:
+        models = [load_model(folder) for folder in (model, *others)]
+        for folder, one in zip(others, models[1:], strict=True):
+            _refuse_other_classes(models[0], one, folder)
+        asked = image_files(images)
+        left_out = asked.left_out
+        files, notes = _readable(asked.files, models, left_out)
+        threshold = float(np.mean([one.description.threshold for one in models]))
+        rows: list[Row] = []
+        steps = range(0, len(files), TOGETHER)
+        for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
+            some = _predicted(models, files[start : start + TOGETHER], threshold, left_out)
+            write(some)
+            rows += some
+        if not rows:
+            raise DataError("\n".join(left_out))
     card = models[0].description
     return {
         "positive": card.positive,
@@ -84,20 +106,84 @@ def run_predict(model: Path, images: Sequence[Path], others: Sequence[Path] = ()
             for folder, one in zip((model, *others), models, strict=True)
             for warning in one.description.warnings
         ],
-        "notes": list(dict.fromkeys(note for _, notes in read.values() for note in notes)),
-        "predictions": [
-            {
-                "file": str(path),
-                "probability": p,
-                "spread_over_views": of_views,
-                "spread_over_models": of_models,
-                "called_positive": p >= threshold,
-            }
-            for path, p, of_views, of_models in zip(
-                images, together[0].tolist(), together.std(0, ddof=1).tolist(), over_models, strict=True
-            )
-        ],
+        "notes": [*asked.notes, *notes],
+        "left_out": left_out,
+        "predictions": rows,
     }
+
+
+@contextmanager
+def _new_table(path: Path | None) -> Iterator[Callable[[Sequence[Row]], None]]:
+    """Yield what writes rows to a new file, which stays when its maker is stopped; None: to nowhere."""
+    if path is None:
+        yield lambda rows: None
+        return
+    with path.open("x", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+
+        def write(rows: Sequence[Row]) -> None:
+            writer.writerows(row | {"called_positive": int(row["called_positive"])} for row in rows)
+            file.flush()
+
+        head = file.tell()
+        try:
+            yield write
+        except BaseException:
+            if file.tell() == head:  # nothing came of it
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _readable(
+    files: Sequence[Path], models: Sequence[TrainedModel], left_out: list[str]
+) -> tuple[list[Path], list[str]]:
+    """Return the files that begin as images, and notes on how their greys are read; name the others."""
+    stored = []
+    for file in files:
+        with _left_out(left_out):
+            if not is_printable(file):
+                raise DataError(f"{printable(file)}: a name that is not UTF-8; rename the file")
+            stored.append((file, survey(file)))
+    named = [(str(file), one) for file, one in stored]
+    ranges = dict.fromkeys(one.description.grey_range for one in models)
+    notes = [note for known in ranges for note in notes_on(named, known, own=False)]
+    return [file for file, _ in stored], list(dict.fromkeys(notes))
+
+
+def _predicted(
+    models: Sequence[TrainedModel], files: Sequence[Path], threshold: float, left_out: list[str]
+) -> list[Row]:
+    """Return a row for each file that can be read; name the others."""
+    ranges = dict.fromkeys(one.description.grey_range for one in models)
+    read: dict[Path, dict[GreyRange | None, np.ndarray]] = {}
+    for file in files:
+        with _left_out(left_out):
+            read[file] = {known: decode(file, grey_range=known) for known in ranges}
+    if not read:
+        return []
+    seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
+    given = np.array(
+        [
+            [one.probabilities(pixels, view) for view in VIEWS]
+            for one, pixels in zip(models, seen, strict=True)
+        ]
+    )  # [models, views, n]
+    together = given.mean(0)  # [views, n]
+    over_models = given[:, 0].std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
+    columns = zip(together[0].tolist(), together.std(0, ddof=1).tolist(), over_models, strict=True)
+    return [
+        dict(zip(COLUMNS, (str(file), *values, values[0] >= threshold), strict=True))
+        for file, values in zip(read, columns, strict=True)
+    ]
+
+
+@contextmanager
+def _left_out(reasons: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        reasons.append(str(error))
 
 
 def _refuse_other_classes(first: TrainedModel, other: TrainedModel, folder: Path) -> None:
@@ -118,11 +204,23 @@ def text(result: dict[str, Any]) -> str:
         f"not for {result['not_for']}",
         f"± standard deviation over {len(VIEWS)} views (small zooms and shifts){models}",
     ]
-    lines += [f"warning: {warning}" for warning in result["warnings"]]
     for row in result["predictions"]:
         verdict = positive if row["called_positive"] else f"not {positive}"
         spread = f"±{row['spread_over_views']:.3f}" + (
             f" ±{row['spread_over_models']:.3f}" if together else ""
         )
         lines.append(f"{row['probability']:.3f} {spread}  {verdict:20}  {row['file']}")
-    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+    return "\n".join([*lines, *_remarks(result)])
+
+
+def table_text(result: dict[str, Any]) -> str:
+    """Return how many images a table has, and which were left out, as lines to read."""
+    rows = result["predictions"]
+    called = sum(row["called_positive"] for row in rows)
+    told = f"{len(rows)} images, {called} called {result['positive']}; not for {result['not_for']}"
+    return "\n".join([told, *_remarks(result)])
+
+
+def _remarks(result: dict[str, Any]) -> Iterator[str]:
+    for kind, key in (("warning", "warnings"), ("note", "notes"), ("left out", "left_out")):
+        yield from (f"{kind}: {remark}" for remark in result[key])

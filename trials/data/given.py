@@ -1,0 +1,48 @@
+"""Image files as a command is given them: single ones, and folders for all that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trials.data.masks import pair
+from trials.data.records import DataError
+from trials.data.walking import walk
+
+
+@dataclass
+class Given:
+    """Image files, each once, in their order; what was passed over (`notes`), and refused (`left_out`)."""
+
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def image_files(places: Iterable[Path]) -> Given:
+    """Return the files given, with the images of each folder, sub-folders included, in its place.
+
+    Masks and strays in a folder are passed over. Raises `DataError` for a folder without an image.
+    """
+    given, found = Given(), dict[Path, Path]()  # by where they really are: `x.png` and `./x.png` are one
+    for place in places:
+        for file in _in_folder(place, given) if place.is_dir() else (place,):
+            found.setdefault(file.resolve(), file)
+    given.files = list(found.values())
+    return given
+
+
+def _in_folder(folder: Path, given: Given) -> list[Path]:
+    tree = walk(folder)
+    pairing = pair(folder, tree.images)
+    given.notes += [f"{folder}: {note}" for note in (*tree.notes, *pairing.notes)]
+    given.left_out += [*tree.problems, *pairing.problems]
+    if masks := sum(map(len, pairing.masks.values())):
+        given.notes.append(
+            f"{folder}: {masks} masks passed over; their {len(pairing.masks)} images are whole frames: for a "
+            "model of cut-out lesions cut them out first, as `lesion-nas prepare` does"
+        )
+    if not pairing.images:
+        raise DataError("\n".join([f"{folder}: no image in there, hidden and stray ones aside", *given.left_out]))
+    return sorted(pairing.images)
