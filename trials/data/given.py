@@ -44,5 +44,7 @@ def _in_folder(folder: Path, given: Given) -> list[Path]:
             "model of cut-out lesions cut them out first, as `lesion-nas prepare` does"
         )
     if not pairing.images:
-        raise DataError("\n".join([f"{folder}: no image in there, hidden and stray ones aside", *given.left_out]))
+        raise DataError(
+            "\n".join([f"{folder}: no image in there, hidden and stray ones aside", *given.left_out])
+        )
     return sorted(pairing.images)
