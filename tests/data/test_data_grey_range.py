@@ -72,6 +72,8 @@ def test_neighbours_are_read_alike_whatever_their_brightest_pixel(
         np.testing.assert_array_equal(pixels, expected)
     assert data.notes == (
         "6 images store more than 8 bits: 0 to 4095 become black to white, the range of all of them",
+        f"1 images keep fewer than 16 of 256 levels in that range, such as 3.{suffix} "
+        "(0 to 127): scale them as the others where they were recorded otherwise",
     )
 
 
@@ -117,6 +119,19 @@ def test_a_range_of_fractions_is_as_wide_as_they_need() -> None:
     known = common_range([Stored(Extent(0.0, 0.0, 0.0, False))])
     assert known.black <= 0 < known.white
     assert common_range([]) == (0, 255)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, ">u2", np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("span", [4000, 60_000])
+def test_every_kind_of_number_gives_the_same_bytes(kind: type, span: int) -> None:
+    values = np.random.default_rng(0).integers(0, span, (30, 40)).astype(kind)
+    expected = np.round(np.clip((values.astype(float) - 100) * (255 / 3995), 0, 255))
+    np.testing.assert_array_equal(GreyRange(100, 4095).to_bytes(values), expected)
+
+
+def test_values_of_32_bits_need_no_table(tmp_path: Path) -> None:
+    values = np.array([[-(2**31), 0], [2**30, 2**31 - 1]], dtype=np.int32)
+    np.testing.assert_array_equal(GreyRange(0, 2**31 - 1).to_bytes(values), [[0, 0], [128, 255]])
 
 
 def test_signed_values_are_read_by_the_range_of_the_set(
@@ -234,7 +249,8 @@ def test_a_model_reads_by_its_own_range_and_says_what_exceeds_it(tmp_path: Path,
     paths = [tmp_path / "a.png", tmp_path / "dark.png"]
     (_, dark), notes = decode_all(paths, GreyRange(0, 4095))
     np.testing.assert_array_equal(dark, np.round(values // 32 * (255 / 4095)))
-    assert len(notes) == 1 and "0 to 4095 become black to white, the range that the model" in notes[0]
+    assert len(notes) == 2 and "dark.png (7 to 127)" in notes[1]
+    assert "0 to 4095 become black to white, the range that the model" in notes[0]
     _, notes = decode_all(paths, GreyRange(0, 3071))
     assert any("1 images exceed that range" in note and "a.png" in note for note in notes)
     with pytest.raises(DataError, match=r"a\.png: half of its values lie beyond 0 to 255"):

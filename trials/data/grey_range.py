@@ -20,6 +20,7 @@ import numpy as np
 from trials.data.records import DataError
 
 OUTSIDE = 0.005  # share of an image's pixels that may lie beyond the range on either side
+LEVELS = 16  # of grey, fewer than which leave little of an image; ours
 FEW = 0.05  # share of the images that a range should not hang on alone
 
 
@@ -31,6 +32,13 @@ class GreyRange(NamedTuple):
 
     def to_bytes(self, values: np.ndarray) -> np.ndarray:
         """Map stored values linearly to uint8 of the same shape."""
+        low, high = values.min(), values.max()
+        if np.issubdtype(values.dtype, np.integer) and int(high) - int(low) < 2**16:
+            table = self._scaled(np.arange(int(low), int(high) + 1))  # less memory and time than each pixel
+            return table[values - low]
+        return self._scaled(values)
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
         scaled = (values.astype(np.float64) - self.black) * (255 / (self.white - self.black))
         return np.round(np.clip(scaled, 0, 255)).astype(np.uint8)
 
@@ -105,6 +113,7 @@ def notes_on(stored: Sequence[tuple[str, Stored]], known: GreyRange | None, *, o
         decided = "the range of all of them" if own else "the range that the model was trained on"
         yield f"{len(deep)} images store more than 8 bits: {known} become black to white, {decided}"
         yield from _on_few(deep, known) if own else _on_beyond(deep, known)
+        yield from _on_flat(deep, known)
         if bytes_ := len(stored) - len(deep) - len(windows):
             yield (
                 f"{bytes_} images store 8 bits and are taken as they are: their 255 is as white as "
@@ -147,6 +156,17 @@ def _on_beyond(deep: dict[str, Extent], known: GreyRange) -> Iterator[str]:
         yield (
             f"{len(beyond)} images exceed that range, such as {beyond[0]} ({first.low:g} to {first.high:g}): "
             "what lies beyond it is black or white"
+        )
+
+
+def _on_flat(deep: dict[str, Extent], known: GreyRange) -> Iterator[str]:
+    least = LEVELS / 256 * (known.white - known.black)
+    flat = [file for file, one in deep.items() if one.high - one.low < least]
+    if flat:
+        first = deep[flat[0]]
+        yield (
+            f"{len(flat)} images keep fewer than {LEVELS} of 256 levels in that range, such as {flat[0]} "
+            f"({first.low:g} to {first.high:g}): scale them as the others where they were recorded otherwise"
         )
 
 
