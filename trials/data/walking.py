@@ -60,9 +60,9 @@ class Tree:
             names = ", ".join(sorted(self.strays))
             yield f"{self.strays.total()} images in hidden or stray places passed over ({names})"
         if self.outputs:
-            yield f"{len(self.outputs)} folders of our own output passed over ({self.some(self.outputs)})"
+            yield f"{len(self.outputs)} folders of our own output passed over ({self._some(self.outputs)})"
         if self.twice:
-            yield f"{len(self.twice)} links passed over, to folders read anyway ({self.some(self.twice)})"
+            yield f"{len(self.twice)} links passed over, to folders read anyway ({self._some(self.twice)})"
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -73,18 +73,18 @@ class Tree:
         if self.unprintable:
             yield (
                 f"{printable(self.root)}: {len(self.unprintable)} names are not UTF-8 "
-                f"({self.some(self.unprintable)}); rename them, with `convmv -f latin1 -t utf8 -r`, say"
+                f"({self._some(self.unprintable)}); rename them, with `convmv -f latin1 -t utf8 -r`, say"
             )
         if self.outside:
-            yield (
-                f"{self.root}: {len(self.outside)} links lead out of the folder ({self.some(self.outside)}); "
-                "put the files themselves there (cp -rL copies them), or take the links out"
-            )
+            yield outside_problem(self.root, [str(path.relative_to(self.root)) for path in self.outside])
 
-    def some(self, paths: Sequence[Path]) -> str:
-        """A few of the paths, relative to the root."""
-        shown = ", ".join(printable(path.relative_to(self.root)) for path in paths[:SHOWN])
-        return shown + (", ..." if len(paths) > SHOWN else "")
+    def _some(self, paths: Sequence[Path]) -> str:
+        return some([printable(path.relative_to(self.root)) for path in paths])
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def printable(path: Path | str) -> str:
@@ -95,6 +95,29 @@ def printable(path: Path | str) -> str:
 def is_printable(path: Path | str) -> bool:
     """Whether the path is UTF-8."""
     return printable(path) == str(path)
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether links on the way from `root` to `path` lead to a place outside it."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def outside_problem(root: Path, files: Sequence[str]) -> str:
+    """What to say of files whose links lead out of `root`."""
+    return (
+        f"{root}: {len(files)} links lead out of the folder ({some(files)}); put the files themselves there "
+        "(cp -rL copies them), or take the links out"
+    )
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether an image lies somewhere below a folder, or a link may lead to one; strays and output aside."""
+    if not folder.is_dir() or is_stray(folder.name) or is_output(folder):
+        return False
+    if folder.is_symlink():
+        return True
+    children = sorted(folder.iterdir())
+    return any(is_image(child) for child in children) or any(map(holds_images, children))
 
 
 def walk(root: Path) -> Tree:
@@ -127,7 +150,7 @@ def _walk(tree: Tree, folder: Path, links: list[Path], read: set[str]) -> None:
 
 
 def _enter(tree: Tree, folder: Path, links: list[Path], read: set[str]) -> None:
-    if _is_stray(folder.name):
+    if is_stray(folder.name):
         names = (name for *_, names in os.walk(folder) for name in names)
         tree.strays[folder.name] += sum(Path(name).suffix.lower() in SUFFIXES for name in names)
     elif is_output(folder):
@@ -148,9 +171,9 @@ def _take(tree: Tree, path: Path) -> None:
 
 def _follow(tree: Tree, link: Path, links: list[Path], read: set[str]) -> None:
     target = os.path.realpath(link)
-    if _is_stray(link.name):
+    if is_stray(link.name):
         return
-    if not Path(target).is_relative_to(os.path.realpath(tree.root)):
+    if leads_out(link, tree.root):
         tree.outside.append(link)
     elif not os.path.isdir(target):
         _take(tree, link)  # of one file under two names the pixels are equal, which is looked for later
@@ -158,7 +181,8 @@ def _follow(tree: Tree, link: Path, links: list[Path], read: set[str]) -> None:
         _enter(tree, link, links, read)
 
 
-def _is_stray(name: str) -> bool:
+def is_stray(name: str) -> bool:
+    """Whether a folder of this name is none of the user's."""
     return name.startswith(".") or name.casefold() in STRAYS
 
 
