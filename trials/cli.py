@@ -43,6 +43,7 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     try:
         with redirect_stdout(sys.stderr):  # nothing else may mix with the result
+            _refuse_results_among_images(arguments)
             result, text, well = arguments.verb(arguments)
     except SettingsError as error:
         parser.error(str(error))
@@ -55,6 +56,16 @@ def _run(argv: Sequence[str] | None) -> int:
         return _fail(arguments, in_words(error, resumes=arguments.resumes))
     _write(_json(result) if arguments.json else text)
     return 0 if well else 1
+
+
+def _refuse_results_among_images(arguments: argparse.Namespace) -> None:
+    """Raise `DataError` where what the verb writes would lie among the images that it reads."""
+    out = getattr(arguments, "out", None)
+    for data in (getattr(arguments, name, None) for name in ("data", "external", "source")):
+        if data and out and Path(out).resolve().is_relative_to(Path(data).resolve()):
+            from trials.data.readers import refuse_inside  # late, as what the verbs need
+
+            refuse_inside(data, out)
 
 
 def _json(result: Any) -> str:
@@ -376,6 +387,7 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
 
     if arguments.out is None:
         arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        _refuse_results_among_images(arguments)
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
     trials = launch(arguments.config, out, hosts=arguments.allow_host, **named)

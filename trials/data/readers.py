@@ -63,6 +63,20 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
     return _read_folders(path)
 
 
+def refuse_inside(data: Path, out: Path) -> None:
+    """Raise `DataError` where files written to `out` would lie among the images of class folders in `data`.
+
+    A manifest and the published layouts name their files, so that others beside them do no harm.
+    """
+    while not _is_published(data) and (inner := _only_folder(data)):
+        data = inner
+    inside = out.resolve().is_relative_to(data.resolve())
+    if inside and data.is_dir() and not _is_published(data):
+        raise DataError(
+            f"{out}: lies among the images of {data}, where each folder is a class; name a folder elsewhere"
+        )
+
+
 def _within(listing: Listing) -> Listing:
     """The listing, with a problem for images whose links lead out of its folder."""
     outside = [

@@ -125,8 +125,9 @@ def walk(root: Path) -> Tree:
     tree, read = Tree(root), set[str]()
     links: list[Path] = []
     _walk(tree, root, links, read)
-    for link in links:  # after all that is no link, whatever the names: a real place comes first
-        _follow(tree, link, links, read)
+    while links:  # after all that is no link, and that of a whole class first
+        links.sort(key=lambda link: (len(link.parts), link))
+        _follow(tree, links.pop(0), links, read)
     tree.images.sort()
     tree.others.sort()
     return tree
