@@ -160,12 +160,13 @@ def _row_problems(manifest: Path, rows: list[dict[str, str]]) -> Iterator[str]:
         if not row["label"]:
             yield f"{where}: {file} has no label"
         if not _stays_inside(file):
-            yield f"{where}: {file} lies outside the folder; name files relative to it"
+            yield f"{where}: {file} lies outside the folder (or its name has ..); name files relative to it"
         if row.get("split", SPLITS[0]) not in SPLITS:
             yield (
                 f"{where}: {file} is of split {row['split']!r}, expected one of {', '.join(SPLITS)}; correct "
                 "it, or give the column another name if it is no split"
             )
-        if file in first_row:
-            yield f"{where}: {file} is already image {first_row[file]}; keep one of the two rows"
-        first_row.setdefault(file, number)
+        plain = str(PurePosixPath(file))  # ./x.png and a//x.png are x.png and a/x.png
+        if plain in first_row:
+            yield f"{where}: {file} is already image {first_row[plain]}; keep one of the two rows"
+        first_row.setdefault(plain, number)
