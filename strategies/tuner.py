@@ -81,6 +81,20 @@ class PipelineTuner(Tuner):
         """Count a stage as failed, unless it had reported its final result before."""
         self._end(parameter_id, success)
 
+    def import_data(self, data: list[dict[str, Any]]) -> None:
+        """Count stages as done whose results NNI replays after ``nnictl resume``, in the order of the trials."""
+        with self._lock:
+            for entry in data:
+                stage = entry["parameter"]
+                if stage in self._ready:
+                    self._ready.remove(stage)
+                elif stage in self._running.values():  # NNI itself has started it once more
+                    self._running = {key: one for key, one in self._running.items() if one != stage}
+                else:
+                    continue
+                self._follow(stage, success=True)
+            self._hand_out()
+
     def update_search_space(self, search_space: Any) -> None:
         """Accept any search space: what is searched is an architecture, inside the search stage."""
 
@@ -90,9 +104,12 @@ class PipelineTuner(Tuner):
             if stage is None:  # already counted, or a trial that a person added in the web UI
                 return
             self._follow(stage, success)
-            for free_id, following in self._assign():
-                assert self._send is not None  # a stage runs only after NNI has asked for one
-                self._send(free_id, following)
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        for free_id, stage in self._assign():
+            assert self._send is not None  # an id is free only after NNI has asked for a stage
+            self._send(free_id, stage)
 
     def _follow(self, stage: Stage, success: bool) -> None:
         """Make ready what comes after a stage that has ended."""

@@ -89,6 +89,27 @@ def test_a_stage_that_fails_after_its_final_result_counts_as_done() -> None:
     assert name(retrain) == "fold0/enas7"
 
 
+@pytest.mark.parametrize("done", range(8))
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_resumed_experiment_runs_what_no_finished_trial_has_done(done: int, slots: int) -> None:
+    whole = Manager(PipelineTuner(folds=2), slots)
+    whole.run()
+    tuner = PipelineTuner(folds=2)
+    tuner.import_data([{"parameter": stage, "value": {"default": 0.5}} for stage in whole.stages[:done]])
+    assert sorted(Manager(tuner, slots).run()) == sorted(whole.started[done:])
+
+
+def test_a_stage_that_nni_itself_takes_up_again_counts_once() -> None:
+    manager = Manager(PipelineTuner(folds=2, run_folds=1, layouts=["enas7"]), slots=1)
+    [(search_id, search)] = manager.waiting
+    manager.tuner.import_data([{"parameter": dict(search), "value": 0.5}])
+    manager.ask(1)
+    manager.tuner.trial_end(search_id, success=False)  # the other found its folder taken
+    manager.waiting.pop(0)
+    assert manager.run() == ["fold0/enas7", "evaluation"]
+    assert manager.stages[-1]["failed"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [({"folds": 1}, "folds"), ({"folds": 3, "run_folds": 4}, "run_folds"), ({"layouts": []}, "layouts")],
