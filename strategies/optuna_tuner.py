@@ -105,9 +105,19 @@ class OptunaTuner(Tuner):
         """Propose what no trial has had yet; raise NNI's NoMoreTrialError where nothing is left."""
         with self._changed:
             self._changed.wait_for(self._settled, timeout=_PATIENCE)
+            self._leave_to_nni(kwargs.get("st_callback"))
             parameters = self._propose()
             self._records[parameter_id] = Record(parameters)
             return parameters
+
+    def _leave_to_nni(self, send: object) -> None:
+        """Count as running the trials that NNI itself starts again after ``nnictl resume``.
+
+        It tells no tuner of them, but for their results by `import_data`; its dispatcher, whose method `send`
+        is, has them by parameter id.
+        """
+        for key, parameters in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
+            self._records.setdefault(key, Record(parameters))
 
     def receive_trial_result(
         self, parameter_id: int, parameters: Parameters, value: Any, **kwargs: Any
@@ -131,7 +141,15 @@ class OptunaTuner(Tuner):
             for entry in data:
                 parameters = dict(entry["parameter"])
                 record = Record(parameters, True, _finite(entry["value"], parameters), success=True)
-                self._records["imported", len(self._records)] = record
+                self._records[self._running_as(parameters)] = record
+
+    def _running_as(self, parameters: Parameters) -> object:
+        """Return the key of the running trial that has these parameters, or a new one."""
+        key = self._key(parameters)
+        for number, record in self._records.items():
+            if key and record.state == TrialState.RUNNING and self._key(record.parameters) == key:
+                return number
+        return "imported", len(self._records)
 
     def _settled(self) -> bool:
         """Tell whether it is known of all results whether their trials came to an end or were ended."""

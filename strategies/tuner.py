@@ -70,8 +70,20 @@ class PipelineTuner(Tuner):
         """Return stages for the first ids while any are ready; the others are served later, by callback."""
         with self._lock:
             self._send = kwargs["st_callback"]
+            self._leave_to_nni(kwargs["st_callback"])
             self._free.extend(parameter_id_list)
             return [stage for _, stage in self._assign()]
+
+    def _leave_to_nni(self, send: object) -> None:
+        """Count as running the stages that NNI itself starts again after ``nnictl resume``.
+
+        It tells no tuner of them, but for their results by `import_data`; its dispatcher, whose method `send`
+        is, has them by parameter id.
+        """
+        for key, stage in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
+            if stage in self._ready:
+                self._ready.remove(stage)
+                self._running[key] = stage
 
     def receive_trial_result(self, parameter_id: int, parameters: Stage, value: Any, **kwargs: Any) -> None:
         """Count a stage as done: it reports its final result last, when its files are in place."""
@@ -82,13 +94,13 @@ class PipelineTuner(Tuner):
         self._end(parameter_id, success)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
-        """Count stages as done whose results NNI replays after ``nnictl resume``, in the order of the trials."""
+        """Count stages as done whose results NNI replays, in the order of the trials, after a resume."""
         with self._lock:
             for entry in data:
                 stage = entry["parameter"]
                 if stage in self._ready:
                     self._ready.remove(stage)
-                elif stage in self._running.values():  # NNI itself has started it once more
+                elif stage in self._running.values():
                     self._running = {key: one for key, one in self._running.items() if one != stage}
                 else:
                     continue

@@ -161,6 +161,27 @@ def test_what_is_replayed_after_a_resume_is_not_tried_again_and_the_search_goes_
     assert play(resumed, 2, merit) == asked[6:]
 
 
+class Dispatcher:
+    """NNI's dispatcher after a resume: it has started again by itself what was running."""
+
+    def __init__(self, recovered: dict[int, dict[str, Any]]) -> None:
+        self.recovered_trial_params = recovered
+
+    def send(self, *_: Any) -> None:
+        pass
+
+
+def test_a_trial_that_nni_itself_starts_again_after_a_resume_is_not_proposed_beside_it() -> None:
+    running = tuner().generate_parameters(0)
+    made = tuner()
+    send = Dispatcher({3: running}).send
+    asked = [made.generate_parameters(number, st_callback=send) for number in range(4, 15)]
+    assert running not in asked and len({json.dumps(one) for one in asked}) == 11
+    made.import_data([{"parameter": dict(running), "value": 0.5}])
+    assert (made._records[3].state, made._records[3].value) == (TrialState.COMPLETE, 0.5)
+    assert len(made._records) == 12
+
+
 def test_results_of_another_search_space_are_left_aside() -> None:
     made = tuner()
     plain = tuner().generate_parameters(0)

@@ -99,14 +99,24 @@ def test_a_resumed_experiment_runs_what_no_finished_trial_has_done(done: int, sl
     assert sorted(Manager(tuner, slots).run()) == sorted(whole.started[done:])
 
 
-def test_a_stage_that_nni_itself_takes_up_again_counts_once() -> None:
-    manager = Manager(PipelineTuner(folds=2, run_folds=1, layouts=["enas7"]), slots=1)
-    [(search_id, search)] = manager.waiting
-    manager.tuner.import_data([{"parameter": dict(search), "value": 0.5}])
-    manager.ask(1)
-    manager.tuner.trial_end(search_id, success=False)  # the other found its folder taken
-    manager.waiting.pop(0)
-    assert manager.run() == ["fold0/enas7", "evaluation"]
+class ResumedManager(Manager):
+    """NNI's side after a resume: it has started again by itself what was running."""
+
+    def __init__(self, tuner: PipelineTuner, slots: int, recovered: dict[int, dict[str, Any]]) -> None:
+        self.recovered_trial_params = recovered  # as NNI's dispatcher names it
+        super().__init__(tuner, slots)
+
+
+def test_a_stage_that_nni_itself_starts_again_is_not_handed_out_and_counts_by_its_result() -> None:
+    whole = Manager(PipelineTuner(folds=2, layouts=["enas7"]), slots=1)
+    whole.run()
+    done, running = whole.stages[:1], whole.stages[1]
+    tuner = PipelineTuner(folds=2, layouts=["enas7"])
+    tuner.import_data([{"parameter": dict(stage), "value": 0.5} for stage in done])
+    manager = ResumedManager(tuner, 2, {3: dict(running)})
+    assert manager.run() == ["fold0/enas7"]
+    tuner.import_data([{"parameter": dict(running), "value": 0.5}])
+    assert manager.run() == ["fold0/enas7", "fold1/enas7", "evaluation"]
     assert manager.stages[-1]["failed"] == []
 
 
