@@ -5,6 +5,7 @@ Links to files are read through, as people link their data; nothing is written t
 Python writes and reads NaN and Infinity, which JSON (RFC 8259) does not have and other readers refuse.
 """
 
+import errno
 import json
 import math
 import os
@@ -106,6 +107,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     A link at `path` is replaced, and what it points to is left alone. Raises OSError where writing is not
     possible (no such folder, a full disk); `path` is then as it was.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     partial.unlink(missing_ok=True)  # of a killed process that had this number
     try:

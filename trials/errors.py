@@ -51,6 +51,11 @@ def in_words(error: Exception, *, resumes: bool = True) -> str:
     )
 
 
+def reason(error: Exception) -> str:
+    """Return what is wrong, for a sentence that has named the place already."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 _GOES_ON = "; what was saved before is whole, and then the same command goes on from there"
 
 

@@ -116,6 +116,8 @@ def free_port(wanted: int | None, listen: str = LOOPBACK) -> int:
             raise ExperimentError(
                 f"--listen {listen}: not an IPv4 address of this machine, as `hostname -I` lists them"
             ) from None
+    if wanted is not None and not 0 <= wanted <= 65535:
+        raise ExperimentError(f"--port {wanted}: ports are 1 to 65535; 0 takes one that is free")
     for port in (8080, 0) if wanted is None else (wanted,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from search_space.files import not_a_file, read_file
+from trials.errors import reason
 from trials.experiment import (
     LOOPBACK,
     ExperimentError,
@@ -65,7 +66,7 @@ def only_launcher(out: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise ExperimentError(
-            f"{out}: cannot be written to ({error}); name another folder with --out"
+            f"{out}: cannot be written to ({reason(error)}); name another folder with --out"
         ) from None
     try:
         if ended := end(out):

@@ -94,7 +94,7 @@ def run_predict(
             write(some)
             rows += some
         if not rows:
-            raise DataError("\n".join(left_out))
+            raise DataError("\n".join(left_out) or "no image was named; name files, or folders of images")
     card = models[0].description
     return {
         "positive": card.positive,

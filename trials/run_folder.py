@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,10 +25,12 @@ from search_space.files import (
     remove_partial,
     write_atomically,
 )
+from trials.errors import reason
 from trials.locks import FileLock, LockedError
 from trials.watchdog import alive
 
 RUN_FILE = "run.json"
+_PUT_BACK = "put back what was there, or repeat the run in a new folder"
 PATIENCE = 30.0  # seconds between two signs of life while waiting for a folder
 
 
@@ -71,7 +74,9 @@ class RunFolder:
                 f"{path}: another process is writing there; wait for it or name another folder"
             ) from None
         except OSError as error:
-            raise RunFolderError(f"{path}: cannot be written to ({error}); name another folder") from None
+            raise RunFolderError(
+                f"{path}: cannot be written to ({reason(error)}); name another folder"
+            ) from None
         remove_partial(path)  # of a killed process: nobody else writes here now
         if not (path / RUN_FILE).exists():
             self.begin()
@@ -171,8 +176,7 @@ def read(path: Path) -> bytes:
     left = recorded.get(path.name) if isinstance(recorded, dict) else None
     if left is not None and left != _digest(content):
         raise DamagedError(
-            f"{path}: is not as its run has left it, by the SHA-256 in {RUN_FILE}; put back what was there, "
-            "or repeat the run in a new folder"
+            f"{path}: is not as its run has left it, by the SHA-256 in {RUN_FILE}; {_PUT_BACK}"
         )
     return content
 
@@ -181,9 +185,29 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a table with a header; raises as `read` does."""
-    return list(csv.DictReader(io.StringIO(read(path).decode(), newline="")))
+def read_csv(path: Path, *columns: str) -> list[dict[str, str]]:
+    """Read a table with a header; raises as `read` does, and ValueError where it has no such `columns`."""
+    try:
+        reader = csv.DictReader(io.StringIO(read(path).decode(), newline=""), strict=True)
+        rows, found = list(reader), reader.fieldnames or ()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not readable as CSV in UTF-8 ({error}); {_PUT_BACK}") from None
+    if missing := [name for name in columns if name not in found]:
+        raise ValueError(f"{path}: no column {', '.join(missing)}, only {', '.join(found)}; {_PUT_BACK}")
+    if any(None in row.values() or None in row for row in rows):
+        raise ValueError(f"{path}: rows of other lengths than its header; {_PUT_BACK}")
+    return rows
+
+
+def read_numbers(path: Path, rows: Iterable[Mapping[str, str]], column: str) -> list[float]:
+    """Return a column of such a table as numbers; raises ValueError, naming the file, for others."""
+    try:
+        numbers = [float(row[column]) for row in rows]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("not finite")
+    except ValueError as error:
+        raise ValueError(f"{path}: {column}: expected numbers ({error}); {_PUT_BACK}") from None
+    return numbers
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -197,7 +221,7 @@ def read_json(path: Path) -> dict[str, object]:
     except DamagedError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON: {error}") from None
+        raise ValueError(f"{path}: not readable as JSON: {reason(error)}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
-from trials.run_folder import is_done, read_csv, read_json
+from trials.run_folder import is_done, read_csv, read_json, read_numbers
+
+NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics
 
 
 class EvaluationError(ValueError):
@@ -61,13 +63,17 @@ def read_run(folder: Path) -> Run:
             f"{folder}: holds no finished run; finish it by the command that began it, or leave it out"
         )
     metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
-    rows = read_csv(folder / PREDICTIONS)
+    if missing := [name for name in NEEDED if name not in metrics]:
+        raise EvaluationError(
+            f"{folder / METRICS}: no {missing[0]}; put back what was there, or repeat the run in a new folder"
+        )
+    rows = read_csv(folder / PREDICTIONS, "label", "probability")
     return Run(
         folder,
         metrics,
         record,
         positive=np.array([row["label"] == metrics["positive"] for row in rows], dtype=bool),
-        probabilities=np.array([float(row["probability"]) for row in rows]),
+        probabilities=np.array(read_numbers(folder / PREDICTIONS, rows, "probability")),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search_space.files import read_file
+from trials.errors import reason
 
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
 
@@ -449,7 +450,7 @@ def read_overrides(path: Path) -> dict[str, object]:
     try:
         values = yaml.safe_load(read_file(path).decode())  # every JSON file is YAML too
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date 2026-02-30: ValueError
-        raise SettingsError(f"{path}: cannot read settings: {error}") from None
+        raise SettingsError(f"{path}: cannot read settings: {reason(error)}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected a mapping such as {{'retrain.epochs': 20}}, found {values!r}")
     return values

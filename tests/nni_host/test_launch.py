@@ -289,3 +289,9 @@ def test_no_proxy_keeps_what_was_named_before(monkeypatch: pytest.MonkeyPatch) -
     assert no_proxy("192.0.2.7") == dict.fromkeys(
         ("NO_PROXY", "no_proxy"), "localhost,*.example,intranet.example,127.0.0.1,::1,192.0.2.7"
     )
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_cannot_be_is_refused(port: int) -> None:
+    with pytest.raises(ExperimentError, match=f"--port {port}: ports are 1 to 65535"):
+        free_port(port)

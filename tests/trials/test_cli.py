@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,3 +324,65 @@ def test_errors_of_others_name_the_place_and_a_way_out(error: Exception, said: s
 def test_only_what_resumes_is_said_to_go_on() -> None:
     full = OSError(28, "No space left on device", "out")
     assert "goes on" in in_words(full, resumes=True) and "goes on" not in in_words(full, resumes=False)
+
+
+@pytest.fixture
+def damaged(finished: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A run of a time before there were digests, some of whose files were changed."""
+    shutil.copytree(finished[0], tmp_path / "damaged")
+    state = json.loads((tmp_path / "damaged" / "run.json").read_text())
+    state.pop("sha256")
+    (tmp_path / "damaged" / "run.json").write_text(json.dumps(state))
+    return tmp_path / "damaged"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("metrics.json", b"{}", "metrics.json: no data_digest"),
+        ("predictions.csv", b"a,b\n1,2\n", "predictions.csv: no column "),
+        ("predictions.csv", b"\xff\xfe\x00", "predictions.csv: not readable as CSV in UTF-8"),
+        (
+            "predictions.csv",
+            b"file,label,group,fold,probability\na,benign,1\n",
+            "predictions.csv: rows of other",
+        ),
+        (
+            "predictions.csv",
+            b"file,label,group,fold,probability\na,benign,1,0,x\n",
+            "predictions.csv: probability: expected numbers",
+        ),
+        (
+            "predictions.csv",
+            b"file,label,group,fold,probability\na,benign,1,0,nan\n",
+            "predictions.csv: probability: expected numbers",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["evaluate", "report"])
+def test_damaged_results_are_refused_by_name_and_with_a_way_out(
+    damaged: Path, file: str, content: bytes, message: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (damaged / file).write_bytes(content)
+    assert main([verb, str(damaged), "--out", str(damaged.parent / "out")]) == 1
+    said = capsys.readouterr().err
+    assert message in said and "repeat the run in a new folder" in said
+
+
+@pytest.mark.parametrize("verb", ["verify", "contend"])
+def test_data_of_which_nothing_is_left_are_refused_by_name(
+    lesions: Path, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in ("benign", "malignant"):  # every image under both names
+        shutil.copytree(lesions, tmp_path / "data" / label, ignore=shutil.ignore_patterns("*.csv", "*.txt"))
+    run = ["--contestant", "hog", "--out", str(tmp_path / "out")] if verb == "contend" else []
+    assert main([verb, *(["--data"] if run else []), str(tmp_path / "data"), *run]) == 1
+    said = "".join(capsys.readouterr())
+    assert "no image of class benign is left" in said and str(tmp_path / "data") in said
+
+
+def test_a_drawing_in_a_missing_folder_names_that_folder(
+    architecture_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["architecture", str(architecture_file), "--draw", str(tmp_path / "gone" / "x.svg")]) == 1
+    assert f"{tmp_path / 'gone'}: there is no such file or folder" in capsys.readouterr().err

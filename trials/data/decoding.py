@@ -155,7 +155,7 @@ def _named(path: Path) -> Iterator[None]:
         if said := not_a_file(path):
             raise DataError(f"{path}: {said}")
         if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
+            raise DataError(f"{path}: the file is empty; replace it or take it out")
         yield
     except DataError:
         raise

@@ -17,6 +17,7 @@ from trials.data.decoding import decode
 from trials.data.duplicates import chained, connected
 from trials.data.records import SPLITS, DataError, Listing, Record
 from trials.data.split_names import part_of, split_column
+from trials.errors import reason
 
 
 def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
@@ -26,7 +27,7 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
         columns = [name.strip() for name in reader.fieldnames or ()]
         rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
+        raise DataError(f"{path}: cannot be read as UTF-8 CSV ({reason(error)})") from error
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise DataError(f"{path}: more than one column {twice[0]!r}; rename or remove the others")
     missing = [name for name in required if name not in columns]

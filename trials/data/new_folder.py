@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trials.data.records import DataError
+from trials.errors import reason
 from trials.locks import FileLock, LockedError
 
 _LOCK, _GROWING = ".lock", ".growing"
@@ -61,7 +62,7 @@ def _claimed(out: Path, growing: Path) -> Iterator[None]:
     except LockedError:
         raise DataError(f"{out}: another process is writing it; wait for it or name another folder") from None
     except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error}); name another folder") from None
+        raise DataError(f"{out}: cannot be written ({reason(error)}); name another folder") from None
     try:
         yield
     finally:

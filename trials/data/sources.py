@@ -136,7 +136,8 @@ def examine(
         listing = read(Path(path).absolute(), group_column, classes)
     except DataError as error:
         return Examined(None, (str(error),))
-    problems = [*listing.problems, *label_problems([record.label for record in listing.records], positive)]
+    of_labels = label_problems([record.label for record in listing.records], positive)
+    problems = [*listing.problems, *(f"{listing.root}: {problem}" for problem in of_labels)]
     listing, grey_range = in_one_range(listing, grey_range)
     attempts = _decoded(listing.records)
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
@@ -147,7 +148,19 @@ def examine(
     data = None
     if readable:
         data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
-    return Examined(data, (*problems, *(_split_problems(data) if data else ())))
+    return Examined(data, (*problems, *(_problems(data) if data else ())))
+
+
+def _problems(data: LesionData) -> Iterator[str]:
+    """What only shows once images are left out."""
+    for index, name in enumerate(data.classes):
+        if not (data.labels == index).any():
+            yield (
+                f"{data.root}: no image of class {name} is left, as {len(data.left_out)} images in all were "
+                "left out; see why below `left out`, and correct their labels or add images"
+            )
+            return
+    yield from _split_problems(data)
 
 
 def _decoded(records: Sequence[Record]) -> list[np.ndarray | DataError]:

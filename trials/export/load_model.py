@@ -102,6 +102,8 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
     import torch  # `square` alone serves other runtimes too
     from safetensors.torch import load_file
 
+    if not paths:
+        return []
     card, network = facts(), runpy.run_path(str(HERE / "network.py"))["network"]
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():

@@ -18,7 +18,7 @@ import numpy as np
 from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
-from trials.run_folder import RUN_FILE, is_done, read_csv, read_json
+from trials.run_folder import RUN_FILE, is_done, read_csv, read_json, read_numbers
 from trials.runs import EvaluationError, Run, read_run
 from trials.statistics.calibration import apply_temperature, log_odds
 from trials.tuning import TUNING
@@ -296,8 +296,8 @@ def _mean(by_place: Mapping[Path, Predictions]) -> Predictions:
 
 
 def _read(run: Run, name: str, data: str, fold: int | None) -> Predictions:
-    rows = read_csv(run.folder / name)
-    probabilities = np.array([float(row["probability"]) for row in rows])
+    rows = read_csv(run.folder / name, "file", "group", "label", "probability")
+    probabilities = np.array(read_numbers(run.folder / name, rows, "probability"))
     temperature = run.metrics.get("temperature")
     return Predictions(
         data,
