@@ -146,8 +146,7 @@ def check_home() -> None:
     try:
         if not place.is_absolute() or not place.parent.is_dir() or os.environ.get("HOME") == "":
             raise FileNotFoundError("there is no home folder")
-        place.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=place if os.path.lexists(place) else place.parent):
             pass
     except OSError as error:
         raise ExperimentError(

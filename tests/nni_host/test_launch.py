@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.experiment import ExperimentError, Manager, end, free_port, no_proxy, started_for
+from trials.experiment import ExperimentError, Manager, check_home, end, free_port, no_proxy, started_for
 from trials.launch import find_config, launch
 
 TOY = Path(__file__).parent / "toy"
@@ -281,6 +281,15 @@ def test_a_home_that_nni_cannot_use_is_said_before_anything_starts(
     with pytest.raises(ExperimentError, match="export HOME=FOLDER"):
         launch(Path("quickstart"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_home_that_nni_can_use_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_home()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "nni-experiments").touch()
+    with pytest.raises(ExperimentError, match="nni-experiments: NNI keeps"):
+        check_home()
 
 
 def test_no_proxy_keeps_what_was_named_before(monkeypatch: pytest.MonkeyPatch) -> None:
