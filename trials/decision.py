@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trials.model_file import TrainedModel
+from trials.model_file import TrainedModel, log_odds
 
 
 class Decision(nn.Module):
     """A trained model with its standardisation, its mirror image and its temperature.
 
-    The decision itself is a comparison: `probabilities` of the positive class against the frozen threshold,
-    which belongs to them and not to the calibrated ones.
+    The decision itself is a comparison: `log_odds` of the positive class against those of the frozen
+    threshold, which belongs to them and not to the calibrated ones.
     """
 
     def __init__(self, model: TrainedModel) -> None:
@@ -20,6 +20,7 @@ class Decision(nn.Module):
         card = model.description
         self.in_use = model.in_use
         self.positive, self.temperature = card.classes.index(card.positive), card.temperature
+        self.limit = card.log_odds_limit
         for name, values in (("mean", card.mean), ("std", card.std)):  # as `Batches` standardises
             self.register_buffer(name, 255 * torch.tensor(values).view(-1, 1, 1))
 
@@ -29,15 +30,11 @@ class Decision(nn.Module):
         logits: Tensor = self.in_use((images.float() - mean) / std)
         return logits
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 images [b, channels, side, side] to the classes' probabilities [b, classes], and the
-        calibrated probability of the positive class [b].
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map uint8 images [b, channels, side, side] to the classes' probabilities [b, classes], and of the
+        positive class the calibrated probability [b] and the log odds [b].
         """
         logits = self.logits(images)
-        return logits.softmax(1), (log_odds(logits, self.positive) / self.temperature).sigmoid()
-
-
-def log_odds(logits: Tensor, positive: int) -> Tensor:
-    """Return the log odds [b] of one class against all others, of logits [b, classes]."""
-    others = torch.cat([logits[:, :positive], logits[:, positive + 1 :]], dim=1)
-    return logits[:, positive] - others.logsumexp(1)
+        odds = log_odds(logits, self.positive)
+        kept = odds if self.limit is None else odds.clamp(-self.limit, self.limit)
+        return logits.softmax(1), (kept / self.temperature).sigmoid(), odds

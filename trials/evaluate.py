@@ -40,6 +40,12 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
         raise EvaluationError(
             f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
         )
+    for run in everyone:
+        if run.fold is not None and not len(run.positive):
+            raise EvaluationError(
+                f"{run.folder}: was judged by its validation images alone: no test image says how good it "
+                "is; leave it out, or run it again without --untested"
+            )
     external = None if external_data is None else load_external(external_data, everyone)
     identity = {
         "verb": "evaluate",
@@ -71,22 +77,21 @@ def summarise(group: Sequence[Run]) -> dict[str, Any]:
         "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
         "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
         "parameters": mean_and_spread([run.metrics["parameters"] for run in group]),
-        "frozen": _over_folds(tested, [run.metrics["threshold"] for run in tested]),
-        "at_0.5": _over_folds(tested, [0.5] * len(tested)),
+        "frozen": _over_folds(tested, [run.cutoff for run in tested]),
+        "at_0.5": _over_folds(tested, [0.0] * len(tested)),
     }
 
 
-def _over_folds(runs: Sequence[Run], thresholds: Sequence[float]) -> dict[str, Any] | None:
+def _over_folds(runs: Sequence[Run], cutoffs: Sequence[float]) -> dict[str, Any] | None:
     if not runs:
         return None
     each = [
-        score(run.positive, run.probabilities, threshold).to_dict()
-        for run, threshold in zip(runs, thresholds, strict=True)
+        score(run.positive, run.log_odds, cutoff).to_dict() for run, cutoff in zip(runs, cutoffs, strict=True)
     ]
     pooled = score(
         np.concatenate([run.positive for run in runs]),
-        np.concatenate([run.probabilities for run in runs]),
-        np.repeat(thresholds, [len(run.positive) for run in runs]),
+        np.concatenate([run.log_odds for run in runs]),
+        np.repeat(cutoffs, [len(run.positive) for run in runs]),
     )
     over_folds = {name: mean_and_spread([scores[name] for scores in each]) for name in RATES}
     return {

@@ -24,8 +24,8 @@ from search_space.files import dump_json, write_atomically
 from trials.data.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
-from trials.decision import Decision, log_odds
-from trials.model_file import TrainedModel, load_model
+from trials.decision import Decision
+from trials.model_file import TrainedModel, load_model, log_odds
 
 MAPS = "maps.json"
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours

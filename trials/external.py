@@ -1,7 +1,7 @@
 """The external test: the models of all folds, frozen, on a data set that none of them has seen.
 
 They decide together (our choice): the mean of their probabilities against the mean of their frozen
-thresholds.
+thresholds, both as log odds.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from trials.data.medmnist import classes_elsewhere
 from trials.data.sources import LesionData, load
 from trials.leaks import refuse_overlap
 from trials.metrics import score
 from trials.model_file import load_description, load_model
+from trials.predictions import SAID, said
 from trials.run_folder import RunFolder
 from trials.runs import EvaluationError, Run
+from trials.statistics.calibration import mean_log_odds
 
 PREDICTIONS = "external_predictions.csv"
 
@@ -56,19 +59,17 @@ def evaluate_external(
     results, rows = {}, []
     for name, runs in contestants.items():
         models = [load_model(run.folder) for run in runs]
-        mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
-        threshold = float(np.mean([model.description.threshold for model in models]))
+        mean = mean_log_odds([model.log_odds(data.images) for model in models])
+        cutoff = float(mean_log_odds([model.description.cutoff for model in models]))
         results[name] = {
             "models": len(models),
-            "threshold": threshold,
-            "frozen": score(positive, mean, threshold).to_dict(),
-            "at_0.5": score(positive, mean, 0.5).to_dict(),
+            "threshold": float(expit(cutoff)),
+            "frozen": score(positive, mean, cutoff).to_dict(),
+            "at_0.5": score(positive, mean, 0.0).to_dict(),
         }
-        columns = zip(data.files, data.labels, data.groups, mean, strict=True)
-        rows += [
-            (name, file, data.classes[label], group, repr(float(p))) for file, label, group, p in columns
-        ]
-    folder.write_csv(PREDICTIONS, ("contestant", "file", "label", "group", "probability"), rows)
+        columns = zip(data.files, data.labels, data.groups, said(mean), strict=True)
+        rows += [(name, file, data.classes[label], group, *cells) for file, label, group, cells in columns]
+    folder.write_csv(PREDICTIONS, ("contestant", "file", "label", "group", *SAID), rows)
     return {
         "data": data.name,
         "digest": data.digest,

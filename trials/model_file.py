@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
+from scipy.special import expit
 from torch import Tensor, nn
 
 from search_space.files import not_a_file, write_atomically
@@ -22,27 +23,31 @@ from trials.data.batches import Batches
 from trials.data.grey_range import GreyRange
 from trials.data.images import to_tensor
 from trials.inputs import PLAIN_BATCH, device
+from trials.predictions import agree
 from trials.run_folder import DamagedError, read, read_json
 from trials.settings import Section
+from trials.statistics.calibration import OLD_LIMIT, cutoff
 from trials.watchdog import alive
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 
 
 class ModelError(ValueError):
-    """A folder that holds no model of ours, or a damaged one."""
+    """A folder that holds no model of ours, or a damaged one, or a model that gives no finite numbers."""
 
 
 class ModelDescription(Section):
     """What `model.json` holds.
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
-    where the probability of `positive` becomes a positive diagnosis; its log odds divided by `temperature`
-    are those of a calibrated probability. Both are frozen after training. `warnings` are doubts about the
-    model that whoever uses it must know. With `per_image` each image is standardised once more by its own
-    grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and for its
-    mirror image, left to right. `grey_range` are the values that become black and white of images that store
-    more than 8 bits; None: models of the first version do not say.
+    where the probability of `positive` becomes a positive diagnosis, and `threshold_log_odds` the same in log
+    odds, which decide; where that is missing, the threshold does. Log odds divided by `temperature`, cut off
+    at `log_odds_limit` before, are those of a calibrated probability: in files of a time before there was
+    such a limit it is where the temperature was fitted. All are frozen after training. `warnings` are doubts
+    about the model that whoever uses it must know. With `per_image` each image is standardised once more by
+    its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
+    for its mirror image, left to right. `grey_range` are the values that become black and white of images
+    that store more than 8 bits; None: models of the first version do not say.
     """
 
     network: Network
@@ -56,8 +61,10 @@ class ModelDescription(Section):
     per_image: bool = False
     mirror: bool = False
     grey_range: GreyRange | None = None
-    threshold: float
+    threshold: float = Field(ge=0, le=1)
+    threshold_log_odds: float | None = None
     temperature: float = Field(default=1.0, gt=0)
+    log_odds_limit: float | None = Field(default=OLD_LIMIT, gt=0)
     warnings: tuple[str, ...] = ()
     not_for: str = "clinical use: made for research, never validated on patients"
 
@@ -89,7 +96,18 @@ class ModelDescription(Section):
             raise ValueError(f"grey_range {list(self.grey_range)}: expected black below white")
         if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
             raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")
+        if (odds := self.threshold_log_odds) is not None and not agree(self.threshold, odds):
+            raise ValueError(
+                f"threshold {self.threshold} and threshold_log_odds {odds} contradict each other; change "
+                "both, or leave out threshold_log_odds"
+            )
         return self
+
+    @property
+    def cutoff(self) -> float:
+        """The log odds from which up an image is called positive."""
+        odds = self.threshold_log_odds
+        return cutoff(self.threshold) if odds is None else odds
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""
@@ -102,6 +120,7 @@ class TrainedModel:
 
     network: nn.Module
     description: ModelDescription
+    name: str = "the network"  # in errors
 
     @property
     def in_use(self) -> nn.Module:
@@ -110,9 +129,15 @@ class TrainedModel:
         return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
 
     def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
-        """Return the probability of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+        """Return the probability of the positive class [n]; as `log_odds`."""
+        given: np.ndarray = expit(self.log_odds(images, view))
+        return given
 
-        `view` makes, as a policy of augmentation does, what the network sees of the square images.
+    def log_odds(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+        """Return the log odds of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+
+        `view` makes, as a policy of augmentation does, what the network sees of the square images. Raises
+        `ModelError` where the network gives no finite number.
         """
         card = self.description
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
@@ -128,18 +153,37 @@ class TrainedModel:
             augment=view,
             device=device(),
         )
-        return positive_probabilities(self.in_use, batches, card.classes.index(card.positive))
+        odds = positive_log_odds(self.in_use, batches, card.classes.index(card.positive))
+        refuse_not_finite(odds, self.name, card.positive)
+        return odds
 
 
-def positive_probabilities(network: nn.Module, batches: Batches, positive: int) -> np.ndarray:
-    """Return the softmax probability of class `positive`, float64 [n], in the order of the batches."""
+def refuse_not_finite(odds: np.ndarray, name: str, positive: str) -> None:
+    """Raise `ModelError` that names the network where one of its log odds [n] is not finite."""
+    off = np.flatnonzero(~np.isfinite(odds))
+    if len(off):
+        raise ModelError(
+            f"{name}: gives {odds[off[0]]} as log odds of {positive} for {len(off)} of {len(odds)} images, "
+            "expected finite numbers: its training has diverged or its weights are damaged; put back the "
+            "file, or train it again with a lower retrain.learning_rate"
+        )
+
+
+def positive_log_odds(network: nn.Module, batches: Batches, positive: int) -> np.ndarray:
+    """Return the log odds of class `positive`, float64 [n], in the order of the batches."""
     network = network.to(device()).to(memory_format=torch.channels_last).eval()
     with torch.inference_mode():
         logits = []
         for images, _ in batches:
             alive()
             logits.append(network(images.contiguous(memory_format=torch.channels_last)))
-    return torch.cat(logits).double().softmax(1)[:, positive].cpu().numpy()
+    return log_odds(torch.cat(logits).double(), positive).cpu().numpy()
+
+
+def log_odds(logits: Tensor, positive: int) -> Tensor:
+    """Return the log odds [b] of one class against all others, of logits [b, classes]."""
+    others = torch.cat([logits[:, :positive], logits[:, positive + 1 :]], dim=1)
+    return logits[:, positive] - others.logsumexp(1)
 
 
 def save_model(folder: Path, network: nn.Module, description: ModelDescription) -> None:
@@ -190,4 +234,15 @@ def load_model(folder: Path) -> TrainedModel:
         raise ModelError(
             f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes: {error}"
         ) from None
-    return TrainedModel(network.eval(), description)
+    _refuse_weights(folder / WEIGHTS, weights)
+    return TrainedModel(network.eval(), description, str(folder / WEIGHTS))
+
+
+def _refuse_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            value = tensor[~tensor.isfinite()][0].item()
+            raise ModelError(
+                f"{path}: {name} holds {value}, expected finite numbers: its training has diverged or the "
+                "file is damaged; put it back, or train it again with a lower retrain.learning_rate"
+            )

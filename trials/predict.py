@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
@@ -28,6 +29,7 @@ from trials.data.grey_range import GreyRange, notes_on
 from trials.data.records import DataError
 from trials.data.walking import is_printable, printable
 from trials.model_file import ModelError, TrainedModel, load_model
+from trials.statistics.calibration import mean_log_odds
 
 
 class Moved(Plain):
@@ -64,7 +66,7 @@ VIEWS: tuple[Policy, ...] = (
 
 
 Row = dict[str, Any]  # of an image: its file and the columns below
-COLUMNS = ("file", "probability", "spread_over_views", "spread_over_models", "called_positive")
+COLUMNS = ("file", "probability", "log_odds", "spread_over_views", "spread_over_models", "called_positive")
 TOGETHER = 128  # images in memory at a time
 
 
@@ -75,9 +77,10 @@ def run_predict(
 
     Images are crops of lesions, like those that the model was trained on; a folder stands for all that it
     holds. With `others`, such as the models of other folds, all decide together: mean probability against
-    mean frozen threshold. What cannot be read is named in `left_out`, and the rest goes on. `table`, a new
-    CSV file, has a row an image with the columns `COLUMNS`, written as they come. Raises ValueError for
-    folders that hold no model, models of other classes than the first, and where no image can be read.
+    mean frozen threshold, as log odds. What cannot be read is named in `left_out`, and the rest goes on.
+    `table`, a new CSV file, has a row an image with the columns `COLUMNS`, written as they come. Raises
+    ValueError for folders that hold no model, models of other classes than the first or without finite
+    outputs, and where no image can be read.
     """
     with _new_table(table) as write:
         models = [load_model(folder) for folder in (model, *others)]
@@ -86,11 +89,11 @@ def run_predict(
         asked = image_files(images)
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
-        threshold = float(np.mean([one.description.threshold for one in models]))
+        cutoff = float(mean_log_odds([one.description.cutoff for one in models]))
         rows: list[Row] = []
         steps = range(0, len(files), TOGETHER)
         for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
-            some = _predicted(models, files[start : start + TOGETHER], threshold, left_out)
+            some = _predicted(models, files[start : start + TOGETHER], cutoff, left_out)
             write(some)
             rows += some
         if not rows:
@@ -98,7 +101,7 @@ def run_predict(
     card = models[0].description
     return {
         "positive": card.positive,
-        "threshold": threshold,
+        "threshold": float(expit(cutoff)),
         "models": len(models),
         "not_for": card.not_for,
         "warnings": [
@@ -152,7 +155,7 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel], files: Sequence[Path], threshold: float, left_out: list[str]
+    models: Sequence[TrainedModel], files: Sequence[Path], cutoff: float, left_out: list[str]
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     ranges = dict.fromkeys(one.description.grey_range for one in models)
@@ -164,17 +167,16 @@ def _predicted(
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
     given = np.array(
-        [
-            [one.probabilities(pixels, view) for view in VIEWS]
-            for one, pixels in zip(models, seen, strict=True)
-        ]
+        [[one.log_odds(pixels, view) for view in VIEWS] for one, pixels in zip(models, seen, strict=True)]
     )  # [models, views, n]
-    together = given.mean(0)  # [views, n]
-    over_models = given[:, 0].std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
-    columns = zip(together[0].tolist(), together.std(0, ddof=1).tolist(), over_models, strict=True)
+    odds = mean_log_odds(given)  # [views, n]
+    views = expit(odds)
+    over_models = expit(given[:, 0]).std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
+    said = (views[0].tolist(), odds[0].tolist(), views.std(0, ddof=1).tolist(), over_models)
+    called = (odds[0] >= cutoff).tolist()
     return [
-        dict(zip(COLUMNS, (str(file), *values, values[0] >= threshold), strict=True))
-        for file, values in zip(read, columns, strict=True)
+        dict(zip(COLUMNS, (str(file), *values), strict=True))
+        for file, *values in zip(read, *said, called, strict=True)
     ]
 
 

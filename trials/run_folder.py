@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -197,17 +196,6 @@ def read_csv(path: Path, *columns: str) -> list[dict[str, str]]:
     if any(None in row.values() or None in row for row in rows):
         raise ValueError(f"{path}: rows of other lengths than its header; {_PUT_BACK}")
     return rows
-
-
-def read_numbers(path: Path, rows: Iterable[Mapping[str, str]], column: str) -> list[float]:
-    """Return a column of such a table as numbers; raises ValueError, naming the file, for others."""
-    try:
-        numbers = [float(row[column]) for row in rows]
-        if not all(map(math.isfinite, numbers)):
-            raise ValueError("not finite")
-    except ValueError as error:
-        raise ValueError(f"{path}: {column}: expected numbers ({error}); {_PUT_BACK}") from None
-    return numbers
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
-from trials.run_folder import is_done, read_csv, read_json, read_numbers
+from trials.predictions import frozen, read_predictions
+from trials.run_folder import is_done, read_json
 
 NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics
 
@@ -22,13 +23,17 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run has left; `positive` (truth) and `probabilities` [n] are of its test images."""
+    """What a run has left; `positive` (truth) and `log_odds` [n] are of its test images.
+
+    From `cutoff`, log odds too, up they are called positive.
+    """
 
     folder: Path
     metrics: Mapping[str, Any]
     record: Mapping[str, Any]
     positive: np.ndarray
-    probabilities: np.ndarray
+    log_odds: np.ndarray
+    cutoff: float
 
     @property
     def contestant(self) -> str:
@@ -57,7 +62,10 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a finished run; raises `EvaluationError` for a folder that holds none."""
+    """Read a finished run; raises `EvaluationError` for a folder that holds none.
+
+    And `PredictionsError` for predictions, a threshold or a temperature that cannot be.
+    """
     if not is_done(folder) or not (folder / METRICS).is_file():
         raise EvaluationError(
             f"{folder}: holds no finished run; finish it by the command that began it, or leave it out"
@@ -67,14 +75,9 @@ def read_run(folder: Path) -> Run:
         raise EvaluationError(
             f"{folder / METRICS}: no {missing[0]}; put back what was there, or repeat the run in a new folder"
         )
-    rows = read_csv(folder / PREDICTIONS, "label", "probability")
-    return Run(
-        folder,
-        metrics,
-        record,
-        positive=np.array([row["label"] == metrics["positive"] for row in rows], dtype=bool),
-        probabilities=np.array(read_numbers(folder / PREDICTIONS, rows, "probability")),
-    )
+    predicted = read_predictions(folder / PREDICTIONS, str(metrics["positive"]))
+    cutoff, _ = frozen(metrics, folder / METRICS)
+    return Run(folder, metrics, record, predicted.positive, predicted.log_odds, cutoff)
 
 
 def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -12,9 +12,10 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from search_space.files import read_file
 from trials.errors import reason
@@ -33,6 +34,29 @@ class Section(BaseModel):
     """Values that never change once they are read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_boolean_is_a_number(cls, values: object) -> object:
+        """Refuse what pydantic would take for 1 or 0."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            kinds = _kinds(cls.model_fields[name].annotation) if name in cls.model_fields else {Any}
+            parts = value if isinstance(value, list | tuple) else [value]
+            if not {bool, Any} & kinds and any(isinstance(part, bool) for part in parts):
+                context = {"name": name, "input": value, "kind": "text" if str in kinds else "a number"}
+                raise PydanticCustomError(BOOLEAN, "expected {kind} for {name}, found a boolean", context)
+        return values
+
+
+BOOLEAN = "boolean_for_a_number"
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of; of a literal's values theirs."""
+    arguments = get_args(annotation)
+    if not arguments:
+        return {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
+    return set().union(*map(_kinds, arguments))
 
 
 def setting(default: Any, description: str, **limits: Any) -> Any:
@@ -502,9 +526,11 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
 
 
 def _sentence(problem: Mapping[str, object]) -> str:
-    location = problem["loc"]
+    location, found = problem["loc"], problem["input"]
     key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
+    if problem["type"] == BOOLEAN and isinstance(context := problem["ctx"], dict):
+        key, found = f"{key}.{context['name']}", context["input"]
     message = str(problem["msg"]).removeprefix("Value error, ")
     if key not in KEYS:  # of several settings together, whose message names them
         return message
-    return f"{key} = {problem['input']!r}: {message} ({KEYS[key]})"
+    return f"{key} = {found!r}: {message} ({KEYS[key]})"

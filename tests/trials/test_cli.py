@@ -350,12 +350,12 @@ def damaged(finished: tuple[Path, Path], tmp_path: Path) -> Path:
         (
             "predictions.csv",
             b"file,label,group,fold,probability\na,benign,1,0,x\n",
-            "predictions.csv: probability: expected numbers",
+            "predictions.csv, line 2: probability = ",
         ),
         (
             "predictions.csv",
             b"file,label,group,fold,probability\na,benign,1,0,nan\n",
-            "predictions.csv: probability: expected numbers",
+            "predictions.csv, line 2: probability = ",
         ),
     ],
 )

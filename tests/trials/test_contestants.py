@@ -112,7 +112,7 @@ def test_every_contestant_leaves_the_same_files_about_the_right_images(
     title = CONTESTANTS[name].title
     assert (metrics["contestant"], metrics["label"], metrics["layout"]) == (name, title.label, title.layout)
     assert metrics["saw_other_data"] == (name == "efficientnet_lite0")
-    assert metrics["test"]["n"] == len(test) and 0.05 <= metrics["temperature"] <= 20
+    assert metrics["test"]["n"] == len(test) and 0.05 <= metrics["temperature"] < 1000
     assert (metrics["parameters"] is None) == (name in CLASSICAL) == (metrics["multiply_adds"] is None)
     assert metrics["threads"] and metrics["seconds"] >= 0 and metrics["external"] == other.name
 

@@ -182,7 +182,7 @@ def test_dead_network_is_a_warning_beside_its_result(
     forward = LesionModule.forward
     monkeypatch.setattr(LesionModule, "forward", lambda self, images: 0 * forward(self, images))
     monkeypatch.setattr(
-        "trials.model_file.TrainedModel.probabilities", lambda self, images, *_: np.full(len(images), 0.5)
+        "trials.model_file.TrainedModel.log_odds", lambda self, images, *_: np.zeros(len(images))
     )
     metrics = retrain(tmp_path / "out")
     assert any("whatever the image" in warning for warning in metrics["warnings"])

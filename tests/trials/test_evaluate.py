@@ -22,13 +22,15 @@ from trials.model_file import ModelError, load_model
 from trials.predict import VIEWS, Moved, run_predict
 from trials.run_folder import RunFolderError
 from trials.runs import EvaluationError, Run
+from trials.statistics.calibration import cutoff, log_odds
 
 Retrain = Callable[..., Mapping[str, Any]]
 
 
 def a_run(fold: int, positive: list[bool], probabilities: list[float], threshold: float) -> Run:
     metrics = {"fold": fold, "folds": 3, "layout": "enas7", "threshold": threshold, "parameters": 10 + fold}
-    return Run(Path(f"fold{fold}"), metrics, {}, np.array(positive), np.array(probabilities))
+    odds = log_odds(probabilities)
+    return Run(Path(f"fold{fold}"), metrics, {}, np.array(positive), odds, cutoff(threshold))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_external_data_is_scored_by_the_mean_of_the_frozen_models(
     data, models = load(elsewhere), [load_model(folder) for folder in finished]
     mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
     assert result["models"] == 2
-    assert result["threshold"] == np.mean([model.description.threshold for model in models])
+    assert result["threshold"] == pytest.approx(np.mean([model.description.threshold for model in models]))
     assert result["frozen"]["auc"] == pytest.approx(roc_auc_score(data.labels, mean))
     with (tmp_path / "out" / "external_predictions.csv").open(newline="") as stream:
         written = [float(row["probability"]) for row in csv.DictReader(stream)]
@@ -166,12 +168,13 @@ def test_prediction_is_the_models_probability_and_frozen_decision(
     (tmp_path / "model" / "run.json").unlink()  # a model by itself, which nothing vouches for
     description = json.loads((tmp_path / "model" / "model.json").read_text())
     description["threshold"] = sorted(given)[1]
+    del description["threshold_log_odds"]  # of another threshold
     (tmp_path / "model" / "model.json").write_text(json.dumps(description))
     result = run_predict(tmp_path / "model", [lesions / row["file"] for row in rows])
-    assert (result["positive"], result["threshold"]) == ("malignant", sorted(given)[1])
+    assert (result["positive"], result["threshold"]) == ("malignant", pytest.approx(sorted(given)[1]))
     for probability, told in zip(given, result["predictions"], strict=True):
         assert told["probability"] == pytest.approx(probability, abs=1e-6)
-        assert told["called_positive"] == (told["probability"] >= sorted(given)[1])
+        assert told["called_positive"] == (told["probability"] >= sorted(given)[1] * (1 - 1e-12))
     assert "clinical use" in result["not_for"]
 
 

@@ -19,6 +19,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from scipy.special import logit
 
 from search_space import Architecture
 from trials.cli import main
@@ -107,7 +108,9 @@ def test_without_nni_and_this_project_it_says_the_same(
     assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
     card = load_model(finished[0]).description
     assert [answer["called_positive"] for answer in answers] == [p >= card.threshold for p in expected]
-    calibrated = apply_temperature(expected, card.temperature)
+    odds = np.array([float(row["log_odds"]) for row in written])
+    assert [answer["log_odds"] for answer in answers] == pytest.approx(odds, abs=1e-4)
+    calibrated = apply_temperature(odds, card.temperature)
     assert [answer["calibrated"] for answer in answers] == pytest.approx(calibrated, abs=1e-5)
 
 
@@ -137,7 +140,7 @@ def test_the_loader_makes_images_square_as_training_does(
     assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
     assert np.ptp(expected) > 1e-3  # the pictures differ to this network
     assert [answer["calibrated"] for answer in answers] == pytest.approx(
-        apply_temperature(expected, 1.7), abs=1e-5
+        apply_temperature(logit(expected), 1.7), abs=1e-5
     )
 
 
@@ -212,7 +215,7 @@ def test_onnx_runs_alone_and_says_what_it_needs(exported: Path, finished: tuple[
     probabilities, calibrated = session.run(["probabilities", "calibrated"], {"images": squares})
     expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
     assert probabilities[:, card.classes.index("malignant")] == pytest.approx(expected, abs=1e-5)
-    assert calibrated == pytest.approx(apply_temperature(expected, card.temperature), abs=1e-5)
+    assert calibrated == pytest.approx(apply_temperature(logit(expected), card.temperature), abs=1e-5)
 
 
 def test_program_opens_and_holds_nothing_pickled(exported: Path, finished: tuple[Path, Path]) -> None:
@@ -221,7 +224,7 @@ def test_program_opens_and_holds_nothing_pickled(exported: Path, finished: tuple
             assert b'"use_pickle": true' not in parts.read(name), name
             assert not name.endswith(".pt") or not parts.read(name), name
     squares = np.random.default_rng(0).integers(0, 256, (3, 3, 24, 24), dtype=np.uint8)
-    probabilities, _ = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(squares))
+    probabilities, *_ = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(squares))
     expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
     assert probabilities.detach().numpy()[:, 1] == pytest.approx(expected, abs=1e-5)
 
@@ -277,7 +280,7 @@ def test_metadata_are_of_monais_kind(exported: Path) -> None:
     described = metadata["network_data_format"]
     (images,) = described["inputs"].values()
     assert (images["num_channels"], images["spatial_shape"], images["dtype"]) == (3, [24, 24], "uint8")
-    assert list(described["outputs"]) == ["probabilities", "calibrated"]
+    assert list(described["outputs"]) == ["probabilities", "calibrated", "log_odds"]
 
 
 def test_nothing_is_written_over_and_nothing_half_written(
@@ -289,7 +292,7 @@ def test_nothing_is_written_over_and_nothing_half_written(
         run_export(finished[0], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(ExportError, match="differ from the model's"):
+    with pytest.raises(ExportError, match="differs from what the model says"):
         run_export(finished[0], tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

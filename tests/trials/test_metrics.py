@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from trials.metrics import doubts, fit_temperature, mean_and_spread, score, youden_threshold
 
@@ -56,18 +57,27 @@ def test_no_predictions_are_refused() -> None:
 def test_youden_threshold_of_a_case_worked_by_hand() -> None:
     # between 0.4 and 0.6: sensitivity 2/3, specificity 1; between 0.2 and 0.3: 1 and 1/3
     truth, scores = [True, True, True, False, False, False], [0.9, 0.6, 0.3, 0.4, 0.35, 0.2]
-    assert youden_threshold(truth, scores) == pytest.approx(0.5)
+    assert expit(youden_threshold(truth, logit(scores))) == pytest.approx(0.5)
 
 
 def test_youden_threshold_takes_the_one_nearest_to_a_half_among_equals() -> None:
     # both below 0.8 and below 0.2 leave one mistake
     truth, scores = [True, False, True, False], [0.9, 0.7, 0.3, 0.1]
-    assert youden_threshold(truth, scores) in (pytest.approx(0.2), pytest.approx(0.8))
-    assert youden_threshold([True, False, True, False], [0.9, 0.7, 0.45, 0.1]) == pytest.approx(0.275)
+    assert expit(youden_threshold(truth, logit(scores))) in (pytest.approx(0.2), pytest.approx(0.8))
+    threshold = youden_threshold([True, False, True, False], logit([0.9, 0.7, 0.45, 0.1]))
+    assert expit(threshold) == pytest.approx(0.275)
+
+
+def test_youden_threshold_tells_apart_what_are_equal_probabilities() -> None:
+    odds = [757.0, 720.0, 700.0, 690.0]
+    assert set(expit(odds)) == {1.0}
+    threshold = youden_threshold([True, True, False, False], odds)
+    assert 700 < threshold <= 720
+    assert score([True, True, False, False], odds, threshold).accuracy == 1
 
 
 def test_youden_threshold_of_equal_scores_is_a_half() -> None:
-    assert youden_threshold([True, False], [0.3, 0.3]) == 0.5
+    assert youden_threshold([True, False], [-1.3, -1.3]) == 0
 
 
 def test_youden_threshold_needs_both_classes() -> None:
@@ -86,16 +96,24 @@ def test_temperature_gives_back_by_what_log_odds_were_multiplied() -> None:
     odds = generator.normal(0, 1.5, 20_000)
     positive = generator.random(20_000) < 1 / (1 + np.exp(-odds))
     for sharpened in (0.5, 1, 4):
-        given = 1 / (1 + np.exp(-sharpened * odds))
-        assert fit_temperature(positive, given) == pytest.approx(sharpened, rel=0.05)
+        assert fit_temperature(positive, sharpened * odds) == pytest.approx(sharpened, rel=0.05)
+
+
+def test_temperature_of_log_odds_beyond_what_probabilities_tell_apart() -> None:
+    """The exported model divides log odds as they are: that of cut ones would not fit them."""
+    generator = np.random.default_rng(0)
+    odds = generator.normal(0, 1.5, 20_000)
+    positive = generator.random(20_000) < expit(odds)
+    assert fit_temperature(positive, 500 * odds) == pytest.approx(500, rel=0.05)
 
 
 def test_temperature_stays_finite_where_nothing_is_mistaken() -> None:
-    assert fit_temperature([True, False], [1.0, 0.0]) == pytest.approx(0.05, rel=0.01)
-    assert fit_temperature([True, False], [0.0, 1.0]) == pytest.approx(20, rel=0.01)
+    assert fit_temperature([True, False], [16.0, -16.0]) == pytest.approx(0.05, rel=0.01)
+    assert fit_temperature([True, False], [-16.0, 16.0]) == pytest.approx(20, rel=0.01)
+    assert fit_temperature([True, False], [-700.0, 700.0]) == pytest.approx(700, rel=0.01)
 
 
 @pytest.mark.parametrize("make", [partial(score, threshold=0.5), youden_threshold, fit_temperature, doubts])
-def test_nothing_is_made_of_a_probability_that_is_no_number(make: Callable[..., object]) -> None:
-    with pytest.raises(ValueError, match="1 of 4 probabilities"):
+def test_nothing_is_made_of_a_score_that_is_no_number(make: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="1 of 4 scores"):
         make([0, 1, 0, 1], [0.1, float("nan"), 0.2, 0.9])

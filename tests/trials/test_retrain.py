@@ -76,7 +76,9 @@ def test_threshold_is_chosen_on_validation_and_frozen(finished: tuple[Path, Path
     metrics = json.loads((finished[0] / "metrics.json").read_text())
     validation = rows(finished[0] / "validation_predictions.csv")
     truth = [row["label"] == "malignant" for row in validation]
-    assert metrics["threshold"] == youden_threshold(truth, [float(row["probability"]) for row in validation])
+    assert metrics["threshold_log_odds"] == youden_threshold(
+        truth, [float(row["log_odds"]) for row in validation]
+    )
     assert load_model(finished[0]).description.threshold == metrics["threshold"]
     test = rows(finished[0] / "predictions.csv")
     truth, given = [row["label"] == "malignant" for row in test], [float(row["probability"]) for row in test]

@@ -1,4 +1,4 @@
-"""The interface of a contestant: it learns from a task's training images, then gives probabilities."""
+"""The interface of a contestant: it learns from a task's training images, then gives log odds."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Contestant(ABC):
         """
 
     @abstractmethod
-    def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the probability of the positive class for the images at `indices`: float64 [n]."""
+    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the log odds of the positive class for the images at `indices`: float64 [n], finite."""
 
     def save(  # noqa: B027
         self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]
     ) -> None:
-        """Write the model, frozen, with its warnings; some have no file of their own."""
+        """Write the model, frozen, its threshold in log odds, with its warnings; some have no file."""
 
     def warnings(self, folder: Path) -> list[str]:
         """Return what a reader of its results should know of how it learnt, a sentence each."""

@@ -1,4 +1,4 @@
-"""Several contestants as one: the mean of their probabilities."""
+"""Several contestants as one: the mean of their probabilities, kept as log odds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from trials.contestants.protocol import (
     compete,
 )
 from trials.data.sources import LesionData
+from trials.predictions import read_predictions
 from trials.reporting import Reporter
-from trials.run_folder import RunFolder, read_csv
+from trials.run_folder import RunFolder
+from trials.statistics.calibration import mean_log_odds
 from trials.task import Task
 
 
@@ -67,8 +69,8 @@ class MeanContestant(Contestant):
         """Return what is to be known of its members."""
         return self._warnings
 
-    def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the mean of what the members said of the images at `indices`: float64 [n]."""
+    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the log odds of the members' mean probability of the images at `indices`: float64 [n]."""
         said = self._said_of_external if data is self._task.external else self._said
         return np.array([said[data.files[index]] for index in indices])
 
@@ -86,11 +88,10 @@ class MeanContestant(Contestant):
         return self._mean(EXTERNAL_PREDICTIONS)
 
     def _mean(self, file: str) -> dict[str, float]:
-        tables = [read_csv(self._place(title) / file) for title, _ in self._members]
-        return {
-            rows[0]["file"]: float(np.mean([float(row["probability"]) for row in rows]))
-            for rows in zip(*tables, strict=True)
-        }
+        positive = self._task.data.positive
+        tables = [read_predictions(self._place(title) / file, positive) for title, _ in self._members]
+        mean = mean_log_odds([table.log_odds for table in tables]).tolist()
+        return dict(zip(tables[0].files.tolist(), mean, strict=True))
 
     def _place(self, title: Title) -> Path:
         if self._home is None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pytorch_lightning.callbacks import Timer
+from scipy.special import expit
 from torch import nn
 
 from search_space import Architecture, draw
@@ -101,6 +102,7 @@ class NetworkContestant(Contestant):
             mirror=self.task.settings.retrain.mirror,
             grey_range=data.grey_range,
             threshold=0.5,
+            log_odds_limit=None,
         )
         return TrainedModel(self.network, description)
 
@@ -166,13 +168,18 @@ class NetworkContestant(Contestant):
             reporter.picture("cells", folder.path / "cells.png")
         reporter.samples("training images", self.inputs.training(16, self.task.seed))
 
-    def probabilities(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the softmax probability of the positive class."""
-        return self.model.probabilities([data.images[i] for i in indices])
+    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the log odds of the positive class against all others."""
+        return self.model.log_odds([data.images[i] for i in indices])
 
     def save(self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]) -> None:
         """Write weights and description, and the network for the web UI's view."""
-        frozen = {"threshold": threshold, "temperature": temperature, "warnings": tuple(warnings)}
+        frozen = {
+            "threshold": float(expit(threshold)),
+            "threshold_log_odds": threshold,
+            "temperature": temperature,
+            "warnings": tuple(warnings),
+        }
         save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / "model.onnx", network_view_file())):
@@ -185,7 +192,7 @@ class NetworkContestant(Contestant):
         training = self.inputs.training(settings.batch_size, self.task.seed)
         validation = self.inputs.plain(split.validation)
         first = split.validation[: validation.batch_size]
-        validating = seconds_of(lambda: self.probabilities(self.task.data, first))
+        validating = seconds_of(lambda: self.log_odds(self.task.data, first))
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
         trainings = 1 + len(self.task.learnt) / len(split.training) if self.task.refit else 1
         seconds = trainings * steps * training_seconds(network, training)

@@ -2,7 +2,8 @@
 
 The threshold is Youden's on the inner validation images, the temperature the one of their lowest log loss;
 both are frozen before any test image is looked at. A refit then learns from those images too, and is what is
-tested and saved; threshold and temperature stay. The probabilities in the files are as the contestant gave
+tested and saved; threshold and temperature stay. All are of log odds, which tell images apart whose
+probabilities round to the same number. Probabilities and log odds in the files are as the contestant gave
 them: whoever wants calibrated ones divides the log odds by the temperature.
 """
 
@@ -14,12 +15,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from trials.contestants.base import Contestant
 from trials.contestants.registry import Title
 from trials.data.sources import LesionData
 from trials.metrics import RATES, doubts, fit_temperature, score, youden_threshold
 from trials.nni_paths import on_another_host
+from trials.predictions import SAID, said
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder, read_json
@@ -30,9 +33,9 @@ from trials.training import CHECKPOINT, REFIT_CHECKPOINT
 
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
 VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
-PREDICTION_COLUMNS = ("file", "label", "group", "fold", "probability")
-Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and probabilities [n]
-EXTERNAL_COLUMNS = ("file", "label", "group", "probability")
+PREDICTION_COLUMNS = ("file", "label", "group", "fold", *SAID)
+Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and log odds [n]
+EXTERNAL_COLUMNS = ("file", "label", "group", *SAID)
 
 
 def compete(
@@ -127,9 +130,10 @@ def _write(
     folder.write_json(RECORD, record)
     scores = {
         "test": score(*tested, threshold).to_dict() if len(split.test) else None,
-        "test_at_0.5": score(*tested, 0.5).to_dict() if len(split.test) else None,
+        "test_at_0.5": score(*tested, 0.0).to_dict() if len(split.test) else None,
         "validation": score(*chosen_by, threshold).to_dict(),
-        "threshold": threshold,
+        "threshold": float(expit(threshold)),
+        "threshold_log_odds": threshold,
         "temperature": temperature,
         "warnings": list(warnings),
         "refit": task.refit,
@@ -138,8 +142,8 @@ def _write(
 
 
 def _answers(task: Task, contestant: Contestant, data: LesionData, indices: np.ndarray) -> Answers:
-    """Return the truth, bool [n], and the contestant's probabilities [n] for the images at `indices`."""
-    given = contestant.probabilities(data, indices) if len(indices) else np.empty(0)
+    """Return the truth, bool [n], and the contestant's log odds [n] for the images at `indices`."""
+    given = contestant.log_odds(data, indices) if len(indices) else np.empty(0)
     return data.labels[indices] == task.positive, given
 
 
@@ -166,21 +170,21 @@ def _write_predictions(
     name: str,
     data: LesionData,
     indices: np.ndarray,
-    probabilities: np.ndarray,
+    odds: np.ndarray,
     fold: int | None,
 ) -> None:
     rows = (
-        (data.files[i], data.classes[data.labels[i]], data.groups[i], fold, repr(float(p)))
-        for i, p in zip(indices, probabilities, strict=True)
+        (data.files[i], data.classes[data.labels[i]], data.groups[i], fold, *cells)
+        for i, cells in zip(indices, said(odds), strict=True)
     )
     folder.write_csv(name, PREDICTION_COLUMNS, rows)
 
 
 def _write_external(data: LesionData, contestant: Contestant, folder: RunFolder) -> None:
-    given = contestant.probabilities(data, np.arange(len(data.files)))
+    odds = contestant.log_odds(data, np.arange(len(data.files)))
     rows = (
-        (file, data.classes[label], group, repr(float(p)))
-        for file, label, group, p in zip(data.files, data.labels, data.groups, given, strict=True)
+        (file, data.classes[label], group, *cells)
+        for file, label, group, cells in zip(data.files, data.labels, data.groups, said(odds), strict=True)
     )
     folder.write_csv(EXTERNAL_PREDICTIONS, EXTERNAL_COLUMNS, rows)
 

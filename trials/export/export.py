@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import runpy
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import onnx
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as dump_weights
+from scipy.special import expit
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export import export as export_program
@@ -30,14 +31,15 @@ from trials.decision import Decision
 from trials.export.card import figures, read_origin, write_card
 from trials.model_file import ModelDescription, TrainedModel, load_model
 from trials.network_view import export_onnx
+from trials.statistics.calibration import apply_temperature
 
 LOADER, NETWORK, ONNX, PROGRAM, WEIGHTS = (
     *("load_model.py", "network.py"),
     *("model.onnx", "model.pt2", "model.safetensors"),
 )
 METADATA = "metadata.json"
-OUTPUTS = ("probabilities", "calibrated")
-TOLERANCE = 1e-4  # of a probability: what another order of adding may change; ours
+OUTPUTS = ("probabilities", "calibrated", "log_odds")
+TOLERANCE = 1e-4  # of a probability, or share of log odds: what another order of adding may change; ours
 # No names of classes here: they are text of the data's, and this becomes a program.
 _HEAD = '''"""The network of this folder, written out step by step for `load_model.py`."""
 
@@ -46,8 +48,8 @@ from torch import device, inf, nan  # noqa: F401
 
 
 def network(images, weights):
-    """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and to the calibrated one
-    of the positive class [b].
+    """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive class
+    to the calibrated one [b] and the log odds [b].
     """
 '''
 
@@ -59,25 +61,27 @@ class ExportError(ValueError):
 def run_export(model: Path, out: Path) -> dict[str, Any]:
     """Export the trained model in the folder `model` to the new folder `out`; return what was checked.
 
-    Raises `ModelError` for a folder without a model, `DataError` where `out` holds something already, and
-    `ExportError` where a written file gives other probabilities than the model. `out` is then not there.
+    Raises `ModelError` for a folder without a model and for one whose numbers are not finite, `DataError`
+    where `out` holds something already, and `ExportError` where a written file says something else than the
+    model. `out` is then not there.
     """
     trained = load_model(model)
     card = trained.description
     origin = read_origin(model)
     decision = Decision(trained).eval()
     shape = (card.channels, card.image_size, card.image_size)
+    squares = _noise(shape)
+    expected = _expected(trained, squares)
     with new_folder(out) as folder:
         program = _program(decision, shape)
         _write_program(program, folder)
         export_onnx(decision, shape, folder / ONNX, dtype=torch.uint8, outputs=OUTPUTS)
         _describe_onnx(folder / ONNX, card)
         shutil.copyfile(Path(__file__).with_name(LOADER), folder / LOADER)
-        differences = _differences(trained, folder, shape)
-        worst = max(differences, key=lambda name: differences[name])
-        if not differences[worst] <= TOLERANCE:
+        differences = _differences(folder, squares, expected, card.classes.index(card.positive))
+        for name in (name for name, difference in differences.items() if not difference <= TOLERANCE):
             raise ExportError(
-                f"{out / worst}: its probabilities differ from the model's by {differences[worst]:.1e}, "
+                f"{out / name}: what it says differs from what the model says by {differences[name]:.1e}, "
                 f"expected {TOLERANCE:.0e} at most; nothing was exported: a defect of ours, please report it"
             )
         text = dump_json(_metadata(card, origin.metrics)) + "\n"
@@ -96,7 +100,7 @@ def text(result: dict[str, Any]) -> str:
     checked = ", ".join(f"{name} {value:.1e}" for name, value in result["largest_difference"].items())
     lines = [
         f"{result['out']}: {', '.join(result['files'])}",
-        f"largest difference of a probability from the model's: {checked}",
+        f"largest difference from what the model says: {checked}",
         f"not for {result['not_for']}",
         *(f"warning: {warning}" for warning in result["warnings"]),
     ]
@@ -138,6 +142,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "classes": ", ".join(card.classes),
             "positive": card.positive,
             "threshold": repr(card.threshold),
+            "threshold_log_odds": repr(card.cutoff),
             "fit": card.squares,
             "grey_range": str(card.grey_range or "not known"),
             "not_for": card.not_for,
@@ -147,13 +152,23 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
     write_atomically(path, stored.SerializeToString())
 
 
-def _differences(trained: TrainedModel, folder: Path, shape: tuple[int, ...]) -> dict[str, float]:
-    """Return how far each file's probabilities are from the model's at most, on noise, coarse to fine."""
-    squares = _noise(shape)
+def _expected(trained: TrainedModel, squares: Tensor) -> dict[str, np.ndarray]:
+    """Return what the model says of squares [n, channels, side, side], by `OUTPUTS`, as its run computes it.
+
+    `probabilities` are of the positive class alone. Raises `ModelError` for what is not finite.
+    """
+    card = trained.description
     pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
-        expected = trained.probabilities([np.squeeze(image) for image in pixels])
-    positive = trained.description.classes.index(trained.description.positive)
+        odds = trained.log_odds([np.squeeze(image) for image in pixels])
+    calibrated = apply_temperature(odds, card.temperature, card.log_odds_limit)
+    return dict(zip(OUTPUTS, (expit(odds), calibrated, odds), strict=True))
+
+
+def _differences(
+    folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], positive: int
+) -> dict[str, float]:
+    """Return how far what each file says of the squares is at most from what is expected."""
     network = runpy.run_path(str(folder / NETWORK))["network"]
     opened = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():
@@ -162,10 +177,19 @@ def _differences(trained: TrainedModel, folder: Path, shape: tuple[int, ...]) ->
             PROGRAM: opened(squares),
             WEIGHTS: network(squares, load_file(folder / WEIGHTS)),
         }
-    return {
-        name: float(np.abs(np.asarray(outputs[0])[:, positive] - expected).max())
-        for name, outputs in given.items()
-    }
+    return {name: _difference(outputs, expected, positive) for name, outputs in given.items()}
+
+
+def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], positive: int) -> float:
+    """Return the largest difference of any output: of probabilities, and of log odds as a share of them."""
+    probabilities, calibrated, odds = (np.asarray(output, dtype=float) for output in outputs)
+    scale = np.maximum(np.abs(expected["log_odds"]), 1)
+    gaps = (
+        np.abs(probabilities[:, positive] - expected["probabilities"]),
+        np.abs(calibrated - expected["calibrated"]),
+        np.abs(odds - expected["log_odds"]) / scale,
+    )
+    return float(np.max(gaps))  # NaN where one is
 
 
 def _noise(shape: tuple[int, ...]) -> Tensor:
@@ -220,9 +244,10 @@ def _metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]
             "outputs": {
                 "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
                 "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [card.positive]),
+                "log_odds": _tensor("log odds", "classes", "float32", [], [card.positive]),
             },
         },
-        "model": card.model_dump(mode="json"),
+        "model": {**card.model_dump(mode="json"), "threshold_log_odds": card.cutoff},
     }
 
 

@@ -6,6 +6,7 @@ clinical use.
 """
 
 import json
+import math
 import re
 import runpy
 import sys
@@ -98,7 +99,10 @@ def _eight_bits(image: Any, path: str | Path, known: list[float] | None) -> Imag
 
 
 def predict(paths: list[str]) -> list[dict[str, Any]]:
-    """Return for each image the probability of the positive class, the calibrated one, and the call."""
+    """Return for each image probability, calibrated one and log odds of the positive class, and the call.
+
+    Raises ValueError where the network gives no finite number.
+    """
     import torch  # `square` alone serves other runtimes too
     from safetensors.torch import load_file
 
@@ -107,11 +111,24 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
     card, network = facts(), runpy.run_path(str(HERE / "network.py"))["network"]
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():
-        probabilities, calibrated = network(torch.tensor(np.stack([square(path) for path in paths])), weights)
-    given = probabilities[:, card["classes"].index(card["positive"])].tolist()
+        images = torch.tensor(np.stack([square(path) for path in paths]))
+        probabilities, calibrated, log_odds = (output.tolist() for output in network(images, weights))
+    for path, odds in zip(paths, log_odds, strict=True):
+        if not math.isfinite(odds):
+            raise ValueError(
+                f"{HERE / 'model.safetensors'}: gives {odds} as log odds for {path}, expected a finite "
+                "number: the file is damaged; copy the folder again"
+            )
+    positive, cutoff = card["classes"].index(card["positive"]), card["threshold_log_odds"]
     return [
-        {"file": path, "probability": p, "calibrated": c, "called_positive": p >= card["threshold"]}
-        for path, p, c in zip(paths, given, calibrated.tolist(), strict=True)
+        {
+            "file": path,
+            "probability": p[positive],
+            "calibrated": c,
+            "log_odds": o,
+            "called_positive": o >= cutoff,
+        }
+        for path, p, c, o in zip(paths, probabilities, calibrated, log_odds, strict=True)
     ]
 
 

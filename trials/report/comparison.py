@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
-from trials.run_folder import RUN_FILE, is_done, read_csv, read_json, read_numbers
+from trials.predictions import frozen, read_predictions
+from trials.run_folder import RUN_FILE, is_done, read_json
 from trials.runs import EvaluationError, Run, read_run
-from trials.statistics.calibration import apply_temperature, log_odds
+from trials.statistics.calibration import mean_log_odds
 from trials.tuning import TUNING
 
 
@@ -28,10 +30,11 @@ from trials.tuning import TUNING
 class Predictions:
     """Images with their truth and what was said of them, one entry each [n].
 
-    `thresholds` are the frozen ones of the models that said it; `calibrated` the probabilities after
-    temperature scaling, None where a run brings no temperature; `folds` -1 outside of folds. `seeds` are
-    what each seed's models say of the same images, where there are several; the probabilities, thresholds
-    and calibrated ones are then their means, for what needs one score an image, such as a curve.
+    `log_odds` are what ranks and decides, against the `cutoffs`, log odds too, of the models that said it;
+    `calibrated` the probabilities after temperature scaling, None where a run brings no temperature; `folds`
+    -1 outside of folds. `seeds` are what each seed's models say of the same images, where there are several;
+    log odds and cutoffs are then those of their mean probabilities and thresholds, for what needs one score
+    an image, such as a curve.
     """
 
     data: str
@@ -40,7 +43,8 @@ class Predictions:
     folds: np.ndarray
     positive: np.ndarray
     probabilities: np.ndarray
-    thresholds: np.ndarray
+    log_odds: np.ndarray
+    cutoffs: np.ndarray
     calibrated: np.ndarray | None
     seeds: tuple[Predictions, ...] = ()
 
@@ -52,13 +56,19 @@ class Predictions:
     @property
     def called(self) -> np.ndarray:
         """Which images are called positive."""
-        called: np.ndarray = self.probabilities >= self.thresholds
+        called: np.ndarray = self.log_odds >= self.cutoffs
         return called
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The cutoffs as probabilities."""
+        thresholds: np.ndarray = expit(self.cutoffs)
+        return thresholds
 
     @property
     def certainty(self) -> np.ndarray:
         """How far the log odds are from those of the threshold, on either side."""
-        distance: np.ndarray = np.abs(log_odds(self.probabilities) - log_odds(self.thresholds))
+        distance: np.ndarray = np.abs(self.log_odds - self.cutoffs)
         return distance
 
     def at(self, index: np.ndarray) -> Predictions:
@@ -70,7 +80,8 @@ class Predictions:
             self.folds[index],
             self.positive[index],
             self.probabilities[index],
-            self.thresholds[index],
+            self.log_odds[index],
+            self.cutoffs[index],
             None if self.calibrated is None else self.calibrated[index],
             tuple(part.at(index) for part in self.seeds),
         )
@@ -281,33 +292,37 @@ def _over_seeds(
 def _mean(by_place: Mapping[Path, Predictions]) -> Predictions:
     """Return the mean of what is said of the same images; raises `EvaluationError` for different ones."""
     (first, *others), parts = by_place, list(by_place.values())
+    if not others:
+        return parts[0]
     for place in others:
         if not np.array_equal(by_place[place].files, parts[0].files):
             raise EvaluationError(
                 f"{place}: is of other images than {first}; test all folds' and seeds' models on the same"
             )
     calibrated = [part.calibrated for part in parts if part.calibrated is not None]
+    odds = mean_log_odds([part.log_odds for part in parts])
     return replace(
         parts[0],
-        probabilities=np.mean([part.probabilities for part in parts], axis=0),
-        thresholds=np.mean([part.thresholds for part in parts], axis=0),
+        probabilities=expit(odds),
+        log_odds=odds,
+        cutoffs=mean_log_odds([part.cutoffs for part in parts]),
         calibrated=np.mean(calibrated, axis=0) if len(calibrated) == len(parts) else None,
     )
 
 
 def _read(run: Run, name: str, data: str, fold: int | None) -> Predictions:
-    rows = read_csv(run.folder / name, "file", "group", "label", "probability")
-    probabilities = np.array(read_numbers(run.folder / name, rows, "probability"))
-    temperature = run.metrics.get("temperature")
+    found = read_predictions(run.folder / name, str(run.metrics["positive"]))
+    cutoff, temperature = frozen(run.metrics, run.folder / METRICS)
     return Predictions(
         data,
-        np.array([row["file"] for row in rows], dtype=object),
-        np.array([row["group"] for row in rows], dtype=str),
-        np.full(len(rows), -1 if fold is None else fold),
-        np.array([row["label"] == run.metrics["positive"] for row in rows], dtype=bool),
-        probabilities,
-        np.full(len(rows), float(run.metrics["threshold"])),
-        None if temperature is None else apply_temperature(probabilities, temperature),
+        found.files,
+        found.groups,
+        np.full(len(found.files), -1 if fold is None else fold),
+        found.positive,
+        found.probabilities,
+        found.log_odds,
+        np.full(len(found.files), cutoff),
+        None if temperature is None else found.calibrated(temperature),
     )
 
 
@@ -324,7 +339,8 @@ def _tested(runs: Sequence[Run]) -> Predictions | None:
         folds=np.concatenate([part.folds for part in parts]),
         positive=np.concatenate([part.positive for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
-        thresholds=np.concatenate([part.thresholds for part in parts]),
+        log_odds=np.concatenate([part.log_odds for part in parts]),
+        cutoffs=np.concatenate([part.cutoffs for part in parts]),
         calibrated=np.concatenate(calibrated) if len(calibrated) == len(parts) else None,
     )
 
@@ -411,7 +427,7 @@ def _doubts(runs: Sequence[Run]) -> Iterable[str]:
     for run in runs:
         recorded = run.metrics.get("test")
         if recorded and len(run.positive):
-            found = score(run.positive, run.probabilities, run.metrics["threshold"])
+            found = score(run.positive, run.log_odds, run.cutoff)
             if abs(found.accuracy - recorded["accuracy"]) > 1e-9:
                 yield (
                     f"{run.folder}: {PREDICTIONS} gives an accuracy of {found.accuracy:.4f}, {METRICS} says "

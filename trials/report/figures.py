@@ -50,7 +50,7 @@ def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
     figure, axes = _square("1 - specificity", "sensitivity")
     for index, summary in enumerate(summaries):
         part = summary.predictions
-        false, true, _ = roc_curve(part.positive, part.probabilities)
+        false, true, _ = roc_curve(part.positive, part.log_odds)
         area = trapezoid(false, true)
         axes.plot(false, true, label=f"{summary.contestant.label} ({area:.3f})", **_look(index))
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)

@@ -90,7 +90,7 @@ class Shortcuts:
 
 def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Shortcuts:
     """Measure a contestant's score beside the geometry of the boxes [n, 3]."""
-    truth, given = predictions.positive, predictions.probabilities
+    truth, given = predictions.positive, predictions.log_odds
     bootstrap = GroupBootstrap(truth, predictions.groups)
     try:
         beyond = beyond_geometry(bootstrap, truth, given, geometry, predictions.folds)
@@ -139,7 +139,7 @@ def subgroups(predictions: Predictions, values: np.ndarray) -> list[Subgroup]:
 def _subgroup(value: str, part: Predictions) -> Subgroup:
     bootstrap = GroupBootstrap(part.positive, part.groups)
     decisions = {name: decision(name, part.positive, part.called) for name in ("accuracy", "tpr", "tnr")}
-    measures = bootstrap.intervals({"auc": auc(part.positive, part.probabilities), **decisions})
+    measures = bootstrap.intervals({"auc": auc(part.positive, part.log_odds), **decisions})
     return Subgroup(
         value,
         len(part.files),

@@ -39,7 +39,7 @@ def _surest(predictions: Predictions, each: int, *, right: bool) -> list[Case]:
             (predictions.positive == truth) & ((predictions.called == predictions.positive) == right)
         )
         sign = 1 if truth != right else -1
-        surest_first = np.argsort(sign * predictions.probabilities[chosen], kind="stable")
+        surest_first = np.argsort(sign * predictions.log_odds[chosen], kind="stable")
         found += [
             Case(
                 str(predictions.files[i]),

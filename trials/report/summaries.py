@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import expit
 
 from trials.metrics import mean_and_spread
 from trials.report.comparison import Contestant, Predictions
 from trials.statistics.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
-from trials.statistics.calibration import expected_calibration_error
+from trials.statistics.calibration import expected_calibration_error, mean_log_odds_of_groups
 from trials.statistics.measures import (
     DECISION,
     accuracy_of_decided,
@@ -124,14 +125,14 @@ def summarise(contestant: Contestant, predictions: Predictions, prevalence: floa
 
 
 def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]:
-    truth, given, called = predictions.positive, predictions.probabilities, predictions.called
+    truth, given, called = predictions.positive, predictions.log_odds, predictions.called
     measures = {
         "auc": auc(truth, given),
         **{name: decision(name, truth, called) for name in DECISION},
-        "accuracy_at_half": decision("accuracy", truth, given >= 0.5),
+        "accuracy_at_half": decision("accuracy", truth, given >= 0),
         "sensitivity_at_90": sensitivity_at(truth, given, 0.9),
         "specificity_at_90": specificity_at(truth, given, 0.9),
-        "brier": brier(truth, given),
+        "brier": brier(truth, predictions.probabilities),
         "ppv": predictive_value(truth, called, prevalence),
         "npv": predictive_value(truth, called, prevalence, of_positive=False),
         **{
@@ -160,7 +161,7 @@ def _headline(predictions: Predictions, fold_aucs: Mapping[int, float]) -> float
 
 def _area(predictions: Predictions) -> float:
     once = np.ones((1, len(predictions.files)))
-    return float(auc(predictions.positive, predictions.probabilities)(once)[0])
+    return float(auc(predictions.positive, predictions.log_odds)(once)[0])
 
 
 def _fold_aucs(predictions: Predictions) -> dict[int, float]:
@@ -181,14 +182,16 @@ def by_patient(predictions: Predictions) -> Predictions:
         total: np.ndarray = np.bincount(number, weights=values) / count
         return total
 
+    odds = mean_log_odds_of_groups(predictions.log_odds, number)
     return Predictions(
         predictions.data,
         names.astype(object),
         names,
         predictions.folds[first],
         np.bincount(number, weights=predictions.positive) > 0,
-        mean(predictions.probabilities),
-        mean(predictions.thresholds),
+        expit(odds),
+        odds,
+        mean_log_odds_of_groups(predictions.cutoffs, number),
         None if predictions.calibrated is None else mean(predictions.calibrated),
         tuple(map(by_patient, predictions.seeds)),
     )
@@ -240,7 +243,7 @@ def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | Non
     if not len(one.files):
         return None
     try:
-        first_scores, second_scores = ([part.probabilities for part in whose.each] for whose in (one, two))
+        first_scores, second_scores = ([part.log_odds for part in whose.each] for whose in (one, two))
         grouped = delong(one.positive, first_scores, second_scores, one.groups)
         plain = delong(one.positive, first_scores, second_scores)
     except ValueError:  # too few of a class, or groups

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trials.statistics.bootstrap import GroupBootstrap, Interval, difference
-from trials.statistics.calibration import log_odds
+from trials.statistics.calibration import OLD_LIMIT
 from trials.statistics.measures import auc, spearman, stratified_auc
 
 GEOMETRY = ("width", "height", "ratio")
@@ -37,7 +37,7 @@ class Third:
 
 
 def auc_by_thirds(
-    positive: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, heights: np.ndarray, *, seed: int = 0
+    positive: np.ndarray, scores: np.ndarray, groups: np.ndarray, heights: np.ndarray, *, seed: int = 0
 ) -> list[Third]:
     """Return the AUC within the lower, middle and upper third of box heights, with intervals over groups."""
     return [
@@ -47,7 +47,7 @@ def auc_by_thirds(
             int(members.sum()),
             int(positive[members].sum()),
             GroupBootstrap(positive[members], groups[members], seed=seed).interval(
-                auc(positive[members], probabilities[members])
+                auc(positive[members], scores[members])
             ),
         )
         for above, up_to, members in _thirds(heights)
@@ -92,17 +92,17 @@ class BeyondGeometry:
 def beyond_geometry(
     bootstrap: GroupBootstrap,
     positive: np.ndarray,
-    probabilities: np.ndarray,
+    log_odds: np.ndarray,
     geometry: np.ndarray,
     folds: np.ndarray,
 ) -> BeyondGeometry:
-    """Set the score beside the box, cross-fitted over the outer folds [n], which never split a group.
+    """Set the score, log odds [n], beside the box, cross-fitted over the outer folds, which split no group.
 
     The intervals take the regressions as given. Raises ValueError where fewer than two folds are there or
     a fold leaves one class only to fit on.
     """
     box = np.column_stack([np.log(geometry[:, :2]), geometry[:, 2]])  # sizes act by their ratio
-    both = np.column_stack([box, log_odds(probabilities)])
+    both = np.column_stack([box, log_odds.clip(-OLD_LIMIT, OLD_LIMIT)])  # beyond it nothing more is said
     alone, together = (_cross_fitted(features, positive, folds) for features in (box, both))
     limits = np.quantile(alone, np.linspace(0, 1, _RISK_CLASSES + 1)[1:-1])
     gained = 2 * (_log_likelihood(both, positive) - _log_likelihood(box, positive))
@@ -110,7 +110,7 @@ def beyond_geometry(
         geometry=bootstrap.interval(auc(positive, alone)),
         together=bootstrap.interval(auc(positive, together)),
         gain=bootstrap.interval(difference(auc(positive, together), auc(positive, alone))),
-        adjusted=bootstrap.interval(stratified_auc(positive, probabilities, np.searchsorted(limits, alone))),
+        adjusted=bootstrap.interval(stratified_auc(positive, log_odds, np.searchsorted(limits, alone))),
         likelihood_ratio=float(gained),
         p=float(chi2.sf(max(gained, 0.0), df=1)),
     )

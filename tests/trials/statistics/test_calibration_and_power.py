@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit, logit
 from torchmetrics.functional.classification import binary_calibration_error
 
-from trials.statistics.calibration import apply_temperature, expected_calibration_error
+from trials.statistics.calibration import (
+    OLD_LIMIT,
+    apply_temperature,
+    cutoff,
+    expected_calibration_error,
+    log_odds,
+    mean_log_odds,
+    mean_log_odds_of_groups,
+)
 from trials.statistics.power import (
     TOO_FEW,
     auc_variance,
@@ -33,11 +42,33 @@ def test_calibration_error_is_torchmetrics() -> None:
 
 def test_temperature_divides_the_log_odds() -> None:
     # Odds 9 at temperature 2 are odds 3.
-    assert apply_temperature([0.9, 0.1, 0.5], 2).tolist() == pytest.approx([0.75, 0.25, 0.5])
-    assert apply_temperature([0.9, 0.9], [1, 2]).tolist() == pytest.approx([0.9, 0.75])
-    assert np.isfinite(apply_temperature([0.0, 1.0], 0.5)).all()
+    assert apply_temperature(logit([0.9, 0.1, 0.5]), 2).tolist() == pytest.approx([0.75, 0.25, 0.5])
+    assert apply_temperature(logit([0.9, 0.9]), [1, 2]).tolist() == pytest.approx([0.9, 0.75])
+    assert apply_temperature([757.0, -757.0], 757, limit=None).tolist() == pytest.approx(expit([1, -1]))
+    assert apply_temperature([757.0], OLD_LIMIT, limit=OLD_LIMIT).tolist() == pytest.approx(expit([1]))
     with pytest.raises(ValueError, match="above 0"):
         apply_temperature([0.5], 0)
+
+
+def test_log_odds_keep_the_order_of_all_probabilities_and_are_finite() -> None:
+    ascending = [0.0, 5e-324, 1e-300, 1e-9, 0.5, 1 - 1e-9, 1 - 2**-53, 1.0]
+    odds = log_odds(ascending)
+    assert np.isfinite(odds).all() and (np.diff(odds) > 0).all()
+    assert odds[4] == 0 and odds[3] == pytest.approx(np.log(1e-9))
+
+
+def test_a_probability_equal_to_the_threshold_is_called_whatever_the_rounding() -> None:
+    for p in [0.0, 1e-12, *np.linspace(0.001, 0.999, 999), 1 - 1e-12, 1.0]:
+        assert log_odds(p) >= cutoff(p)
+        assert not log_odds(p * (1 - 1e-9)) >= cutoff(p) or p in (0.0,)
+
+
+def test_mean_log_odds_are_of_the_mean_probability_and_go_on_where_that_is_one() -> None:
+    assert mean_log_odds(logit([[0.2, 0.9], [0.6, 0.1]])) == pytest.approx(logit([0.4, 0.5]))
+    assert mean_log_odds(logit([[0.8, 0.7], [0.2, 0.3]])).std() == 0  # equal means are ties
+    assert mean_log_odds([[800.0, 750.0], [800.0, 700.0]]) == pytest.approx([800, 700 + np.log(2)])
+    groups = mean_log_odds_of_groups(logit([0.2, 0.9, 0.6]), np.array([0, 1, 0]))
+    assert groups == pytest.approx(logit([0.4, 0.9]))
 
 
 def test_variance_of_an_auc_worked_by_hand() -> None:
