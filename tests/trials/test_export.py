@@ -173,6 +173,18 @@ def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp
     assert np.array_equal(found, to_tensor([decode(tmp_path / "photo.jpg")], 20, "pad", 1)[0])
 
 
+def test_the_loader_run_as_a_program_says_what_is_wrong_in_a_line(
+    exported_other: Path, tmp_path: Path
+) -> None:
+    page = Image.new("L", (9, 9))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    command = [sys.executable, str(exported_other / "load_model.py"), str(tmp_path / "a.tif")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and told.stdout == ""
+    assert told.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'a.tif'}: holds 2 pictures")
+    assert "Traceback" not in told.stderr
+
+
 def test_the_loader_of_an_older_model_guesses_as_it_does(exported_other: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported_other, tmp_path / "export")
     known = json.loads((folder / "metadata.json").read_text())

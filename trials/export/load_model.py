@@ -135,4 +135,7 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: python load_model.py IMAGE...")
-    print(json.dumps(predict(sys.argv[1:]), indent=2, allow_nan=False))
+    try:
+        print(json.dumps(predict(sys.argv[1:]), indent=2, allow_nan=False))
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
