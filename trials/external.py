@@ -35,8 +35,13 @@ def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
             "ranges of grey; evaluate those of one range at a time"
         )
     settings = (runs[0].record.get("settings") or {}).get("data") or {}
-    classes = classes_elsewhere(path, settings.get("classes"))
-    external = load(path, positive=runs[0].metrics["positive"], classes=classes, grey_range=ranges.pop())
+    external = load(
+        path,
+        positive=runs[0].metrics["positive"],
+        classes=classes_elsewhere(path, settings.get("classes")),
+        duplicates=settings.get("duplicates", "near"),
+        grey_range=ranges.pop(),
+    )
     for run in runs:
         known = load_description(run.folder).classes
         if unknown := sorted(set(external.classes) - set(known)):

@@ -52,8 +52,14 @@ class Task:
         self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
 
     def _external(self, path: Path) -> LesionData:
-        classes = classes_elsewhere(path, self.settings.data.classes)
-        external = load(path, positive=self.data.positive, classes=classes, grey_range=self.data.grey_range)
+        settings = self.settings.data
+        external = load(
+            path,
+            positive=self.data.positive,
+            classes=classes_elsewhere(path, settings.classes),
+            duplicates=settings.duplicates,
+            grey_range=self.data.grey_range,
+        )
         if unknown := sorted(set(external.classes) - set(self.data.classes)):
             raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(self.data.classes)}")
         self._refuse(external, np.arange(len(external.files)), "take those out of the external data")
