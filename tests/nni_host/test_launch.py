@@ -23,11 +23,11 @@ from trials.launch import find_config, launch
 TOY = Path(__file__).parent / "toy"
 
 
-def start(config: Path, home: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(config: Path, home: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "trials.cli", "launch", str(config), "--out", str(home / "out"), *arguments],
         cwd=home,
-        env={**os.environ, "HOME": str(home)},
+        env={**os.environ, "HOME": str(home), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -222,12 +222,11 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> int:
 def test_a_running_experiment_answers_no_page_of_another_site_and_minds_no_proxy(
     home: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"), "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     port = free_port(0)
-    process = start(slow, home, "--port", str(port), "--allow-host", "nas.example")
+    process = start(slow, home, "--port", str(port), "--allow-host", "nas.example", **nobody)
     assert process.stderr is not None
     assert f"http://127.0.0.1:{port}" in process.stderr.readline()
     started = process.stderr.readline()
