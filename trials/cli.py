@@ -123,15 +123,33 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--folds", type=int, default=5, help="outer folds that must be possible (default: 5)")
     parser.add_argument("--positive", help="name of the positive class (default: malignant)")
-    parser.add_argument("--group-column", help="manifest column that names what must stay together")
+    _group_arguments(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of data that differs"
     )
 
 
+def _group_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--group-column",
+        metavar="HEADING",
+        help="manifest column of what must stay together, `folder` or `none` (default: by the headings)",
+    )
+    parser.add_argument(
+        "--accept",
+        type=lambda text: text.split(","),
+        metavar="KIND[,KIND]",
+        help="problems that are none in these data: labels, left_out, groups",
+    )
+
+
 def _verify(arguments: argparse.Namespace) -> Outcome:
     """Check a data set before anything long."""
-    named = {"data.positive": arguments.positive, "data.group_column": arguments.group_column}
+    named = {
+        "data.positive": arguments.positive,
+        "data.group_column": arguments.group_column,
+        "data.accept": arguments.accept,
+    }
     told = {key: value for key, value in named.items() if value is not None}
     settings = load_settings("cpu", dict(map(parse_assignment, arguments.set)) | told).data
     from trials.data.checks import verify
@@ -142,6 +160,7 @@ def _verify(arguments: argparse.Namespace) -> Outcome:
         group_column=settings.group_column,
         classes=settings.classes,
         duplicates=settings.duplicates,
+        accept=settings.accept,
         folds=arguments.folds,
     )
     return report.to_dict(), report.text(), report.ok
@@ -174,6 +193,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting that differs"
     )
     parser.add_argument("--positive", help="name of the positive class (default: malignant)")
+    _group_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="settings, data, estimated time, memory and disk"
     )
@@ -188,7 +208,12 @@ def _overrides(arguments: argparse.Namespace, **named: object) -> dict[str, obje
     """Return what differs from the profile: file, then --set, then the options that name a setting."""
     overrides = read_overrides(arguments.settings) if arguments.settings else {}
     overrides |= dict(map(parse_assignment, arguments.set))
-    named["data.positive"] = arguments.positive
+    named |= {
+        "data.positive": arguments.positive,
+        "data.group_column": arguments.group_column,
+        "data.accept": arguments.accept,
+        "data.external_group_column": getattr(arguments, "external_group_column", None),
+    }
     return overrides | {key: value for key, value in named.items() if value is not None}
 
 
@@ -289,6 +314,9 @@ def _contend_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--external", type=Path, help="another data set, to test the frozen model on")
+    parser.add_argument(
+        "--external-group-column", metavar="HEADING", help="the group column of that data set"
+    )
     shown.add_argument(
         "--untested",
         action="store_true",
@@ -401,6 +429,7 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folder of a finished run")
     parser.add_argument("--data", type=Path, help="external data set to test the runs' models on")
+    _group_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
@@ -408,7 +437,13 @@ def _evaluate(arguments: argparse.Namespace) -> Outcome:
     """Bring runs together: mean and spread over folds, pooled, and on external data."""
     from trials.evaluate import run_evaluate, text_table
 
-    result = run_evaluate(arguments.runs, arguments.out, arguments.data)
+    result = run_evaluate(
+        arguments.runs,
+        arguments.out,
+        arguments.data,
+        group_column=arguments.group_column,
+        accept=arguments.accept or (),
+    )
     return result, text_table(result), True
 
 
@@ -419,6 +454,9 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
         "--data", type=Path, help="the runs' data set, for pictures, maps, boxes and subgroups"
+    )
+    parser.add_argument(
+        "--group-column", metavar="HEADING", help="its group column (default: as in the runs)"
     )
     parser.add_argument(
         "--reference",
@@ -438,6 +476,7 @@ def _report(arguments: argparse.Namespace) -> Outcome:
         arguments.runs,
         arguments.out,
         data=arguments.data,
+        group_column=arguments.group_column,
         reference=arguments.reference,
         prevalence=arguments.prevalence,
     )

@@ -24,8 +24,17 @@ RESULT, TABLE = "evaluation.json", "evaluation.csv"
 COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
 
 
-def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = None) -> dict[str, Any]:
+def run_evaluate(
+    runs: Sequence[Path],
+    out: Path,
+    external_data: Path | None = None,
+    *,
+    group_column: str | None = None,
+    accept: Sequence[str] = (),
+) -> dict[str, Any]:
     """Evaluate finished retrainings, and their models on `external_data` where that is given.
+
+    `group_column` and `accept` are of the external data, as `load` takes them.
 
     Writes `evaluation.json`, `evaluation.csv`, `evaluation.txt` (a reader's table) and, for external data,
     `external_predictions.csv` to `out`; returns the content of the first. The same `out` may be used again as
@@ -46,7 +55,7 @@ def run_evaluate(runs: Sequence[Path], out: Path, external_data: Path | None = N
                 f"{run.folder}: was judged by its validation images alone: no test image says how good it "
                 "is; leave it out, or run it again without --untested"
             )
-    external = None if external_data is None else load_external(external_data, everyone)
+    external = None if external_data is None else load_external(external_data, everyone, group_column, accept)
     identity = {
         "verb": "evaluate",
         "data": everyone[0].metrics["data_digest"],

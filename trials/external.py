@@ -26,7 +26,9 @@ from trials.statistics.calibration import mean_log_odds
 PREDICTIONS = "external_predictions.csv"
 
 
-def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
+def load_external(
+    path: Path, runs: Sequence[Run], group_column: str | None = None, accept: Sequence[str] = ()
+) -> LesionData:
     """Load external data; raises ValueError for classes unknown to a model, and for images it has seen."""
     ranges = {load_description(run.folder).grey_range for run in runs}
     if len(ranges) > 1:
@@ -40,6 +42,8 @@ def load_external(path: Path, runs: Sequence[Run]) -> LesionData:
         positive=runs[0].metrics["positive"],
         classes=classes_elsewhere(path, settings.get("classes")),
         duplicates=settings.get("duplicates", "near"),
+        group_column=group_column,
+        accept=accept,
         grey_range=ranges.pop(),
     )
     for run in runs:

@@ -46,6 +46,7 @@ def load_data(path: Path, settings: DataSettings) -> LesionData:
         group_column=settings.group_column,
         classes=settings.classes,
         duplicates=settings.duplicates,
+        accept=settings.accept,
     )
     if settings.balanced_draw is None:
         return data

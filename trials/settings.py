@@ -108,7 +108,15 @@ class DataSettings(Section):
         "malignant", "name of the positive class; the paper's", coerce_numbers_to_str=True
     )
     group_column: str | None = setting(
-        None, "manifest column that names what must stay together; unset: duplicate_group, if present"
+        None,
+        "manifest column that names what must stay together, `folder` for the folder of each image, `none` "
+        "for neither; unset: by the headings",
+    )
+    external_group_column: str | None = setting(None, "the same for an external data set")
+    accept: tuple[Literal["labels", "left_out", "groups"], ...] = setting(
+        (),
+        "problems that are none in these data: names of classes taken for slips or for no label; more than a "
+        "fifth of the images left out for one reason; or so many without a patient where others have one",
     )
     classes: tuple[str, ...] | None = setting(
         None,

@@ -58,6 +58,8 @@ class Task:
             positive=self.data.positive,
             classes=classes_elsewhere(path, settings.classes),
             duplicates=settings.duplicates,
+            group_column=settings.external_group_column,
+            accept=settings.accept,
             grey_range=self.data.grey_range,
         )
         if unknown := sorted(set(external.classes) - set(self.data.classes)):

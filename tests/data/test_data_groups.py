@@ -11,7 +11,7 @@ from PIL import Image
 from trials.data.cells import is_blank, same_key
 from trials.data.columns import kind_of
 from trials.data.folds import assign_folds, inner_split
-from trials.data.sources import CONTRADICTORY, CONTRADICTORY_COPY, DataError, load
+from trials.data.sources import CONTRADICTORY, CONTRADICTORY_COPY, DataError, examine, load
 
 Table = Callable[..., Path]
 
@@ -201,3 +201,91 @@ def test_real_busis_frames_hold_a_copy_with_two_labels(real_data: Path) -> None:
         "benign_0437.png",
         "normal_0034.png",
     }
+
+
+@pytest.fixture
+def folders(tmp_path: Path, picture: Callable[..., np.ndarray]) -> Callable[[str, int, int], Path]:
+    """Class folders with so many sub-folders each, named by a pattern, of so many images."""
+
+    def write(pattern: str, count: int, images: int) -> Path:
+        for seed in range(2 * count * images):
+            label, number = ("benign", "malignant")[seed % 2], seed // 2 // images
+            folder = tmp_path / "set" / label / pattern.format(2 * number + seed % 2)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture(seed)).save(folder / f"{seed}.png")
+        return tmp_path / "set"
+
+    return write
+
+
+@pytest.mark.parametrize("pattern", ["P{:02}", "patient {}", "{:03}", "SOB_B_{}-22549AB", "images/case_{}"])
+def test_folders_of_patients_are_recognised(folders: Callable[..., Path], pattern: str) -> None:
+    root = folders(pattern, 6, 3)
+    data = load(root)
+    assert data.group_source == "folders and perceptual hash" and len(set(data.groups)) == 12
+    assert "12 of them" in data.notes[-1] and "--group-column none" in data.notes[-1]
+    assert load(root, group_column="none").group_source == "perceptual hash"
+
+
+@pytest.mark.parametrize("pattern", ["images", "batch{}", "{}0X", "adenoma", "2019", "scanner {}"])
+def test_other_folders_are_no_patients_and_that_is_said(folders: Callable[..., Path], pattern: str) -> None:
+    root = folders(pattern, 6, 3)
+    data = load(root)
+    assert data.group_source == "perceptual hash" and "not taken for patients" in data.notes[-1]
+    assert load(root, group_column="folder").group_source == "folders and perceptual hash"
+
+
+def test_folders_in_a_manifest_are_recognised_too(table: Table) -> None:
+    rows = [[f"P{p}/{i}.png", ("benign", "malignant")[p % 2]] for p in range(10) for i in range(3)]
+    data = load(table([], rows))
+    assert len(set(data.groups)) == 10 and data.group_source == "folders and perceptual hash"
+
+
+def test_a_patient_in_both_class_folders_is_one_group(
+    tmp_path: Path, picture: Callable[..., np.ndarray]
+) -> None:
+    for seed in range(40):
+        folder = tmp_path / ("benign", "malignant")[seed % 2] / f"P{seed // 4}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(seed)).save(folder / f"{seed}.png")
+    data = load(tmp_path)
+    assert len(set(data.groups)) == 10 and not data.left_out
+
+
+def test_a_large_group_is_said(table: Table) -> None:
+    rows = [[*row[:2], "withheld" if number < 8 else row[2]] for number, row in enumerate(rows_of(16))]
+    data = load(table(["patient"], rows))
+    assert data.notes[-1].startswith("group withheld holds 8 of 32 images (25%), by column patient")
+
+
+def test_many_images_without_a_patient_are_a_problem(table: Table) -> None:
+    rows = [[*row[:2], "" if number < 8 else row[2]] for number, row in enumerate(rows_of(16))]
+    root = table(["patient"], rows)
+    (problem,) = examine(root).problems
+    assert "8 of 32 images are without patient" in problem and "--accept groups" in problem
+    assert examine(root, accept=["groups"]).problems == ()
+
+
+def test_many_images_left_out_for_one_reason_are_a_problem(table: Table) -> None:
+    rows = [[*row, row[2]] for row in rows_of(16)]
+    for row in rows[1:16:2]:  # the second image of each of eight lesions
+        row[1] = "benign" if row[1] == "malignant" else "malignant"
+    root = table(["patient", "lesion_id"], rows)
+    (problem,) = examine(root).problems
+    assert "16 of 32 images are left out: its group" in problem and "--accept left_out" in problem
+    assert len(load(root, accept=["left_out"]).files) == 16
+    assert examine(root, accept=["everything"]).problems == (
+        "accept everything: expected one of labels, left_out, groups",
+    )
+
+
+def test_what_was_found_is_said_on_standard_error(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        *[[*row, row[2]] for row in rows_of(16)],
+        ["x.png", "benign", "P0", "P0"],
+        ["y.png", "malignant", "P0", "P0"],
+    ]
+    load(table(["patient", "lesion"], rows))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"data: 4 images left out: {CONTRADICTORY} (00_0.png, 00_1.png, x.png, ...)"
+    assert said[1].startswith("data: column lesion is not what keeps images together")

@@ -59,11 +59,17 @@ def verify(
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
     duplicates: str = "near",
+    accept: Sequence[str] = (),
     folds: int = 5,
 ) -> Report:
     """Read everything and judge it, without raising; arguments as of `sources.load`."""
     examined = examine(
-        path, positive=positive, group_column=group_column, classes=classes, duplicates=duplicates
+        path,
+        positive=positive,
+        group_column=group_column,
+        classes=classes,
+        duplicates=duplicates,
+        accept=accept,
     )
     data, problems = examined.data, list(examined.problems)
     if data is None:

@@ -95,8 +95,8 @@ def kind_of(heading: str) -> str | None:
 
 
 def find(columns: Mapping[str, Sequence[str]], asked: str | None = None) -> GroupColumns:
-    """Choose among a table's columns, given with their cells; `asked` is one of the headings, or `NONE`."""
-    if asked == NONE and NONE not in columns:
+    """Choose among columns, given with their cells; `asked` is one of their headings, `NONE` or `FOLDER`."""
+    if asked in (NONE, FOLDER) and asked not in columns:
         return GroupColumns()
     kinds = {name: kind for name in columns if (kind := kind_of(name))}
     usable = {name: kind for name, kind in kinds.items() if _usable(kind, name, columns[name])}

@@ -1,47 +1,145 @@
-"""Are the labels usable: two classes at least, the positive one among them, no slips of the pen."""
+"""Are the labels usable: two classes at least, the positive one among them, no slips of the pen.
+
+Names that differ by case, spaces or marks alone are one name. A rare name that resembles a commoner one is a
+slip where a word of five letters or more has up to two wrong letters, else perhaps a true name, such as a
+grade: that is said.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-SLIP_AT_MOST = 4  # images; a name this rare, or ten times rarer than one it resembles, is taken for a slip
+from trials.data.cells import is_blank, plain, same_key
+
+RARE = 4  # images; a name this rare, or ten times rarer than one it resembles, may be a slip of that one
+SIMILAR = 0.8  # difflib's ratio of names that resemble each other
+WRONG_LETTERS, LONG_ENOUGH = 2, 5
+ACCEPT = "labels"  # in `accept`: names are as they should be
+
+_PREFIXES = ("a", "an", "un", "in", "im", "ir", "non", "pre", "post", "anti", "sub", "epi", "de")
+_OPPOSITES = (("hypo", "hyper"), ("inter", "intra"), ("micro", "macro"), ("endo", "exo"), ("mono", "poly"))
 
 
-def label_problems(labels: Sequence[str], positive: str) -> Iterator[str]:
-    """Each problem as one line."""
+def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] = ()) -> Iterator[str]:
+    """Each problem as one line; `accept` with `ACCEPT` in it: no name is a slip, or a word for nothing."""
     counts = Counter(labels)
     if not counts:
         yield "no labelled image was found"
         return
     if len(counts) < 2:
         yield f"only {_listed(counts)} was found; two classes at least are needed"
-    for label, count in sorted(counts.items()):
-        if label != positive and (other := _slip_of(label, counts)):
-            yield f"label {label!r} ({count} images) looks like a slip of {other!r}; correct it"
+    yield from _one_name(counts)
+    if ACCEPT not in accept:
+        yield from _for_nothing(counts)
+        for label, other in _pairs(counts):
+            if label != positive and _is_slip(label, other):
+                yield (
+                    f"label {label!r} ({counts[label]} images) looks like a slip of {other!r}; correct it, "
+                    f"or, if it is a class of its own: --accept {ACCEPT}"
+                )
     if positive not in counts:
         near = difflib.get_close_matches(positive, counts, 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; name the positive one: --positive"
         yield f"no class is named {positive!r}, only {_listed(counts)}{hint}"
 
 
+def label_notes(labels: Sequence[str], accept: Sequence[str] = ()) -> Iterator[str]:
+    """A line for each rare class whose name resembles another's and is no clear slip."""
+    counts = Counter(labels)
+    for label, other in () if ACCEPT in accept else _pairs(counts):
+        if not _is_slip(label, other):
+            yield (
+                f"class {label!r} ({counts[label]} images) resembles {other!r} ({counts[other]} images) "
+                f"and is taken for another; correct it if it is a slip, else --accept {ACCEPT}"
+            )
+
+
 def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{label!r} ({count} images)" for label, count in sorted(counts.items()))
 
 
-def _slip_of(label: str, counts: Counter[str]) -> str | None:
-    """The commoner label that this one resembles; grade1 and grade2, say, are taken for different."""
-    for other, count in counts.most_common():
-        if count <= counts[label] or _letters(other) == _letters(label):
-            continue
-        if other.casefold() == label.casefold():
-            return other
-        rare = counts[label] <= SLIP_AT_MOST or 10 * counts[label] <= count
-        if rare and difflib.SequenceMatcher(None, label.casefold(), other.casefold()).ratio() >= 0.8:
-            return other
-    return None
+def _one_name(counts: Counter[str]) -> Iterator[str]:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        alike[_essence(label)].append(label)
+    for names in alike.values():
+        if len(names) > 1:
+            found = " and ".join(f"{name!r} ({counts[name]} images)" for name in names)
+            yield f"labels {found} are one name but for case, spaces or marks; write them alike"
+
+
+def _essence(label: str) -> str:
+    """Return the name without case, spaces, and marks that stand for spaces or end it."""
+    text = re.sub(r"(?<=\w)[_\s-]+(?=[^\W\d])|(?<=[^\W\d])[_\s-]+(?=\w)", "", plain(label).replace("_", " "))
+    return same_key(text.strip(" .,;:'\"_") or label)
+
+
+def _for_nothing(counts: Counter[str]) -> Iterator[str]:
+    for label in sorted(filter(is_blank, counts)):
+        yield (
+            f"label {label!r} ({counts[label]} images) stands for no label; give these images one or take "
+            f"them out, or, if it is a class: --accept {ACCEPT}"
+        )
+
+
+def _pairs(counts: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Yield each rare name with the commonest other that it resembles by letters, numbers apart."""
+    for label in sorted(counts):
+        for other, count in counts.most_common():
+            few = counts[label] <= RARE or 10 * counts[label] <= count
+            if count > counts[label] and few and _resemble(label, other):
+                yield label, other
+                break
+
+
+def _resemble(label: str, other: str) -> bool:
+    if _letters(label) == _letters(other) or _essence(label) == _essence(other):
+        return False
+    return difflib.SequenceMatcher(None, label.casefold(), other.casefold()).ratio() >= SIMILAR
 
 
 def _letters(label: str) -> str:
-    return "".join(letter for letter in label if not letter.isdigit())
+    return "".join(filter(str.isalpha, label)).casefold()
+
+
+def _is_slip(label: str, other: str) -> bool:
+    """Whether the words that differ have a wrong letter or two; short ones and numerals tell names apart."""
+    words, others = _words(label), _words(other)
+    if len(words) != len(others):
+        return _misspelt("".join(words), "".join(others))
+    return all(_misspelt(word, known) for word, known in zip(words, others, strict=True) if word != known)
+
+
+def _words(label: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z0-9])", " ", label)
+    return [word for word in re.split(r"[\W_]+", plain(apart)) if word]
+
+
+def _misspelt(word: str, known: str) -> bool:
+    long_enough = min(len(word), len(known)) >= LONG_ENOUGH and word.isalpha() and known.isalpha()
+    return long_enough and not _opposed(word, known) and _wrong_letters(word, known) <= WRONG_LETTERS
+
+
+def _opposed(word: str, known: str) -> bool:
+    stems = {re.sub("[ivx]+$", "", text) for text in (word, known)}
+    numbered = len(stems) == 1 and all(text not in stems for text in (word, known))
+    prefixed = any(prefix + one == two for prefix in _PREFIXES for one, two in ((word, known), (known, word)))
+    return (
+        numbered
+        or prefixed
+        or any(
+            {word.removeprefix(one), word.removeprefix(two)}
+            & {known.removeprefix(one), known.removeprefix(two)}
+            and word.startswith((one, two))
+            and known.startswith((one, two))
+            for one, two in _OPPOSITES
+        )
+    )
+
+
+def _wrong_letters(word: str, known: str) -> int:
+    steps = difflib.SequenceMatcher(None, word, known).get_opcodes()
+    return sum(max(i2 - i1, j2 - j1) for kind, i1, i2, j1, j2 in steps if kind != "equal")

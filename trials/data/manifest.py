@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from search_space.files import read_file
 from trials.data.cells import is_blank, same_key
-from trials.data.columns import NONE, GroupColumns, find
+from trials.data.columns import DUPLICATES, FOLDER, NONE, GroupColumns, find, kind_of
 from trials.data.decoding import decode
 from trials.data.duplicates import chained, connected
 from trials.data.records import SPLITS, DataError, Listing, Record
@@ -78,6 +78,7 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
         " and ".join(chosen.together) or None,
         problems=(*(f"{manifest}: {line}" for line in chosen.problems), *_row_problems(manifest, rows)),
         notes=(*split_notes, *chosen.notes, *notes),
+        ungrouped=_ungrouped(rows, chosen),
     )
 
 
@@ -92,7 +93,7 @@ def _with_split(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[
 
 def _group_columns(manifest: Path, rows: list[dict[str, str]], asked: str | None) -> GroupColumns:
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-    if asked not in (None, NONE, *columns):
+    if asked not in (None, NONE, FOLDER, *columns):
         near = difflib.get_close_matches(str(asked), columns, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise DataError(f"{manifest}: no group column {asked}, only {', '.join(columns)}{hint}")
@@ -115,6 +116,13 @@ def group_names(rows: list[dict[str, str]], chosen: GroupColumns) -> tuple[list[
     if twice := _written_in_two_ways(rows, chosen.together):
         notes.append(f"{len(twice)} groups are written in more than one way and are one each: {twice[0]}")
     return [names[group] for group in number], notes
+
+
+def _ungrouped(rows: list[dict[str, str]], chosen: GroupColumns) -> int:
+    """Return how many rows name no group; of duplicates alone only those that have some need one."""
+    if not chosen.together or all(kind_of(name) == DUPLICATES for name in chosen.together):
+        return 0
+    return sum(not _keys(row, (*chosen.together, *chosen.finer)) for row in rows)
 
 
 def _keys(row: dict[str, str], columns: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -47,6 +47,15 @@ def _in_later_parts(splits: Sequence[str], keys: Sequence[str | None], why: str)
     ]
 
 
+def is_overlap(reason: str) -> bool:
+    """Whether an image was left out for lying in two parts."""
+    return any(
+        reason == why.format(part=part, later=later)
+        for part, later in _LATER.items()
+        for why in (_COPY, _GROUP)
+    )
+
+
 def excessive(splits: Sequence[str], reasons: Sequence[str]) -> Iterator[str]:
     """A line for each part that loses more than `SHARE` of its images.
 

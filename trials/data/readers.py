@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trials.data.busbra import is_busbra, read_busbra
 from trials.data.busi import cut, is_busis
+from trials.data.columns import FOLDER, NONE
 from trials.data.folders import read_class_folders
 from trials.data.manifest import read_manifest
 from trials.data.masks import pair, without_listed_masks
@@ -52,9 +53,10 @@ def read(path: Path, group_column: str | None = None, classes: Sequence[str] | N
         listing = read(inner, group_column, classes)
         if _is_published(inner) or len({record.label for record in listing.records}) > 1:
             return _one_deeper(listing, path)
-    if group_column is not None:
+    if group_column not in (None, NONE, FOLDER):
         raise DataError(
-            f"{path}: a group column ({group_column}) needs a manifest.csv that has it, and there is none"
+            f"{path}: a group column ({group_column}) needs a manifest.csv that has it, and there is none; "
+            f"for a folder of each patient: {FOLDER}"
         )
     if is_npz:
         return read_medmnist(path, classes)

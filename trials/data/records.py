@@ -64,3 +64,4 @@ class Listing:
     left_out: tuple[LeftOut, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ungrouped: int = 0  # images of which the column of groups says nothing, where it should

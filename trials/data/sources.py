@@ -15,10 +15,13 @@ import numpy as np
 from trials.data import storage
 from trials.data.decoding import image_digest, in_one_range
 from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
+from trials.data.findings import ACCEPTABLE, excessive, findings, large_groups, say, too_many_apart
 from trials.data.grey_range import BYTES, GreyRange
-from trials.data.labels import label_problems
+from trials.data.labels import label_notes, label_problems
 from trials.data.masks import like_masks
-from trials.data.official_split import excessive, look_alikes, overlaps
+from trials.data.official_split import excessive as excessive_overlap
+from trials.data.official_split import is_overlap, look_alikes, overlaps
+from trials.data.patient_folders import with_folder_groups
 from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 from trials.data.split_names import WAY_OUT
@@ -34,7 +37,7 @@ FEW, JOINED = (
 REPEATED = "it has the pixels of another training image"
 
 Alike = dict[str, np.ndarray]  # reason -> number [n]: images of one number must have one label
-__all__ = ["DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
+__all__ = ["ACCEPTABLE", "DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,7 @@ def load(
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
     duplicates: str = "near",
+    accept: Sequence[str] = (),
     grey_range: GreyRange | None = None,
 ) -> LesionData:
     """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
@@ -105,9 +109,9 @@ def load(
     duplicates are found and grouped, in data with a split of their own copies only. Such a split has
     every class in each part; what lies in two of them leaves training, then validation. `classes` names
     the label numbers of an `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone
-    ("copies") are grouped. `grey_range` is that of a model which is to look at the data; unless told it is
-    decided from them.
-    Raises `DataError` with every problem, one a line.
+    ("copies") are grouped. `accept` names problems that are none here, of `ACCEPTABLE`. `grey_range` is that
+    of a model which is to look at the data; unless told it is decided from them.
+    Raises `DataError` with every problem, one a line; says on standard error what was left out or joined.
     """
     examined = examine(
         path,
@@ -115,10 +119,12 @@ def load(
         group_column=group_column,
         classes=classes,
         duplicates=duplicates,
+        accept=accept,
         grey_range=grey_range,
     )
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))
+    say(findings(examined.data.left_out, examined.data.notes))
     return examined.data
 
 
@@ -129,15 +135,20 @@ def examine(
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
     duplicates: str = "near",
+    accept: Sequence[str] = (),
     grey_range: GreyRange | None = None,
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
+    if unknown := sorted(set(accept) - set(ACCEPTABLE)):
+        return Examined(None, (f"accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}",))
     try:
-        listing = read(Path(path).absolute(), group_column, classes)
+        listing = with_folder_groups(read(Path(path).absolute(), group_column, classes), group_column)
     except DataError as error:
         return Examined(None, (str(error),))
-    of_labels = label_problems([record.label for record in listing.records], positive)
+    labels = [record.label for record in listing.records]
+    of_labels = label_problems(labels, positive, accept)
     problems = [*listing.problems, *(f"{listing.root}: {problem}" for problem in of_labels)]
+    listing = replace(listing, notes=(*listing.notes, *label_notes(labels, accept)))
     listing, grey_range = in_one_range(listing, grey_range)
     attempts = _decoded(listing.records)
     problems += [str(result) for result in attempts if isinstance(result, DataError)]
@@ -148,7 +159,8 @@ def examine(
     data = None
     if readable:
         data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
-    return Examined(data, (*problems, *(_problems(data) if data else ())))
+        problems += [*_problems(data), *_excessive(data, listing, accept)]
+    return Examined(data, tuple(problems))
 
 
 def _problems(data: LesionData) -> Iterator[str]:
@@ -195,7 +207,7 @@ def _assemble(
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
     splits = tuple(split for i in kept if (split := records[i].split)) or None
-    named = f"column {listing.group_column}" if listing.group_column else None
+    source = _source(listing, records, duplicates)
     return LesionData(
         name=listing.name,
         root=listing.root,
@@ -205,7 +217,7 @@ def _assemble(
         labels=np.array([classes.index(label) for label in labels], dtype=np.int64),
         classes=classes,
         groups=tuple(groups[i] for i in kept),
-        group_source=named or ("copies" if splits or duplicates == "copies" else HASH),
+        group_source=source,
         positive=positive,
         left_out=listing.left_out
         + crossing
@@ -220,9 +232,22 @@ def _assemble(
             [files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]
             + ([list(splits)] if splits else [])
         ),
-        notes=listing.notes + tuple(found) + tuple(look_alikes(records, images)),
+        notes=(
+            *listing.notes,
+            *found,
+            *look_alikes(records, images),
+            *large_groups([groups[i] for i in kept], source),
+        ),
         splits=splits,
     )
+
+
+def _source(listing: Listing, records: Sequence[Record], duplicates: str) -> str:
+    """What the groups come from."""
+    if listing.group_column:
+        return f"column {listing.group_column}"
+    found = "copies" if records[0].split or duplicates == "copies" else HASH
+    return f"folders and {found}" if any(record.group for record in records) else found
 
 
 def _within_parts(
@@ -253,19 +278,21 @@ def _groups(
     if listing.group_column is None and records[0].split:
         # A perceptual hash is made for crops of lesions; by a chance likeness it would refuse a whole split.
         numbers = connected(count, same)
+        names, folders = _names(records, same)
         note = (
             "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
             "own split, of which copies alone were taken out"
         )
-        return [str(number + 1) for number in numbers], {CONTRADICTORY_COPY: numbers}, [note]
+        return names, {CONTRADICTORY_COPY: numbers}, [] if folders else [note]
     if listing.group_column is None:
         pairs = _lookalikes(images, [record.frame() for record in records if record.frame], duplicates)
+        names, _ = _names(records, same + pairs)
         numbers = connected(count, same + pairs)
         sizes = np.bincount(numbers)[numbers]
         doubtful = (sizes >= FEW) & (sizes > JOINED * count) & (duplicates == "near")
         sure = [(i, j) for i, j in pairs if not doubtful[i]]
         notes = [_doubt(int(sizes.max()), count)] if doubtful.any() else []
-        return [str(number + 1) for number in numbers], {CONTRADICTORY: connected(count, same + sure)}, notes
+        return names, {CONTRADICTORY: connected(count, same + sure)}, notes
     named = [str(record.group) for record in records]
     number = connected(count, chained(named) + same)
     members: dict[int, dict[str, None]] = defaultdict(dict)
@@ -298,6 +325,18 @@ def _doubt(joined: int, count: int) -> str:
     )
 
 
+def _names(records: list[Record], pairs: list[tuple[int, int]]) -> tuple[list[str], bool]:
+    """One group name an image by such pairs and the folders of patients, and whether those are known."""
+    folders = [record.group for record in records]
+    numbers = connected(len(records), pairs + chained(folders)).tolist()
+    if not any(folders):
+        return [str(number + 1) for number in numbers], False
+    names: dict[int, str] = {}
+    for number, record in zip(numbers, records, strict=True):
+        names.setdefault(number, record.group or record.file)
+    return [names[number] for number in numbers], True
+
+
 def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[str | None]:
     """Why each image takes no part; None: it does."""
     reasons: list[str | None] = [None] * len(records)
@@ -327,7 +366,18 @@ def _split_problems(data: LesionData) -> Iterator[str]:
             continue
         for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
             yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
-    for line in excessive(data.splits, [item.reason for item in data.left_out]):
+    for line in excessive_overlap(data.splits, [item.reason for item in data.left_out]):
+        yield f"{data.root}: {line}"
+
+
+def _excessive(data: LesionData, listing: Listing, accept: Sequence[str]) -> Iterator[str]:
+    """Each problem that its share of the images makes one; the data's own split has a share of its own."""
+    left_out = [item for item in data.left_out if not is_overlap(item.reason)]
+    images = len(data.files) + len(data.left_out)
+    for line in (
+        *excessive(left_out, images, accept),
+        *too_many_apart(listing.ungrouped, images, f"without {listing.group_column}", accept),
+    ):
         yield f"{data.root}: {line}"
 
 

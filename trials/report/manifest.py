@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trials.data.manifest import read_rows
-from trials.data.sources import LesionData, load
+from trials.data.sources import ACCEPTABLE, LesionData, load
 from trials.report.comparison import Comparison, Predictions
 from trials.runs import EvaluationError
 from trials.statistics.bootstrap import GroupBootstrap, Interval
@@ -55,18 +56,17 @@ class DataSet:
         return np.column_stack([width, height, width / height]) if known else None
 
 
-def read_data(path: Path, comparison: Comparison) -> DataSet:
+def read_data(path: Path, comparison: Comparison, group_column: str | None = None) -> DataSet:
     """Read the data set of the runs; raises `EvaluationError` where `path` holds another."""
-    metrics, description = comparison.first.metrics, comparison.first.record.get("data") or {}
-    column = str(description.get("group_source", "")).partition("column ")[2] or None
-    column = None if column and " and " in column else column  # several: as they were found before
-    settings = (comparison.first.record.get("settings") or {}).get("data") or {}
+    metrics, record = comparison.first.metrics, comparison.first.record
+    settings = (record.get("settings") or {}).get("data") or {}
     data = load(
         path,
         positive=metrics["positive"],
-        group_column=column,
+        group_column=group_column or _group_column(record),
         classes=settings.get("classes"),
         duplicates=settings.get("duplicates", "near"),
+        accept=ACCEPTABLE,
     )
     if data.digest != metrics["data_digest"]:
         raise EvaluationError(
@@ -76,6 +76,15 @@ def read_data(path: Path, comparison: Comparison) -> DataSet:
     manifest = data.root / "manifest.csv"
     rows = read_rows(manifest, ("file",)) if manifest.is_file() else []
     return DataSet(data, dict(zip(data.files, data.images, strict=True)), {row["file"]: row for row in rows})
+
+
+def _group_column(record: Mapping[str, Any]) -> str | None:
+    """Return the group column that a run has named, or the one that runs of a time without names found."""
+    options = (record.get("settings") or {}).get("data") or {}
+    if options.get("group_column") or "accept" in options:
+        return options.get("group_column")
+    source = str((record.get("data") or {}).get("group_source", ""))
+    return source.partition("column ")[2] or None
 
 
 @dataclass(frozen=True)

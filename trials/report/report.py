@@ -39,12 +39,14 @@ def run_report(
     out: Path,
     *,
     data: Path | None = None,
+    group_column: str | None = None,
     reference: str | None = None,
     prevalence: float = PREVALENCE,
 ) -> dict[str, Any]:
     """Report the finished runs at or below `places` in the folder `out`; return rows, tests and warnings.
 
-    `data` is the runs' data set, for pictures, geometry and subgroups; `reference` the contestant that others
+    `data` is the runs' data set, for pictures, geometry and subgroups, grouped by the runs' own
+    `group_column` unless told; `reference` the contestant that others
     are tested against, the strongest without cells unless told; `prevalence` that of PPV and NPV.
     The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
     together, an unknown reference and a prevalence outside of 0 to 1.
@@ -66,7 +68,7 @@ def run_report(
         reference=chosen,
         tests=tests,
         power=power(_of(tested or external, chosen), tests["reference"]),
-        data=None if data is None else read_data(data, comparison),
+        data=None if data is None else read_data(data, comparison, group_column),
         prevalence=prevalence,
     )
     identity = {"verb": "report", "data": comparison.first.metrics["data_digest"]}

@@ -1,0 +1,78 @@
+"""What a reading of the data left out, joined or doubted: a line each for whoever reads results.
+
+More than a fifth of the images left out for one reason, or without a patient where others have one, is a
+problem, unless it is accepted by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from trials.data import labels
+from trials.data.records import LeftOut
+
+SHARE, FEW = 0.2, 5  # of the images, and so many at least: less says nothing of so small a set
+SHOWN = 3  # examples in a line
+LEFT_OUT, GROUPS = "left_out", "groups"
+ACCEPTABLE = (labels.ACCEPT, LEFT_OUT, GROUPS)
+_MANY_TIMES = 10  # as large as the median group, and a twentieth of the images: perhaps no one patient's
+
+
+def findings(left_out: Iterable[LeftOut | Mapping[str, Any]], notes: Iterable[str]) -> list[str]:
+    """Return a line for each reason to leave images out, and the notes; left out as objects or JSON."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for item in left_out:
+        reason, file = (
+            (item.reason, item.file) if isinstance(item, LeftOut) else (item["reason"], item["file"])
+        )
+        files[reason].append(file)
+    return [
+        f"{len(names)} images left out: {reason} ({', '.join(names[:SHOWN])}"
+        f"{', ...' if len(names) > SHOWN else ''})"
+        for reason, names in files.items()
+    ] + list(notes)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Write findings to standard error, where progress goes."""
+    for line in lines:
+        print(f"data: {line}", file=sys.stderr, flush=True)
+
+
+def excessive(left_out: Sequence[LeftOut], images: int, accept: Sequence[str]) -> Iterator[str]:
+    """Yield a problem for each reason for which more than `SHARE` of all `images` were left out."""
+    for reason, count in Counter(item.reason for item in left_out).items():
+        if LEFT_OUT not in accept:
+            yield from _too_many(count, images, f"left out: {reason}", LEFT_OUT)
+
+
+def too_many_apart(count: int, images: int, what: str, accept: Sequence[str]) -> Iterator[str]:
+    """Yield a problem where more than `SHARE` of the images are, for their groups, `what`."""
+    if GROUPS not in accept:
+        yield from _too_many(count, images, what, GROUPS)
+
+
+def _too_many(count: int, images: int, what: str, kind: str) -> Iterator[str]:
+    if count >= FEW and count > SHARE * images:
+        yield (
+            f"{count} of {images} images are {what}; more than a fifth is taken for a fault of the data: "
+            f"correct them, or, if they are as they should be: --accept {kind}"
+        )
+
+
+def large_groups(groups: Sequence[str], source: str) -> Iterator[str]:
+    """Yield a line for each group too large to be one patient's, perhaps, or one word for unknown ones."""
+    sizes = Counter(groups)
+    usual = median(sizes.values()) if sizes else 0
+    for name, size in sizes.most_common():
+        if size >= FEW and (
+            size > SHARE * len(groups) or (size > 0.05 * len(groups) and size >= _MANY_TIMES * usual)
+        ):
+            yield (
+                f"group {name} holds {size} of {len(groups)} images ({size / len(groups):.0%}), by "
+                f"{source}; if it is no one patient, leave its cells blank or name another --group-column"
+            )
