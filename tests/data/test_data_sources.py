@@ -87,10 +87,11 @@ def test_class_folders_take_the_folder_as_label(tmp_path: Path, picture: Callabl
     data = load(tmp_path)
     assert data.layout == "class_folders" and data.labels.tolist() == [0, 0, 1]
     assert data.files == ("benign/1.png", "benign/clinic/2.png", "malignant/1.PNG")
-    assert data.notes == (
+    assert data.notes[:-1] == (
         "1 files passed over, not images by their suffix (.txt)",
         "1 images in hidden or stray places passed over (hidden files)",
     )
+    assert "1 sub-folders (clinic), which are not taken for patients" in data.notes[-1]
 
 
 def test_busi_is_cut_to_all_masks_with_a_margin(busi_folder: Path) -> None:
