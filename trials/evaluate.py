@@ -18,7 +18,7 @@ from trials.metrics import RATES, mean_and_spread, score
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder
-from trials.runs import EvaluationError, Run, by_contestant, read_run
+from trials.runs import EvaluationError, Failed, Run, by_contestant, read_run
 
 RESULT, TABLE = "evaluation.json", "evaluation.csv"
 COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
@@ -29,11 +29,13 @@ def run_evaluate(
     out: Path,
     external_data: Path | None = None,
     *,
+    failed: Sequence[Failed] = (),
     group_column: str | None = None,
     accept: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate finished retrainings, and their models on `external_data` where that is given.
 
+    Those that `failed` stand beside them with their reasons, also where a contestant failed in every fold.
     `group_column` and `accept` are of the external data, as `load` takes them.
 
     Writes `evaluation.json`, `evaluation.csv`, `evaluation.txt` (a reader's table) and, for external data,
@@ -65,7 +67,10 @@ def run_evaluate(
         folder.begin()
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
-            "contestants": {name: summarise(group) for name, group in contestants.items()},
+            "contestants": {
+                name: summarise(contestants.get(name, ()), [one for one in failed if one.contestant == name])
+                for name in dict.fromkeys([*contestants, *(one.contestant for one in failed)])
+            },
             "external": None if external is None else evaluate_external(external, contestants, folder),
             **provenance(),
         }
@@ -78,11 +83,12 @@ def run_evaluate(
     return result
 
 
-def summarise(group: Sequence[Run]) -> dict[str, Any]:
-    """Return a contestant's measures by fold, over folds and pooled, and which folds have no run."""
+def summarise(group: Sequence[Run], failed: Sequence[Failed] = ()) -> dict[str, Any]:
+    """Return a contestant's measures by fold, over folds and pooled, and which folds lack or failed."""
     tested = [run for run in group if run.fold is not None]
-    folds = group[0].metrics["folds"] or 0
+    folds = (group[0].metrics["folds"] or 0) if group else 0
     return {
+        "failed": [{"fold": one.fold, "seed": one.seed, "reason": one.reason} for one in failed],
         "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
         "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
         "parameters": mean_and_spread([run.metrics["parameters"] for run in group]),
@@ -114,7 +120,7 @@ def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the rows of `evaluation.csv`: of each contestant its folds, their mean, SD, pooled, external."""
     for name, summary in result["contestants"].items():
         external = (result["external"] or {"contestants": {}})["contestants"].get(name, {})
-        own_split = summary["runs"][0]["folds"] == 1
+        own_split = any(run["folds"] == 1 for run in summary["runs"])
         for threshold in ("frozen", "at_0.5"):
             row = {"contestant": name, "threshold": threshold.removeprefix("at_")}
             for run in summary["runs"] if summary[threshold] else ():
@@ -123,6 +129,8 @@ def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {**row, "images": images, **scores, "parameters": run["parameters"]}
             for what, scores in ({} if own_split else summary[threshold] or {}).items():
                 yield {**row, "images": what, **scores, "parameters": summary["parameters"].get(what)}
+            for one in summary["failed"]:
+                yield {**row, "images": f"fold {one['fold']}: failed"}
             if external:
                 yield {**row, "images": f"external {result['external']['data']}", **external[threshold]}
 
@@ -132,12 +140,13 @@ def text_table(result: Mapping[str, Any]) -> str:
     lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>11}" for name in RATES)]
     for row in table_rows(result):
         if row["threshold"] == "frozen":
-            values = ("" if row[name] is None else f"{100 * row[name]:.1f} %" for name in RATES)
+            values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in RATES)
             label = f"{row['contestant']}, {row['images']}"
             lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
     for name, summary in result["contestants"].items():
-        if summary["missing_folds"]:
-            lines.append(f"{name}: no run of folds {', '.join(map(str, summary['missing_folds']))}")
+        lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
+        if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
+            lines.append(f"{name}: no run of folds {', '.join(map(str, sorted(missing)))}")
         for run in summary["runs"]:
             lines += [f"warning: {run['folder']}: {text}" for text in run.get("warnings") or []]
     if external := result["external"]:
@@ -149,10 +158,9 @@ def _headline(result: Mapping[str, Any]) -> dict[str, float]:
     """Pick what NNI's web UI shows of an evaluation: each contestant's mean AUC and other rates."""
     shown: dict[str, float] = {}
     for name, summary in result["contestants"].items():
-        scores = (
-            summary["frozen"]["mean"]
-            if summary["frozen"]
-            else result["external"]["contestants"][name]["frozen"]
-        )
+        external = (result["external"] or {"contestants": {}})["contestants"].get(name)
+        if not summary["frozen"] and not external:
+            continue  # it failed
+        scores = summary["frozen"]["mean"] if summary["frozen"] else external["frozen"]
         shown |= {f"{name} {rate}": scores[rate] for rate in ("auc", *RATES) if scores[rate] is not None}
     return shown

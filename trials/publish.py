@@ -35,6 +35,12 @@ def run_publish(runs: Path, out: Path) -> dict[str, Any]:
     not as its run has left it, and `LinkError` for a link that leads out of either folder, before anything is
     written.
     """
+    if not runs.is_dir():
+        raise RunFolderError(f"{runs}: no such folder; name the output folder of runs")
+    if out.resolve().is_relative_to(runs.resolve()):
+        raise RunFolderError(
+            f"{out}: lies in {runs}, whose runs it is to hold copies of; name a folder elsewhere"
+        )
     states = [state.parent for state in sorted(runs.rglob(RUN_FILE)) if is_done(state.parent)]
     folders = [
         folder for folder in states if any((folder / name).is_file() for name in (METRICS, SEARCH_FILE))

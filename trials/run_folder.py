@@ -2,8 +2,9 @@
 
 `run.json` holds the run's identity (what was asked, of which data, from which seed), whether it is done, and
 then the SHA-256 of every file that it has left. Every file is written beside its place and then renamed, so
-that a killed run leaves whole files only. Files of a finished run are read by `read`, which refuses what has
-changed since; those of a time before there were digests are taken as they are.
+that a killed run leaves whole files only; one that ends in an error leaves its reason there. Files of a
+finished run are read by `read`, which refuses what has changed since; those of a time before there were
+digests are taken as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from search_space.files import (
     remove_partial,
     write_atomically,
 )
-from trials.errors import reason
+from trials.errors import in_words, reason
 from trials.locks import FileLock, LockedError
 from trials.watchdog import alive
 
@@ -81,6 +82,8 @@ class RunFolder:
             self.begin()
         elif wait:  # whoever was waited for may have claimed the folder in the meantime
             self._check_identity()
+        if failure(path) is not None:  # not that of this attempt
+            self.begin()
 
     def _acquire(self, wait: bool) -> None:
         while wait:
@@ -93,8 +96,13 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    def __exit__(self, _: object = None, error: BaseException | None = None, *__: object) -> None:
+        try:
+            if isinstance(error, Exception) and not self.done:
+                with suppress(OSError, ValueError):  # such as the full disk that is the reason
+                    self._write_state(done=False, failed=in_words(error))
+        finally:
+            self._lock.release()
 
     def _check_place(self, needed_bytes: int) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -161,6 +169,12 @@ class RunFolder:
 def is_done(path: Path) -> bool:
     """Whether the folder `path` holds a run that has come to its end."""
     return (path / RUN_FILE).is_file() and read_json(path / RUN_FILE).get("done") is True
+
+
+def failure(path: Path) -> str | None:
+    """Return the error that the run in the folder `path` ended in; None where it did not, or left no word."""
+    reason = read_json(path / RUN_FILE).get("failed") if (path / RUN_FILE).is_file() else None
+    return None if reason is None else str(reason)
 
 
 def read(path: Path) -> bytes:

@@ -12,9 +12,32 @@ import numpy as np
 
 from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
 from trials.predictions import frozen, read_predictions
-from trials.run_folder import is_done, read_json
+from trials.run_folder import failure, is_done, read_json
 
 NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that did not come to its end: whose, of which fold and seed, and why; None: of all data."""
+
+    contestant: str
+    fold: int | None
+    seed: int
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """Say which of the contestant's runs this is."""
+        return named(self.contestant, self.fold, self.seed)
+
+
+def named(contestant: str, fold: int | None, seed: int) -> str:
+    """Say which of a contestant's runs one is; seed 0 goes without saying."""
+    return contestant + ("" if fold is None else f", fold {fold}") + (f", seed {seed}" if seed else "")
+
+
+UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log of its trial may say why"
 
 
 class EvaluationError(ValueError):
@@ -67,8 +90,11 @@ def read_run(folder: Path) -> Run:
     And `PredictionsError` for predictions, a threshold or a temperature that cannot be.
     """
     if not is_done(folder) or not (folder / METRICS).is_file():
+        reason = failure(folder)
+        failed = "" if reason is None else f", it failed ({reason})"
         raise EvaluationError(
-            f"{folder}: holds no finished run; finish it by the command that began it, or leave it out"
+            f"{folder}: holds no finished run{failed}; finish it by the command that began it, or leave it "
+            "out"
         )
     metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
     if missing := [name for name in NEEDED if name not in metrics]:

@@ -29,7 +29,8 @@ from trials.locks import FileLock
 from trials.nni_parameters import own_parameters
 from trials.rank import run_rank
 from trials.retrain import run_retrain
-from trials.run_folder import is_done
+from trials.run_folder import failure, is_done
+from trials.runs import UNKNOWN_REASON, Failed
 from trials.search import run_search
 from trials.settings import load_settings
 from trials.tuning import TUNING
@@ -117,11 +118,26 @@ def run_stage(
                 root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
             ]
             finished = [run for run in runs if is_done(run)]
+            failed = _failed(root, parameters["layouts"], parameters.get("failed") or (), seed)
             if not finished:
-                raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end")
-            run_evaluate(finished, below(out, root / "evaluation"))
+                reasons = "".join(f"; {one.place}: {one.reason}" for one in failed)
+                raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end{reasons}")
+            run_evaluate(finished, below(out, root / "evaluation"), failed=failed)
         case other:
             raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
+
+
+def _failed(root: Path, layouts: Sequence[str], stages: Sequence[str], seed: int) -> list[Failed]:
+    """Return the retrainings that failed, or that nothing could be retrained for, of stages' names."""
+    found = []
+    for stage in stages:  # as fold0/search, fold0/enas7
+        fold, _, what = stage.partition("/")
+        reason = failure(root / stage) or UNKNOWN_REASON
+        for layout in layouts if what == "search" else [what]:
+            if not is_done(root / fold / layout):
+                words = f"its search failed: {reason}" if what == "search" else reason
+                found.append(Failed(layout, _fold(fold.removeprefix("fold")), seed, words))
+    return found
 
 
 def _fold(text: str) -> int:

@@ -20,8 +20,8 @@ from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIO
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
 from trials.predictions import frozen, read_predictions
-from trials.run_folder import RUN_FILE, is_done, read_json
-from trials.runs import EvaluationError, Run, read_run
+from trials.run_folder import RUN_FILE, failure, is_done, read_json
+from trials.runs import EvaluationError, Failed, Run, named, read_run
 from trials.statistics.calibration import mean_log_odds
 from trials.tuning import TUNING
 
@@ -146,12 +146,14 @@ class Search:
 class Comparison:
     """What `read_comparison` finds; `warnings` are what a reader must know before the figures.
 
+    `failed` are the runs that ended in an error, also of contestants and searches that have no finished one.
     `ranked` are the runs of architectures trained alone, whose places in a search's ranking are known.
     """
 
     contestants: tuple[Contestant, ...]
     searches: tuple[Search, ...]
     ranked: tuple[Run, ...]
+    failed: tuple[Failed, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -177,8 +179,9 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
     runs = [run for run in everything if run not in ranked]
     if not runs:
         names = ", ".join(map(str, places))
+        reasons = "".join(f"; {one.place}, failed: {one.reason}" for one in _failed(places))
         raise EvaluationError(
-            f"{names}: no finished run there; finish one, or name the folder above the runs"
+            f"{names}: no finished run there; finish one, or name the folder above the runs{reasons}"
         )
     _refuse_mixture(everything)
     found = [list(group) for _, group in groupby(sorted(runs, key=_order), key=lambda run: run.contestant)]
@@ -189,6 +192,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
         tuple(contestants),
         tuple(_searches(places, contestants)),
         tuple(ranked),
+        tuple(_failed(places)),
         tuple(
             [
                 *_missing(contestants),
@@ -406,18 +410,41 @@ def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:
 
 
 def _warned(runs: Sequence[Run]) -> Iterable[str]:
+    """Say of whom, not where: published, the same runs lie elsewhere."""
     for run in runs:
         for warning in run.metrics.get("warnings") or []:
-            yield f"{run.folder}: {warning}"
+            yield f"{named(_label(run), run.fold, run.seed)}: {warning}"
+
+
+def _not_done(places: Sequence[Path]) -> list[Path]:
+    states = sorted({file for place in places for file in place.rglob(RUN_FILE)})
+    return [state.parent for state in states if not is_done(state.parent)]
+
+
+def _is_trial(folder: Path) -> bool:
+    return folder.parents[1].name == TUNING
+
+
+def _failed(places: Sequence[Path]) -> Iterable[Failed]:
+    for folder in _not_done(places):
+        reason = failure(folder)
+        identity = read_json(folder / RUN_FILE).get("identity")
+        asked: dict[str, Any] = identity if isinstance(identity, dict) else {}
+        if reason is None or _is_trial(folder) or asked.get("verb") in ("evaluate", "report"):
+            continue
+        yield Failed(
+            str(asked.get("contestant") or folder.name), asked.get("fold"), asked.get("seed") or 0, reason
+        )
 
 
 def _unfinished(places: Sequence[Path]) -> Iterable[str]:
-    states = sorted({file for place in places for file in place.rglob(RUN_FILE)})
-    unfinished = [state.parent for state in states if not is_done(state.parent)]
-    trials = [folder for folder in unfinished if folder.parents[1].name == TUNING]
+    unfinished = _not_done(places)
     for folder in unfinished:
-        if folder not in trials:
-            yield f"{folder}: is not finished and takes no part"
+        if not _is_trial(folder):
+            reason = failure(folder)
+            ended = "is not finished" if reason is None else f"failed ({reason})"
+            yield f"{folder}: {ended} and takes no part"
+    trials = [folder for folder in unfinished if _is_trial(folder)]
     if trials:
         yield f"{len(trials)} trials of a tuning were ended early, or are not finished, and take no part"
 

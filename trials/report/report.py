@@ -8,6 +8,7 @@ well searches rank).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from trials.report.summaries import (
 )
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
 from trials.run_folder import RunFolder
-from trials.runs import EvaluationError
+from trials.runs import EvaluationError, Failed
 
 PAGE = "report.html"
 
@@ -89,6 +90,7 @@ def run_report(
         "results": rows,
         "tests": test_rows,
         "search_quality": [dict(zip(QUALITY, one.row(), strict=True)) for one in qualities],
+        "failed": [asdict(one) for one in comparison.failed],
         "warnings": list(comparison.warnings),
     }
 
@@ -156,6 +158,7 @@ def text(result: dict[str, Any]) -> str:
         )
         area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
         lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}{of_seeds}")
+    lines += [f"{Failed(**one).place}: failed, no figures" for one in result["failed"]]
     for row in result["search_quality"]:
         stands = (
             "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"
