@@ -181,6 +181,17 @@ def test_masks_under_other_names_are_refused(
     assert any("12 images have a handful of grey values" in line for line in verify(tmp_path).problems)
 
 
+@pytest.mark.parametrize("side", [100, 1600])
+@pytest.mark.parametrize("colours", [(255, 0, 0), (255, 0, 128), (90, 200, 40)])
+def test_masks_in_colour_and_larger_than_is_kept_are_refused(
+    colours: tuple[int, ...], side: int, tmp_path: Path, picture: Picture
+) -> None:
+    mask = Image.fromarray(np.dstack([mask_pixels() // 255 * colour for colour in colours]))
+    mask = mask.resize((side, side * 4 // 5), Image.Resampling.NEAREST)
+    write(tmp_path, lambda of, n: (f"{of}/{n}.png", f"{of}/x{n}.png"), picture, mask)
+    assert any("12 images have a handful of grey values" in line for line in verify(tmp_path).problems)
+
+
 def test_one_mask_or_blank_image_among_many_is_a_warning(tmp_path: Path, picture: Picture) -> None:
     for seed in range(40):
         save(picture(seed), tmp_path / ("benign", "malignant")[seed % 2] / f"{seed:02}.png")

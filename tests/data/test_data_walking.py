@@ -104,8 +104,8 @@ def test_every_verb_refuses_results_among_images(
     (tmp_path / "e.yml").write_text("LESION_NAS_DATASET")
     data, out = tmp_path if nested else classes, str(classes / "runs" / "x")
     verbs = [
-        ["search", "--data", str(data), "--out", out],
-        ["contend", "--data", str(data), "--out", out, "--contestant", "hog"],
+        ["search", "--data", str(data), "--out", out, "--dry-run"],
+        ["contend", "--data", str(data), "--out", out, "--contestant", "hog", "--dry-run"],
         ["evaluate", str(tmp_path), "--data", str(data), "--out", out],
         ["launch", str(tmp_path / "e.yml"), "--data", str(data), "--out", out],
         ["prepare", str(data), out],
