@@ -2,6 +2,7 @@
 # make bench  speed, against NNI's own ENAS too, in an environment of its own; half an hour
 # make bench-job DATA=BUSI   how long the whole job takes on lesion images of yours; an hour
 # make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
+# make findings   whether other packages still do what findings/ says; half an hour, several downloads
 
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -18,7 +19,7 @@ NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
 BENCHMARKS = weight_sharing machine_limit retraining growth cuda
 
-.PHONY: env versions python demo test lint bench bench-job clean
+.PHONY: env versions python demo test lint bench bench-job findings clean
 
 env: $(READY)
 
@@ -45,6 +46,7 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 demo: $(READY)
+	@echo "the whole job on synthetic lesions: 2 to 5 minutes on two cores; its files go to ~/lesion-nas"
 	$(BIN)/lesion-nas launch nni_config/quickstart.yml
 
 # A file's tests share what they made, so that files are dealt out, not tests.
@@ -69,6 +71,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Each script makes an environment of its own, and fails where a package does something else now.
+findings:
+	@changed=; for one in findings/*.sh; do echo "== $$one"; PYTHON="$(PYTHON)" bash $$one || changed="$$changed $$one"; done; \
+	test -z "$$changed" || { echo "changed, or did not run:$$changed" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) $(NNI_VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
