@@ -8,19 +8,31 @@ quick.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from trials.contestants.registry import contestant
 from trials.errors import in_words
-from trials.settings import PROFILES, Settings, SettingsError, load_settings, parse_assignment, read_overrides
+from trials.settings import (
+    LARGEST_SEED,
+    LARGEST_SIDE,
+    PROFILES,
+    Settings,
+    SettingsError,
+    check_folds,
+    load_settings,
+    parse_assignment,
+    read_overrides,
+)
 
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
 
@@ -121,7 +133,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--folds", type=int, default=5, help="outer folds that must be possible (default: 5)")
+    parser.add_argument(
+        "--folds", type=_whole(2), default=5, help="outer folds that must be possible (default: 5)"
+    )
     parser.add_argument("--positive", help="name of the positive class (default: malignant)")
     _group_arguments(parser)
     parser.add_argument(
@@ -182,9 +196,11 @@ def _prepare(arguments: argparse.Namespace) -> Outcome:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder or .npz of lesion images")
     parser.add_argument("--out", type=Path, required=True, help="output folder, resumed if it holds this run")
-    parser.add_argument("--folds", type=int, help="number of outer folds (default: 5, with --fold)")
-    parser.add_argument("--fold", type=int, help="outer fold to set aside for the test (default: none)")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    parser.add_argument("--folds", type=_whole(1), help="number of outer folds (default: 5, with --fold)")
+    parser.add_argument("--fold", type=_whole(0), help="outer fold to set aside for the test (default: none)")
+    parser.add_argument(
+        "--seed", type=_whole(0, LARGEST_SEED), default=0, help="of all that is random (default: 0)"
+    )
     parser.add_argument(
         "--profile", choices=PROFILES, default="cpu", help="settings to start from (default: cpu)"
     )
@@ -219,14 +235,45 @@ def _overrides(arguments: argparse.Namespace, **named: object) -> dict[str, obje
 
 def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments about folds and seed; raises `SettingsError` where they make no sense."""
-    folds, fold = arguments.folds or 5, arguments.fold
+    folds, fold = 5 if arguments.folds is None else arguments.folds, arguments.fold
+    check_folds(folds, fold, arguments.seed)
     if fold is None and arguments.folds is not None:
         raise SettingsError("--folds needs --fold: which of them is set aside?")
-    if fold is not None and not 0 <= fold < folds:
-        raise SettingsError(f"--fold {fold}: there are {folds} folds, counted from 0")
-    if arguments.seed < 0:
-        raise SettingsError(f"--seed {arguments.seed}: seeds are whole numbers from 0")
+    _check_out(arguments.out)  # of a dry run too
     return {"folds": folds, "fold": fold, "seed": arguments.seed}
+
+
+def _check_out(path: Path) -> None:
+    from trials.run_folder import check_place
+
+    check_place(path)
+
+
+def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number within limits from the command line."""
+
+    def read(text: str) -> int:
+        limits = f"from {lowest} " + ("up" if highest is None else f"to {highest}")
+        try:
+            number = int(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text}: expected a whole number {limits}") from None
+        if number < lowest or (highest is not None and number > highest):
+            raise ArgumentTypeError(f"{text}: expected a whole number {limits}")
+        return number
+
+    return read
+
+
+def _share(text: str) -> float:
+    """Read a share between 0 and 1 from the command line."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise ArgumentTypeError(f"{text}: expected a share between 0 and 1, such as 0.1")
+    return number
 
 
 def _check_layout(name: str) -> None:
@@ -241,7 +288,7 @@ def _search_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", choices=("enas", "random"), help="ENAS, or the random control")
     parser.add_argument(
         "--devices",
-        type=int,
+        type=_whole(1),
         default=1,
         metavar="N",
         help="GPUs, or processes where there is none, that divide each batch (default: 1)",
@@ -348,12 +395,12 @@ def _rank_arguments(parser: argparse.ArgumentParser) -> None:
     _run_arguments(parser)
     parser.add_argument(
         "--index",
-        type=int,
+        type=_whole(0),
         required=True,
         help="0: what ENAS found; 1 to COUNT: of a random search, best first",
     )
     parser.add_argument(
-        "--count", type=int, default=12, help="of the random search's candidates (default: 12)"
+        "--count", type=_whole(2), default=12, help="of the random search's candidates (default: 12)"
     )
     parser.add_argument("--layout", default="enas7", help="enas7 (default), enas17 or any other enasN")
 
@@ -464,7 +511,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="whom the others are tested against (default: the strongest without searched or random cells)",
     )
     parser.add_argument(
-        "--prevalence", type=float, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
+        "--prevalence", type=_share, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
     )
 
 
@@ -562,10 +609,12 @@ def _export(arguments: argparse.Namespace) -> Outcome:
 def _architecture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="architecture.json")
     parser.add_argument("--layout", default="enas7", help="enas7 (default), enas17 or any other enasN")
-    parser.add_argument("--filters", type=int, default=36, help="of the first cells (default: 36)")
-    parser.add_argument("--channels", type=int, default=3, help="of the images (default: 3)")
-    parser.add_argument("--classes", type=int, default=2, help="(default: 2)")
-    parser.add_argument("--image-size", type=int, default=100, help="side in pixels (default: 100)")
+    parser.add_argument("--filters", type=_whole(2), default=36, help="of the first cells (default: 36)")
+    parser.add_argument("--channels", type=_whole(1), default=3, help="of the images (default: 3)")
+    parser.add_argument("--classes", type=_whole(2), default=2, help="(default: 2)")
+    parser.add_argument(
+        "--image-size", type=_whole(1, LARGEST_SIDE), default=100, help="side in pixels (default: 100)"
+    )
     parser.add_argument("--draw", type=Path, metavar="OUT", help="write a picture of the cells, .svg or .png")
 
 

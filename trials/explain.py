@@ -144,8 +144,14 @@ def explain(
     card = model.description
     squares = to_tensor(images, card.image_size, card.fit, card.channels)
     squares = squares.expand(-1, card.channels, -1, -1)
-    model = TrainedModel(model.network.cpu().eval(), card)
+    model = TrainedModel(model.network.cpu().eval(), card, model.name)
     maps = {name: METHODS[name](model, squares) for name in methods}
+    for name, found in maps.items():
+        if not np.isfinite(found).all():
+            raise ExplainError(
+                f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
+                "too large to be derived; train it again with a lower retrain.learning_rate"
+            )
     blank = {name: METHODS[name](_with_random_weights(model), squares) for name in methods}
     return [
         Explanation(

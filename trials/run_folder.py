@@ -105,14 +105,9 @@ class RunFolder:
             self._lock.release()
 
     def _check_place(self, needed_bytes: int) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{self.path}: expected a folder to write to, found a file; name another")
+        check_place(self.path)
         if (self.path / RUN_FILE).exists():
             self._check_identity()
-        elif self.path.exists() and any(not child.name.startswith(".") for child in self.path.iterdir()):
-            raise RunFolderError(
-                f"{self.path}: holds files of something else ({RUN_FILE} is missing); name a new folder"
-            )
         check_disk(self.path, needed_bytes)
 
     def _check_identity(self) -> None:
@@ -164,6 +159,19 @@ class RunFolder:
         """Write a text file in UTF-8."""
         write_atomically(self.path / name, text.encode())
         return self.path / name
+
+
+def check_place(path: Path) -> None:
+    """Raise `RunFolderError` where no run can have its output folder: a file, or what others have filled."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise RunFolderError(f"{place}: expected a folder to write to, found a file; name another")
+    if (path / RUN_FILE).exists() or not path.exists():
+        return
+    if any(not child.name.startswith(".") for child in path.iterdir()):
+        raise RunFolderError(
+            f"{path}: holds files of something else ({RUN_FILE} is missing); name a new folder"
+        )
 
 
 def is_done(path: Path) -> bool:

@@ -12,7 +12,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,8 @@ class SettingsError(ValueError):
     """A setting that does not exist or has a value that it cannot have."""
 
 
+LARGEST_SEED = 2**32 - 1  # NumPy's
+LARGEST_SIDE = 4096  # pixels; a model file holds no larger one
 GRADED = ("ultrasound", "histology")  # augmentations that go as far as data.augmentation_strength says
 
 
@@ -67,7 +69,7 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
 class DataSettings(Section):
     """How images become the networks' input."""
 
-    image_size: int = setting(100, "side of the square input, pixels; the paper's", ge=16)
+    image_size: int = setting(100, "side of the square input, pixels; the paper's", ge=16, le=LARGEST_SIDE)
     channels: Literal[1, 3] = setting(
         3, "input channels, grey repeated; the paper's, by its parameter counts"
     )
@@ -100,12 +102,13 @@ class DataSettings(Section):
         "smallest side of random center crops of training images, which keep the centre 32x32 (Wang et al. "
         "2021, who do not say it; 48 is ours); unset: whole images",
         ge=1,
+        le=LARGEST_SIDE,
     )
     class_balance: Literal["none", "weighted_loss", "balanced_sampling"] = setting(
         "none", "answer to unequal classes; the paper's set is balanced and needs none"
     )
     positive: str = setting(
-        "malignant", "name of the positive class; the paper's", coerce_numbers_to_str=True
+        "malignant", "name of the positive class; the paper's", coerce_numbers_to_str=True, min_length=1
     )
     group_column: str | None = setting(
         None,
@@ -132,7 +135,10 @@ class DataSettings(Section):
         0.1, "of the training images, held out by groups for rewards and thresholds; ENAS's", gt=0, le=0.5
     )
     fold_seed: int = setting(
-        0, "of generated outer folds and of a balanced draw, apart from the training's seed; ours", ge=0
+        0,
+        "of generated outer folds and of a balanced draw, apart from the training's seed; ours",
+        ge=0,
+        le=LARGEST_SEED,
     )
     balanced_draw: int | None = setting(
         262,
@@ -165,6 +171,8 @@ class DataSettings(Section):
 class TrainingSettings(Section):
     """What a search's shared weights and a retrained network have in common."""
 
+    section: ClassVar[str]  # how its settings' names begin
+
     epochs: int = setting(..., "passes over the training images", ge=1)
     batch_size: int = setting(8, "images a step; the paper's", ge=2)
     max_steps: int | None = setting(None, "stop after so many steps (ours); unset: all epochs", ge=1)
@@ -196,9 +204,20 @@ class TrainingSettings(Section):
         "head's own weights untrained; here they are trained)",
     )
 
+    @model_validator(mode="after")
+    def _lowest_rate_is_the_lowest(self) -> TrainingSettings:
+        if self.learning_rate_min > self.learning_rate:
+            raise ValueError(
+                f"{self.section}.learning_rate_min = {self.learning_rate_min:g} is above "
+                f"{self.section}.learning_rate = {self.learning_rate:g}: raise the one or lower the other"
+            )
+        return self
+
 
 class SearchSettings(TrainingSettings):
     """One search: shared weights, controller, final ranking."""
+
+    section = "search"
 
     strategy: Literal["enas", "random"] = setting("enas", "ENAS, or the random control of equal budget")
     epochs: int = setting(150, "passes over the training images; ENAS's", ge=1)
@@ -212,7 +231,9 @@ class SearchSettings(TrainingSettings):
     normal_cells: int = setting(6, "normal cells of the shared network; ENAS's", ge=1)
     nodes: int = setting(5, "nodes in a cell; ENAS's", ge=1)
     filters: int = setting(20, "filters of the first cells; ENAS's", ge=2)
-    image_size: int | None = setting(None, "search at this size (ours); unset: data.image_size", ge=16)
+    image_size: int | None = setting(
+        None, "search at this size (ours); unset: data.image_size", ge=16, le=LARGEST_SIDE
+    )
     learning_rate_min: float = setting(0.0005, "lowest learning rate; ENAS's", ge=0)
     weight_decay: float = setting(2e-4, "PyTorch's weight decay; ENAS's lambda 1e-4, doubled", ge=0)
     dropout: float = setting(0.1, "share dropped before the classifier; ENAS's", ge=0, lt=1)
@@ -284,6 +305,8 @@ class SearchSettings(TrainingSettings):
 
 class RetrainSettings(TrainingSettings):
     """One final network, trained from scratch."""
+
+    section = "retrain"
 
     epochs: int = setting(100, "passes over the training images; the paper's", ge=1)
     filters: int = setting(36, "filters of the first cells; ENAS's, and the paper's by its counts", ge=2)
@@ -473,6 +496,19 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
         return Settings.model_validate({"profile": profile, **nested})
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def check_folds(folds: int, fold: int | None, seed: int) -> None:
+    """Raise `SettingsError` for folds, one of them to set aside, and a seed that cannot be.
+
+    1 fold is what data with a split of their own have.
+    """
+    if folds < 1:
+        raise SettingsError(f"folds = {folds}: expected 2 or more, or 1 for data with a split of their own")
+    if fold is not None and not 0 <= fold < folds:
+        raise SettingsError(f"fold = {fold}: there are {folds} folds, counted from 0")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise SettingsError(f"seed = {seed}: expected a whole number from 0 to {LARGEST_SEED}")
 
 
 def read_overrides(path: Path) -> dict[str, object]:

@@ -32,7 +32,7 @@ from trials.retrain import run_retrain
 from trials.run_folder import failure, is_done
 from trials.runs import UNKNOWN_REASON, Failed
 from trials.search import run_search
-from trials.settings import load_settings
+from trials.settings import check_folds, load_settings
 from trials.tuning import TUNING
 from trials.watchdog import watch
 
@@ -64,6 +64,7 @@ def run_stage(
 
     Raises ValueError where the parameters, the data or the output folder do not fit.
     """
+    parameters = _checked(parameters)
     overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
     settings = load_settings(profile, overrides)
     folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
@@ -123,8 +124,43 @@ def run_stage(
                 reasons = "".join(f"; {one.place}: {one.reason}" for one in failed)
                 raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end{reasons}")
             run_evaluate(finished, below(out, root / "evaluation"), failed=failed)
-        case other:
-            raise ValueError(f"stage {other!r}: expected search, retrain, contend, tune, rank or evaluate")
+
+
+_NEEDED = {  # by stages, beside the stage itself
+    **{"search": (), "retrain": ("layout",), "contend": ("contestant",), "tune": ("contestant",)},
+    **{"rank": ("layout", "index", "count"), "evaluate": ("layouts",)},
+}
+_WHOLE = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # the lowest of each
+
+
+def _checked(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters, whole numbers as such; raises ValueError for missing and impossible ones."""
+    stage = parameters.get("stage")
+    if stage not in _NEEDED:
+        raise ValueError(f"stage {stage!r}: expected {', '.join(_NEEDED)}")
+    if missing := [name for name in _NEEDED[stage] if name not in parameters]:
+        raise ValueError(f"stage {stage}: no {missing[0]} among the trial's parameters; name it")
+    checked = dict(parameters)
+    for name in _WHOLE.keys() & parameters.keys():
+        value = parameters[name]
+        if name == "fold" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise ValueError(f"{name} = {value!r}: expected a whole number among the trial's parameters")
+        if value < _WHOLE[name]:
+            raise ValueError(
+                f"{name} = {value!r}: expected {_WHOLE[name]} or more among the trial's parameters"
+            )
+        checked[name] = int(value)
+    check_folds(checked.get("folds", 5), checked.get("fold"), checked.get("seed", 0))
+    layouts = parameters.get("layouts", ("",))
+    if (
+        not isinstance(layouts, list | tuple)
+        or not layouts
+        or not all(isinstance(one, str) for one in layouts)
+    ):
+        raise ValueError(f"layouts = {layouts!r}: expected a list of names such as enas7")
+    return checked
 
 
 def _failed(root: Path, layouts: Sequence[str], stages: Sequence[str], seed: int) -> list[Failed]:
@@ -154,6 +190,22 @@ def _phantoms_once(data: Path, count: int) -> None:
             make_phantoms(data, count)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text}: expected 2 images or more")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected minutes, a number above 0")
+    return number
+
+
 def _short(value: object) -> str:
     """Return a setting's value for the name of a folder; a tuner's steps are inexact: 0.30000000000000004."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -164,14 +216,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trials.stage", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, help="folder of lesion images")
-    source.add_argument("--phantoms", type=int, metavar="N", help="make N synthetic lesions and use those")
+    source.add_argument("--phantoms", type=_count, metavar="N", help="make N synthetic lesions and use those")
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
     parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
     parser.add_argument("--external", type=Path, help="other images that a contestant is tested on")
     parser.add_argument(
         "--patience",
-        type=float,
+        type=_minutes,
         default=60,
         metavar="MINUTES",
         help="end a trial through which no batch has gone for so long: it hangs (default: 60)",

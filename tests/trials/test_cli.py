@@ -65,7 +65,7 @@ def test_what_libraries_print_does_not_mix_with_json(
         return {"done": 1}
 
     monkeypatch.setattr("trials.retrain.run_retrain", chatty)
-    assert main([*retrain_arguments(tmp_path, tmp_path, tmp_path), "--dry-run", "--json"]) == 0
+    assert main([*retrain_arguments(tmp_path / "data", tmp_path, tmp_path), "--dry-run", "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"done": 1}
     assert "hello" in captured.err
@@ -106,7 +106,7 @@ def test_verify_says_yes_or_no(lesions: Path, tmp_path: Path, capsys: pytest.Cap
         (["--profile", "paperr"], "invalid choice"),
         (["--folds", "5"], "--folds needs --fold"),
         (["--fold", "5"], "there are 5 folds"),
-        (["--seed", "-1"], "seeds"),
+        (["--seed", "-1"], "a whole number from 0"),
         (["--layers", "5"], "unrecognized arguments"),
     ],
 )
@@ -114,7 +114,7 @@ def test_wrong_usage_ends_with_2(
     tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
-        main(retrain_arguments(tmp_path, tmp_path, tmp_path / "out", *more))
+        main(retrain_arguments(tmp_path / "data", tmp_path, tmp_path / "out", *more))
     assert left.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -202,7 +202,7 @@ def test_interruption_and_defect_end_with_1_and_a_message(
         raise raised
 
     monkeypatch.setattr("trials.retrain.run_retrain", fail)
-    arguments = retrain_arguments(tmp_path, tmp_path, tmp_path / "out")
+    arguments = retrain_arguments(tmp_path / "data", tmp_path, tmp_path / "out")
     assert main(arguments) == 1
     captured = capsys.readouterr().err
     assert message in captured and "Traceback" not in captured

@@ -48,7 +48,9 @@ def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
     are not `folds` in number, miss an image, or split a group.
     """
     if folds < 2:
-        raise ValueError(f"{folds} folds: at least 2 are needed")
+        raise ValueError(
+            f"{folds} folds: at least 2 are needed, as one is tested and the others are trained on"
+        )
     _refuse(group_shortages(data, folds))
     stored = data.root / FILE_NAME
     if data.layout != "medmnist" and stored.exists():

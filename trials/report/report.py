@@ -29,7 +29,7 @@ from trials.report.summaries import (
     within_layouts,
 )
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
-from trials.run_folder import RunFolder
+from trials.run_folder import RunFolder, check_place
 from trials.runs import EvaluationError, Failed
 
 PAGE = "report.html"
@@ -52,6 +52,7 @@ def run_report(
     The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
     together, an unknown reference and a prevalence outside of 0 to 1.
     """
+    check_place(out)  # before all the figures
     comparison = read_comparison(places)
     tested = _summaries(comparison, lambda contestant: contestant.tested, prevalence)
     external = _summaries(comparison, lambda contestant: contestant.external, prevalence)
