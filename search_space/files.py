@@ -76,8 +76,20 @@ def dump_json(value: object, indent: int | None = 2) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text; raises ValueError for one that is none, NaN and Infinity included."""
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    """Return the value of a JSON text.
+
+    Raises ValueError for one that is none, NaN and Infinity included, and for a key that an object has twice.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} is there twice; keep one of them")
+        found[key] = value
+    return found
 
 
 def _finite(text: str) -> float:

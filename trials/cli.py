@@ -453,6 +453,7 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
     parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
+    _group_arguments(parser)
     parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
 
 
@@ -465,7 +466,8 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
         _refuse_results_among_images(arguments)
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
-    trials = launch(arguments.config, out, hosts=arguments.allow_host, **named)
+    of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
+    trials = launch(arguments.config, out, hosts=arguments.allow_host, **named, **of_data)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.data.findings import findings_of
 from trials.external import evaluate_external, load_external
 from trials.launch import EVALUATION
 from trials.metrics import RATES, mean_and_spread, score
@@ -67,6 +68,7 @@ def run_evaluate(
         folder.begin()
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
+            "findings": findings_of(everyone[0].record.get("data")),
             "contestants": {
                 name: summarise(contestants.get(name, ()), [one for one in failed if one.contestant == name])
                 for name in dict.fromkeys([*contestants, *(one.contestant for one in failed)])
@@ -149,8 +151,9 @@ def text_table(result: Mapping[str, Any]) -> str:
             lines.append(f"{name}: no run of folds {', '.join(map(str, sorted(missing)))}")
         for run in summary["runs"]:
             lines += [f"warning: {run['folder']}: {text}" for text in run.get("warnings") or []]
+    lines += [f"data: {line}" for line in result["findings"]]
     if external := result["external"]:
-        lines += [f"note on {external['data']}: {note}" for note in external.get("notes", ())]
+        lines += [f"{external['data']}: {line}" for line in external["findings"]]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from trials.data.findings import findings
 from trials.data.medmnist import classes_elsewhere
 from trials.data.sources import LesionData, load
 from trials.leaks import refuse_overlap
@@ -83,6 +84,6 @@ def evaluate_external(
         "data": data.name,
         "digest": data.digest,
         "left_out": len(data.left_out),
-        "notes": list(data.notes),
+        "findings": findings(data.left_out, data.notes),
         "contestants": results,
     }

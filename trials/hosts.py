@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_space.files import read_file
+from trials.settings import read_yaml
 
 OPEN_SECONDS = 60.0
 RETRY_SECONDS = 10.0
@@ -48,7 +49,7 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
     import yaml  # few commands need it
 
     try:
-        content = yaml.safe_load(read_file(config).decode())
+        content = read_yaml(read_file(config).decode())
     except yaml.YAMLError as error:
         raise HostError(f"{config}: not readable as YAML: {error}") from None
     named = content.get("trainingService") if isinstance(content, dict) else None

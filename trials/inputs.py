@@ -14,6 +14,7 @@ from torch import Tensor
 from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
 from trials.data.draw import draw_balanced
+from trials.data.findings import findings, say
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.images import to_tensor
 from trials.data.records import SPLITS
@@ -36,6 +37,7 @@ class Split:
     source: str
     folds: int | None
     fold: int | None
+    notes: tuple[str, ...] = ()
 
 
 def load_data(path: Path, settings: DataSettings) -> LesionData:
@@ -50,7 +52,9 @@ def load_data(path: Path, settings: DataSettings) -> LesionData:
     )
     if settings.balanced_draw is None:
         return data
-    return draw_balanced(data, settings.balanced_draw, settings.fold_seed)
+    drawn = draw_balanced(data, settings.balanced_draw, settings.fold_seed)
+    say(findings(drawn.left_out[len(data.left_out) :], ()))
+    return drawn
 
 
 def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: int | None, seed: int) -> Split:
@@ -68,12 +72,23 @@ def split_data(data: LesionData, settings: DataSettings, *, folds: int, fold: in
         training, validation, test = map(data.of_split, SPLITS)
         return Split(training, validation, test, OWN_SPLIT, folds=1, fold=0)
     rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
+    notes: tuple[str, ...] = ()
     if fold is not None:
-        assigned = assign_folds(data, folds, settings.fold_seed)
-        source = assigned.source
+        assigned = assign_folds(data, folds, settings.fold_seed, settings.accept)
+        source, notes = assigned.source, assigned.notes
         rest, test = assigned.split(fold)
+        say(notes)
     training, validation = inner_split(data, rest, settings.validation_fraction, seed)
-    return Split(training, validation, test, source, None if fold is None else folds, fold)
+    return Split(training, validation, test, source, None if fold is None else folds, fold, notes)
+
+
+def describe_found(data: LesionData) -> dict[str, Any]:
+    """Return, as JSON values, what a reading of data has found."""
+    return {
+        "name": data.name,
+        "left_out": [asdict(item) for item in data.left_out],
+        "notes": list(data.notes),
+    }
 
 
 def describe_data(data: LesionData, split: Split) -> dict[str, Any]:
@@ -88,7 +103,7 @@ def describe_data(data: LesionData, split: Split) -> dict[str, Any]:
         "groups": len(set(data.groups)),
         "group_source": data.group_source,
         "left_out": [asdict(item) for item in data.left_out],
-        "notes": list(data.notes),
+        "notes": [*data.notes, *split.notes],
         "grey_range": list(data.grey_range),
         "folds": split.source,
         "training": len(split.training),

@@ -15,11 +15,12 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from search_space.files import not_a_file, read_file
+from trials.data.findings import findings_of
 from trials.errors import reason
 from trials.experiment import (
     LOOPBACK,
@@ -34,6 +35,7 @@ from trials.experiment import (
 )
 from trials.hosts import Tunnel, hosts_of, tunnels
 from trials.locks import FileLock, LockedError
+from trials.run_folder import read_json
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -42,6 +44,7 @@ IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[1] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
+GROUP_COLUMN, ACCEPT = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT"  # which the experiments' files read
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
@@ -142,6 +145,8 @@ def launch(
     port: int | None = None,
     listen: str = LOOPBACK,
     hosts: Sequence[str] = (),
+    group_column: str | None = None,
+    accept: Sequence[str] = (),
 ) -> list[Trial]:
     """Run an experiment to its end; return its trials, which have their results in `out`.
 
@@ -162,6 +167,13 @@ def launch(
     variables = environment(out, data, external, listen, hosts)
     if b"LESION_NAS_DATASET" in read_file(config) and "LESION_NAS_DATASET" not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
+    for name, given in ((GROUP_COLUMN, group_column), (ACCEPT, ",".join(accept))):
+        if given and name.encode() not in read_file(config):
+            raise ExperimentError(
+                f"{config} does not read {name}; add it to its trialCommand, as nni_config/pipeline.yml "
+                "has it"
+            )
+        variables |= {name: given} if given else {}
     check_home()
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(ending, signal.default_int_handler)
@@ -198,7 +210,23 @@ def results(trials: Sequence[Trial], out: Path) -> str:
     for trial in map(summary, trials):
         result = trial["status"] if trial["result"] is None else describe(trial["result"])
         lines.append(f"  {describe(trial['parameters'])}: {result}")
-    return "\n".join([*lines, read(out / "evaluation" / EVALUATION), f"in {out}"])
+    table = read(out / "evaluation" / EVALUATION)
+    found = [f"data: {line}" for line in found_in(out)]
+    return "\n".join([*lines, *(line for line in found if line not in table), table, f"in {out}"])
+
+
+def found_in(out: Path) -> list[str]:
+    """Return what the runs below a folder have left out of their data, joined or doubted, each line once."""
+    from trials.contestants.protocol import RECORD  # with torch, which nothing else here needs
+    from trials.leaks import SEARCH_FILE
+
+    lines: dict[str, None] = {}
+    for file in sorted(file for name in (SEARCH_FILE, RECORD) for file in out.rglob(name)):
+        with suppress(ValueError):  # a run under way, or one that its readers will refuse
+            record = read_json(file)
+            for described in (record.get("data"), record.get("external_data")):
+                lines |= dict.fromkeys(findings_of(described))
+    return list(lines)
 
 
 def summary(trial: Trial) -> dict[str, Any]:

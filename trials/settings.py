@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -511,14 +512,36 @@ def check_folds(folds: int, fold: int | None, seed: int) -> None:
         raise SettingsError(f"seed = {seed}: expected a whole number from 0 to {LARGEST_SEED}")
 
 
+def read_yaml(text: str) -> Any:
+    """Return the value of a YAML text; raises `yaml.YAMLError` for none, and for a repeated key."""
+    import yaml  # NNI's own dependency; few commands need it
+
+    class Once(yaml.SafeLoader):
+        """Refuses what YAML 1.2 forbids and PyYAML takes the last of."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+            for key in {str(key) for key in keys if keys.count(key) > 1}:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is there twice; keep one of them", node.start_mark
+                )
+            found: dict[Any, Any] = super().construct_mapping(node, deep)
+            return found
+
+    return yaml.load(text, Once)
+
+
 def read_overrides(path: Path) -> dict[str, object]:
     """Read overrides from a JSON or YAML file; raises `SettingsError` where it holds no mapping."""
     import yaml  # NNI's own dependency; few commands need it
 
     try:
-        values = yaml.safe_load(read_file(path).decode())  # every JSON file is YAML too
+        values = read_yaml(read_file(path).decode())  # every JSON file is YAML too
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date 2026-02-30: ValueError
         raise SettingsError(f"{path}: cannot read settings: {reason(error)}") from None
+    twice = Counter(key for key, _ in flat(values)) if isinstance(values, dict) else Counter[str]()
+    for key in (key for key, count in twice.items() if count > 1):
+        raise SettingsError(f"{path}: {key} is there twice, nested and with dots; keep one of them")
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected a mapping such as {{'retrain.epochs': 20}}, found {values!r}")
     return values

@@ -17,6 +17,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from search_space.files import below
@@ -57,21 +58,24 @@ def run_stage(
     profile: str,
     architecture: Path | None = None,
     external: Path | None = None,
+    of_data: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Run the stage that `parameters` name.
 
     A retraining takes `architecture`, else its fold's search's; a contestant is tested on `external` too.
+    `of_data` are settings of the data themselves, which name no folder.
 
     Raises ValueError where the parameters, the data or the output folder do not fit.
     """
     parameters = _checked(parameters)
     overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
+    variant = [f"{name}={_short(value)}" for name, value in sorted(overrides.items())]
+    overrides = {**of_data, **overrides}
     settings = load_settings(profile, overrides)
     folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
     tuning = parameters["stage"] == "tune"
     root = out / (f"seed{seed}" if seed else "")
     of_fold = [] if fold is None else [f"fold{fold}"]
-    variant = [f"{name}={_short(value)}" for name, value in sorted(overrides.items())]
     alone, shared = root.joinpath(*of_fold), root / "-".join([*of_fold, *variant])
     if tuning:
         shared = alone / TUNING / "-".join(variant)
@@ -206,6 +210,13 @@ def _minutes(text: str) -> float:
     return number
 
 
+def _of_data(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the settings of the data that the command line names."""
+    named = {"data.group_column": arguments.group_column}
+    named["data.accept"] = arguments.accept.split(",") if arguments.accept else None
+    return {name: value for name, value in named.items() if value}
+
+
 def _short(value: object) -> str:
     """Return a setting's value for the name of a folder; a tuner's steps are inexact: 0.30000000000000004."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -229,6 +240,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="end a trial through which no batch has gone for so long: it hangs (default: 60)",
     )
     parser.add_argument("--fold", help="outer fold, where the parameters name none; empty: none")
+    parser.add_argument(
+        "--group-column", help="manifest column of what must stay together, `folder` or `none`"
+    )
+    parser.add_argument("--accept", help="problems that are none in these data, with commas between")
     arguments = parser.parse_args(argv)
     watch(60 * arguments.patience)
     parameters = own_parameters()
@@ -245,6 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.profile,
             architecture=arguments.architecture,
             external=arguments.external,
+            of_data=_of_data(arguments),
         )
     except (ValueError, OSError, TrainingError, DivergedError) as error:
         print(f"error: {in_words(error)}", file=sys.stderr)

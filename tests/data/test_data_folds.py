@@ -109,6 +109,23 @@ def test_emptied_folds_leave_their_images_out(lesions: LesionData) -> None:
     folds = assign_folds(lesions, 4)
     assert folds.fold[0] == -1
     assert all(0 not in side for fold in range(4) for side in folds.split(fold))
+    assert folds.notes == ("1 images left out: their cells in folds.csv name no fold (benign_000.png)",)
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "-"])
+def test_many_emptied_folds_are_refused_until_accepted(lesions: LesionData, cell: str) -> None:
+    change_folds(
+        lesions, lambda rows: [[file, fold if n % 7 > 1 else cell] for n, (file, fold) in enumerate(rows)]
+    )
+    with pytest.raises(DataError, match=r"14 of 48 images are left out.*--accept left_out"):
+        assign_folds(lesions, 4)
+    assert (assign_folds(lesions, 4, accept=["left_out"]).fold < 0).sum() == 14
+
+
+def test_folds_that_a_spreadsheet_has_written_are_read(lesions: LesionData) -> None:
+    before = assign_folds(lesions, 4).fold
+    change_folds(lesions, lambda rows: [[file, f"{fold}.0"] for file, fold in rows])
+    np.testing.assert_array_equal(assign_folds(lesions, 4).fold, before)
 
 
 def test_class_of_fewer_groups_than_folds_is_refused(

@@ -282,3 +282,16 @@ def test_real_busi_frames_are_cut_as_the_published_crops(real_data: Path) -> Non
             np.testing.assert_array_equal(image, np.asarray(Image.open(real_data / "busi" / row["file"])))
             compared += 1
     assert compared >= 5
+
+
+def test_cells_beyond_the_headings_are_refused(manifest_folder: Callable[..., Path]) -> None:
+    root = manifest_folder([("a.png", "benign", "1"), ("b.png", "malignant", "2")])
+    (root / "manifest.csv").write_text("file,label,patient\na.png,benign,1\nb.png,malignant, right,2\n")
+    with pytest.raises(DataError, match=r"manifest\.csv, line 3: 4 cells, but the first line has 3"):
+        load(root)
+
+
+def test_columns_without_a_heading_are_passed_over(manifest_folder: Callable[..., Path]) -> None:
+    root = manifest_folder([("a.png", "benign", "1"), ("b.png", "malignant", "2")])
+    (root / "manifest.csv").write_text(",file,label,patient,,\n0,a.png,benign,1,,\n1,b.png,malignant,2,,\n")
+    assert load(root).groups == ("1", "2")

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from trials.experiment import ExperimentError, Manager, check_home, end, free_port, no_proxy, started_for
-from trials.launch import find_config, launch
+from trials.launch import CONFIGS, find_config, launch, results
 
 TOY = Path(__file__).parent / "toy"
 
@@ -303,3 +303,32 @@ def test_no_proxy_keeps_what_was_named_before(monkeypatch: pytest.MonkeyPatch) -
 def test_a_port_that_cannot_be_is_refused(port: int) -> None:
     with pytest.raises(ExperimentError, match=f"--port {port}: ports are 1 to 65535"):
         free_port(port)
+
+
+def test_a_group_column_that_an_experiment_would_not_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="does not read LESION_NAS_GROUP_COLUMN; add it to its"):
+        launch(Path("quickstart"), tmp_path / "out", group_column="case")
+    with pytest.raises(ExperimentError, match="does not read LESION_NAS_ACCEPT; add it to its"):
+        launch(Path("quickstart"), tmp_path / "out", accept=["labels"])
+
+
+def test_every_experiment_on_own_images_reads_group_column_and_accepted_problems() -> None:
+    for config in CONFIGS.glob("*.yml"):
+        text = config.read_text()
+        if "LESION_NAS_DATASET" in text:
+            assert '${LESION_NAS_GROUP_COLUMN:+--group-column "$LESION_NAS_GROUP_COLUMN"}' in text, config
+            assert '${LESION_NAS_ACCEPT:+--accept "$LESION_NAS_ACCEPT"}' in text, config
+
+
+def test_what_runs_found_in_their_data_is_said_at_the_end_once(tmp_path: Path) -> None:
+    found = {
+        "left_out": [{"file": "a.png", "label": "x", "group": "1", "reason": "why"}],
+        "notes": ["a note"],
+    }
+    for name in ("search/search.json", "enas7/retrain.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(json.dumps({"data": found}))
+    (tmp_path / "enas17").mkdir()
+    (tmp_path / "enas17" / "retrain.json").write_text("{")
+    text = results([], tmp_path)
+    assert text.count("data: 1 images left out: why (a.png)") == text.count("data: a note") == 1

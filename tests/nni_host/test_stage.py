@@ -132,3 +132,31 @@ def test_what_cannot_run_is_refused_with_the_way_out(
     with pytest.raises(ValueError, match=words):
         run_stage({"folds": 2, "fold": 0, **parameters}, DATA, tmp_path, "quick")
     assert not calls
+
+
+def test_what_the_command_says_of_the_data_reaches_every_stage_and_names_no_folder(calls: list[Any]) -> None:
+    of_data = {"data.group_column": "case", "data.accept": ["labels"]}
+    base = {"folds": 5, "fold": 0}
+    for named in (
+        {"stage": "search"},
+        {"stage": "retrain", "layout": "enas7"},
+        {"stage": "contend", "contestant": "hog"},
+        {"stage": "rank", "layout": "enas7", "index": 3, "count": 12},
+    ):
+        run_stage({**base, **named}, DATA, OUT, "quick", of_data=of_data)
+    outs = [named["out"].relative_to(OUT).as_posix() for _, _, named in calls]
+    assert outs == ["fold0/search", "fold0/enas7", "fold0/hog", "fold0/enas7-candidate3"]
+    for _, _, named in calls[:2]:
+        assert named["settings"].data.group_column == "case" and named["settings"].data.accept == ("labels",)
+    assert [named["overrides"] for _, _, named in calls[2:]] == [of_data, of_data]
+
+
+def test_the_command_line_says_what_it_is_of_the_data(
+    calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "search"})
+    monkeypatch.setattr(stage, "watch", lambda seconds: None)
+    words = ["--data", "d", "--out", str(OUT), "--profile", "quick"]
+    assert stage.main([*words, "--group-column", "case", "--accept", "labels,left_out"]) == 0
+    assert calls[0][2]["settings"].data.accept == ("labels", "left_out")
+    assert calls[0][2]["settings"].data.group_column == "case"

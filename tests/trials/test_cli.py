@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from search_space import Architecture
-from trials.cli import main
+from trials.cli import build_parser, main
 from trials.contestants.makers import MAKERS
 from trials.contestants.registry import CONTESTANTS
 from trials.errors import in_words
@@ -386,3 +386,22 @@ def test_a_drawing_in_a_missing_folder_names_that_folder(
 ) -> None:
     assert main(["architecture", str(architecture_file), "--draw", str(tmp_path / "gone" / "x.svg")]) == 1
     assert f"{tmp_path / 'gone'}: there is no such file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify d",
+        "search --data d --out o",
+        "retrain --data d --out o --architecture a --layout enas7",
+        "contend --data d --out o --contestant hog",
+        "rank --data d --out o --index 1",
+        "launch quickstart --data d",
+        "evaluate r --data d --out o",
+    ],
+)
+def test_every_verb_that_takes_data_takes_its_group_column(words: str) -> None:
+    arguments = build_parser().parse_args(
+        [*words.split(), "--group-column", "case", "--accept", "labels,groups"]
+    )
+    assert (arguments.group_column, arguments.accept) == ("case", ["labels", "groups"])

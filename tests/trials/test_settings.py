@@ -145,3 +145,17 @@ def test_file_without_settings_is_refused_by_name(tmp_path: Path, content: str) 
     (tmp_path / "bad.yml").write_text(content, encoding="latin-1")
     with pytest.raises(SettingsError, match=r"bad\.yml"):
         read_overrides(tmp_path / "bad.yml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.json", '{"retrain.epochs": 2, "retrain.epochs": 3}'),
+        ("s.yml", "retrain:\n  epochs: 2\n  epochs: 3\n"),
+        ("s.yml", "retrain.epochs: 2\nretrain:\n  epochs: 3\n"),
+    ],
+)
+def test_a_setting_that_is_there_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=r"epochs'? is there twice"):
+        read_overrides(tmp_path / name)

@@ -20,6 +20,7 @@ from scipy.special import expit
 from trials.contestants.base import Contestant
 from trials.contestants.registry import Title
 from trials.data.sources import LesionData
+from trials.inputs import describe_found
 from trials.metrics import RATES, doubts, fit_temperature, score, youden_threshold
 from trials.nni_paths import on_another_host
 from trials.predictions import SAID, said
@@ -124,6 +125,7 @@ def _write(
     record = {
         **folder.identity,
         "data": task.describe(),
+        "external_data": describe_found(task.external) if task.external else None,
         "seen": task.seen,
         "search_seen": contestant.search_seen,
     }

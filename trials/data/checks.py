@@ -74,17 +74,18 @@ def verify(
     data, problems = examined.data, list(examined.problems)
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
-    source = "not assigned"
+    source, of_folds = "not assigned", list[str]()
     if data.splits is not None:
         source = OWN_SPLIT
     elif problems:
         problems += group_shortages(data, folds)
     else:
         try:
-            source = assign_folds(data, folds).source
+            assigned = assign_folds(data, folds, accept=accept)
+            source, of_folds = assigned.source, list(assigned.notes)
         except DataError as error:
             problems += str(error).splitlines()
-    warnings = [*_left_out(data), *data.notes, *_leaks(data)]
+    warnings = [*_left_out(data), *of_folds, *data.notes, *_leaks(data)]
     return Report(
         str(path),
         data.layout,

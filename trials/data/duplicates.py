@@ -118,9 +118,10 @@ def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[t
     """All pairs (image, other) that are one picture, saved anew perhaps: smaller, lossy, brighter, moved."""
     if not images or not others:
         return []
-    hashes, known = (
-        np.stack([sign_hashes(image, _CUTS[:1])[0] for image in some]) for some in (images, others)
-    )
+    hashes = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in images])
+    known = hashes
+    if others is not images:
+        known = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in others])
     return sorted(set(_alike(hashes, [known], COPY, COPY)))
 
 

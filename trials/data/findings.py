@@ -37,6 +37,13 @@ def findings(left_out: Iterable[LeftOut | Mapping[str, Any]], notes: Iterable[st
     ] + list(notes)
 
 
+def findings_of(description: object) -> list[str]:
+    """Return the findings of the data that a run's record describes; none where it describes none."""
+    if not isinstance(description, Mapping):
+        return []
+    return findings(description.get("left_out") or (), description.get("notes") or ())
+
+
 def say(lines: Iterable[str]) -> None:
     """Write findings to standard error, where progress goes."""
     for line in lines:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +18,28 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from search_space.files import write_atomically
+from trials.data.cells import is_blank, same_key
+from trials.data.findings import excessive, findings
 from trials.data.manifest import read_rows
-from trials.data.sources import COPIES_ALONE, HASH, DataError, LesionData
+from trials.data.sources import COPIES_ALONE, HASH, DataError, LeftOut, LesionData
 
 FILE_NAME = "folds.csv"
 OWN_SPLIT = "the data's own split"
+NO_FOLD = "their cells in folds.csv name no fold"
 SHUFFLINGS, RESEED = 20, 7919  # tries at a split with every class in every part; their seeds lie so far apart
 
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """`fold` int64 [n] counts from 0, -1 = left out; `source` is "folds.csv" or "generated"."""
+    """`fold` int64 [n] counts from 0, -1 = left out; `source` is "folds.csv" or "generated".
+
+    `notes` say which images that could take part are in no fold.
+    """
 
     fold: np.ndarray
     count: int
     source: str
+    notes: tuple[str, ...] = ()
 
     def split(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices (of all other folds, of this fold). Raises `ValueError` for a fold that is not there."""
@@ -41,11 +48,12 @@ class Folds:
         return np.flatnonzero((self.fold != fold) & (self.fold >= 0)), np.flatnonzero(self.fold == fold)
 
 
-def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
+def assign_folds(data: LesionData, folds: int = 5, seed: int = 0, accept: Sequence[str] = ()) -> Folds:
     """The folds in the data folder's `folds.csv`, else generated from `seed` (not that of the training).
 
     Raises `DataError` where a class has fewer groups than folds, a fold lacks a class, or the file's folds
-    are not `folds` in number, miss an image, or split a group.
+    are not `folds` in number, miss an image, split a group, or leave out too many, unless that is among what
+    `accept` names.
     """
     if folds < 2:
         raise ValueError(
@@ -54,7 +62,10 @@ def assign_folds(data: LesionData, folds: int = 5, seed: int = 0) -> Folds:
     _refuse(group_shortages(data, folds))
     stored = data.root / FILE_NAME
     if data.layout != "medmnist" and stored.exists():
-        result = Folds(_read_folds(stored, data, folds), folds, FILE_NAME)
+        fold = _read_folds(stored, data, folds)
+        blank = [LeftOut(data.files[i], "", data.groups[i], NO_FOLD) for i in np.flatnonzero(fold < 0)]
+        _refuse(f"{stored}: {line}" for line in excessive(blank, len(data.files), accept))
+        result = Folds(fold, folds, FILE_NAME, tuple(findings(blank, ())))
     else:
         result = Folds(_generated(data, folds, seed), folds, "generated")
     _refuse(_lacking_classes(data, result))
@@ -67,7 +78,7 @@ def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
     Groups of several classes can leave a fold without one, though there are enough groups.
     """
     for again in range(SHUFFLINGS):
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed + again * RESEED)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed + again * RESEED) % 2**32)
         fold = np.full(len(data.files), -1)
         for number, (_, test) in enumerate(splitter.split(data.labels, data.labels, data.groups)):
             fold[test] = number
@@ -111,11 +122,15 @@ def _read_folds(path: Path, data: LesionData, folds: int) -> np.ndarray:
     stored = {row["file"]: row["fold"] for row in rows}
     _refuse(_file_mismatches(path, data, [row["file"] for row in rows]))
     try:
-        fold = np.array([int(stored[file] or -1) for file in data.files], dtype=np.int64)
+        fold = np.array([_fold(stored[file]) for file in data.files], dtype=np.int64)
     except ValueError as error:
         raise DataError(f"{path}: expected whole numbers, empty for an image left out ({error})") from None
     _refuse(_fold_problems(path, data, fold, folds))
     return fold
+
+
+def _fold(cell: str) -> int:
+    return -1 if is_blank(cell) else int(same_key(cell))  # a spreadsheet writes 3 as 3.0
 
 
 def _file_mismatches(path: Path, data: LesionData, named: list[str]) -> Iterator[str]:
@@ -169,7 +184,7 @@ def inner_split(
     fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     parts = min(round(1 / fraction), fewest)
     for again in range(SHUFFLINGS if parts >= 2 else 0):
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed + again * RESEED)
+        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=(seed + again * RESEED) % 2**32)
         for training, validation in splitter.split(labels, labels, groups):
             if set(labels[training]) == set(labels[validation]) == set(labels):
                 return indices[training], indices[validation]

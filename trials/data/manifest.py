@@ -23,21 +23,28 @@ from trials.errors import reason
 def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing."""
     try:
-        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        rows = [dict(zip(columns, _cells(row), strict=False)) for row in reader]
+        lines = csv.reader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
+        columns = [name.strip() for name in next(lines, [])]
+        rows = [(lines.line_num, row) for row in lines if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({reason(error)})") from error
-    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise DataError(f"{path}: more than one column {twice[0]!r}; rename or remove the others")
     missing = [name for name in required if name not in columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}")
-    return rows
+    return [_cells(path, line, row, columns) for line, row in rows]
 
 
-def _cells(row: dict[str, str | None]) -> list[str]:
-    return [(cell or "").strip() for cell in row.values() if not isinstance(cell, list)]
+def _cells(path: Path, line: int, row: list[str], columns: list[str]) -> dict[str, str]:
+    """The cells under headings; raises `DataError` for cells beyond the last of them."""
+    if any(map(str.strip, row[len(columns) :])):
+        raise DataError(
+            f"{path}, line {line}: {len(row)} cells, but the first line has {len(columns)}; put text that "
+            "holds commas in quotes"
+        )
+    cells = [*map(str.strip, row), *[""] * (len(columns) - len(row))]
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if name}
 
 
 def read_manifest(root: Path, group_column: str | None) -> Listing:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
+from trials.data.findings import findings_of
 from trials.leaks import SEARCH_FILE
 from trials.metrics import score
 from trials.predictions import frozen, read_predictions
@@ -160,6 +161,15 @@ class Comparison:
     def first(self) -> Run:
         """Any of the runs: what they have in common can be read from it."""
         return self.contestants[0].runs[0]
+
+    @property
+    def findings(self) -> list[tuple[str, list[str]]]:
+        """What was found in the data, and in the external data, each with its name."""
+        runs = [run for one in self.contestants for run in one.runs]
+        described = [(self.first.metrics["data"], self.first.record.get("data"))]
+        external = next((found for run in runs if (found := run.record.get("external_data"))), None)
+        described += [(f"external {external['name']}", external)] if external else []
+        return [(name, findings_of(found)) for name, found in described]
 
 
 def read_comparison(places: Sequence[Path]) -> Comparison:

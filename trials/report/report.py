@@ -93,6 +93,7 @@ def run_report(
         "search_quality": [dict(zip(QUALITY, one.row(), strict=True)) for one in qualities],
         "failed": [asdict(one) for one in comparison.failed],
         "warnings": list(comparison.warnings),
+        "findings": [f"{name}: {line}" for name, lines in comparison.findings for line in lines],
     }
 
 
@@ -147,6 +148,7 @@ def _tests(
 def text(result: dict[str, Any]) -> str:
     """Return what a reader wants first: warnings, the headline of each contestant, and where the page is."""
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
+    lines += result["findings"]
     for row in result["results"]:
         spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
         of_seeds = ""
