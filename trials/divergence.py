@@ -77,7 +77,7 @@ def train_with_second_attempt(
         try:
             return train(settings, None)
         except DivergedError as error:
-            again = _second(settings)
+            again = slower(settings)
             folder.write_json(
                 record.name,
                 {
@@ -90,13 +90,14 @@ def train_with_second_attempt(
             (folder.path / checkpoint).unlink(missing_ok=True)
             reporter.say(f"warning: {told(read_json(record))}")
     try:
-        return train(_second(settings), CLIP)
+        return train(slower(settings), CLIP)
     except DivergedError as error:
         section = "search" if isinstance(settings, SearchSettings) else "retrain"
+        norm = "" if getattr(settings, "output_norm", True) else " or --set retrain.output_norm=true"
         raise TrainingError(
-            f"{error}, in a second attempt too, with a learning rate of {_second(settings).learning_rate:g} "
+            f"{error}, in a second attempt too, with a learning rate of {slower(settings).learning_rate:g} "
             f"and gradients clipped at norm {CLIP:g}; try another, such as --set "
-            f"{section}.learning_rate={settings.learning_rate * SLOWER**2:g}, in a new output folder"
+            f"{section}.learning_rate={settings.learning_rate * SLOWER**2:g}{norm}, in a new output folder"
         ) from None
 
 
@@ -120,6 +121,7 @@ def told(record: dict[str, Any]) -> str:
     )
 
 
-def _second(settings: SettingsT) -> SettingsT:
+def slower(settings: SettingsT) -> SettingsT:
+    """Return the settings of a second attempt."""
     rates = {name: SLOWER * getattr(settings, name) for name in ("learning_rate", "learning_rate_min")}
     return settings.model_copy(update=rates)

@@ -120,6 +120,8 @@ def doubts(positive: ArrayLike, log_odds: ArrayLike) -> list[str]:
         ]
     area = float(roc_auc_score(truth, given))
     bound = 0.5 + 1.645 * np.sqrt((count + 1) / (12 * ones * (count - ones)))
+    if bound >= 1:
+        return [f"{count} validation images are too few to tell the model from chance (AUC {area:.3f})"]
     if area > bound:
         return []
     return [

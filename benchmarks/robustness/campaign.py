@@ -94,7 +94,8 @@ def demo(name: str, seed: int, out: Path, images: int = 240) -> dict[str, Any]:
     }
     for layout in LAYOUTS:
         found = metrics.get(layout, {"test": {}})
-        row[f"{layout}_auc"] = found["test"].get("auc")
+        auc = found["test"].get("auc")
+        row[f"{layout}_auc"] = None if auc is None else round(auc, 4)
         row[f"{layout}_warnings"] = len(found.get("warnings", []))
     search = root / "fold0" / "search" / "search.json"
     cells = json.loads((search.parent / "candidates.json").read_text())[0] if search.exists() else {}

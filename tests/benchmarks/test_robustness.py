@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -33,3 +34,11 @@ def test_failed_stage_is_counted_and_not_hidden(tmp_path: Path, monkeypatch: pyt
     assert row["failed"] == 4
     assert row["enas7_auc"] is None
     assert json.loads(row["cells"]) == []
+
+
+def test_published_campaign_has_no_failure() -> None:
+    with (campaign.ROOT / "results" / campaign.TABLE).open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {row["instructions"] for row in rows} == set(campaign.INSTRUCTIONS)
+    assert len({row["seed"] for row in rows}) == 12
+    assert all((row["failed"], row["not_finite"]) == ("0", "0") for row in rows)

@@ -173,6 +173,8 @@ def test_constant_answers_and_those_at_chance_are_doubted() -> None:
     assert "AUC 0.750" in chance
     assert "0.856" in chance
     assert doubts(TRUTH, np.linspace(0, 1, 8)) == []
+    (few,) = doubts(TRUTH[3:6], [0.1, 0.8, 0.9])  # the bound would be 1.17
+    assert "3 validation images are too few" in few
     assert doubts(np.ones(3, dtype=bool), [0.1, 0.2, 0.3]) == []  # nothing to tell apart
 
 
