@@ -8,7 +8,6 @@ quick.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -265,17 +264,6 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def _share(text: str) -> float:
-    """Read a share between 0 and 1 from the command line."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < 1:
-        raise ArgumentTypeError(f"{text}: expected a share between 0 and 1, such as 0.1")
-    return number
-
-
 def _check_layout(name: str) -> None:
     """Raise ValueError for a layout that cannot be, before torch is imported."""
     from search_space.layouts import layout
@@ -513,7 +501,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="whom the others are tested against (default: the strongest without searched or random cells)",
     )
     parser.add_argument(
-        "--prevalence", type=_share, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
+        "--prevalence", type=float, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
     )
 
 

@@ -19,7 +19,7 @@ from trials.metrics import RATES, mean_and_spread, score
 from trials.provenance import provenance
 from trials.reporting import Reporter
 from trials.run_folder import RunFolder
-from trials.runs import EvaluationError, Failed, Run, by_contestant, read_run
+from trials.runs import EvaluationError, Failed, Run, by_contestant, read_run, warned
 
 RESULT, TABLE = "evaluation.json", "evaluation.csv"
 COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
@@ -73,6 +73,7 @@ def run_evaluate(
                 name: summarise(contestants.get(name, ()), [one for one in failed if one.contestant == name])
                 for name in dict.fromkeys([*contestants, *(one.contestant for one in failed)])
             },
+            "warnings": warned(everyone, lambda run: str(run.folder)),
             "external": None if external is None else evaluate_external(external, contestants, folder),
             **provenance(),
         }
@@ -149,8 +150,7 @@ def text_table(result: Mapping[str, Any]) -> str:
         lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
         if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
             lines.append(f"{name}: no run of folds {', '.join(map(str, sorted(missing)))}")
-        for run in summary["runs"]:
-            lines += [f"warning: {run['folder']}: {text}" for text in run.get("warnings") or []]
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
     lines += [f"data: {line}" for line in result["findings"]]
     if external := result["external"]:
         lines += [f"{external['data']}: {line}" for line in external["findings"]]

@@ -199,7 +199,7 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
             "positive": card.positive,
             "threshold": card.threshold,
             "not_for": card.not_for,
-            "warnings": card.warnings,
+            "warnings": card.cautions,
             "notes": notes,
             "explanations": rows,
         }

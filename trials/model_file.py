@@ -22,6 +22,7 @@ from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
 from trials.data.grey_range import GreyRange
 from trials.data.images import to_tensor
+from trials.data.two_classes import as_two
 from trials.inputs import PLAIN_BATCH, device
 from trials.predictions import agree
 from trials.run_folder import DamagedError, read, read_json
@@ -108,6 +109,11 @@ class ModelDescription(Section):
         """The log odds from which up an image is called positive."""
         odds = self.threshold_log_odds
         return cutoff(self.threshold) if odds is None else odds
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Its warnings, and that of more than two classes, which models of a time before do not hold."""
+        return tuple(dict.fromkeys((*self.warnings, *as_two(self.classes, self.positive))))
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""

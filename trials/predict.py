@@ -107,7 +107,7 @@ def run_predict(
         "warnings": [
             f"{folder}: {warning}"
             for folder, one in zip((model, *others), models, strict=True)
-            for warning in one.description.warnings
+            for warning in one.description.cautions
         ],
         "notes": [*asked.notes, *notes],
         "left_out": left_out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trials.contestants.protocol import METRICS, PREDICTIONS, RECORD
+from trials.data.two_classes import as_two
 from trials.predictions import frozen, read_predictions
 from trials.run_folder import failure, is_done, read_json
 
@@ -30,6 +31,19 @@ class Failed:
     def place(self) -> str:
         """Say which of the contestant's runs this is."""
         return named(self.contestant, self.fold, self.seed)
+
+
+def warned(runs: Sequence[Run], name: Callable[[Run], str]) -> list[str]:
+    """Return each warning of runs once, after the names of those that it is of; of all runs without names."""
+    of_runs: dict[str, list[str]] = {}
+    for run in runs:
+        for warning in run.warnings:
+            of_runs.setdefault(warning, []).append(name(run))
+    everyone = len(runs) if len(runs) > 1 else 0
+    return [
+        warning if len(names) == everyone else f"{'; '.join(names)}: {warning}"
+        for warning, names in of_runs.items()
+    ]
 
 
 def named(contestant: str, fold: int | None, seed: int) -> str:
@@ -77,6 +91,13 @@ class Run:
     def refit(self) -> bool:
         """Whether it learnt once more from the validation images too, before it was tested."""
         return bool(self.metrics.get("refit"))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of its results must know; that of several classes of older runs too."""
+        classes = (self.record.get("data") or {}).get("images") or {}
+        of_classes = as_two(classes, str(self.metrics.get("positive")))
+        return list(dict.fromkeys([*of_classes, *(self.metrics.get("warnings") or [])]))
 
     @property
     def own_split(self) -> bool:

@@ -68,7 +68,7 @@ def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
         (tmp_path / f"fold{fold}/enas7/metrics.json").write_text("{}")
         (tmp_path / f"fold{fold}/enas7/run.json").write_text(f'{{"done": {done}}}')
     run_stage({"stage": "evaluate", "folds": 2, "layouts": ["enas7"]}, DATA, tmp_path, "quick")
-    assert calls == [("run_evaluate", ([tmp_path / "fold0/enas7"], tmp_path / "evaluation"), {})]
+    assert calls == [("run_evaluate", ([tmp_path / "fold0/enas7"], tmp_path / "evaluation"), {"failed": []})]
 
 
 def test_without_folds_results_stand_in_the_folder_itself(calls: list[Any]) -> None:
@@ -121,7 +121,7 @@ def test_a_fold_that_is_no_number_is_refused(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain, contend, tune, rank or evaluate"),
+        ({"stage": "serach"}, "search, retrain, contend, tune, rank, evaluate"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],

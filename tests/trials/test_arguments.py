@@ -72,9 +72,6 @@ def test_runs_refuse_what_cannot_be(
         ([*RUN["rank"][:1], "--index", "-1"], "--index: -1: expected"),
         ([*RUN["rank"], "--count", "1"], "--count: 1: expected a whole number from 2 up"),
         (["search", "--devices", "0"], "--devices: 0: expected a whole number from 1 up"),
-        (["report", "runs", "--prevalence", "1.5"], "--prevalence: 1.5: expected a share between 0 and 1"),
-        (["report", "runs", "--prevalence", "nan"], "--prevalence: nan: expected a share"),
-        (["report", "runs", "--prevalence", "0"], "--prevalence: 0: expected a share"),
         (["architecture", "a.json", "--filters", "0"], "--filters: 0: expected"),
         (["architecture", "a.json", "--channels", "-3"], "--channels: -3: expected"),
         (["architecture", "a.json", "--classes", "1"], "--classes: 1: expected a whole number from 2 up"),
@@ -107,6 +104,15 @@ def test_a_report_refuses_its_place_before_the_figures(
     (tmp_path / "out").write_text("mine")
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "found a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prevalence", ["1.5", "nan", "0", "-0.1", "inf"])
+def test_a_report_refuses_a_prevalence_that_cannot_be(
+    prevalence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = ["report", str(tmp_path), "--out", str(tmp_path / "out"), "--prevalence", prevalence]
+    assert main(report) == 1
+    assert f"prevalence {float(prevalence)}: expected a share between 0 and 1" in capsys.readouterr().err
 
 
 def test_equal_rates_and_a_raised_pair_are_taken() -> None:

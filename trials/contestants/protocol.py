@@ -20,6 +20,7 @@ from scipy.special import expit
 from trials.contestants.base import Contestant
 from trials.contestants.registry import Title
 from trials.data.sources import LesionData
+from trials.data.two_classes import as_two
 from trials.inputs import describe_found
 from trials.metrics import RATES, doubts, fit_temperature, score, youden_threshold
 from trials.nni_paths import on_another_host
@@ -115,7 +116,8 @@ def _write(
 ) -> None:
     data, split = task.data, task.split
     threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
-    warnings = (*contestant.warnings(folder.path), *doubts(*chosen_by))
+    of_classes = as_two(data.classes, data.positive)
+    warnings = (*of_classes, *contestant.warnings(folder.path), *doubts(*chosen_by))
     contestant.save(folder, threshold, temperature, warnings)
     _write_predictions(folder, VALIDATION_PREDICTIONS, data, split.validation, chosen_by[1], task.fold)
     tested = _answers(task, contestant, data, split.test)

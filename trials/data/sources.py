@@ -25,6 +25,7 @@ from trials.data.patient_folders import with_folder_groups
 from trials.data.readers import read
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 from trials.data.split_names import WAY_OUT
+from trials.data.two_classes import as_two
 
 CONTRADICTORY = "its group holds more than one label"
 CONTRADICTORY_COPY = "a copy of it has another label"
@@ -233,6 +234,7 @@ def _assemble(
             + ([list(splits)] if splits else [])
         ),
         notes=(
+            *as_two(classes, positive),
             *listing.notes,
             *found,
             *look_alikes(records, images),

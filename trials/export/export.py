@@ -92,7 +92,7 @@ def run_export(model: Path, out: Path) -> dict[str, Any]:
 
 
 def _said(card: ModelDescription) -> dict[str, Any]:
-    return {"not_for": card.not_for, "warnings": card.warnings}
+    return {"not_for": card.not_for, "warnings": card.cautions}
 
 
 def text(result: dict[str, Any]) -> str:
@@ -146,7 +146,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "fit": card.squares,
             "grey_range": str(card.grey_range or "not known"),
             "not_for": card.not_for,
-            "warnings": "; ".join(card.warnings),
+            "warnings": "; ".join(card.cautions),
         },
     )
     write_atomically(path, stored.SerializeToString())
@@ -234,7 +234,7 @@ def _metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]
         "data_source": metrics.get("data"),
         "data_type": "image",
         "intended_use": f"Research only. Not for {card.not_for}",
-        "warnings": card.warnings,
+        "warnings": card.cautions,
         "eval_metrics": metrics.get("test") or {},
         "trained_with": versions,
         "network_data_format": {

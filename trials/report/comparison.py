@@ -22,7 +22,7 @@ from trials.leaks import SEARCH_FILE
 from trials.metrics import score
 from trials.predictions import frozen, read_predictions
 from trials.run_folder import RUN_FILE, failure, is_done, read_json
-from trials.runs import EvaluationError, Failed, Run, named, read_run
+from trials.runs import EvaluationError, Failed, Run, named, read_run, warned
 from trials.statistics.calibration import mean_log_odds
 from trials.tuning import TUNING
 
@@ -209,7 +209,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
                 *halves,
                 *_untested(len(finished) - len(everything)),
                 *_unfinished(places),
-                *_warned(everything),
+                *warned(everything, lambda run: named(_label(run), run.fold, run.seed)),
                 *_doubts(everything),
             ]
         ),
@@ -417,13 +417,6 @@ def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:
         if contestant.missing_folds:
             folds = ", ".join(map(str, contestant.missing_folds))
             yield f"{contestant.label}: no finished run of fold {folds}; its figures are of the others only"
-
-
-def _warned(runs: Sequence[Run]) -> Iterable[str]:
-    """Say of whom, not where: published, the same runs lie elsewhere."""
-    for run in runs:
-        for warning in run.metrics.get("warnings") or []:
-            yield f"{named(_label(run), run.fold, run.seed)}: {warning}"
 
 
 def _not_done(places: Sequence[Path]) -> list[Path]:

@@ -122,12 +122,16 @@ def percent(value: float | None) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p value."""
+    """Write a p value, a dash where it is not defined."""
+    if not np.isfinite(value):
+        return NOT_KNOWN
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def signed(value: Interval) -> Markup:
-    """Write a difference with its sign and limits."""
+    """Write a difference with its sign and limits, a dash where it is not defined."""
+    if not value.known:
+        return Markup(NOT_KNOWN)
     limits = f"{value.low:+.3f} to {value.high:+.3f}"
     return Markup(f"{value.estimate:+.3f} <small>{limits}</small>".replace("-", "\N{MINUS SIGN}"))
 

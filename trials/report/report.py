@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trials.report.comparison import Comparison, Contestant, Predictions, read_comparison
 from trials.report.manifest import read_data
 from trials.report.page import Page, render
@@ -31,6 +33,7 @@ from trials.report.summaries import (
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
 from trials.run_folder import RunFolder, check_place
 from trials.runs import EvaluationError, Failed
+from trials.statistics.measures import check_prevalence
 
 PAGE = "report.html"
 
@@ -52,7 +55,8 @@ def run_report(
     The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
     together, an unknown reference and a prevalence outside of 0 to 1.
     """
-    check_place(out)  # before all the figures
+    check_place(out)  # both before all the figures
+    check_prevalence(prevalence)
     comparison = read_comparison(places)
     tested = _summaries(comparison, lambda contestant: contestant.tested, prevalence)
     external = _summaries(comparison, lambda contestant: contestant.external, prevalence)
@@ -104,7 +108,12 @@ def _summaries(comparison: Comparison, side: Any, prevalence: float) -> list[Sum
         for contestant in comparison.contestants
         if (predictions := side(contestant)) is not None and len(predictions.files)
     ]
-    return sorted(found, key=lambda one: (one.contestant.saw_other_data, -one.auc))
+    return sorted(found, key=_best_first)
+
+
+def _best_first(one: Summary) -> tuple[bool, bool, float]:
+    known = bool(np.isfinite(one.auc))
+    return one.contestant.saw_other_data, not known, -one.auc if known else 0.0
 
 
 def _reference(comparison: Comparison, summaries: Sequence[Summary], name: str | None) -> Contestant:

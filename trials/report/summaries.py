@@ -285,7 +285,8 @@ def strongest_without_cells(summaries: Sequence[Summary]) -> Contestant | None:
     favours it, and so makes the tests against it cautious.
     """
     fair = [one for one in summaries if not (one.contestant.layout or one.contestant.saw_other_data)]
-    best = max(fair or summaries, key=lambda one: one.auc, default=None)
+    known = [one for one in fair or summaries if np.isfinite(one.auc)] or fair or summaries
+    best = max(known, key=lambda one: one.auc, default=None)
     return best.contestant if best else None
 
 

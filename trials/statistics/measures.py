@@ -102,8 +102,7 @@ def _best(wanted: np.ndarray, given: np.ndarray, at_least: float) -> np.ndarray:
 
 
 def _matthews(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> np.ndarray:
-    product = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return np.where(product > 0, (tp * tn - fp * fn) / np.where(product > 0, product, 1), 0.0)
+    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
 DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
@@ -114,7 +113,8 @@ DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     "balanced_accuracy": lambda tp, fn, fp, tn: (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2,
     "mcc": _matthews,
 }
-"""Measures of decisions, from counts; Matthews' correlation is 0 where a margin is empty (scikit-learn's)."""
+"""Measures of decisions, from counts; Matthews' correlation is undefined where one class or one call is all
+there is, for which scikit-learn gives 0."""
 
 
 def decision(name: str, positive: ArrayLike, called: ArrayLike) -> Measure:
@@ -157,8 +157,7 @@ def predictive_value(
 
     Altman and Bland, BMJ 309, 1994, 102. Raises ValueError for a prevalence outside of 0 to 1.
     """
-    if not 0 < prevalence < 1:
-        raise ValueError(f"prevalence {prevalence}: expected a share between 0 and 1, such as 0.1")
+    check_prevalence(prevalence)
     counts = confusion(positive, called)
 
     def measure(weights: np.ndarray) -> np.ndarray:
@@ -171,6 +170,12 @@ def predictive_value(
         return _ratio(right, right + wrong)
 
     return measure
+
+
+def check_prevalence(prevalence: float) -> None:
+    """Raise ValueError for a prevalence outside of 0 to 1."""
+    if not 0 < prevalence < 1:
+        raise ValueError(f"prevalence {prevalence}: expected a share between 0 and 1, such as 0.1")
 
 
 def brier(positive: ArrayLike, probabilities: ArrayLike) -> Measure:
