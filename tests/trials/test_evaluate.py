@@ -251,5 +251,5 @@ def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_found_in_the_data_stands_below_the_table() -> None:
     external = {"data": "other", "contestants": {}, "findings": ["3 images left out: why (a.png)"]}
-    text = text_table({"contestants": {}, "external": external, "findings": ["a note"]})
+    text = text_table({"contestants": {}, "external": external, "findings": ["a note"], "warnings": []})
     assert text.splitlines()[1:] == ["data: a note", "other: 3 images left out: why (a.png)"]
