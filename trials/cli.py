@@ -182,13 +182,16 @@ def _verify(arguments: argparse.Namespace) -> Outcome:
 def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="BUSI as published")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    _group_arguments(parser)
 
 
 def _prepare(arguments: argparse.Namespace) -> Outcome:
     """Cut the lesions out of published full frames; write crops and a manifest."""
     from trials.data.prepare import prepare
 
-    prepared = prepare(arguments.source, arguments.out)
+    prepared = prepare(
+        arguments.source, arguments.out, group_column=arguments.group_column, accept=arguments.accept or ()
+    )
     return prepared.to_dict(), prepared.text(), True
 
 

@@ -120,7 +120,8 @@ class DataSettings(Section):
     accept: tuple[Literal["labels", "left_out", "groups"], ...] = setting(
         (),
         "problems that are none in these data: names of classes taken for slips or for no label; more than a "
-        "fifth of the images left out for one reason; or so many without a patient where others have one",
+        "fifth of the images left out for one reason; or so many without a patient where others have "
+        "one, or joined to another group for copies",
     )
     classes: tuple[str, ...] | None = setting(
         None,

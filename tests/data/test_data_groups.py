@@ -11,6 +11,7 @@ from PIL import Image
 from trials.data.cells import is_blank, same_key
 from trials.data.columns import kind_of
 from trials.data.folds import assign_folds, inner_split
+from trials.data.prepare import prepare
 from trials.data.sources import CONTRADICTORY, CONTRADICTORY_COPY, DataError, examine, load
 
 Table = Callable[..., Path]
@@ -289,3 +290,32 @@ def test_what_was_found_is_said_on_standard_error(table: Table, capsys: pytest.C
     said = capsys.readouterr().err.splitlines()
     assert said[0] == f"data: 4 images left out: {CONTRADICTORY} (00_0.png, 00_1.png, x.png, ...)"
     assert said[1].startswith("data: column lesion is not what keeps images together")
+
+
+def test_many_images_joined_to_another_group_are_a_problem(table: Table) -> None:
+    root = table(["patient"], rows_of(16))
+    for number in range(0, 16, 4):  # patients 0 and 2, 4 and 6, ... have each other's first picture
+        (root / f"{number + 2:02}_0.png").write_bytes((root / f"{number:02}_0.png").read_bytes())
+    (problem,) = examine(root).problems
+    assert "8 of 32 images are joined to another group" in problem and "--accept groups" in problem
+    data = load(root, accept=["groups"])
+    assert data.notes == (
+        "groups that hold copies of one picture are one group, by the first's name: P0 and P2; P4 and P6; "
+        "P8 and P10; ...",
+    )
+
+
+def test_prepared_patients_stay_patients(
+    tmp_path: Path, picture: Callable[..., np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(24):
+        folder = tmp_path / "set" / ("benign", "malignant")[seed % 2] / f"P{seed // 4}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(seed, 80, 100)).save(folder / f"i{seed}.png")
+        mask = np.zeros((80, 100), dtype=np.uint8)
+        mask[20:60, 30:70] = 255
+        Image.fromarray(mask).save(folder / f"i{seed}_mask.png")
+    prepare(tmp_path / "set", tmp_path / "crops")
+    assert "6 of them" in capsys.readouterr().err
+    data = load(tmp_path / "crops")
+    assert data.group_source == "column patient" and len(set(data.groups)) == 6 and not data.left_out

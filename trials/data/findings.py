@@ -1,6 +1,7 @@
 """What a reading of the data left out, joined or doubted: a line each for whoever reads results.
 
-More than a fifth of the images left out for one reason, or without a patient where others have one, is a
+More than a fifth of the images left out for one reason, or without a patient where others have one,
+or joined to another group, is a
 problem, unless it is accepted by name.
 """
 

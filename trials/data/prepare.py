@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.readers import read
 from trials.data.records import DataError, Record
-from trials.data.sources import LesionData, examine
+from trials.data.sources import HASH, LesionData, load
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,21 @@ class Prepared:
         )
 
 
-def prepare(source: str | Path, out: str | Path) -> Prepared:
+def prepare(
+    source: str | Path, out: str | Path, *, group_column: str | None = None, accept: Sequence[str] = ()
+) -> Prepared:
     """Cut every lesion to the box of its masks (BUSI, BUS-BRA, folders of images and masks); write crops and
     `manifest.csv` to `out`.
 
     The manifest names each source file with its SHA-256, the box (half-open, source pixels), its width and
-    height (source pixels too: the stored crop may be smaller) and the group in `duplicate_group`; images of
-    contradictory groups are among them. Raises `DataError` for whatever `verify` finds, for data without
+    height (source pixels too: the stored crop may be smaller) and the group, in `duplicate_group` if it was
+    found by the images' looks, else in `patient`; images of contradictory groups are among them. `group_column` and
+    `accept` are as `load` takes them. Raises `DataError` for whatever `verify` finds, for data without
     masks (which need no preparation), and where `out` already holds something.
     """
     source, out = Path(source).absolute(), Path(out)
-    examined = examine(source)
-    if examined.problems or examined.data is None:
-        raise DataError("\n".join(examined.problems))
-    data = examined.data
-    frames = [record for record in read(source).records if record.box]
+    data = load(source, group_column=group_column, accept=accept)
+    frames = [record for record in read(source, group_column).records if record.box]
     if not frames:
         raise DataError(
             f"{source}: its layout ({data.layout}) can be used as it is; only frames with masks are prepared"
@@ -62,7 +63,8 @@ def prepare(source: str | Path, out: str | Path) -> Prepared:
     groups = dict(zip(data.files, data.groups, strict=True))
     groups |= {item.file: item.group for item in data.left_out if item.group}
     with new_folder(out) as folder:
-        rows = [_write_crop(folder, data, record, groups[record.file]) for record in frames]
+        column = "duplicate_group" if data.group_source in (HASH, "copies") else "patient"
+        rows = [_write_crop(folder, data, record, {column: groups[record.file]}) for record in frames]
         write_manifest(folder, rows)
     return Prepared(
         out=str(out),
@@ -73,7 +75,7 @@ def prepare(source: str | Path, out: str | Path) -> Prepared:
     )
 
 
-def _write_crop(folder: Path, data: LesionData, record: Record, group: str) -> dict[str, object]:
+def _write_crop(folder: Path, data: LesionData, record: Record, group: dict[str, str]) -> dict[str, object]:
     source = data.root / record.file
     stem = re.sub(r"\W+", "_", source.stem).strip("_")
     name = re.sub(r"\d+", lambda digits: digits[0].zfill(4), stem) + ".png"  # benign (1) -> benign_0001.png
@@ -89,5 +91,5 @@ def _write_crop(folder: Path, data: LesionData, record: Record, group: str) -> d
         **dict(zip(("x0", "y0", "x1", "y1"), (x0, y0, x1, y1), strict=True)),
         "width": x1 - x0,
         "height": y1 - y0,
-        "duplicate_group": group,
+        **group,
     }

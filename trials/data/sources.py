@@ -15,7 +15,7 @@ import numpy as np
 from trials.data import storage
 from trials.data.decoding import image_digest, in_one_range
 from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
-from trials.data.findings import ACCEPTABLE, excessive, findings, large_groups, say, too_many_apart
+from trials.data.findings import ACCEPTABLE, SHOWN, excessive, findings, large_groups, say, too_many_apart
 from trials.data.grey_range import BYTES, GreyRange
 from trials.data.labels import label_notes, label_problems
 from trials.data.masks import like_masks
@@ -300,11 +300,11 @@ def _groups(
     members: dict[int, dict[str, None]] = defaultdict(dict)
     for index, group in zip(number.tolist(), named, strict=True):
         members[index][group] = None
-    notes = [
-        f"groups {', '.join(names)} hold images of identical pixels and are one group, {next(iter(names))}"
-        for names in members.values()
-        if len(names) > 1
-    ]
+    joined = [" and ".join(names) for names in members.values() if len(names) > 1]
+    shown = f"{'; '.join(joined[:SHOWN])}{'; ...' if len(joined) > SHOWN else ''}"
+    notes = [f"groups that hold copies of one picture are one group, by the first's name: {shown}"] * bool(
+        joined
+    )
     copied = same if records[0].split else same + copies(images, images)
     lesions = chained([record.lesion for record in records])
     alike = {
@@ -376,8 +376,11 @@ def _excessive(data: LesionData, listing: Listing, accept: Sequence[str]) -> Ite
     """Each problem that its share of the images makes one; the data's own split has a share of its own."""
     left_out = [item for item in data.left_out if not is_overlap(item.reason)]
     images = len(data.files) + len(data.left_out)
+    named = {record.file: record.group for record in listing.records if listing.group_column}
+    moved = sum(named.get(file, group) != group for file, group in zip(data.files, data.groups, strict=True))
     for line in (
         *excessive(left_out, images, accept),
+        *too_many_apart(moved, images, "joined to another group, for copies of one picture", accept),
         *too_many_apart(listing.ungrouped, images, f"without {listing.group_column}", accept),
     ):
         yield f"{data.root}: {line}"
