@@ -49,9 +49,9 @@ def prepare(
 
     The manifest names each source file with its SHA-256, the box (half-open, source pixels), its width and
     height (source pixels too: the stored crop may be smaller) and the group, in `duplicate_group` if it was
-    found by the images' looks, else in `patient`; images of contradictory groups are among them. `group_column` and
-    `accept` are as `load` takes them. Raises `DataError` for whatever `verify` finds, for data without
-    masks (which need no preparation), and where `out` already holds something.
+    found by the images' looks, else in `patient`; images of contradictory groups are among them.
+    `group_column` and `accept` are as `load` takes them. Raises `DataError` for whatever `verify` finds, for
+    data without masks (which need no preparation), and where `out` already holds something.
     """
     source, out = Path(source).absolute(), Path(out)
     data = load(source, group_column=group_column, accept=accept)
