@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -104,10 +105,10 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
     try:
         rows = read_csv(path)
         arcs = [[[int(number) for number in row[kind].split()] for kind in KINDS] for row in rows]
-        return [
-            (float(row["score"]), Architecture.from_fixed_arc(*arc))
-            for row, arc in zip(rows, arcs, strict=True)
-        ]
+        scores = [float(row["score"]) for row in rows]
+        if lost := next((score for score in scores if not math.isfinite(score)), None):
+            raise ValueError(f"a score is {lost}")
+        return [(score, Architecture.from_fixed_arc(*arc)) for score, arc in zip(scores, arcs, strict=True)]
     except FileNotFoundError:
         raise ValueError(
             f"{path}: no such file, as searches of an older version wrote none; search again elsewhere"

@@ -221,6 +221,10 @@ def test_ranking_that_is_missing_or_damaged_is_refused_by_name(searched: Path, t
     (tmp_path / "ranking.csv").write_text(damaged)
     with pytest.raises(ValueError, match=r"ranking\.csv: no ranking"):
         read_ranking(tmp_path)
+    header, _, rest = (searched / "ranking.csv").read_text().partition("\n")
+    (tmp_path / "ranking.csv").write_text(f"{header}\nnan,{rest.partition(',')[2]}")
+    with pytest.raises(ValueError, match="a score is nan"):
+        read_ranking(tmp_path)
 
 
 def test_a_folder_of_another_search_is_refused(searched: Path, lesions: Path) -> None:
