@@ -210,10 +210,10 @@ def main() -> None:
     for file in EPOCHS:
         for noise in NOISES:
             rows.append(compare(file, noise, objectives))
-            print(json.dumps(rows[-1]), flush=True)
+            print(json.dumps(rows[-1], allow_nan=False), flush=True)
     if arguments.out:
         made = {"nni": nni.__version__, "optuna": optuna.__version__, "first": arguments.first, "rows": rows}
-        arguments.out.write_text(json.dumps(made, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(made, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

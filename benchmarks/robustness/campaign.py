@@ -51,7 +51,16 @@ def run_stage(parameters: dict[str, Any], out: Path, variables: dict[str, str], 
         "data = out / 'synthetic_phantoms'; data.exists() or make_phantoms(data, int(sys.argv[3])); "
         "run_stage(json.loads(sys.argv[1]), data, out, 'quick')"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, json.dumps(parameters), str(out), str(images)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        code,
+        json.dumps(parameters, allow_nan=False),
+        str(out),
+        str(images),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     with (out / "log.txt").open("a") as log:
         return subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=environment).returncode == 0
@@ -99,7 +108,7 @@ def demo(name: str, seed: int, out: Path, images: int = 240) -> dict[str, Any]:
         row[f"{layout}_warnings"] = len(found.get("warnings", []))
     search = root / "fold0" / "search" / "search.json"
     cells = json.loads((search.parent / "candidates.json").read_text())[0] if search.exists() else {}
-    row["cells"] = json.dumps(sorted(cells.get("architecture", {}).items()))
+    row["cells"] = json.dumps(sorted(cells.get("architecture", {}).items()), allow_nan=False)
     return row
 
 

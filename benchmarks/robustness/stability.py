@@ -193,7 +193,7 @@ def main() -> None:
                         dict(zip(("profile", "layout", "remedy", "kind", "name"), key, strict=True)) | result
                     )
                     with log.open("a") as stream:
-                        stream.write(json.dumps(records[-1]) + "\n")
+                        stream.write(json.dumps(records[-1], allow_nan=False) + "\n")
                     print(*key, result, flush=True)
     with (ROOT / "results" / TABLE).open("w", encoding="utf-8", newline="") as stream:
         table = list(rows(records))
