@@ -66,7 +66,7 @@ def test_external_images_are_read_by_the_models_range(trained: Path, tmp_path: P
     make_phantoms(tmp_path / "elsewhere", count=12, side=40, seed=9)
     deepen(tmp_path / "elsewhere", 16)
     result = run_evaluate([trained], tmp_path / "out", tmp_path / "elsewhere")
-    assert "the range that the model was trained on" in result["external"]["notes"][0]
+    assert "the range that the model was trained on" in " ".join(result["external"]["findings"])
     assert "the range that the model was trained on" in text_table(result)
     deepen(tmp_path / "elsewhere", 3)
     with pytest.raises(DataError, match="half of its values lie beyond 0 to"):

@@ -20,8 +20,11 @@ from trials.data.split_names import part_of, split_column
 from trials.errors import reason
 
 
-def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing."""
+def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -> list[dict[str, str]]:
+    """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing.
+
+    Columns without a heading are passed over, or with `unnamed` the last of them is kept, under "".
+    """
     try:
         lines = csv.reader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
         columns = [name.strip() for name in next(lines, [])]
@@ -33,18 +36,18 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     missing = [name for name in required if name not in columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}")
-    return [_cells(path, line, row, columns) for line, row in rows]
+    return [_cells(path, line, row, columns, unnamed) for line, row in rows]
 
 
-def _cells(path: Path, line: int, row: list[str], columns: list[str]) -> dict[str, str]:
-    """The cells under headings; raises `DataError` for cells beyond the last of them."""
+def _cells(path: Path, line: int, row: list[str], columns: list[str], unnamed: bool) -> dict[str, str]:
+    """The cells under headings, or all of them; raises `DataError` for cells beyond the last of them."""
     if any(map(str.strip, row[len(columns) :])):
         raise DataError(
             f"{path}, line {line}: {len(row)} cells, but the first line has {len(columns)}; put text that "
             "holds commas in quotes"
         )
     cells = [*map(str.strip, row), *[""] * (len(columns) - len(row))]
-    return {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if name or unnamed}
 
 
 def read_manifest(root: Path, group_column: str | None) -> Listing:

@@ -80,7 +80,7 @@ def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
         )
     slides = {}
     for split, path in paths.items():
-        rows = read_rows(path, (column,))
+        rows = read_rows(path, (column,), unnamed=True)  # the index that pandas writes
         if any(row.get("", str(index)) != str(index) for index, row in enumerate(rows)):
             raise DataError(f"{path}: its first column does not count from 0; download it again")
         slides[split] = ["" if is_blank(row[column]) else row[column] for row in rows]

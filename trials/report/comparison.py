@@ -209,7 +209,9 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
                 *halves,
                 *_untested(len(finished) - len(everything)),
                 *_unfinished(places),
-                *warned(everything, lambda run: named(_label(run), run.fold, run.seed)),
+                *warned(
+                    everything, lambda run: named(_label(run), None if run.own_split else run.fold, run.seed)
+                ),
                 *_doubts(everything),
             ]
         ),
