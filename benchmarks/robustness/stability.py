@@ -79,7 +79,8 @@ class Curve(pl.Callback):
 
 def architectures(found: Sequence[Path]) -> Iterator[tuple[str, str, Architecture]]:
     """Yield kind, name and architecture: found by searches, published, growing, random."""
-    for path in found:
+    different = {path.read_bytes(): path for path in reversed(found)}  # searches may find the same cells
+    for path in reversed(different.values()):
         yield "found", path.parent.name, Architecture.load(path)
     for name, text in PUBLISHED.items():
         cells = [[int(number) for number in cell.split()] for cell in text.split("/")]
