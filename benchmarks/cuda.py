@@ -23,7 +23,7 @@ from benchmarks.machine_limit import launches
 from benchmarks.measure import Timings, ratio, row, save, spread, take_turns
 from search_space import Architecture, EnasSpace
 from strategies import RandomSampling
-from strategies.speed import channels_last, gather
+from strategies.supernet.flat_parameters import channels_last, gather
 
 VARIANTS: dict[str, dict[str, bool]] = {
     "float32": {"mixed": False, "last": True},

@@ -24,10 +24,10 @@ from typing import Any
 
 from benchmarks.measure import ROOT, row, save, spread
 from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
-from trials.experiment import free_port
+from trials.nni_host.experiment import free_port
 
 TRIALS, STEPS = 6, 40  # twenty seconds a trial, so that a host that comes back finds work left
-TRIAL = ROOT / "tests" / "nni_host" / "toy"
+TRIAL = ROOT / "tests" / "trials" / "nni_host" / "toy"
 LIMIT = 900  # seconds an experiment may take
 
 

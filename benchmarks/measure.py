@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from search_space.files import dump_json
-from trials.provenance import provenance
+from trials.runs.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
 Timings = Mapping[str, Sequence[float]]

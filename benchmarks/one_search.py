@@ -122,7 +122,7 @@ def nni_strategy(architectures: list[Any] | None) -> Any:
 def our_strategy(architectures: list[Any] | None, rewards: int) -> Any:
     """Our ENAS; with architectures given, a sampler that follows them in the order that NNI takes them in."""
     from strategies import ENAS
-    from strategies.one_shot import WeightSharingStrategy
+    from strategies.base import WeightSharingStrategy
 
     if architectures is None:
         return ENAS(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import ROOT
-from trials.contend import run_contend
+from trials.pipeline.contend import run_contend
 
 FOLDS = 5
 CHANGES: dict[str, dict[str, object]] = {

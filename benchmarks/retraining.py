@@ -24,12 +24,12 @@ from torchvision import transforms
 
 from benchmarks.measure import row, save, spread, take_turns, two_threads
 from search_space import Architecture
-from trials.contestants.architectures import CellNetwork, Shape
+from trials.data.dataset import LesionData, load
+from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms
-from trials.data.sources import LesionData, load
-from trials.inputs import Inputs
-from trials.settings import RetrainSettings, load_settings
-from trials.training import CHECKPOINT, LesionModule, make_trainer
+from trials.models.zoo import CellNetwork, Shape
+from trials.settings.schema import RetrainSettings, load_settings
+from trials.training.module import CHECKPOINT, LesionModule, make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
 

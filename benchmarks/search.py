@@ -22,7 +22,7 @@ import torch
 from benchmarks.measure import ROOT, row, save, spread
 from benchmarks.one_search import hub_space
 from strategies.random_sampling import Uniform
-from trials.experiment import UNBROKEN_MEMORY
+from trials.nni_host.experiment import UNBROKEN_MEMORY
 
 EPOCHS, PER_EPOCH = 3, 16
 

@@ -17,8 +17,8 @@ from torch.nn import functional
 from benchmarks.measure import ratio, row, save, take_turns, two_threads
 from search_space import Architecture, EnasSpace
 from strategies import RandomSampling
-from strategies.speed import channels_last, gather, keep_freed_memory
-from strategies.weight_sharing import SharedCell
+from strategies.supernet.enas_cells import SharedCell
+from strategies.supernet.flat_parameters import channels_last, gather, keep_freed_memory
 
 ROUNDS, SIDE, BATCH, FILTERS = 25, 100, 8, 20
 

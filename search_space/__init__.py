@@ -13,12 +13,12 @@ warnings.filterwarnings(
 )
 
 if TYPE_CHECKING:
-    from search_space.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
     from search_space.boosted_efficientnet import BoostedEfficientNet
-    from search_space.cost import multiply_adds, parameters
-    from search_space.drawing import draw
-    from search_space.layouts import Layout, layout
-    from search_space.network import Cell, EnasSpace, FinalCell
+    from search_space.enas.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
+    from search_space.enas.cost import multiply_adds, parameters
+    from search_space.enas.drawing import draw
+    from search_space.enas.layouts import Layout, layout
+    from search_space.enas.network import Cell, EnasSpace, FinalCell
 
 __all__ = [
     "KINDS",
@@ -37,12 +37,12 @@ __all__ = [
     "parameters",
 ]
 _HOMES = {
-    **dict.fromkeys(("KINDS", "OPERATIONS", "Architecture", "CellArchitecture", "Edge"), "architecture"),
+    **dict.fromkeys(("KINDS", "OPERATIONS", "Architecture", "CellArchitecture", "Edge"), "enas.architecture"),
     "BoostedEfficientNet": "boosted_efficientnet",
-    **dict.fromkeys(("multiply_adds", "parameters"), "cost"),
-    "draw": "drawing",
-    **dict.fromkeys(("Layout", "layout"), "layouts"),
-    **dict.fromkeys(("Cell", "EnasSpace", "FinalCell"), "network"),
+    **dict.fromkeys(("multiply_adds", "parameters"), "enas.cost"),
+    "draw": "enas.drawing",
+    **dict.fromkeys(("Layout", "layout"), "enas.layouts"),
+    **dict.fromkeys(("Cell", "EnasSpace", "FinalCell"), "enas.network"),
 }
 
 

@@ -20,8 +20,8 @@ import torch
 from nni.nas.space import current_model, model_context
 from torch import Tensor, nn
 
-from search_space.layouts import check_sizes
-from search_space.network import ModelSpace  # from there, as it silences what NNI's import warns of
+from search_space.enas.layouts import check_sizes
+from search_space.enas.network import ModelSpace  # from there, as it silences what NNI's import warns of
 
 CHOICES: dict[str, tuple[Any, ...]] = {  # by label; the first of each is the library's network
     "downsampling": (32, 16, 8),

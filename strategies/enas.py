@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from nni.mutable import LabeledMutable, Sample
 
+from strategies.base import WeightSharingStrategy
 from strategies.controller import Controller
-from strategies.one_shot import WeightSharingStrategy
 from strategies.random_sampling import Uniform
 
 _REFUSED = {
@@ -127,7 +127,7 @@ class ENAS(WeightSharingStrategy):
         entropy_weight: nats of an architecture's entropy are added to its reward with this weight.
         baseline_decay: of the moving average, which starts from 0.
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
-        **shared: arguments of :class:`strategies.one_shot.WeightSharingStrategy`: ``reward_metric_name``,
+        **shared: arguments of :class:`strategies.base.WeightSharingStrategy`: ``reward_metric_name``,
             ``mutation_hooks``, ``penalty``, ``limit``, ``seed``, ``final_samples``, ``reward_batches``,
             ``reward_dropout``, ``update_unsampled``.
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from nni.mutable import LabeledMutable, Sample
 
+from strategies.base import WeightSharingStrategy
 from strategies.controller import plan_decisions
-from strategies.one_shot import WeightSharingStrategy
 
 
 class Uniform:
@@ -59,7 +59,7 @@ class RandomSampling(WeightSharingStrategy):
 
     Args:
         observations: rewards measured after every epoch, for the record only.
-        **shared: arguments of :class:`strategies.one_shot.WeightSharingStrategy`.
+        **shared: arguments of :class:`strategies.base.WeightSharingStrategy`.
     """
 
     def __init__(self, *, observations: int = 10, **shared: Any) -> None:

@@ -23,14 +23,21 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from safetensors.torch import save
 
 from search_space import Architecture
-from trials.data.decoding import decode
+from trials.data.dataset import examine
 from trials.data.images import to_tensor
+from trials.data.readers.decoding import decode
 from trials.data.records import DataError
-from trials.data.sources import examine
-from trials.model_file import ModelDescription, ModelError, load_description, load_model, save_model
-from trials.run_folder import RunFolderError
-from trials.settings import KEYS, PROFILES, SettingsError, load_settings, parse_assignment, read_overrides
-from trials.training import CHECKPOINT, resume_from
+from trials.models.model_file import ModelDescription, ModelError, load_description, load_model, save_model
+from trials.runs.folder import RunFolderError
+from trials.settings.schema import (
+    KEYS,
+    PROFILES,
+    SettingsError,
+    load_settings,
+    parse_assignment,
+    read_overrides,
+)
+from trials.training.module import CHECKPOINT, resume_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # libraries say what is damaged too
 
@@ -334,7 +341,7 @@ def test_an_npz_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> 
     assert claimed != raw
     (tmp_path / "breastmnist.npz").write_bytes(claimed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trials.data.medmnist._free_memory", lambda: 2**31)
+        patch.setattr("trials.data.readers.medmnist._free_memory", lambda: 2**31)
         (problem,) = examine(tmp_path / "breastmnist.npz").problems
     assert "unpacks to 4.3 GB" in problem
 

@@ -13,17 +13,17 @@ import pytest
 
 from search_space import Architecture
 from search_space.files import LinkError, NotAFileError, below, read_file, write_atomically
-from trials.data.decoding import decode
-from trials.data.manifest import read_rows
 from trials.data.new_folder import new_folder
+from trials.data.readers.decoding import decode
+from trials.data.readers.manifest import read_rows
 from trials.data.records import DataError
-from trials.launch import only_launcher
 from trials.locks import FileLock, LockedError
-from trials.model_file import ModelError, load_description, load_model
-from trials.publish import run_publish
-from trials.run_folder import RunFolder, RunFolderError, read_json
-from trials.settings import SettingsError, read_overrides
-from trials.training import resume_from
+from trials.models.model_file import ModelError, load_description, load_model
+from trials.nni_host.launch import only_launcher
+from trials.pipeline.publish import run_publish
+from trials.runs.folder import RunFolder, RunFolderError, read_json
+from trials.settings.schema import SettingsError, read_overrides
+from trials.training.module import resume_from
 
 
 @pytest.fixture

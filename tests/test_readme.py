@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from small_searches import UserSpace, evaluator
 from torch import nn
 
 from benchmarks.table import table
 from search_space import EnasSpace
+from tests.helpers.small_searches import UserSpace, evaluator
 from trials.cli import main
 from trials.data.phantoms import make_phantoms
 from trials.report.readme import renewed

@@ -19,9 +19,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from trials.contestants.registry import contestant
 from trials.errors import in_words
-from trials.settings import (
+from trials.methods.registry import contestant
+from trials.settings.schema import (
     LARGEST_SEED,
     LARGEST_SIDE,
     PROFILES,
@@ -74,7 +74,7 @@ def _refuse_results_among_images(arguments: argparse.Namespace) -> None:
     out = getattr(arguments, "out", None)
     for data in (getattr(arguments, name, None) for name in ("data", "external", "source")):
         if data and out and Path(out).resolve().is_relative_to(Path(data).resolve()):
-            from trials.data.readers import refuse_inside  # late, as what the verbs need
+            from trials.data.readers.choose import refuse_inside  # late, as what the verbs need
 
             refuse_inside(data, out)
 
@@ -246,7 +246,7 @@ def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check_out(path: Path) -> None:
-    from trials.run_folder import check_place
+    from trials.runs.folder import check_place
 
     check_place(path)
 
@@ -269,7 +269,7 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
 
 def _check_layout(name: str) -> None:
     """Raise ValueError for a layout that cannot be, before torch is imported."""
-    from search_space.layouts import layout
+    from search_space.enas.layouts import layout
 
     layout(name)
 
@@ -289,7 +289,7 @@ def _search_arguments(parser: argparse.ArgumentParser) -> None:
 def _search(arguments: argparse.Namespace) -> Outcome:
     """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
     settings, folds = _settings(arguments, **{"search.strategy": arguments.strategy}), _folds(arguments)
-    from trials.search import run_search
+    from trials.pipeline.search import run_search
 
     result = run_search(
         arguments.data,
@@ -317,7 +317,7 @@ def _retrain(arguments: argparse.Namespace) -> Outcome:
     """Train a found architecture from scratch and test it on the fold set aside."""
     settings, folds = _settings(arguments), _folds(arguments)
     _check_layout(arguments.layout)
-    from trials.retrain import run_retrain
+    from trials.pipeline.retrain import run_retrain
 
     result = run_retrain(
         arguments.data,
@@ -366,7 +366,7 @@ def _contend(arguments: argparse.Namespace) -> Outcome:
     """Let a contestant, searched, known or cheap, learn and be tested like all others."""
     overrides, folds = _overrides(arguments), _folds(arguments)
     contestant(arguments.contestant).settings(arguments.profile, overrides)  # wrong names end here
-    from trials.contend import run_contend
+    from trials.pipeline.contend import run_contend
 
     result = run_contend(
         arguments.data,
@@ -401,7 +401,7 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
     overrides, folds = _overrides(arguments), _folds(arguments)
     load_settings(arguments.profile, overrides)
     _check_layout(arguments.layout)
-    from trials.rank import run_rank
+    from trials.pipeline.ranking import run_rank
 
     result = run_rank(
         arguments.data,
@@ -450,7 +450,7 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _launch(arguments: argparse.Namespace) -> Outcome:
     """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
-    from trials.launch import failures, launch, results, summary
+    from trials.nni_host.launch import failures, launch, results, summary
 
     if arguments.out is None:
         arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -475,7 +475,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> Outcome:
     """Bring runs together: mean and spread over folds, pooled, and on external data."""
-    from trials.evaluate import run_evaluate, text_table
+    from trials.pipeline.evaluate import run_evaluate, text_table
 
     result = run_evaluate(
         arguments.runs,
@@ -530,7 +530,7 @@ def _publish_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _publish(arguments: argparse.Namespace) -> Outcome:
     """Copy the small files of finished runs, of which a report can be made again without training."""
-    from trials.publish import run_publish
+    from trials.pipeline.publish import run_publish
 
     result = run_publish(arguments.runs, arguments.out)
     return result, f"{result['out']}: {result['runs']} runs, {result['bytes'] / 1e6:.1f} MB", True
@@ -565,7 +565,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _predict(arguments: argparse.Namespace) -> Outcome:
     """Say what trained models make of images, and how firmly."""
-    from trials.predict import run_predict, table_text, text
+    from trials.inference.predict import run_predict, table_text, text
 
     result = run_predict(arguments.model, arguments.images, arguments.others, arguments.csv)
     told = f"{arguments.csv}: {table_text(result)}" if arguments.csv else text(result)
@@ -580,7 +580,7 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _explain_images(arguments: argparse.Namespace) -> Outcome:
     """Draw what a trained model looked at over images."""
-    from trials.explain import run_explain, text
+    from trials.inference.explain import run_explain, text
 
     result = run_explain(arguments.model, arguments.images, arguments.out)
     return result, text(result), True

@@ -22,20 +22,20 @@ from typing import Any
 
 from search_space.files import below
 from strategies.divergence import DivergedError
-from trials.contend import run_contend
 from trials.data.phantoms import make_phantoms
 from trials.errors import TrainingError, in_words
-from trials.evaluate import run_evaluate
 from trials.locks import FileLock
-from trials.nni_parameters import own_parameters
-from trials.rank import run_rank
-from trials.retrain import run_retrain
-from trials.run_folder import failure, is_done
-from trials.runs import UNKNOWN_REASON, Failed
-from trials.search import run_search
-from trials.settings import check_folds, load_settings
-from trials.tuning import TUNING
-from trials.watchdog import watch
+from trials.nni_host.parameters import own_parameters
+from trials.nni_host.watchdog import watch
+from trials.pipeline.contend import run_contend
+from trials.pipeline.evaluate import run_evaluate
+from trials.pipeline.ranking import run_rank
+from trials.pipeline.retrain import run_retrain
+from trials.pipeline.search import run_search
+from trials.pipeline.tuning import TUNING
+from trials.runs.finished import UNKNOWN_REASON, Failed
+from trials.runs.folder import failure, is_done
+from trials.settings.schema import check_folds, load_settings
 
 OF_STAGE = (
     "stage",

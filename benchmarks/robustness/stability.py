@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from benchmarks.measure import ROOT
 from search_space import Architecture, EnasSpace, FinalCell
 from strategies.divergence import DivergedError
+from trials.data.inputs import Inputs, load_data, split_data
 from trials.data.phantoms import make_phantoms
-from trials.divergence import CLIP
-from trials.inputs import Inputs, load_data, split_data
-from trials.settings import Settings, load_settings
-from trials.training import LesionModule, make_trainer, seed_everything
+from trials.settings.schema import Settings, load_settings
+from trials.training.divergence import CLIP
+from trials.training.module import LesionModule, make_trainer, seed_everything
 
 TABLE = "stability.csv"
 LAYOUTS = ("enas7", "enas17")

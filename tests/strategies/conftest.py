@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small_searches import SEARCHES
 
-from strategies.one_shot import WeightSharingStrategy
+from strategies.base import WeightSharingStrategy
+from tests.helpers.small_searches import SEARCHES
 
 
 @pytest.fixture(params=list(SEARCHES))

@@ -23,11 +23,11 @@ from nni.runtime.trial_command_channel import (
     get_default_trial_command_channel,
     set_default_trial_command_channel,
 )
-from small_searches import SPACES, Reports, evaluator, search, small_data
 
 from search_space import EnasSpace
+from strategies.base import InProcessEngine, WeightSharingStrategy
 from strategies.divergence import DivergedError
-from strategies.one_shot import InProcessEngine, WeightSharingStrategy
+from tests.helpers.small_searches import SPACES, Reports, evaluator, search, small_data
 
 Make = Callable[..., WeightSharingStrategy]
 
@@ -63,14 +63,12 @@ def test_the_same_seed_gives_the_same_search_in_another_process(
     here = ranking(search(make_strategy()))
     name = request.node.callspec.params["make_strategy"]
     script = (
-        "import json, sys; sys.path.insert(0, sys.argv[1]); import small_searches as c, torch; "
+        "import json; import tests.helpers.small_searches as c, torch; "
         "torch.set_num_threads(1); "
         f"s = c.search(c.SEARCHES[{name!r}]()); "
         "print(json.dumps([(json.dumps(x.sample, sort_keys=True), x.score) for x in s.candidates]))"
     )
-    there = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=True
-    )
+    there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert [tuple(pair) for pair in json.loads(there.stdout.splitlines()[-1])] == here
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from nni.mutable import Categorical
 from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
-from small_searches import SEARCHES, Reports, evaluator, search
 from torch import nn
 
 from strategies import ENAS
 from strategies.controller import Controller
 from strategies.enas import Reinforce
 from strategies.random_sampling import Uniform
+from tests.helpers.small_searches import SEARCHES, Reports, evaluator, search
 
 
 def reinforce(**options: Any) -> Reinforce:

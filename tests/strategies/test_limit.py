@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from small_searches import Reports, search
 
-from strategies import ENAS, Limit, one_shot
+from strategies import ENAS, Limit, base
+from strategies.base import WeightSharingModule, WeightSharingStrategy
 from strategies.limit import LimitError
-from strategies.one_shot import WeightSharingModule, WeightSharingStrategy
+from tests.helpers.small_searches import Reports, search
 
 Make = Callable[..., WeightSharingStrategy]
 
@@ -66,7 +66,7 @@ def test_among_equally_good_architectures_the_controller_comes_to_prefer_small_o
 def test_nothing_beyond_the_limit_comes_before_what_keeps_it(
     make_strategy: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_shot, "_ROUNDS", 1)  # so that too few keep it to fill the ranking
+    monkeypatch.setattr(base, "_ROUNDS", 1)  # so that too few keep it to fill the ranking
     ranked = search(make_strategy(limit=Limit(large, most=0.5), final_samples=25), epochs=1).candidates
     assert [one.cost for one in ranked] == [large(one.sample) for one in ranked]
     assert [one.within for one in ranked] == [one.cost == 0 for one in ranked]
@@ -95,7 +95,7 @@ def test_a_search_that_proposes_nothing_within_its_limit_says_so(make_strategy: 
     def cost(sample: dict[str, Any]) -> float:
         nonlocal calls
         calls += 1
-        return 1 if calls <= one_shot._PROBED else 7  # all that is drawn before the search keeps the limit
+        return 1 if calls <= base._PROBED else 7  # all that is drawn before the search keeps the limit
 
     with pytest.raises(LimitError, match="proposes at its end has 7"):
         search(make_strategy(limit=Limit(cost, most=1)), epochs=1)

@@ -13,9 +13,9 @@ import pytest
 
 from search_space import Architecture
 from trials.cli import build_parser, main
-from trials.contestants.makers import MAKERS
-from trials.contestants.registry import CONTESTANTS
 from trials.errors import in_words
+from trials.methods.registry import CONTESTANTS
+from trials.pipeline.makers import MAKERS
 
 WITNESS = "0 0 1 0 0 0 1 0 0 1 1 1 0 1 1 1 2 2 1 4", "0 0 1 0 0 0 1 0 0 1 1 1 0 4 1 2 2 3 1 3"
 TINY = ["--profile", "quick", "--set", "data.image_size=24", "--set", "retrain.epochs=1"]
@@ -64,7 +64,7 @@ def test_what_libraries_print_does_not_mix_with_json(
         print("a library says hello")
         return {"done": 1}
 
-    monkeypatch.setattr("trials.retrain.run_retrain", chatty)
+    monkeypatch.setattr("trials.pipeline.retrain.run_retrain", chatty)
     assert main([*retrain_arguments(tmp_path / "data", tmp_path, tmp_path), "--dry-run", "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"done": 1}
@@ -201,7 +201,7 @@ def test_interruption_and_defect_end_with_1_and_a_message(
     def fail(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr("trials.retrain.run_retrain", fail)
+    monkeypatch.setattr("trials.pipeline.retrain.run_retrain", fail)
     arguments = retrain_arguments(tmp_path / "data", tmp_path, tmp_path / "out")
     assert main(arguments) == 1
     captured = capsys.readouterr().err
@@ -214,7 +214,9 @@ def test_settings_file_set_and_named_options_override_in_this_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr("trials.retrain.run_retrain", lambda *_, **options: given.update(options) or {})
+    monkeypatch.setattr(
+        "trials.pipeline.retrain.run_retrain", lambda *_, **options: given.update(options) or {}
+    )
     (tmp_path / "mine.yml").write_text("retrain: {epochs: 9, batch_size: 9}\ndata: {positive: cyst}\n")
     more = ["--settings", str(tmp_path / "mine.yml"), "--set", "retrain.batch_size=4", "--dry-run"]
     assert (
@@ -293,7 +295,9 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(architecture_file: Path) 
 def test_what_the_terminal_cannot_show_is_escaped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("trials.publish.run_publish", lambda *_: {"out": "\udcff", "runs": 1, "bytes": 0})
+    monkeypatch.setattr(
+        "trials.pipeline.publish.run_publish", lambda *_: {"out": "\udcff", "runs": 1, "bytes": 0}
+    )
     assert main(["publish", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "\\udcff: 1 runs, 0.0 MB\n"
 

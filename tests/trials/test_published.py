@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from trials.contestants.protocol import PREDICTIONS
-from trials.metrics import score
-from trials.runs import read_run
+from trials.evaluation.metrics import score
+from trials.pipeline.train import PREDICTIONS
+from trials.runs.finished import read_run
 
 RESULTS = Path(__file__).parents[2] / "results"
 FOLDERS = sorted({file.parent for file in RESULTS.rglob(PREDICTIONS)})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trials.data.sources import DataError, LeftOut, LesionData
+from trials.data.dataset import DataError, LeftOut, LesionData
 
 REASON = "not drawn: the settings ask for as many images of every class"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.data.masks import pair
+from trials.data.readers.masks import pair
+from trials.data.readers.walking import walk
 from trials.data.records import DataError
-from trials.data.walking import walk
 
 
 @dataclass

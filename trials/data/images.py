@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trials.data.sources import LesionData
+from trials.data.dataset import LesionData
 from trials.data.storage import room
 
 FITS = ("squash", "pad", "centre")

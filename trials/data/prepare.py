@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from trials.data.dataset import HASH, LesionData, load
 from trials.data.new_folder import new_folder, write_manifest
-from trials.data.readers import read
+from trials.data.readers.choose import read
 from trials.data.records import DataError, Record
-from trials.data.sources import HASH, LesionData, load
 
 
 @dataclass(frozen=True)

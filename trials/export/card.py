@@ -13,13 +13,13 @@ from typing import Any
 import jinja2
 
 from search_space.files import write_atomically
-from trials.contestants.protocol import METRICS, RECORD
-from trials.model_file import ModelDescription
+from trials.evaluation.bootstrap import Interval
+from trials.models.model_file import ModelDescription
+from trials.pipeline.train import METRICS, RECORD
 from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise
-from trials.run_folder import read_json
-from trials.runs import EvaluationError
-from trials.statistics.bootstrap import Interval
+from trials.runs.finished import EvaluationError
+from trials.runs.folder import read_json
 
 MEASURES = {
     "auc": "AUC",

@@ -27,11 +27,11 @@ from torch.export import export as export_program
 
 from search_space.files import dump_json, write_atomically
 from trials.data.new_folder import new_folder
-from trials.decision import Decision
+from trials.evaluation.calibration import apply_temperature
 from trials.export.card import figures, read_origin, write_card
-from trials.model_file import ModelDescription, TrainedModel, load_model
-from trials.network_view import export_onnx
-from trials.statistics.calibration import apply_temperature
+from trials.models.inference import Decision
+from trials.models.model_file import ModelDescription, TrainedModel, load_model
+from trials.models.onnx import export_onnx
 
 LOADER, NETWORK, ONNX, PROGRAM, WEIGHTS = (
     *("load_model.py", "network.py"),

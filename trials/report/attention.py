@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trials.explain import ExplainError, Explanation, explain, overlay
-from trials.model_file import DESCRIPTION, ModelError, load_model
+from trials.inference.explain import ExplainError, Explanation, explain, overlay
+from trials.models.model_file import DESCRIPTION, ModelError, load_model
 from trials.report.comparison import Contestant
+from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
-from trials.report.manifest import DataSet
 from trials.report.mistakes import Case, most_certain, worst_mistakes
 from trials.report.summaries import Summary
 

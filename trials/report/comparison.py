@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from trials.contestants.protocol import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
 from trials.data.findings import findings_of
-from trials.leaks import SEARCH_FILE
-from trials.metrics import score
-from trials.predictions import frozen, read_predictions
-from trials.run_folder import RUN_FILE, failure, is_done, read_json
-from trials.runs import EvaluationError, Failed, Run, named, read_run, warned
-from trials.statistics.calibration import mean_log_odds
-from trials.tuning import TUNING
+from trials.data.leaks import SEARCH_FILE
+from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.metrics import score
+from trials.pipeline.train import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
+from trials.pipeline.tuning import TUNING
+from trials.runs.finished import EvaluationError, Failed, Run, named, read_run, warned
+from trials.runs.folder import RUN_FILE, failure, is_done, read_json
+from trials.runs.predictions import frozen, read_predictions
 
 
 @dataclass(frozen=True, eq=False)

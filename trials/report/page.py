@@ -14,9 +14,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from trials.model_file import ModelDescription
+from trials.evaluation.bootstrap import DRAWS, Interval
+from trials.models.model_file import ModelDescription
 from trials.report.attention import surest_cases
 from trials.report.comparison import Comparison, Contestant
+from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.figures import (
     calibration_figure,
     data_uri,
@@ -26,10 +28,8 @@ from trials.report.figures import (
     refusal_figure,
     roc_figure,
 )
-from trials.report.manifest import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.search_quality import SearchQuality
 from trials.report.summaries import UNDECIDED, PairedTest, Power, Summary
-from trials.statistics.bootstrap import DRAWS, Interval
 
 NOT_KNOWN = "–"
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from trials.evaluation.measures import check_prevalence
 from trials.report.comparison import Comparison, Contestant, Predictions, read_comparison
-from trials.report.manifest import read_data
+from trials.report.data_set import read_data
 from trials.report.page import Page, render
 from trials.report.search_quality import QUALITY, search_quality
 from trials.report.summaries import (
@@ -31,9 +32,8 @@ from trials.report.summaries import (
     within_layouts,
 )
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
-from trials.run_folder import RunFolder, check_place
-from trials.runs import EvaluationError, Failed
-from trials.statistics.measures import check_prevalence
+from trials.runs.finished import EvaluationError, Failed
+from trials.runs.folder import RunFolder, check_place
 
 PAGE = "report.html"
 

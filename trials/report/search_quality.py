@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from trials.runs import Run
-from trials.statistics.bootstrap import Interval
-from trials.statistics.rankings import kendall_tau, percentile
+from trials.evaluation.bootstrap import Interval
+from trials.evaluation.rankings import kendall_tau, percentile
+from trials.runs.finished import Run
 
 QUALITY = (
     "layout",

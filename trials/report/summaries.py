@@ -9,11 +9,9 @@ from itertools import combinations
 import numpy as np
 from scipy.special import expit
 
-from trials.metrics import mean_and_spread
-from trials.report.comparison import Contestant, Predictions
-from trials.statistics.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
-from trials.statistics.calibration import expected_calibration_error, mean_log_odds_of_groups
-from trials.statistics.measures import (
+from trials.evaluation.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
+from trials.evaluation.calibration import expected_calibration_error, mean_log_odds_of_groups
+from trials.evaluation.measures import (
     DECISION,
     accuracy_of_decided,
     auc,
@@ -23,12 +21,14 @@ from trials.statistics.measures import (
     sensitivity_at,
     specificity_at,
 )
-from trials.statistics.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
-from trials.statistics.power import (
+from trials.evaluation.metrics import mean_and_spread
+from trials.evaluation.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
+from trials.evaluation.power import (
     ASSUMED_CORRELATION,
     smallest_accuracy_difference,
     smallest_auc_difference,
 )
+from trials.report.comparison import Contestant, Predictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others

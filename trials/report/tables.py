@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from trials.evaluation.bootstrap import Interval
 from trials.report.summaries import PairedTest, Summary
-from trials.statistics.bootstrap import Interval
 
 RESULTS = (
     *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),

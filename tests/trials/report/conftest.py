@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 
 import pytest
-from report_runs import GOOD, POOR, table, write_run, write_search
 
 from search_space import Architecture
+from tests.helpers.report_runs import GOOD, POOR, table, write_run, write_search
+from trials.data.dataset import LesionData, load
 from trials.data.phantoms import make_phantoms
-from trials.data.sources import LesionData, load
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import GOOD, POOR, table, write_run
 
+from tests.helpers.report_runs import GOOD, POOR, table, write_run
 from trials.report.comparison import read_comparison
-from trials.runs import EvaluationError
+from trials.runs.finished import EvaluationError
 
 
 def test_runs_are_found_below_a_folder_and_pooled(comparison: Path) -> None:

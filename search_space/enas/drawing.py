@@ -1,0 +1,246 @@
+"""A picture of an architecture: both cells, from their inputs on the left to their output on the right.
+
+A node is a box that holds its two operations and the number of the state they add up to. Nodes stand in
+columns by their depth. A state that is read further on keeps a lane of its own through the columns between,
+so that no line runs behind a box.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Outline
+
+from search_space.enas.architecture import Architecture, CellArchitecture, Edge
+from search_space.files import write_atomically
+
+# Lengths are in inches, and the picture is as large as what is in it.
+_BOX, _PITCH, _CONCAT, _MARGIN, _TITLE = 1.52, 2.1, 0.3, 0.25, 0.35
+_PILL, _PILL_HEIGHT, _RADIUS = 1.05, 0.24, 0.14
+_NODE, _INPUT, _SPACE = 0.66, 0.5, 0.2
+
+_LOOKS = {  # what is written on an operation, and its colour: blue where it has weights
+    "sep_conv_3x3": ("sep conv 3x3", "#c6dbef"),
+    "sep_conv_5x5": ("sep conv 5x5", "#9ecae1"),
+    "avg_pool_3x3": ("avg pool 3x3", "#fee6ce"),
+    "max_pool_3x3": ("max pool 3x3", "#fdd0a2"),
+    "skip_connect": ("identity", "#ececec"),
+}
+_COLOURS = ("#4d4d4d", "#8c564b", "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#d9780f", "#138d9b", "#c2479f")
+_INPUTS = ("cell before\nthe last", "last cell")
+_TITLES = {"normal": "normal cell", "reduce": "reduction cell (/2: stride 2)"}
+
+Place = tuple[int, int]  # (state, column): the state's box in its own column, its lane in later ones
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the parts of a cell stand: the column of each state, and the height of each place."""
+
+    cell: CellArchitecture
+    reduction: bool
+    columns: tuple[int, ...]
+    heights: Mapping[Place, float]
+
+    @property
+    def output(self) -> int:
+        """The column of the cell's output, the last."""
+        return max(self.columns) + 1
+
+    def halves(self, state: int) -> bool:
+        """Whether what reads this state has stride 2."""
+        return self.reduction and state < 2
+
+    @property
+    def width(self) -> float:
+        return _left(self.output) + _CONCAT + _MARGIN
+
+
+def draw(architecture: Architecture, path: str | PathLike[str]) -> None:
+    """Write a picture of both cells as SVG or PNG, by the suffix of `path`; it appears whole or not at all.
+
+    The same architecture always gives the same bytes (with one release of matplotlib). Raises ValueError for
+    another suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".svg", ".png"):
+        raise ValueError(f"{path}: a drawing is an .svg or a .png file")
+    content = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "cells"}):
+        undated = {"Date": None} if suffix == ".svg" else None
+        figure(architecture).savefig(content, format=suffix[1:], dpi=150, metadata=undated)
+    write_atomically(Path(path), content.getvalue())
+
+
+def figure(architecture: Architecture) -> Figure:
+    """Draw both cells side by side, the normal cell first; the figure belongs to no window."""
+    plans = {kind: _plan(cell, kind == "reduce") for kind, cell in architecture.cells.items()}
+    heights = [height for plan in plans.values() for height in plan.heights.values()]
+    low, high = min(heights) - _NODE / 2 - _MARGIN, max(heights) + _NODE / 2 + _MARGIN + _TITLE
+    width = sum(plan.width for plan in plans.values())
+    made = Figure(figsize=(width, high - low))
+    left = 0.0
+    for kind, plan in plans.items():
+        axes = made.add_axes((left / width, 0, plan.width / width, 1), xlim=(0, plan.width), ylim=(low, high))
+        axes.set_axis_off()
+        axes.text(_MARGIN, high - _TITLE / 2, _TITLES[kind], fontsize=11, weight="bold", va="center")
+        _draw_cell(axes, plan)
+        left += plan.width
+    return made
+
+
+def _plan(cell: CellArchitecture, reduction: bool) -> _Plan:
+    columns = [0, 0]
+    for first, second in cell.nodes:
+        columns.append(1 + max(columns[first.input], columns[second.input]))
+    last = {state: max(columns) for state in cell.loose_ends}  # the last column in which a state is needed
+    for state, node in enumerate(cell.nodes, start=2):
+        for edge in node:
+            last[edge.input] = max(last.get(edge.input, 0), columns[state] - 1)
+    heights: dict[Place, float] = {}
+    for column in range(max(columns) + 1):
+        wanted = {
+            state: _wanted_height(cell, state, column, columns[state], heights)
+            for state in last
+            if columns[state] <= column <= last[state]
+        }
+        sizes = {state: _size(state) if columns[state] == column else 0.0 for state in wanted}
+        heights.update({(state, column): height for state, height in _stack(wanted, sizes).items()})
+    return _Plan(cell, reduction, tuple(columns), heights)
+
+
+def _wanted_height(
+    cell: CellArchitecture, state: int, column: int, own_column: int, heights: Mapping[Place, float]
+) -> float:
+    """Give the height that makes the lines into a place straight: the mean of those it comes from."""
+    if column == 0:
+        return (0.5, -0.5)[state]
+    if column > own_column:
+        return heights[state, column - 1]
+    return sum(heights[edge.input, column - 1] for edge in cell.nodes[state - 2]) / 2
+
+
+def _size(state: int) -> float:
+    return _INPUT if state < 2 else _NODE
+
+
+def _stack(wanted: Mapping[int, float], sizes: Mapping[int, float]) -> dict[int, float]:
+    """Put states above each other, as near to the wanted heights as their sizes allow."""
+    placed: dict[int, float] = {}
+    for state in sorted(wanted, key=lambda state: -wanted[state]):
+        room = [placed[above] - (sizes[above] + sizes[state]) / 2 - _SPACE for above in placed]
+        placed[state] = min([wanted[state], *room])
+    shift = sum(wanted[state] - placed[state] for state in placed) / len(placed)
+    return {state: height + shift for state, height in placed.items()}
+
+
+def _draw_cell(axes: Axes, plan: _Plan) -> None:
+    for state, column in plan.heights:
+        height = plan.heights[state, column]
+        if column > plan.columns[state]:
+            before = (_left(column - 1) + _BOX, plan.heights[state, column - 1])
+            _line(axes, state, before, (_left(column), height))
+            _line(axes, state, (_left(column), height), (_left(column) + _BOX, height))
+        elif state < 2:
+            _draw_input(axes, state, height)
+        else:
+            _draw_node(axes, plan, state)
+    _draw_output(axes, plan)
+
+
+def _draw_input(axes: Axes, state: int, height: float) -> None:
+    _box(axes, _left(0), height, _BOX, _size(state), "white")
+    axes.text(_left(0) + 0.1, height, _INPUTS[state], fontsize=8, va="center")
+    _draw_state(axes, state, (_left(0) + _BOX - _RADIUS, height))
+
+
+def _draw_node(axes: Axes, plan: _Plan, state: int) -> None:
+    column, height = plan.columns[state], plan.heights[state, plan.columns[state]]
+    left = _left(column)
+    _box(axes, left, height, _BOX, _size(state), "white")
+
+    def source(edge: Edge) -> float:
+        return plan.heights[edge.input, column - 1]
+
+    upper_first = sorted(plan.cell.nodes[state - 2], key=source, reverse=True)  # slots are alike: a node adds
+    for edge, y in zip(upper_first, (height + 0.15, height - 0.15), strict=True):
+        text, colour = _LOOKS[edge.operation]
+        _line(axes, edge.input, (_left(column - 1) + _BOX, source(edge)), (left + 0.08, y), arrow=True)
+        _box(axes, left + 0.08, y, _PILL, _PILL_HEIGHT, colour)
+        if plan.halves(edge.input):
+            text += " /2"
+        axes.text(left + 0.08 + _PILL / 2, y, text, fontsize=7.5, ha="center", va="center")
+        _line(axes, state, (left + 0.08 + _PILL, y), (left + _BOX - 2 * _RADIUS, height))
+    _draw_state(axes, state, (left + _BOX - _RADIUS, height))
+
+
+def _draw_output(axes: Axes, plan: _Plan) -> None:
+    column = plan.output
+    sources = {state: plan.heights[state, column - 1] for state in plan.cell.loose_ends}
+    middle = sum(sources.values()) / len(sources)
+    size = max(1.0, 0.22 * len(sources))
+    _box(axes, _left(column), middle, _CONCAT, size, "#f4f4f4")
+    axes.text(
+        _left(column) + _CONCAT / 2, middle, "concatenate", fontsize=8, rotation=90, ha="center", va="center"
+    )
+    for number, state in enumerate(sorted(sources, key=lambda state: -sources[state])):
+        port = (_left(column), middle + size / 2 - size * (number + 0.5) / len(sources))
+        _line(axes, state, (_left(column - 1) + _BOX, sources[state]), port, arrow=True)
+        if plan.halves(state):  # a loose input of a reduction cell goes through a factorized reduction
+            above = sources[state] < port[1]  # the side that the line does not come from
+            y, anchor = (port[1] + 0.05, "bottom") if above else (port[1] - 0.05, "top")
+            axes.text(port[0] - 0.08, y, "/2", fontsize=7.5, ha="right", va=anchor)
+
+
+def _draw_state(axes: Axes, state: int, centre: Point) -> None:
+    axes.add_patch(Circle(centre, _RADIUS, facecolor=_colour(state), edgecolor="none", zorder=3))
+    axes.text(
+        *centre, str(state), fontsize=8, weight="bold", color="white", ha="center", va="center", zorder=4
+    )
+
+
+def _box(axes: Axes, left: float, middle: float, width: float, height: float, colour: str) -> None:
+    outline = FancyBboxPatch(
+        (left, middle - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor=colour,
+        edgecolor="#999999",
+        linewidth=0.8,
+        zorder=2,
+    )
+    axes.add_patch(outline)
+
+
+def _line(axes: Axes, state: int, start: Point, end: Point, arrow: bool = False) -> None:
+    """Draw a line, level at both ends, in the colour of the state that it carries."""
+    middle = (start[0] + end[0]) / 2
+    curve = Outline(
+        [start, (middle, start[1]), (middle, end[1]), end],
+        [Outline.MOVETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4],
+    )
+    drawn = FancyArrowPatch(
+        path=curve,
+        arrowstyle="-|>" if arrow else "-",
+        mutation_scale=8,
+        color=_colour(state),
+        linewidth=1.4,
+        zorder=2.5,
+    )
+    axes.add_patch(drawn)
+
+
+def _colour(state: int) -> str:
+    return _COLOURS[state % len(_COLOURS)]
+
+
+def _left(column: int) -> float:
+    return _MARGIN + _PITCH * column

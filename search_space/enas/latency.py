@@ -1,0 +1,128 @@
+"""How long ENAS's final network takes for one image on this processor, by a table of its layers.
+
+Each layer that may occur is timed once by itself, and a network takes as long as its layers together, as in
+FBNet (Wu et al., CVPR 2019, arXiv 1812.03443). The table makes two things possible that timing each network
+does not: thousands of architectures cost a few seconds, and whoever keeps the table gets the same times for
+ever. Additions, concatenations and colder caches are not in it; `scaled` by how much longer a few whole
+networks take, it covers them on average.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from search_space.enas.architecture import OPERATIONS, Architecture, CellArchitecture, Edge
+from search_space.enas.cost import Layer
+from search_space.enas.operations import Calibration, FactorizedReduction, Stem, operation
+from search_space.files import dump_json, parse_json, read_file, write_atomically
+
+WARM_UP, TIMED = 3, 20  # runs of a layer; the fastest counts, as other work only ever adds (Python's timeit)
+
+Walk = Callable[[Architecture], Iterable[Layer]]  # through the layers of an architecture's network
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Milliseconds of each layer, with the number of threads that they were measured with."""
+
+    milliseconds: Mapping[Layer, float]
+    threads: int
+
+    @classmethod
+    def measure(cls, layers: Iterable[Layer]) -> "LatencyTable":
+        """Time each of the layers on this processor, with as many threads as torch has now."""
+        with torch.random.fork_rng(devices=[]):  # weights are drawn, and nobody's seed shall notice
+            times = {
+                layer: milliseconds(build(layer), layer.inputs, layer.side) for layer in sorted(set(layers))
+            }
+        return cls(times, torch.get_num_threads())
+
+    def of(self, layers: Iterable[Layer]) -> float:
+        """Add up the milliseconds of layers; raises KeyError for one that is not in the table."""
+        return math.fsum(self.milliseconds[layer] for layer in layers)
+
+    def scaled(self, factor: float) -> "LatencyTable":
+        """Return the table with all times multiplied."""
+        return LatencyTable({layer: factor * time for layer, time in self.milliseconds.items()}, self.threads)
+
+    def save(self, path: Path) -> None:
+        """Write the table as JSON, a layer a line; the file appears whole or not at all."""
+        rows = [{**layer._asdict(), "milliseconds": time} for layer, time in self.milliseconds.items()]
+        lines = ",\n".join(f"    {dump_json(row, None)}" for row in rows)
+        write_atomically(
+            path, f'{{\n  "threads": {self.threads},\n  "layers": [\n{lines}\n  ]\n}}\n'.encode()
+        )
+
+    @classmethod
+    def load(cls, path: Path, layers: Iterable[Layer]) -> "LatencyTable":
+        """Read a table of exactly these layers; raises ValueError, naming the file, for any other content."""
+        try:
+            content = parse_json(read_file(path))
+            times = [(float(row.pop("milliseconds")), Layer(**row)) for row in content["layers"]]
+            table = cls({layer: time for time, layer in times}, int(content["threads"]))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}: not a table of latencies ({error!r:.80})") from None
+        if table.milliseconds.keys() != set(layers) or not all(
+            math.isfinite(time) and time >= 0 for time in table.milliseconds.values()
+        ):
+            raise ValueError(f"{path}: a table of latencies, but not one of the layers of this search")
+        return table
+
+
+def every_layer(walk: Walk, nodes: int) -> set[Layer]:
+    """List the layers that `walk` can meet, over all architectures of `nodes` nodes a cell.
+
+    A layer depends on an operation, on whether it reads an input of the cell, and on how many loose ends the
+    cells before have: a few architectures have them all.
+    """
+    return {
+        layer
+        for name in OPERATIONS
+        for ends in range(1, nodes + 2)
+        for layer in walk(_of_one_operation(name, ends, nodes))
+    }
+
+
+def _of_one_operation(name: str, ends: int, nodes: int) -> Architecture:
+    """Return an architecture of one operation whose cells have so many loose ends, of 1 to `nodes` + 1.
+
+    The first nodes are a chain; each of the last ones reads state 0 alone, and is an end beside the chain's.
+    """
+    chained = nodes + 1 - ends
+    edges = [(0, 1) if state == 2 else (state - 1, state - 1) for state in range(2, chained + 2)]
+    edges += [(0, 0)] * (nodes - chained)
+    cell = CellArchitecture(tuple((Edge(one, name), Edge(two, name)) for one, two in edges))
+    return Architecture(cell, cell)
+
+
+def build(layer: Layer) -> nn.Module:
+    """Build a layer by itself, with random weights."""
+    kind, inputs, outputs, _, stride = layer
+    if kind == "stem":
+        return Stem(inputs, outputs, stride)
+    if kind == "calibration":
+        return Calibration(inputs, outputs)
+    if kind == "reduction":
+        return FactorizedReduction(inputs, outputs)
+    if kind == "classifier":
+        linear = nn.Linear(inputs, outputs, bias=False)
+        return nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+    return operation(kind, inputs, outputs, stride)
+
+
+@torch.inference_mode()
+def milliseconds(network: nn.Module, channels: int, side: int) -> float:
+    """Time a network's forward pass of one image [1, channels, side, side], channels last: the fastest."""
+    network = network.eval().to(memory_format=torch.channels_last)
+    image = torch.randn(1, channels, side, side).contiguous(memory_format=torch.channels_last)
+    times = []
+    for _ in range(WARM_UP + TIMED):
+        start = time.perf_counter()
+        network(image)
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times[WARM_UP:])

@@ -1,0 +1,1 @@
+"""The network of all candidates, whose operations share their weights."""

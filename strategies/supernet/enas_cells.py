@@ -1,0 +1,221 @@
+"""The cells of a supernet whose operations are shared by all architectures.
+
+Source: ENAS (arXiv 1802.03268) and its released code. In a search every node, slot, predecessor and operation
+of every cell has weights of its own; an architecture runs the few that it names. What differs between ENAS's
+shared and final cells, and so between :class:`SharedCell` and ``search_space.Cell``: a reduction cell runs at
+stride 1 on two factorized reductions of the previous output; the loose ends go through one shared 1x1
+convolution, of which only their slices are used, so that the output's width does not depend on the
+architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from nni.mutable import Categorical, CategoricalMultiple, Sample, label_scope
+from nni.nas.hub.pytorch.nasnet import NDSStagePathSampling
+from nni.nas.nn.pytorch import Cell as NniCell
+from nni.nas.nn.pytorch import InputChoice
+from nni.nas.nn.pytorch.cell import create_cell_op_candidates, preprocess_cell_inputs
+from nni.nas.oneshot.pytorch.strategy import no_default_hook
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from nni.nas.oneshot.pytorch.supermodule.operation import NATIVE_MIXED_OPERATIONS
+from nni.nas.oneshot.pytorch.supermodule.sampling import (
+    PathSamplingInput,
+    PathSamplingLayer,
+    PathSamplingRepeat,
+)
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_space import Cell
+from search_space.enas.operations import Calibration, FactorizedReduction, initialise, operation
+from strategies.supernet.flat_parameters import LooseEnds, QuickEntry, QuickReduction, keep_fixed_operation
+
+MutationHook = Callable[[nn.Module, str, dict[str, Any], dict[str, Any]], Any]
+
+
+class SampledCell(BaseSuperNetModule):
+    """What any shared cell does: know its choices, follow a sample, run the nodes as it wires them."""
+
+    def __init__(self, label: str, nodes: range, slots: int, operations: Sequence[str]) -> None:
+        super().__init__()
+        self.nodes, self.slots = nodes, slots
+        with label_scope(label) as self.label_scope:
+            for node in nodes:
+                for slot in range(slots):
+                    self.add_mutable(Categorical(list(operations), label=f"op_{node}_{slot}"))
+                    self.add_mutable(
+                        CategoricalMultiple(range(node), n_chosen=1, label=f"input_{node}_{slot}")
+                    )
+        self.wiring: list[list[tuple[int, str]]] = []
+
+    def build_edges(self, make: Callable[[int, int, int], dict[str, nn.Module]]) -> None:
+        """Create the operations of each edge; ``make(node, slot, predecessor)`` gives them by name."""
+        self.edges: Any = nn.ModuleList(
+            nn.ModuleList(
+                nn.ModuleList(nn.ModuleDict(make(node, slot, state)) for state in range(node))
+                for slot in range(self.slots)
+            )
+            for node in self.nodes
+        )
+
+    def resample(self, memo: Sample) -> Sample:
+        """Take this cell's part of the sample; weights that it does not name stay untouched."""
+        name = self.label_scope.name
+        self.wiring = [
+            [
+                (memo[f"{name}/input_{node}_{slot}"][0], memo[f"{name}/op_{node}_{slot}"])
+                for slot in range(self.slots)
+            ]
+            for node in self.nodes
+        ]
+        return {}
+
+    def run_nodes(self, states: list[Tensor]) -> None:
+        """Append the output of each node to ``states``."""
+        if not self.wiring:
+            raise RuntimeError(
+                "no architecture is set: a strategy calls resample(sample) before a forward pass"
+            )
+        for edges, inputs in zip(self.edges, self.wiring, strict=True):
+            slots = zip(edges, inputs, strict=True)
+            states.append(sum(edge[source][name](states[source]) for edge, (source, name) in slots))
+
+    def used_states(self) -> set[int]:
+        """Return the states that some node reads."""
+        return {source for inputs in self.wiring for source, _ in inputs}
+
+
+class SharedCell(SampledCell):
+    """ENAS's cell of the search, in place of the ``search_space.Cell`` that it is made from.
+
+    Maps (s0, s1), the outputs of the two cells before, to the pair that the next cell reads; each is
+    [batch, channels, height, width]. The output has ``cell.filters`` channels whatever the architecture.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell.label, range(2, cell.nodes + 2), 2, cell.operations)
+        filters = cell.filters
+        self.reduction = cell.reduction
+        if cell.reduction:
+            previous = cell.in_channels[1]
+            self.behind_relu = nn.Sequential(nn.ReLU(), FactorizedReduction(previous, filters))
+            self.plain = FactorizedReduction(previous, filters)
+        else:
+            self.entries = nn.ModuleList(
+                nn.Identity() if channels == filters else Calibration(channels, filters)
+                for channels in cell.in_channels
+            )
+        self.build_edges(
+            lambda node, slot, state: {name: operation(name, filters, filters, 1) for name in cell.operations}
+        )
+        self.norm = nn.BatchNorm2d(filters)
+        # ENAS draws shared weights with the number of inputs as fan-in, an accident of how it stores them;
+        # here they start as the final network's do. Batch normalisation follows each, so that only the first
+        # steps differ.
+        self.apply(initialise)
+        # [states, out, in]; scaled as for two loose ends. Batch normalisation follows, so the scale hardly
+        # matters; our choice.
+        self.merge = nn.Parameter(torch.randn(cell.nodes + 2, filters, filters) / filters**0.5)
+
+    def forward(self, s0: Tensor, s1: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the state that the next cell reads as its first input, and this cell's output."""
+        if self.reduction:
+            states = [self.behind_relu(s1), self.plain(s1)]
+            carried = states[1]
+        else:
+            states = [entry(state) for entry, state in zip(self.entries, (s0, s1), strict=True)]
+            carried = s1
+        self.run_nodes(states)
+        loose = [index for index in range(len(states)) if index not in self.used_states()]
+        weight = self.merge[loose].transpose(0, 1).flatten(1)  # [out, loose * in]
+        joined = functional.relu(torch.cat([states[index] for index in loose], 1))
+        return carried, self.norm(functional.conv2d(joined, weight[:, :, None, None]))
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """NNI's mutation hook: replace each cell of an ``EnasSpace``."""
+        return cls(module) if isinstance(module, Cell) else None
+
+
+class SharedNniCell(SampledCell):
+    """NNI's own ``Cell`` with loose ends or with operations made by factories, as in the hub's ENAS and DARTS
+    spaces.
+
+    NNI's sampling cell concatenates all nodes even where the built network concatenates loose ends only, so
+    it searches one network and exports another. Here the nodes that are read inside the cell become zeros in
+    the concatenation: what follows is linear in each slice, so the shapes stay fixed and the network is the
+    one that is built later. The hub's own modules skip the zeros (``LooseEnds``).
+    """
+
+    def __init__(self, cell: NniCell) -> None:
+        first = cell.num_predecessors
+        make: Any = cell.op_candidates_factory or _copies(cell)
+        names = list(create_cell_op_candidates(make, first, 0, 0)[0])
+        super().__init__(cell.label, range(first, first + cell.num_nodes), cell.num_ops_per_node, names)
+        self.num_predecessors, self.concat_dim = first, cell.concat_dim
+        self.loose_end = cell.merge_op == "loose_end"
+        self.preprocessor, self.postprocessor = cell.preprocessor, cell.postprocessor
+        self.build_edges(lambda node, slot, state: create_cell_op_candidates(make, node, slot, state)[0])
+
+    def forward(self, *inputs: Any) -> Any:
+        """Map the cell's inputs to what its postprocessor makes of the concatenated nodes."""
+        given = preprocess_cell_inputs(self.num_predecessors, *inputs)
+        states = list(self.preprocessor(given))
+        self.run_nodes(states)
+        used = self.used_states() if self.loose_end else set()
+        zeros = [index for index, node in enumerate(self.nodes) if node in used]
+        nodes = LooseEnds.join(states[self.num_predecessors :], zeros, self.concat_dim)
+        return self.postprocessor(nodes, given)
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+        """NNI's mutation hook; a plain cell that keeps all nodes is left to the hooks of its choices."""
+        if type(module) is not NniCell:
+            return None
+        cell: Any = module
+        shared = cell.op_candidates_factory is not None or cell.merge_op == "loose_end"
+        return cls(cell) if shared else None
+
+
+def _copies(cell: NniCell) -> dict[str, Callable[[int, int, int | None], nn.Module]]:
+    """Make factories of a cell's ready-made candidates: each edge gets a copy."""
+
+    def copier(module: nn.Module) -> Callable[[int, int, int | None], nn.Module]:
+        return lambda node, slot, state: deepcopy(module)
+
+    return {name: copier(module) for name, module in cell.ops[-1][-1].candidates.items()}
+
+
+def share_input_choice(
+    module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]
+) -> Any:
+    """NNI's mutation hook for input choices; unlike NNI's own it also takes those of any subset."""
+    if type(module) is not InputChoice:
+        return None
+    if module.reduction not in ("sum", "mean", "concat"):
+        raise ValueError(
+            f"the input choice {module.label!r} reduces by {module.reduction!r}; use sum, mean or concat"
+        )
+    return PathSamplingInput(module.n_candidates, module.n_chosen, module.reduction, module.label)
+
+
+def sharing_hooks() -> list[MutationHook]:
+    """Return the hooks that turn a model space into a supernet; the last refuses what the others left."""
+    return [
+        NDSStagePathSampling.mutate,  # NNI's hub gives this to its own strategies only
+        SharedCell.mutate,
+        SharedNniCell.mutate,
+        PathSamplingLayer.mutate,
+        share_input_choice,
+        PathSamplingRepeat.mutate,
+        QuickEntry.mutate,
+        QuickReduction.mutate,
+        keep_fixed_operation,
+        *(mixed.mutate for mixed in NATIVE_MIXED_OPERATIONS),
+        no_default_hook,
+    ]

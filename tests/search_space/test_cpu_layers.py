@@ -1,0 +1,110 @@
+"""Quick layers compute what the layers they stand in for do, and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_space import cpu_layers
+from search_space.cpu_layers import quicken
+
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "batch norm": nn.BatchNorm2d,
+    "batch norm without running statistics": lambda c: nn.BatchNorm2d(c, track_running_stats=False),
+    "average pool, padding left out": lambda c: nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+    "average pool, padding counted": lambda c: nn.AvgPool2d((3, 5), (2, 1), (1, 2)),
+    "depthwise 5x5": lambda c: nn.Conv2d(c, c, 5, padding=2, groups=c, bias=False),
+    "depthwise 5x5 of stride 2": lambda c: nn.Conv2d(c, c, 5, 2, padding=2, groups=c, bias=False),
+}
+# The third leaves no remainder, the fourth rows of one pixel (3 x 5 x 7 is odd), the last is lower than a
+# window.
+SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 8, 6, 5), (3, 20, 5, 7), (4, 6, 3, 3)]
+
+
+def results(layer: nn.Module, images: Tensor) -> list[Tensor]:
+    """The output, the gradients of images and weights, and what the layer remembers."""
+    given = images.clone().requires_grad_()
+    output = layer(given)
+    upstream = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    gradients = torch.autograd.grad(output, [given, *layer.parameters()], upstream)
+    return [output, *gradients, *layer.buffers()]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_quick_layer_computes_what_the_layer_does(kind: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    slow = LAYERS[kind](shape[1]).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for weight in slow.parameters():
+            weight.normal_()
+    quick = deepcopy(slow)
+    quicken(quick)
+    images = (3 + 2 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
+    for one, other in zip(results(slow, images), results(quick, images), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_of_values_far_from_zero_keeps_its_digits() -> None:
+    images = (1000 + torch.randn(4, 6, 8, 8)).contiguous(memory_format=torch.channels_last)
+    norm = nn.BatchNorm2d(6)
+    quicken(norm)
+    exact = nn.BatchNorm2d(6).double()(images.double())
+    torch.testing.assert_close(norm(images), exact.float(), rtol=0, atol=1e-3)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the quick computations that were used."""
+    made: list[str] = []
+    for name in ("_BatchNorm", "_Depthwise"):
+        apply = getattr(cpu_layers, name).apply
+
+        def counted(*arguments: Any, name: str = name, apply: Any = apply) -> Any:
+            made.append(name)
+            return apply(*arguments)
+
+        monkeypatch.setattr(getattr(cpu_layers, name), "apply", counted)
+    return made
+
+
+def network() -> nn.Module:
+    layers = nn.Sequential(
+        nn.Conv2d(6, 6, 5, padding=2, groups=6, bias=False), nn.BatchNorm2d(6), nn.AvgPool2d(3, 1, 1)
+    )
+    quicken(layers)
+    return layers
+
+
+def test_training_channels_last_is_quick(calls: list[str]) -> None:
+    network()(torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last))
+    assert calls == ["_Depthwise", "_BatchNorm"]
+
+
+@pytest.mark.parametrize("unfit", ["in use", "other memory layout", "double"])
+def test_what_a_quick_layer_was_not_made_for_is_left_to_the_layer(unfit: str, calls: list[str]) -> None:
+    layers = network()
+    images = torch.randn(2, 6, 8, 8)
+    if unfit == "in use":
+        layers.eval()
+    if unfit != "other memory layout":
+        images = images.contiguous(memory_format=torch.channels_last)
+    if unfit == "double":
+        layers, images = layers.double(), images.double()
+    layers(images)
+    assert not calls
+
+
+def test_a_quick_networks_copy_has_weights_of_its_own() -> None:
+    one = network()
+    other = deepcopy(one)
+    with torch.no_grad():
+        one[0].weight.zero_()
+    images = torch.ones(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)
+    assert other[0](images).any() and not one[0](images).any()
+    assert list(one.state_dict()) == list(other.state_dict())

@@ -1,0 +1,177 @@
+"""DICOM files are pictures like others, and nothing but the picture is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+
+from trials.data.dataset import load
+from trials.data.readers import decoding
+from trials.data.readers.decoding import decode
+from trials.data.readers.grey_range import GreyRange
+from trials.data.records import DataError
+
+Picture = Callable[..., np.ndarray]
+
+
+def write(
+    path: Path, pixels: np.ndarray, photometric: str = "MONOCHROME2", bits: int = 8, **more: Any
+) -> Path:
+    stored = Dataset()
+    stored.SOPClassUID, stored.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
+    stored.PatientName, stored.PatientID, stored.PatientBirthDate = "Doe^Jane", "JANE-1", "19700101"
+    stored.file_meta = FileMetaDataset()
+    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    stored.set_pixel_data(pixels, photometric, bits)
+    for name, value in more.items():
+        setattr(stored, name, value)
+    stored.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_grey_is_what_was_stored_and_its_reverse_is_put_right(tmp_path: Path, picture: Picture) -> None:
+    grey = picture(1)
+    np.testing.assert_array_equal(decode(write(tmp_path / "a.dcm", grey)), grey)
+    np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
+
+
+def test_a_window_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
+    deep = np.array([[0, 1000], [4095, 2048]], dtype=np.uint16)
+    window = {
+        "WindowCenter": ["1000", "9"],
+        "WindowWidth": ["401", "9"],
+    }  # the first of several: 799.5 to 1199.5
+    path = write(tmp_path / "a.dcm", deep, bits=12, **window)
+    np.testing.assert_array_equal(decode(path), [[0, 128], [255, 255]])
+    path = write(tmp_path / "b.dcm", deep, "MONOCHROME1", bits=12, **window)
+    np.testing.assert_array_equal(decode(path), [[255, 127], [0, 0]])
+    path = write(tmp_path / "c.dcm", deep, bits=12, WindowCenter="", WindowWidth="")  # blank: none
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(0, 4095)), [[0, 62], [255, 128]])
+    sigmoid = write(tmp_path / "d.dcm", deep, bits=12, VOILUTFunction="SIGMOID", **window)
+    np.testing.assert_array_equal(decode(sigmoid), [[0, 128], [255, 255]])
+
+
+def test_a_window_is_of_rescaled_values(tmp_path: Path) -> None:
+    stored = np.array([[0, 1024], [1064, 1224]], dtype=np.uint16)  # -1024, 0, 40 and 200 Hounsfield units
+    hounsfield = {"RescaleSlope": "1", "RescaleIntercept": "-1024"}
+    tissue = {"WindowCenter": "40", "WindowWidth": "80"}
+    path = write(tmp_path / "a.dcm", stored, bits=16, **hounsfield, **tissue)
+    np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
+    signed = (stored.astype(np.int16) - 1024).astype(np.int16)
+    path = write(tmp_path / "b.dcm", signed, bits=16, RescaleSlope="1", RescaleIntercept="0", **tissue)
+    np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
+    path = write(tmp_path / "c.dcm", signed, bits=16)
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(-1024, 1023)), [[0, 128], [133, 152]])
+    falling = {"RescaleSlope": "-1", "RescaleIntercept": "1024"}
+    path = write(tmp_path / "d.dcm", stored, bits=12, **falling, WindowCenter="0", WindowWidth="2048")
+    assert np.diff(decode(path).ravel().astype(int)).max() < 0  # more stored is less shown
+
+
+def test_a_table_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 10, 8], [0, 7, 100, 255]
+    table["LUTData"].VR = "US"
+    deep = np.array([[0, 10], [11, 500]], dtype=np.uint16)
+    path = write(tmp_path / "a.dcm", deep, bits=16, VOILUTSequence=[table])
+    np.testing.assert_array_equal(decode(path), [[0, 0], [7, 255]])
+
+
+def test_colour_comes_as_rgb_from_every_way_of_storing_it(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    path = write(tmp_path / "rgb.dcm", colour, "RGB")
+    np.testing.assert_array_equal(decode(path), colour)
+    stored = pydicom.dcmread(path)
+    stored.compress(RLELossless)
+    stored.save_as(tmp_path / "rle.dcm")
+    np.testing.assert_array_equal(decode(tmp_path / "rle.dcm"), colour)
+    ybr = np.asarray(Image.fromarray(colour).convert("YCbCr"))
+    given = decode(write(tmp_path / "ybr.dcm", ybr, "YBR_FULL")).astype(int)
+    assert np.abs(given - colour).max() <= 3
+    palette = {
+        f"{name}PaletteColorLookupTable{what}": value
+        for number, name in enumerate(("Red", "Green", "Blue"))
+        for what, value in (
+            ("Descriptor", [4, 0, 16]),
+            ("Data", (np.arange(4, dtype="<u2") * 257 * 20 * (number + 1)).tobytes()),
+        )
+    }
+    indices = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+    path = write(tmp_path / "palette.dcm", indices, "MONOCHROME2", **palette)
+    stored = pydicom.dcmread(path)
+    stored.PhotometricInterpretation = "PALETTE COLOR"
+    stored.save_as(path)
+    np.testing.assert_array_equal(decode(path)[..., 2], indices * 60)
+
+
+def test_what_names_the_patient_is_not_even_read(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Dataset] = []
+    dcmread = pydicom.dcmread
+    monkeypatch.setattr(pydicom, "dcmread", lambda *a, **k: read.append(dcmread(*a, **k)) or read[-1])
+    decode(write(tmp_path / "a.dcm", picture(1)))
+    (stored,) = read
+    assert "Rows" in stored and not any("Patient" in element.keyword for element in stored)
+
+
+def test_dicom_takes_part_in_folders_and_manifests(tmp_path: Path, picture: Picture) -> None:
+    for seed, name in enumerate(("benign/1.dcm", "benign/2.png", "malignant/1.DCM")):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("png"):
+            Image.fromarray(picture(seed)).save(tmp_path / "data" / name)
+        else:
+            write(tmp_path / "data" / name, picture(seed))
+    data = load(tmp_path / "data")
+    assert data.files == ("benign/1.dcm", "benign/2.png", "malignant/1.DCM")
+    np.testing.assert_array_equal(data.images[0], picture(0))
+    (tmp_path / "data" / "manifest.csv").write_text(
+        "file,label,patient\nbenign/1.dcm,benign,1\nmalignant/1.DCM,malignant,2\n"
+    )
+    np.testing.assert_array_equal(load(tmp_path / "data").images[1], picture(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"NumberOfFrames": 2}, "holds 2 frames"),
+        ({"WindowCenter": "40", "WindowWidth": "0"}, "a window of centre 40.0 and width 0.0 shows nothing"),
+        ({"Rows": 60_000, "Columns": 60_000}, "60000 x 60000 pixels"),
+        ({"PixelData": b"12"}, "cannot be read as an image"),
+    ],
+)
+def test_what_is_no_single_picture_is_refused_by_name(
+    tmp_path: Path, picture: Picture, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=rf"a\.dcm: .*{message}"):
+        decode(write(tmp_path / "a.dcm", picture(1), **change))
+
+
+def test_a_deflated_file_is_refused_unread(tmp_path: Path, picture: Picture) -> None:
+    stored = pydicom.dcmread(write(tmp_path / "a.dcm", picture(1)))
+    stored.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    stored.save_as(tmp_path / "b.dcm")
+    with pytest.raises(DataError, match="is deflated"):
+        decode(tmp_path / "b.dcm")
+
+
+def test_without_pydicom_it_says_how_to_get_it(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.dcm", picture(1))
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    with pytest.raises(DataError, match=r"\[dicom\]"):
+        decode(path)
+    assert ".dcm" in decoding.SUFFIXES

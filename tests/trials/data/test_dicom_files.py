@@ -1,0 +1,111 @@
+"""DICOM files as people have them: without a suffix, and compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gdcm
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import get_decoder
+from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from trials.data.dataset import load
+from trials.data.readers.decoding import decode
+from trials.data.readers.grey_range import GreyRange
+from trials.data.records import DataError
+
+Picture = Callable[..., np.ndarray]
+SYNTAXES = (
+    "JPEGLosslessProcess14_1",
+    "JPEGLosslessProcess14",
+    "JPEGLSLossless",
+    "JPEG2000Lossless",
+    "RLELossless",
+)
+
+
+def write(path: Path, values: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = Dataset()
+    stored.update({"SOPClassUID": SecondaryCaptureImageStorage, "SOPInstanceUID": "1.2.3"})
+    stored.file_meta = FileMetaDataset()
+    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    stored.set_pixel_data(values, "MONOCHROME2", 8 if values.dtype == np.uint8 else 12)
+    stored.save_as(path, enforce_file_format=True)
+    return path
+
+
+def compress(path: Path, syntax: str) -> None:
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("bits", [8, 12])
+def test_compressed_files_are_read(tmp_path: Path, picture: Picture, syntax: str, bits: int) -> None:
+    path = write(tmp_path / "a.dcm", picture(1) if bits == 8 else picture(1).astype(np.uint16) * 16)
+    raw = path.read_bytes()
+    compress(path, syntax)
+    assert path.read_bytes() != raw
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(0, 255 * 16)), picture(1))
+
+
+def test_without_a_decoder_the_transfer_syntax_and_the_extra_are_named(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.dcm", picture(1))
+    compress(path, "JPEGLosslessProcess14_1")
+    decoder = get_decoder(pydicom.dcmread(path).file_meta.TransferSyntaxUID)
+    monkeypatch.setattr(decoder, "_available", {})
+    with pytest.raises(DataError, match=r"a\.dcm: its transfer syntax, JPEG Lossless, .*\[dicom\]"):
+        decode(path)
+
+
+def test_a_transfer_syntax_that_nothing_decodes_is_named(tmp_path: Path, picture: Picture) -> None:
+    stored = pydicom.dcmread(write(tmp_path / "a.dcm", picture(1)))
+    stored.file_meta.TransferSyntaxUID = MPEG2MPML
+    stored.PixelData = pydicom.encaps.encapsulate([b"1234"])
+    stored["PixelData"].is_undefined_length = True
+    stored.save_as(tmp_path / "b.dcm")
+    with pytest.raises(DataError, match=r"b\.dcm: its transfer syntax, MPEG2"):
+        decode(tmp_path / "b.dcm")
+
+
+def test_files_without_a_suffix_or_with_another_are_read(tmp_path: Path, picture: Picture) -> None:
+    names = (
+        "benign/IM0001",
+        "benign/1.2.840.113619.2.55",
+        "malignant/IM0002.IMA",
+        "malignant/series/a.dicom",
+    )
+    for seed, name in enumerate(names):
+        write(tmp_path / name, picture(seed))
+    write(tmp_path / "benign/DICOMDIR", picture(9))
+    (tmp_path / "benign/notes").write_text("no image")
+    data = load(tmp_path)
+    assert set(data.files) == set(names)
+    np.testing.assert_array_equal(data.images[data.files.index("benign/IM0001")], picture(0))
+    assert any("2 files passed over" in note for note in data.notes)
+    rows = [f"{name},{name.partition('/')[0]}" for name in names]
+    (tmp_path / "manifest.csv").write_text("\n".join(["file,label", *rows]))
+    assert set(load(tmp_path).files) == set(names)
+
+
+def test_a_suffix_without_dicom_behind_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"\x08\x00\x05\x00" + bytes(300))
+    with pytest.raises(DataError, match=r"a\.dcm: begins neither as DICOM does"):
+        decode(tmp_path / "a.dcm")

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from trials.data.checks import verify
+from trials.data.dataset import DataError, load
+from trials.data.images import to_tensor
+from trials.data.phantoms import CLASSES, Lesion, contour, draw_lesion, lesion_mask, make_phantoms, scan
+from trials.data.prepare import prepare
+
+Rows = list[tuple[str, str, str]]
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "phantoms"
+    make_phantoms(out, count=160, seed=0, side=96)
+    return out
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_phantoms_repeat_by_seed(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        make_phantoms(tmp_path / name, count=7, seed=seed, side=48)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert files_of(tmp_path / "a").keys() == files_of(tmp_path / "c").keys()
+    assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
+
+
+def test_phantoms_are_named_synthetic_wherever_they_show(phantoms: Path) -> None:
+    data = load(phantoms)
+    assert data.name == "synthetic-phantoms"
+    assert all(file.startswith("synthetic_") for file in data.files)
+    assert "Synthetic" in (phantoms / "README.txt").read_text()
+    with (phantoms / "manifest.csv").open(newline="") as lines:
+        assert {row["source"] for row in csv.DictReader(lines)} == {"synthetic"}
+
+
+def test_phantoms_pass_the_check_and_are_balanced(phantoms: Path) -> None:
+    report = verify(phantoms)
+    assert report.ok and report.counts["classes"] == {"benign": 80, "malignant": 80}
+    data = load(phantoms)
+    assert max(max(image.shape) for image in data.images) <= 96
+    assert 90 < len(set(data.groups)) < 150
+
+
+def test_phantoms_can_be_learnt_but_not_by_shape_alone(phantoms: Path) -> None:
+    data = load(phantoms)
+    boxes = np.array([(h, w, w / h) for h, w in (image.shape for image in data.images)])
+    pixels = to_tensor(data, 16).numpy().reshape(len(boxes), -1) / 255.0
+    scores = []
+    for features in (boxes, np.hstack([pixels, boxes])):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003))
+        folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+        margins = cross_val_predict(
+            model, features, data.labels, groups=data.groups, cv=folds, method="decision_function"
+        )
+        scores.append(roc_auc_score(data.labels, margins))
+    assert 0.7 < scores[0] < 0.9 and 0.85 < scores[1] < 0.99
+
+
+def lesion(**changed: float) -> Lesion:
+    values = {
+        "width": 60.0,
+        "height": 40.0,
+        "irregularity": 0.0,
+        "echo": 15.0,
+        "attenuation": 0.0,
+        "blur": 1.0,
+    }
+    return Lesion(**(values | changed), phases=np.linspace(0, 6, 16), tissue_seed=0)  # type: ignore[arg-type]
+
+
+def test_regular_lesion_is_an_ellipse_within_a_tenth_of_margin() -> None:
+    mask = lesion_mask(lesion(blur=0.01)) > 0.5
+    assert mask.shape == (48, 72)
+    assert mask.sum() == pytest.approx(np.pi * 30 * 20, rel=0.02)
+    angles = np.linspace(-np.pi, np.pi, 500)
+    assert contour(lesion(irregularity=1.0), angles).std() > 0.1 > contour(lesion(), angles).std() == 0
+
+
+def test_attenuating_lesion_casts_a_shadow() -> None:
+    behind = [
+        np.mean([scan(lesion(attenuation=a), np.random.default_rng(seed))[-4:, 20:52] for seed in range(10)])
+        for a in (-0.15, 0.0, 0.3)
+    ]
+    assert behind[0] > behind[1] > behind[2]
+
+
+def test_malignant_phantoms_tend_to_be_taller_and_more_irregular() -> None:
+    rng = np.random.default_rng(0)
+    drawn = {label: [draw_lesion(label, 96, rng) for _ in range(200)] for label in CLASSES}
+    aspect, irregularity = (
+        {label: np.median([f(one) for one in lesions]) for label, lesions in drawn.items()}
+        for f in (lambda one: one.width / one.height, lambda one: one.irregularity)
+    )
+    assert aspect["benign"] > aspect["malignant"] and irregularity["benign"] < irregularity["malignant"]
+
+
+def test_prepared_crops_load_as_the_frames_they_come_from(busi_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "crops"
+    summary = prepare(busi_folder, out)
+    assert summary.images == {"benign": 6, "malignant": 6} and summary.without_lesion == 1
+    crops, frames = load(out), load(busi_folder)
+    assert crops.files[0] == "benign_0001.png" and crops.group_source == "column duplicate_group"
+    assert crops.image_digests == frames.image_digests and crops.groups == frames.groups
+    with (out / "manifest.csv").open(newline="") as lines:
+        row = next(csv.DictReader(lines))
+    assert [int(row[key]) for key in ("x0", "y0", "x1", "y1")] == [26, 16, 74, 64]
+    assert row["source_file"] == "benign/benign (1).png" and len(row["source_sha256"]) == 64
+
+
+def test_prepare_refuses_what_it_cannot_do_and_leaves_nothing(
+    busi_folder: Path,
+    tmp_path: Path,
+    manifest_folder: Callable[..., Path],
+    balanced_rows: Callable[..., Rows],
+) -> None:
+    with pytest.raises(DataError, match="used as it is"):
+        prepare(manifest_folder(balanced_rows(2, 2)), tmp_path / "out")
+    (busi_folder / "benign" / "benign (2)_mask.png").write_bytes(b"")
+    with pytest.raises(DataError, match="is empty"):
+        prepare(busi_folder, tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"busi", "lesions"}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda source, out: prepare(source, out), lambda _, out: make_phantoms(out, count=2)]
+)
+def test_nothing_is_written_over(
+    make: Callable[[Path, Path], object], busi_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "kept.txt").write_text("mine")
+    with pytest.raises(DataError, match="not an empty folder"):
+        make(busi_folder, out)
+    assert [path.name for path in out.iterdir()] == ["kept.txt"]
+
+
+def test_interrupted_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.data.phantoms.write_manifest", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_phantoms(tmp_path / "out", count=2, side=40)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_busi_layout_is_prepared_with_its_duplicates_found(real_data: Path, tmp_path: Path) -> None:
+    summary = prepare(real_data / "busi_layout_sample", tmp_path / "crops")
+    assert summary.images == {"benign": 12, "malignant": 10} and summary.without_lesion == 3
+    with (real_data / "busi" / "manifest.csv").open(newline="") as lines:
+        truth = {Path(row["source_file"]).name: row["duplicate_group"] for row in csv.DictReader(lines)}
+    with (tmp_path / "crops" / "manifest.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    pairs = {(row["duplicate_group"], truth[Path(row["source_file"]).name]) for row in rows}
+    assert (
+        len(pairs) == len({found for found, _ in pairs}) == len({true for _, true in pairs}) == summary.groups
+    )

@@ -1,0 +1,141 @@
+"""MedMNIST's files, and files of their form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trials.cli import main
+from trials.data.checks import verify
+from trials.data.dataset import DataError, load
+from trials.data.inputs import load_data
+from trials.data.readers.medmnist import CLASSES, classes_elsewhere
+from trials.settings.schema import SettingsError, load_settings
+
+PARTS = ("train", "val", "test")
+
+
+def write_npz(path: Path, labels: Sequence[int], **changed: np.ndarray) -> Path:
+    """Random images; each part has all of `labels`."""
+    images = np.random.default_rng(0).integers(0, 256, (3 * len(labels), 28, 28), dtype=np.uint8)
+    arrays = {f"{part}_labels": np.array(labels)[:, None] for part in PARTS}
+    arrays |= {f"{part}_images": images[i :: len(PARTS)] for i, part in enumerate(PARTS)}
+    np.savez(path, **(arrays | changed))
+    return path
+
+
+def test_breastmnist_zero_is_malignant_and_its_split_is_not_kept(tmp_path: Path) -> None:
+    data = load(write_npz(tmp_path / "breastmnist_28.npz", [0, 1, 1]))
+    assert data.classes == ("benign-or-normal", "malignant") and data.positive == "malignant"
+    assert data.labels.tolist() == [1, 0, 0] * 3
+    assert data.files[3] == "breastmnist_28.npz#3"
+    assert data.splits is None and "is not kept" in data.notes[0]
+
+
+SETS = {  # the last name of each, and how many there are
+    "pathmnist": ("colorectal adenocarcinoma epithelium", 9),
+    "dermamnist": ("vascular lesions", 7),
+    "octmnist": ("normal", 4),
+    "pneumoniamnist": ("pneumonia", 2),
+    "retinamnist": ("4", 5),
+    "bloodmnist": ("platelet", 8),
+    "tissuemnist": ("Thick Ascending Limb", 8),
+    "organamnist": ("spleen", 11),
+    "organcmnist": ("spleen", 11),
+    "organsmnist": ("spleen", 11),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("ending", ["", "_64", "_224", " (1)"])
+def test_medmnist_sets_have_their_names_and_split(name: str, ending: str, tmp_path: Path) -> None:
+    last, count = SETS[name]
+    path = write_npz(tmp_path / f"{name}{ending}.npz", list(range(count)))
+    report = verify(path, positive=last)
+    assert report.ok, report.problems
+    data = load(path, positive=last)
+    assert len(data.classes) == count and data.files[count - 1] == f"{path.name}#{count - 1}"
+    assert data.classes[data.labels[count - 1]] == last
+    assert data.splits == ("train",) * count + ("valid",) * count + ("test",) * count
+
+
+def test_the_table_is_of_all_two_dimensional_sets_with_one_class_an_image() -> None:
+    assert {name for name in CLASSES if "_" not in name} == {"breastmnist", *SETS}
+    assert all(len(set(names)) == len(names) for names in CLASSES.values())
+
+
+def test_colour_images_and_a_last_axis_of_one_are_read(tmp_path: Path) -> None:
+    for shape, expected in (((2, 9, 8, 3), (9, 8, 3)), ((2, 9, 8, 1), (9, 8))):
+        random = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+        images = {f"{part}_images": random[i] for i, part in enumerate(PARTS)}
+        data = load(write_npz(tmp_path / "pneumoniamnist.npz", [0, 1], **images), positive="pneumonia")
+        assert {image.shape for image in data.images} == {expected}
+
+
+def test_other_files_need_their_classes_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_npz(tmp_path / "mine.npz", [0, 1, 1])
+    with pytest.raises(DataError, match=r"numbers 0 to 1, not names.*--set data\.classes=NAME0,NAME1"):
+        load(path)
+    settings = load_settings("quick", {"data.classes": "normal, ill", "data.positive": "ill"}).data
+    data = load_data(path, settings)
+    assert data.classes == ("ill", "normal") and data.labels.tolist() == [1, 0, 0] * 3
+    assert main(["verify", str(path), "--positive", "ill", "--set", "data.classes=normal,ill"]) == 0
+    with pytest.raises(SystemExit):
+        main(["verify", str(path), "--positive", "ill", "--set", 'data.classes=["normal"]'])
+    assert "data.classes = ['normal']: expected two names or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["normal", ["a", "a"], ["a", ""], [], 3])
+def test_classes_are_two_names_or_more(value: object) -> None:
+    with pytest.raises(SettingsError, match=r"data\.classes.*two names or more"):
+        load_settings("cpu", {"data.classes": value})
+
+
+def test_numbers_are_names_too() -> None:
+    assert load_settings("cpu", {"data.classes": [0, 1, 2]}).data.classes == ("0", "1", "2")
+
+
+def test_classes_of_anything_but_npz_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"names the label numbers of an \.npz, and this is none"):
+        load(tmp_path, classes=("normal", "ill"))
+
+
+def test_other_data_go_by_the_names_of_medmnist_first() -> None:
+    names = ("normal", "ill")
+    assert classes_elsewhere(Path("mine.npz"), names) == names
+    assert classes_elsewhere(Path("PneumoniaMNIST_64.npz"), names) is None
+    assert classes_elsewhere(Path("folder"), names) is None
+
+
+def test_more_labels_than_names_are_refused(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "pneumoniamnist.npz", [0, 1, 2])
+    with pytest.raises(DataError, match="labels 0 to 2, but 2 classes are named: normal, pneumonia"):
+        load(path, positive="pneumonia")
+
+
+def test_several_findings_an_image_and_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
+    findings = {f"{part}_labels": np.zeros((2, 14), np.uint8) for part in PARTS}
+    with pytest.raises(DataError, match=r"several findings an image \(multi-label, as ChestMNIST\)"):
+        load(write_npz(tmp_path / "chestmnist.npz", [0, 1], **findings))
+    volumes = {f"{part}_images": np.zeros((2, 28, 28, 28), np.uint8) for part in PARTS}
+    with pytest.raises(DataError, match="neither volumes"):
+        load(write_npz(tmp_path / "organmnist3d.npz", [0, 1], **volumes))
+
+
+def test_files_without_images_are_refused(tmp_path: Path) -> None:
+    empty = {
+        f"{part}_{what}": np.zeros((0, 9, 9)[: 3 if what == "images" else 1], np.uint8)
+        for part in PARTS
+        for what in ("images", "labels")
+    }
+    with pytest.raises(DataError, match="holds no image"):
+        load(write_npz(tmp_path / "octmnist.npz", [0], **empty))
+
+
+def test_npz_never_unpickles(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "breastmnist.npz", [0, 1, 1], test_images=np.array([{}], dtype=object))
+    with pytest.raises(DataError, match="allow_pickle"):
+        load(path)

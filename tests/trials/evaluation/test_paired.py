@@ -1,0 +1,98 @@
+"""DeLong, McNemar and Holm against cases worked by hand."""
+
+import numpy as np
+import pytest
+
+from trials.evaluation.measures import auc
+from trials.evaluation.paired import compare_accuracy, delong, holm
+
+TRUTH = np.array([1, 1, 0, 0], dtype=bool)
+FIRST = [0.9, 0.4, 0.5, 0.1]  # AUC 3/4
+PERFECT = [0.9, 0.8, 0.1, 0.2]
+SWAPPED = [0.4, 0.9, 0.5, 0.1]  # the first with its positives swapped
+
+
+def test_delong_against_a_perfect_rival_worked_by_hand() -> None:
+    # Components of the first: positives 1 and 1/2, negatives 1/2 and 1: sample variances 1/8 each, so that
+    # the AUC's is 1/8 / 2 + 1/8 / 2 = 1/8. The rival's are all 1. z = -0.25 / sqrt(0.125) = -0.707, p 0.4795.
+    test = delong(TRUTH, FIRST, PERFECT)
+    assert (test.first, test.second, test.difference.estimate) == (0.75, 1, -0.25)
+    assert test.p == pytest.approx(0.47950, abs=1e-5)
+    assert test.difference.high - test.difference.estimate == pytest.approx(1.959964 * 0.125**0.5)
+
+
+def test_delong_takes_the_correlation_into_account() -> None:
+    # The second swaps the positives: components 1/2 and 1, and 1/2 and 1. Covariance of the positives'
+    # -1/8, of the negatives' +1/8: they cancel. With its own ranks the first is correlated fully.
+    assert delong(TRUTH, FIRST, SWAPPED).correlation == pytest.approx(0)
+    assert delong(TRUTH, FIRST, [0.8, 0.3, 0.4, 0.2]).correlation == pytest.approx(1)
+    assert np.isnan(delong(TRUTH, FIRST, PERFECT).correlation)  # nothing varies in a perfect rival
+
+
+def test_delong_of_equal_predictions_finds_nothing() -> None:
+    test = delong(TRUTH, FIRST, FIRST)
+    assert (test.difference.estimate, test.p) == (0, 1)
+
+
+def test_delong_agrees_with_a_jackknife() -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(120) < 50
+    first, second = (random.normal(size=120) + truth * shift for shift in (1.0, 0.5))
+    gap = np.array(
+        [
+            auc(truth[keep], first[keep])(np.ones((1, 119)))[0]
+            - auc(truth[keep], second[keep])(np.ones((1, 119)))[0]
+            for keep in (np.arange(120) != left for left in range(120))
+        ]
+    )
+    # Two-sample jackknife (Arvesen 1969): the classes' terms are added.
+    error = (
+        sum((len(part) - 1) ** 2 / len(part) * part.var(ddof=1) for part in (gap[truth], gap[~truth])) ** 0.5
+    )
+    test = delong(truth, first, second)
+    assert (test.difference.high - test.difference.estimate) / 1.959964 == pytest.approx(error, rel=1e-6)
+
+
+def test_copies_of_images_in_their_groups_change_nothing() -> None:
+    random = np.random.default_rng(3)
+    truth = np.arange(40) < 15
+    scores = [random.normal(size=40) + truth for _ in range(2)]
+    once = delong(truth, *scores)
+    twice = np.repeat(np.arange(40), 2)
+    grouped = delong(truth[twice], *(score[twice] for score in scores), groups=twice)
+    assert grouped.p == pytest.approx(once.p) and grouped.difference.low == pytest.approx(once.difference.low)
+    assert delong(truth[twice], *(score[twice] for score in scores)).p < once.p
+    assert delong(truth, *scores, groups=np.arange(40)) == once
+
+
+def test_delong_of_several_seeds_worked_by_hand() -> None:
+    # The first's seeds have positives' components (1, 1/2) and (1/2, 1), negatives' (1/2, 1) both: mean AUC
+    # 3/4, mean components 3/4, 3/4 and 1/2, 1. Only the negatives' vary: their variance 1/8, halved.
+    test = delong(TRUTH, [FIRST, SWAPPED], PERFECT)
+    assert (test.first, test.second) == (0.75, 1)
+    assert test.difference.high - test.difference.estimate == pytest.approx(1.959964 * 0.0625**0.5)
+    assert delong(TRUTH, [FIRST, FIRST], SWAPPED) == delong(TRUTH, FIRST, SWAPPED)
+
+
+def test_delong_says_what_it_needs() -> None:
+    with pytest.raises(ValueError, match="two images of each class, found 1 and 3"):
+        delong([1, 0, 0, 0], FIRST, FIRST)
+    with pytest.raises(ValueError, match="two groups of each class, found 1 and 2"):
+        delong(TRUTH, FIRST, FIRST, groups=["a", "a", "b", "c"])
+
+
+def test_mcnemar_is_the_binomial_test_of_discordant_images() -> None:
+    # 5 right by the first alone, 1 by the second alone, 4 by both: p = 2 (1 + 6) / 2^6.
+    first, second = [1] * 5 + [0] + [1] * 4, [0] * 5 + [1] + [1] * 4
+    test = compare_accuracy(first, second)
+    assert (test.only_first, test.only_second, test.n, test.discordance) == (5, 1, 10, 0.6)
+    assert test.p == pytest.approx(14 / 64)
+    assert compare_accuracy(second, first).p == test.p
+    assert compare_accuracy(first, first).p == 1
+
+
+def test_holm_worked_by_hand() -> None:
+    # In order 0.01 * 3, 0.03 * 2, 0.04 * 1, never falling: 0.03, 0.06, 0.06.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([]) == []

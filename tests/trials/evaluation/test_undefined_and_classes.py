@@ -1,0 +1,171 @@
+"""What cannot be defined is left open; three classes evaluated as two are said wherever figures stand."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import matthews_corrcoef
+
+from trials.cli import main
+from trials.data.dataset import load
+from trials.data.phantoms import make_phantoms
+from trials.evaluation.measures import DECISION, decision
+from trials.evaluation.two_classes import as_two
+from trials.export.export import run_export
+from trials.models.model_file import ModelDescription
+from trials.pipeline.train import PREDICTION_COLUMNS
+from trials.runs.folder import RunFolder
+from trials.runs.predictions import said
+
+ONCE = np.ones((1, 4))
+
+
+@pytest.mark.parametrize(
+    ("truth", "called", "undefined"),
+    [
+        ([1, 1, 1, 1], [1, 1, 0, 1], {"tnr", "balanced_accuracy", "mcc"}),
+        ([0, 0, 0, 0], [0, 1, 0, 0], {"tpr", "balanced_accuracy", "mcc"}),
+        ([0, 0, 0, 0], [0, 0, 0, 0], {"tpr", "precision", "balanced_accuracy", "mcc"}),
+        ([0, 1, 0, 1], [0, 0, 0, 0], {"precision", "mcc"}),
+        ([0, 1, 0, 1], [1, 1, 1, 1], {"mcc"}),
+        ([0, 1, 0, 1], [1, 1, 0, 1], set()),
+    ],
+)
+def test_a_measure_without_a_denominator_is_undefined(
+    truth: list[int], called: list[int], undefined: set[str]
+) -> None:
+    found = {name: decision(name, truth, called)(ONCE)[0] for name in DECISION}
+    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+    if "mcc" not in undefined:
+        assert found["mcc"] == pytest.approx(matthews_corrcoef(truth, called))
+
+
+def a_run(folder: Path, contestant: str, truth: list[bool], external: list[bool]) -> Path:
+    """Write a run whose external images are of one class."""
+    metrics = {
+        **{"contestant": contestant, "label": contestant, "layout": None, "fold": 0, "folds": 2, "seed": 0},
+        **{"data": "lesions", "data_digest": "d", "positive": "malignant", "parameters": 1, "seconds": 1.0},
+        **{"threshold": 0.9, "temperature": 1.0, "commit": "c", "external": "elsewhere", "test": None},
+    }
+    with RunFolder(folder, {"of": contestant}) as run:
+        run.write_json("metrics.json", metrics)
+        data = {"images": {"benign": 4, "malignant": 2, "normal": 3}, "groups": 9, "group_source": "copies"}
+        run.write_json("retrain.json", {"data": data})
+        for name, kinds in (("predictions.csv", truth), ("external_predictions.csv", external)):
+            rows = [
+                (f"{i}.png", "malignant" if positive else "benign", str(i), 0, *cells)
+                for i, (positive, cells) in enumerate(
+                    zip(kinds, said(np.linspace(-1, 1, len(kinds))), strict=True)
+                )
+            ]
+            run.write_csv(name, PREDICTION_COLUMNS, rows)
+        run.finish()
+    return folder
+
+
+def test_an_external_set_of_one_class_leaves_its_measures_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        a_run(tmp_path / "runs" / name, name, [False, True, False, True], [False] * 5)
+    assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--json"]) == 0
+    rows = {row["data"]: row for row in json.loads(capsys.readouterr().out)["results"]}
+    outside = rows["elsewhere"]
+    assert (outside["auc"], outside["tpr"], outside["precision"]) == (None, None, None)
+    assert (outside["tnr"], outside["accuracy"]) == (1.0, 1.0)
+    assert rows["lesions"]["precision"] is None  # nothing was called positive
+    with (tmp_path / "out" / "measures.csv").open(newline="") as stream:
+        found = {
+            row["measure"]: row["estimate"] for row in csv.DictReader(stream) if row["data"] == "elsewhere"
+        }
+    for name in ("auc", "tpr", "precision", "mcc", "balanced_accuracy", "ppv", "sensitivity_at_90"):
+        assert found[name] == "", name
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert ">nan" not in page.lower() and "nan to" not in page.lower()
+    assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    assert "AUC undefined" in capsys.readouterr().out
+
+
+def test_an_evaluation_shows_a_dash_for_what_is_undefined(
+    finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["test"]["precision"] = None
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    state = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(state | {"sha256": {}}))
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "out")]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "fold 0" in line and "%" in line)
+    assert line.split()[-5] == "-"  # TNR, TPR, precision, accuracy, AUC
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms of which some benign ones are called normal."""
+    folder = tmp_path_factory.mktemp("three") / "three"
+    make_phantoms(folder, count=48, side=32)
+    data, manifest = load(folder), folder / "manifest.csv"
+    benign = [g for g, label in zip(data.groups, data.labels, strict=True) if data.classes[label] == "benign"]
+    normal = set(list(dict.fromkeys(benign))[::2])
+    with manifest.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with manifest.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        for row in rows:
+            changed = (
+                {"label": "normal"} if row["duplicate_group"] in normal and row["label"] == "benign" else {}
+            )
+            writer.writerow(row | changed)
+    return folder
+
+
+WORDS = "3 classes (benign, malignant, normal) are evaluated as two, malignant against all others"
+
+
+def test_three_classes_are_said_by_every_verb(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: str) -> str:
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    assert WORDS in told("verify", str(three), "--folds", "2")
+    settings = ["retrain.epochs=1", "retrain.max_steps=2", "data.balanced_draw=null", "data.image_size=32"]
+    runs = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0"]
+    runs += [part for setting in settings for part in ("--set", setting)]
+    place, image = tmp_path / "fold0" / "cnn3", str(next(three.glob("*.png")))
+    assert WORDS in told("contend", "--contestant", "cnn3", *runs, "--out", str(place))
+    assert WORDS in json.loads((place / "metrics.json").read_text())["warnings"][0]
+    assert any(WORDS in note for note in json.loads((place / "retrain.json").read_text())["data"]["notes"])
+    assert WORDS in told("evaluate", str(place), "--out", str(tmp_path / "evaluation"))
+    assert WORDS in (tmp_path / "evaluation" / "evaluation.txt").read_text()
+    assert WORDS in told("report", str(tmp_path / "fold0"), "--out", str(tmp_path / "report"))
+    assert WORDS in (tmp_path / "report" / "report.html").read_text()
+    assert WORDS in told("predict", str(place), image)
+    assert WORDS in told("explain", str(place), image, "--out", str(tmp_path / "maps"))
+    run_export(place, tmp_path / "export")
+    assert WORDS in (tmp_path / "export" / "README.md").read_text()
+    assert WORDS in json.loads((tmp_path / "export" / "metadata.json").read_text())["warnings"][0]
+
+
+def test_runs_of_a_time_before_it_was_recorded_say_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        a_run(tmp_path / "runs" / name, name, [False, True, False, True], [False] * 5)
+    assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.count(WORDS) == 1  # of all runs, once
+
+
+def test_models_of_a_time_before_say_it_too_and_two_classes_say_nothing(finished: tuple[Path, Path]) -> None:
+    described = json.loads((finished[0] / "model.json").read_text()) | {"warnings": []}
+    assert ModelDescription.model_validate(described).cautions == ()
+    described["classes"].append("normal")
+    (caution,) = ModelDescription.model_validate(described).cautions
+    assert WORDS in caution
+    assert as_two(["a", "b"], "a") == []

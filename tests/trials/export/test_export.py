@@ -1,0 +1,329 @@
+"""What leaves the project: the same decision, opened without the project, and nothing of the data with it."""
+
+import csv
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from scipy.special import logit
+
+from search_space import Architecture
+from trials.cli import main
+from trials.data.images import to_tensor
+from trials.data.readers.decoding import decode
+from trials.data.readers.grey_range import GreyRange
+from trials.data.records import DataError
+from trials.evaluation.calibration import apply_temperature
+from trials.export import export
+from trials.export.card import Origin, claim, read_origin
+from trials.export.export import ExportError, run_export
+from trials.models.model_file import ModelDescription, load_model, save_model
+
+# Runs load_model.py where nothing of NNI, Lightning or this project can be imported.
+STRANGER = """
+import runpy, sys
+
+class Blocker:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in {"nni", "pytorch_lightning", "search_space", "strategies", "trials"}:
+            raise ImportError("not here: " + name)
+
+sys.meta_path.insert(0, Blocker())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+DEEP = GreyRange(0, 4095)
+
+
+def as_a_stranger(folder: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+    command = [sys.executable, "-c", STRANGER, str(folder / "load_model.py"), *map(str, images)]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert told.returncode == 0, told.stderr
+    answers: list[dict[str, Any]] = json.loads(told.stdout)
+    return answers
+
+
+@pytest.fixture(scope="module")
+def exported(finished: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of fold 0's model; never written to."""
+    out = tmp_path_factory.mktemp("exported") / "export"
+    run_export(finished[0], out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of other kind, untrained: one channel, padded, mirrored, three classes."""
+    folder = tmp_path_factory.mktemp("other")
+    network = {
+        "kind": "cells", "architecture": Architecture.random(2).to_sample(), "layout": "enas3", "filters": 4,
+    }  # fmt: skip
+    description = ModelDescription.model_validate(
+        {"network": network, "channels": 1, "classes": ("benign", 'mal"""ignant<b>', "normal")}
+        | {"positive": 'mal"""ignant<b>', "image_size": 20, "fit": "pad", "mean": (0.4,), "std": (0.25,)}
+        | {"per_image": True, "mirror": True, "threshold": 0.31, "temperature": 1.7}
+        | {"grey_range": DEEP}
+    )
+    torch.manual_seed(0)
+    save_model(folder, description.build(), description)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported_other(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of that model; never written to."""
+    out = tmp_path_factory.mktemp("exported") / "other"
+    run_export(other, out)
+    return out
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_without_nni_and_this_project_it_says_the_same(
+    exported: Path, finished: tuple[Path, Path], lesions: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(exported, tmp_path / "elsewhere")
+    written = rows(finished[0])
+    answers = as_a_stranger(tmp_path / "elsewhere", [lesions / row["file"] for row in written])
+    expected = [float(row["probability"]) for row in written]
+    assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
+    card = load_model(finished[0]).description
+    assert [answer["called_positive"] for answer in answers] == [p >= card.threshold for p in expected]
+    odds = np.array([float(row["log_odds"]) for row in written])
+    assert [answer["log_odds"] for answer in answers] == pytest.approx(odds, abs=1e-4)
+    calibrated = apply_temperature(odds, card.temperature)
+    assert [answer["calibrated"] for answer in answers] == pytest.approx(calibrated, abs=1e-5)
+
+
+def test_the_loader_makes_images_square_as_training_does(
+    other: Path, exported_other: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    colour = Image.fromarray(random.integers(0, 256, (9, 14, 3), dtype=np.uint8)).resize((70, 43))
+    pictures = {
+        "large.png": Image.fromarray(random.integers(0, 256, (700, 433), dtype=np.uint8)),
+        "palette.png": colour.quantize(16),
+        "alpha.png": colour.resize((31, 50)).convert("RGBA"),
+        "deep.png": Image.fromarray(random.integers(0, 4000, (40, 25), dtype=np.uint16)),
+        "dark.png": Image.fromarray(random.integers(0, 250, (40, 25), dtype=np.uint16)),
+        "white_is_zero.tif": Image.fromarray(random.integers(0, 4000, (40, 25), dtype=np.uint16)),
+        "print.tif": colour.resize((40, 40)).convert("CMYK"),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name, **({"tiffinfo": {262: 0}} if "zero" in name else {}))
+    paths = [tmp_path / name for name in pictures]
+    square = runpy.run_path(str(exported_other / "load_model.py"))["square"]
+    for path in paths:
+        expected = to_tensor([decode(path, grey_range=DEEP)], 20, "pad", 1)[0]
+        assert np.array_equal(square(path), expected), path
+    answers = as_a_stranger(exported_other, paths)
+    expected = load_model(other).probabilities([decode(path, grey_range=DEEP) for path in paths])
+    assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
+    assert np.ptp(expected) > 1e-3  # the pictures differ to this network
+    assert [answer["calibrated"] for answer in answers] == pytest.approx(
+        apply_temperature(logit(expected), 1.7), abs=1e-5
+    )
+
+
+def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp_path: Path) -> None:
+    square = runpy.run_path(str(exported_other / "load_model.py"))["square"]
+    random = np.random.default_rng(0)
+    pages = [Image.fromarray(random.integers(0, 256, (40, 25), dtype=np.uint8)) for _ in range(3)]
+    for name in ("a.tif", "a.png", "a.webp"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    Image.fromarray(random.integers(8000, 9000, (40, 25), dtype=np.uint16)).save(tmp_path / "beyond.png")
+    Image.fromarray(random.random((40, 25), dtype=np.float32)).save(tmp_path / "float.tif")
+    for name, message in {
+        **dict.fromkeys(("a.tif", "a.png", "a.webp"), "holds 3 pictures"),
+        "beyond.png": "values .* exceed|half of its values lie beyond 0 to 4095",
+        "float.tif": "floating-point pixels",
+    }.items():
+        for reads in (square, partial(decode, grey_range=DEEP)):
+            with pytest.raises(ValueError, match=rf"{re.escape(name)}: .*({message})"):
+                reads(tmp_path / name)
+    Image.fromarray(random.integers(0, 5000, (40, 25), dtype=np.uint16)).save(tmp_path / "bright.png")
+    with pytest.warns(UserWarning, match=r"bright\.png: .* exceed 0 to 4095"):
+        found = square(tmp_path / "bright.png")
+    assert np.array_equal(
+        found, to_tensor([decode(tmp_path / "bright.png", grey_range=DEEP)], 20, "pad", 1)[0]
+    )
+    pages[0].convert("RGB").save(
+        tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=[pages[1].convert("RGB")]
+    )
+    found = square(tmp_path / "photo.jpg")
+    assert np.array_equal(found, to_tensor([decode(tmp_path / "photo.jpg")], 20, "pad", 1)[0])
+
+
+def test_the_loader_run_as_a_program_says_what_is_wrong_in_a_line(
+    exported_other: Path, tmp_path: Path
+) -> None:
+    page = Image.new("L", (9, 9))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    command = [sys.executable, str(exported_other / "load_model.py"), str(tmp_path / "a.tif")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and told.stdout == ""
+    assert told.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'a.tif'}: holds 2 pictures")
+    assert "Traceback" not in told.stderr
+
+
+def test_the_loader_of_an_older_model_guesses_as_it_does(exported_other: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported_other, tmp_path / "export")
+    known = json.loads((folder / "metadata.json").read_text())
+    assert known["model"].pop("grey_range") == list(DEEP)
+    (folder / "metadata.json").write_text(
+        json.dumps(known | {"model": known["model"] | {"grey_range": None}})
+    )
+    square = runpy.run_path(str(folder / "load_model.py"))["square"]
+    for most in (200, 4000, 60_000):
+        path = tmp_path / "deep.png"
+        values = np.random.default_rng(0).integers(0, most, (40, 25), dtype=np.uint16)
+        Image.fromarray(values).save(path)
+        assert np.array_equal(square(path), to_tensor([decode(path, grey_range=None)], 20, "pad", 1)[0])
+
+
+def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported_other, tmp_path / "export")
+    known = json.loads((folder / "metadata.json").read_text())
+    known["model"]["fit"] = "centre"
+    (folder / "metadata.json").write_text(json.dumps(known))
+    square = runpy.run_path(str(folder / "load_model.py"))["square"]
+    random = np.random.default_rng(0)
+    for height, width in ((20, 20), (31, 45), (700, 433)):
+        path = tmp_path / f"{height}.png"
+        Image.fromarray(random.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
+        assert np.array_equal(square(path), to_tensor([decode(path)], 20, "centre", 1)[0])
+    Image.new("L", (19, 40)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match=r"small\.png: 19x40 pixels, which have no centre of 20x20"):
+        square(tmp_path / "small.png")
+
+
+def test_onnx_runs_alone_and_says_what_it_needs(exported: Path, finished: tuple[Path, Path]) -> None:
+    card = load_model(finished[0]).description
+    stored = onnx.load(exported / "model.onnx")
+    known = {entry.key: entry.value for entry in stored.metadata_props}
+    assert known["positive"] == "malignant" and float(known["threshold"]) == card.threshold
+    assert known["fit"] == "squash to 24x24, bicubic" and "clinical" in known["not_for"]
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    squares = np.random.default_rng(0).integers(0, 256, (5, 3, 24, 24), dtype=np.uint8)
+    probabilities, calibrated = session.run(["probabilities", "calibrated"], {"images": squares})
+    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
+    assert probabilities[:, card.classes.index("malignant")] == pytest.approx(expected, abs=1e-5)
+    assert calibrated == pytest.approx(apply_temperature(logit(expected), card.temperature), abs=1e-5)
+
+
+def test_program_opens_and_holds_nothing_pickled(exported: Path, finished: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(exported / "model.pt2") as parts:
+        for name in parts.namelist():
+            assert b'"use_pickle": true' not in parts.read(name), name
+            assert not name.endswith(".pt") or not parts.read(name), name
+    squares = np.random.default_rng(0).integers(0, 256, (3, 3, 24, 24), dtype=np.uint8)
+    probabilities, *_ = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(squares))
+    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
+    assert probabilities.detach().numpy()[:, 1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_nothing_of_the_data_and_of_this_machine_leaves(finished: tuple[Path, Path], tmp_path: Path) -> None:
+    model = tmp_path / "JANE-PATH" / "run"
+    shutil.copytree(finished[0], model)
+    state = json.loads((model / "run.json").read_text())
+    del state["sha256"]  # a run of a time before there were digests
+    (model / "run.json").write_text(json.dumps(state))
+    for file in (model / "retrain.json", *model.glob("*predictions.csv")):
+        text = file.read_text().replace("synthetic_", "JANE-DOE_")
+        assert "JANE-DOE_" in text or file.name == "retrain.json"
+        file.write_text(text)
+    record = json.loads((model / "retrain.json").read_text())
+    record["data"]["notes"] = ["groups JANE-NOTE, b hold images of identical pixels"]
+    left_out = {"file": "JANE-FILE.png", "label": "benign", "group": "JANE-GROUP", "reason": "x"}
+    record["data"]["left_out"] = [left_out]
+    record["seen"]["groups"] += ["JANE-SEEN"]
+    (model / "retrain.json").write_text(json.dumps(record))
+    run_export(model, tmp_path / "out")
+    places = (tmp_path, Path(export.__file__).parents[2], Path(sys.prefix), Path.home())
+    for path in (tmp_path / "out").iterdir():
+        content = path.read_bytes()  # a zip's parts are stored as they are
+        for word in ("JANE", *map(str, places)):
+            assert word.encode() not in content, (path.name, word)
+
+
+def test_card_has_the_runs_figures_and_what_is_open(exported: Path, finished: tuple[Path, Path]) -> None:
+    card = (exported / "README.md").read_text()
+    metrics = json.loads((finished[0] / "metrics.json").read_text())
+    assert "Not for clinical use" in card
+    assert f"| accuracy | {metrics['test']['accuracy']:.3f} (" in card
+    assert f"| AUC | {metrics['test']['auc']:.3f} (" in card
+    assert f"| images, malignant, groups | {metrics['test']['n']}, {metrics['test']['positives']}, " in card
+    assert "| 16 | who annotated, with which qualification | **open** |" in card
+    assert "| 24 | initialisation of parameters | random, seed 0 |" in card
+    assert f"digest {metrics['data_digest']}" in card
+
+
+def test_a_model_without_its_run_says_so_and_its_names_are_text(exported_other: Path) -> None:
+    card = (exported_other / "README.md").read_text()
+    assert "the run that trained it was not beside the model" in card
+    assert "<b>" not in card and "&lt;b&gt;" in card
+    assert "ignant" not in (exported_other / "network.py").read_text()
+
+
+def test_metadata_are_of_monais_kind(exported: Path) -> None:
+    metadata = json.loads((exported / "metadata.json").read_text())
+    for key in ("schema", "version", "changelog", "pytorch_version", "numpy_version", "task", "description",
+                "authors", "copyright", "required_packages_version", "network_data_format"):  # fmt: skip
+        assert metadata[key], key
+    described = metadata["network_data_format"]
+    (images,) = described["inputs"].values()
+    assert (images["num_channels"], images["spatial_shape"], images["dtype"]) == (3, [24, 24], "uint8")
+    assert list(described["outputs"]) == ["probabilities", "calibrated", "log_odds"]
+
+
+def test_nothing_is_written_over_and_nothing_half_written(
+    finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="not an empty folder"):
+        run_export(finished[0], tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ExportError, match="differs from what the model says"):
+        run_export(finished[0], tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_command_exports(
+    finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(finished[0]), "--out", str(tmp_path / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["files"]) == {path.name for path in (tmp_path / "out").iterdir()}
+    assert max(told["largest_difference"].values()) < 1e-5
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "again")]) == 1
+    assert "holds no model.json" in capsys.readouterr().err
+
+
+def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: tuple[Path, Path]) -> None:
+    description, origin = load_model(finished[0]).description, read_origin(finished[0])
+    refit = Origin(origin.metrics | {"refit": True}, origin.record)
+    for one, said in ((origin, False), (refit, True)):
+        items = {number: known or "" for number, _, known in claim(description, one, [])}
+        for number in (20, 26):
+            assert ("from the validation images too" in items[number]) == said

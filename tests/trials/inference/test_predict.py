@@ -1,0 +1,157 @@
+"""Prediction of folders, into tables, and past what cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search_space import Architecture
+from trials.cli import main
+from trials.data.given import image_files
+from trials.data.records import DataError
+from trials.inference.predict import COLUMNS, run_predict
+from trials.models.model_file import ModelDescription, save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained model."""
+    folder = tmp_path_factory.mktemp("model")
+    sample = Architecture.random(0, nodes=2).to_sample()
+    network = {"kind": "cells", "architecture": sample, "layout": "enas3", "filters": 2}
+    description = ModelDescription.model_validate(
+        {"network": network, "channels": 3, "classes": ["benign", "malignant"], "positive": "malignant"}
+        | {"image_size": 16, "fit": "pad", "mean": [0.4], "std": [0.2], "threshold": 0.5}
+    )
+    save_model(folder, description.build(), description)
+    return folder
+
+
+def picture(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 24), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Five images in folders, beside other files."""
+    root = tmp_path / "clinic"
+    for seed, name in enumerate(("b.png", "a.png", "2024/x.jpg", "2024/may/y.PNG", "z.bmp")):
+        picture(root / name, seed)
+    picture(root / ".hidden.png", 9)
+    picture(root / ".trash" / "old.png", 9)
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_folder_stands_for_its_images_in_order_each_once(model: Path, clinic: Path) -> None:
+    files = [clinic / name for name in ("2024/may/y.PNG", "2024/x.jpg", "a.png", "b.png", "z.bmp")]
+    told = run_predict(model, [clinic, clinic / "a.png", clinic / "2024" / ".." / "b.png"])
+    assert [row["file"] for row in told["predictions"]] == list(map(str, files))
+    alone = [run_predict(model, [file])["predictions"][0] for file in files]
+    for one, together in zip(alone, told["predictions"], strict=True):
+        assert together["probability"] == pytest.approx(one["probability"], abs=1e-6)
+
+
+def test_masks_in_a_folder_are_no_images(clinic: Path) -> None:
+    mask = np.zeros((20, 24), dtype=np.uint8)
+    mask[5:9, 5:9] = 255
+    Image.fromarray(mask).save(clinic / "a_mask.png")
+    given = image_files([clinic])
+    assert clinic / "a_mask.png" not in given.files and len(given.files) == 5
+    assert any("1 masks passed over" in note for note in given.notes)
+
+
+def test_more_images_than_are_read_at_a_time(
+    model: Path, clinic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_predict(model, [clinic])
+    monkeypatch.setattr("trials.inference.predict.TOGETHER", 2)
+    parts = run_predict(model, [clinic])
+    for one, other in zip(whole["predictions"], parts["predictions"], strict=True):
+        assert one["file"] == other["file"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-6)
+
+
+def test_the_table_has_a_row_an_image(
+    model: Path, clinic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", str(model), str(clinic), "--csv", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["predictions"]
+    written = rows(tmp_path / "out.csv")
+    assert tuple(written[0]) == COLUMNS
+    assert [row["file"] for row in written] == [row["file"] for row in told]
+    assert [float(row["probability"]) for row in written] == [row["probability"] for row in told]
+    assert [bool(int(row["called_positive"])) for row in written] == [row["called_positive"] for row in told]
+    assert main(arguments) == 1  # and what is there stays
+    assert "out.csv: is there already" in capsys.readouterr().err
+    assert rows(tmp_path / "out.csv") == written
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
+    model: Path, clinic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clinic / "torn.png").write_bytes((clinic / "a.png").read_bytes()[:200])
+    (clinic / "empty.png").touch()
+    os.mkfifo(clinic / "pipe.png")
+    arguments = ["predict", str(model), str(clinic), str(clinic / "gone.png")]
+    assert main([*arguments, "--csv", str(tmp_path / "out.csv")]) == 1
+    said = capsys.readouterr().out
+    for name in ("torn.png", "empty.png", "pipe.png: is a named pipe", "gone.png: there is no such file"):
+        assert f"left out: {clinic / name}" in said
+    assert len(rows(tmp_path / "out.csv")) == 5
+
+
+def test_a_name_that_is_not_utf8_is_left_out_by_name(model: Path, clinic: Path) -> None:
+    odd = os.fsencode(clinic) + b"/benign_\xe9.png"
+    try:
+        shutil.copy(os.fsencode(clinic / "a.png"), odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    for places in ([clinic], [clinic / "a.png", Path(os.fsdecode(odd))]):
+        told = run_predict(model, places)
+        (reason,) = told["left_out"]
+        assert "not UTF-8" in reason and "\\xe9" in reason
+        json.dumps(told).encode()
+
+
+def test_without_a_readable_image_there_is_an_error_and_no_table(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "bad.png").touch()
+    for place, message in ((tmp_path / "none", "no image in there"), (tmp_path / "bad.png", "is empty")):
+        with pytest.raises(DataError, match=message):
+            run_predict(model, [place], table=tmp_path / "out.csv")
+        assert not (tmp_path / "out.csv").exists()
+
+
+def test_what_was_predicted_stays_when_the_rest_is_stopped(
+    model: Path, clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.inference.predict.TOGETHER", 2)
+    decoded: list[Path] = []
+
+    def stops_at_the_fifth(path: Path, **_: object) -> np.ndarray:
+        decoded.append(path)
+        if len(decoded) == 5:
+            raise KeyboardInterrupt
+        return np.full((20, 20), len(decoded), dtype=np.uint8)
+
+    monkeypatch.setattr("trials.inference.predict.decode", stops_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        run_predict(model, [clinic], table=tmp_path / "out.csv")
+    assert [row["file"] for row in rows(tmp_path / "out.csv")] == list(map(str, decoded[:4]))

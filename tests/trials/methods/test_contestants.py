@@ -1,0 +1,400 @@
+"""Contestants: one registry, one protocol, the same files from all."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from search_space import Architecture, multiply_adds, parameters
+from trials.data import task as task_module
+from trials.data.dataset import DataError, load
+from trials.data.folds import assign_folds, write_folds
+from trials.data.inputs import Split
+from trials.data.leaks import LeakError
+from trials.data.phantoms import make_phantoms
+from trials.data.task import Task
+from trials.evaluation.power import TOO_FEW
+from trials.inference.predict import run_predict
+from trials.methods.classical import ClassicalContestant
+from trials.methods.features import STATISTICS, statistics
+from trials.methods.networks import NetworkContestant
+from trials.methods.registry import CONTESTANTS
+from trials.models.model_file import ModelError, load_model
+from trials.models.zoo import (
+    AlexNet,
+    CellNetwork,
+    KnownNetwork,
+    Shape,
+    cnn3,
+    count_multiply_adds,
+    count_parameters,
+    load_imagenet_lite0,
+)
+from trials.pipeline.contend import run_contend
+from trials.pipeline.tuning import TUNING
+from trials.report.report import run_report
+from trials.runs.folder import RunFolderError
+from trials.settings.schema import SettingsError, load_settings
+
+TINY = {
+    "data.image_size": 32,
+    "retrain.epochs": 1,
+    "retrain.max_steps": 2,
+    "retrain.filters": 2,
+    "search.filters": 2,
+    "search.nodes": 2,
+    "search.epochs": 1,
+    "search.final_samples": 3,
+    "search.controller_updates": 1,
+    "search.controller_samples": 2,
+}
+NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
+CLASSICAL = ("geometry", "hog", "hog_geometry", "statistics")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
+    changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
+    changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
+    arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
+    choices = CONTESTANTS[name].choices if name in CONTESTANTS else ()
+    if choices:  # tuned by one trial, whose choice the test takes
+        trial = {"out": out.parent / TUNING / "only" / name, "home": out.parent, "tested": False}
+        run_contend(data, name, **(arguments | trial))
+        arguments["overrides"] = {key: value for key, value in (TINY | changes).items() if key not in choices}
+    return run_contend(data, name, out=out, **(arguments | more))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic lesions from another hospital."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "other"
+    make_phantoms(folder, count=12, side=40, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fold0(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which contestants of fold 0 share their searches."""
+    return tmp_path_factory.mktemp("compare") / "fold0"
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_every_contestant_leaves_the_same_files_about_the_right_images(
+    name: str, lesions: Path, elsewhere: Path, fold0: Path
+) -> None:
+    metrics = contend(lesions, name, fold0 / name, external=elsewhere)
+    data, other = load(lesions), load(elsewhere)
+    test = assign_folds(data, 2).split(0)[1]
+    for file, of, indices in (
+        ("predictions.csv", data, test),
+        ("external_predictions.csv", other, range(len(other.files))),
+    ):
+        written = rows(fold0 / name / file)
+        assert [row["file"] for row in written] == [of.files[i] for i in indices]
+        assert [row["label"] for row in written] == [of.classes[of.labels[i]] for i in indices]
+        assert [row["group"] for row in written] == [of.groups[i] for i in indices]
+        assert all(0 <= float(row["probability"]) <= 1 for row in written)
+    chosen_by = rows(fold0 / name / "validation_predictions.csv")
+    assert chosen_by and not {row["group"] for row in chosen_by} & {data.groups[i] for i in test}
+    assert metrics == json.loads((fold0 / name / "metrics.json").read_text())
+    title = CONTESTANTS[name].title
+    assert (metrics["contestant"], metrics["label"], metrics["layout"]) == (name, title.label, title.layout)
+    assert metrics["saw_other_data"] == (name == "efficientnet_lite0")
+    assert metrics["test"]["n"] == len(test) and 0.05 <= metrics["temperature"] < 1000
+    assert (metrics["parameters"] is None) == (name in CLASSICAL) == (metrics["multiply_adds"] is None)
+    assert metrics["threads"] and metrics["seconds"] >= 0 and metrics["external"] == other.name
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, "cnn3", "cells7"])
+def test_the_same_seed_gives_the_same_probabilities_and_a_finished_run_is_only_reported(
+    name: str, lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = contend(lesions, name, tmp_path / "first")
+    contend(lesions, name, tmp_path / "second")
+    files = [tmp_path / run / "predictions.csv" for run in ("first", "second")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    capsys.readouterr()
+    assert contend(lesions, name, tmp_path / "first") == first
+    assert "done already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "file", ["predictions.csv", "validation_predictions.csv", "external_predictions.csv"]
+)
+def test_a_mean_is_of_what_its_members_said_who_contend_once(
+    file: str, lesions: Path, elsewhere: Path, fold0: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [fold0 / "cells7", fold0 / "hog_geometry"]
+    seconds = sum(contend(lesions, place.name, place, external=elsewhere)["seconds"] for place in members)
+    for kind in (ClassicalContestant, NetworkContestant):
+        monkeypatch.setattr(kind, "fit", lambda *_, **__: pytest.fail("fitted twice"))
+    mean = contend(lesions, "cells7_hog_geometry", fold0 / "cells7_hog_geometry", external=elsewhere)
+    assert mean["seconds"] == pytest.approx(seconds, abs=1e-3)
+    said = zip(*(rows(place / file) for place in members), strict=True)
+    for row, (network, gradients) in zip(rows(fold0 / mean["contestant"] / file), said, strict=True):
+        assert row["file"] == network["file"] == gradients["file"]
+        expected = (float(network["probability"]) + float(gradients["probability"])) / 2
+        assert float(row["probability"]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_folder_of_another_contestant_is_refused_before_anything_is_written(
+    lesions: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFolderError, match="cells7: there contends cells7, not cells7_hog_geometry; name"):
+        contend(lesions, "cells7_hog_geometry", tmp_path / "cells7")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("strategy", ["enas", "random"])
+def test_layouts_share_one_search_of_their_fold(
+    strategy: str, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seven, seventeen = ("enas7", "enas17") if strategy == "enas" else ("random7", "random17")
+    told = contend(lesions, seven, tmp_path / seven)
+    monkeypatch.setattr("trials.pipeline.search.Search.go", lambda *_: pytest.fail("searched twice"))
+    contend(lesions, seventeen, tmp_path / seventeen)
+    folder = tmp_path / {"enas": "search", "random": "search-random"}[strategy]
+    record = json.loads((folder / "search.json").read_text())
+    assert record["settings"]["search"]["strategy"] == strategy
+    assert told["search_seconds"] == record["seconds"] and told["search_overlap"] == "none"
+    architecture = json.loads((folder / "architecture.json").read_text())
+    for name in (seven, seventeen):
+        described = json.loads((tmp_path / name / "model.json").read_text())
+        assert described["network"]["architecture"] == architecture
+
+
+def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> None:
+    def cells(name: str, fold: int) -> object:
+        task = Task(lesions, load_settings("quick", TINY), folds=2, fold=fold)
+        return CONTESTANTS[name].make(task, None).identity["network"]["architecture"]
+
+    assert cells("cells7", 0) == cells("cells17", 0) != cells("cells7", 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions: Path, fold0: Path) -> None:
+    contend(lesions, name, fold0 / f"{name}-again")
+    written = rows(fold0 / f"{name}-again" / "predictions.csv")
+    told = run_predict(fold0 / f"{name}-again", [lesions / row["file"] for row in written])
+    assert [row["probability"] for row in told["predictions"]] == pytest.approx(
+        [float(row["probability"]) for row in written], abs=1e-5
+    )
+    metrics = json.loads((fold0 / f"{name}-again" / "metrics.json").read_text())
+    card = load_model(fold0 / f"{name}-again").description
+    assert (card.threshold, card.temperature) == (metrics["threshold"], metrics["temperature"])
+    assert card.network.kind == name
+
+
+def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
+    lesions: Path, fold0: Path, tmp_path: Path
+) -> None:
+    contend(lesions, "cells7", tmp_path / "new")
+    shutil.copytree(tmp_path / "new", tmp_path / "old")
+    (tmp_path / "old" / "run.json").unlink()  # a model by itself, which nothing vouches for
+    described = json.loads((tmp_path / "new" / "model.json").read_text())
+    cells = described.pop("network")
+    del described["temperature"], cells["kind"]
+    (tmp_path / "old" / "model.json").write_text(json.dumps(described | cells))
+    images = load(lesions).images[:3]
+    new, old = (load_model(tmp_path / age).probabilities(images) for age in ("new", "old"))
+    assert new.tolist() == old.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": {"kind": "vgg"}}, "network"),
+        ({"network": {"kind": "cells", "architecture": {}, "layout": "enas7", "filters": 2}}, "no network"),
+        ({"network": {"kind": "alexnet"}, "image_size": 32}, "67x67"),
+        ({"temperature": 0}, "temperature"),
+    ],
+)
+def test_a_model_file_of_an_impossible_network_is_refused(
+    change: dict[str, Any], words: str, lesions: Path, tmp_path: Path
+) -> None:
+    contend(lesions, "cnn3", tmp_path / "run")
+    (tmp_path / "run" / "run.json").unlink()  # a model by itself, which nothing vouches for
+    described = json.loads((tmp_path / "run" / "model.json").read_text())
+    (tmp_path / "run" / "model.json").write_text(json.dumps(described | change))
+    with pytest.raises(ModelError, match=words):
+        load_model(tmp_path / "run")
+
+
+def test_alexnet_counted_as_the_poster_does_has_its_weights() -> None:
+    network = AlexNet(Shape(3, 2, 227))
+    weights = [weight.numel() for name, weight in network.named_parameters() if name.endswith("weight")]
+    assert sum(weights[:-1]) == 56_858_656
+
+
+def test_cnn3_counted_so_comes_within_two_weights_of_the_posters() -> None:
+    assert sum(weight.numel() for weight in cnn3(Shape(3, 2, 48)).parameters() if weight.ndim == 4) == 619_200
+
+
+def test_counts_of_a_built_network_are_those_of_its_architecture() -> None:
+    architecture = Architecture.random(3)
+    network = CellNetwork(architecture=architecture.to_sample(), layout="enas7", filters=4)
+    built = network.build(Shape(3, 2, 33), load_settings("paper").retrain)
+    assert count_parameters(built) == parameters(architecture, "enas7", 4)
+    assert count_multiply_adds(built, Shape(3, 2, 33)) == multiply_adds(architecture, "enas7", 4, 3, 2, 33)
+
+
+def test_description_from_before_the_output_norm_is_of_a_network_without_it() -> None:
+    stored = {"architecture": Architecture.random(3).to_sample(), "layout": "enas7", "filters": 4}
+    old, new = (CellNetwork.model_validate(stored | more) for more in ({}, {"output_norm": True}))
+    built = old.build(Shape(3, 2, 32))
+    assert not any(name.startswith("output_norm") for name in built.state_dict())
+    assert set(new.build(Shape(3, 2, 32)).state_dict()) - set(built.state_dict()) == {
+        "output_norm.running_mean",
+        "output_norm.running_var",
+        "output_norm.num_batches_tracked",
+    }
+
+
+def test_imagenet_weights_come_with_every_layer_but_the_head() -> None:
+    networks = [KnownNetwork(kind="efficientnet_lite0").build(Shape(3, 2, 64)) for _ in range(2)]
+    for network in networks:
+        load_imagenet_lite0(network)
+    first, second = (network.state_dict() for network in networks)
+    differing = {name for name in first if not first[name].equal(second[name])}
+    assert differing == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_group_on_both_sides_of_a_split_is_refused(lesions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = task_module.split_data
+
+    def leaky(*arguments: Any, **named: Any) -> Split:
+        honest = split(*arguments, **named)
+        planted = np.concatenate([honest.training, honest.test[:1]])
+        return replace(honest, training=planted)
+
+    monkeypatch.setattr(task_module, "split_data", leaky)
+    with pytest.raises(LeakError, match="has seen"):
+        Task(lesions, load_settings("quick"), folds=2, fold=0)
+
+
+@pytest.mark.parametrize("saved_anew", [False, True])
+def test_a_test_group_copied_into_training_under_other_names_is_refused(
+    saved_anew: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leaky"
+    make_phantoms(folder, count=40, side=80)  # larger ones, none of which is all black
+    data = load(folder)
+    folds = assign_folds(data, 2)
+    write_folds(folder / "folds.csv", data, folds)
+    stolen = data.files[folds.split(0)[1][0]]
+    pixels = np.asarray(Image.open(folder / stolen))
+    Image.fromarray(np.clip(pixels + 2.0 * saved_anew, 0, 255).astype(np.uint8)).save(folder / "new.png")
+    row = next(row for row in rows(folder / "manifest.csv") if row["file"] == stolen)
+    changed = {**row, "file": "new.png", "duplicate_group": "another"}
+    with (folder / "manifest.csv").open("a") as manifest:
+        manifest.write(",".join(changed.values()) + "\n")
+    with (folder / "folds.csv").open("a") as listed:
+        listed.write("new.png,1\n")
+    with pytest.raises(LeakError if saved_anew else DataError, match=r"new\.png|is split over folds"):
+        contend(folder, "geometry", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_image_among_the_external_ones_is_refused(
+    lesions: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(elsewhere, mixed)
+    data, other = load(lesions), load(mixed)
+    trained_on = Task(lesions, load_settings("quick", TINY), folds=2, fold=0).split.training[0]
+    Image.fromarray(data.images[trained_on]).save(mixed / other.files[0], quality=90)
+    with pytest.raises(LeakError, match="take those out of the external data"):
+        contend(lesions, "geometry", tmp_path / "out", external=mixed)
+
+
+def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "data", count=160, side=40)
+    manifest = tmp_path / "data" / "manifest.csv"
+    table = rows(manifest)
+    groups = sorted({row["duplicate_group"] for row in table})
+    labels = np.random.default_rng(0).permutation([group.split("-")[0] for group in groups])
+    of_group = dict(zip(groups, labels, strict=True))
+    with manifest.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(table[0]))
+        writer.writeheader()
+        writer.writerows(row | {"label": of_group[row["duplicate_group"]]} for row in table)
+    for fold in (0, 1):
+        contend(tmp_path / "data", "geometry", tmp_path / "out" / str(fold), fold=fold)
+    (told,) = run_report([tmp_path / "out"], tmp_path / "report")["results"]
+    assert told["low"] < 0.5 < told["high"] and told["high"] - told["low"] < 0.3
+
+
+def test_statistics_are_of_the_whole_and_of_its_middle_third(lesions: Path) -> None:
+    framed = np.full((9, 12, 3), 50, np.uint8)
+    framed[3:6, 4:8] = (10, 20, 30)
+    ramp = np.tile(np.arange(0, 60, 2, dtype=np.uint8), (30, 1))  # grey, two levels steeper each pixel
+    data = replace(load(lesions), images=[framed, ramp])
+    found = statistics(data, np.array([0, 1])).reshape(2, 2, 7, 4)
+    assert found.size == 2 * STATISTICS
+    whole, middle = found[0]
+    assert middle[0, :3].tolist() == [10, 20, 30] and not middle[1, :3].any()
+    assert (middle[2:, :3] == [10, 20, 30]).all()
+    share = 12 / 108  # of the pixels
+    assert whole[0, :3] == pytest.approx([50 - share * 40, 50 - share * 30, 50 - share * 20])
+    assert found[1, 1, 0].tolist() == pytest.approx([29, 29, 29, 2])  # the middle: levels 20 to 38
+
+
+def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "no boxes"
+    shutil.copytree(lesions, folder)
+    manifest = folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",width,", ",wide,"))
+    with pytest.raises(DataError, match="no column width"):
+        contend(folder, "geometry", tmp_path / "out")
+
+
+def test_a_contestants_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
+    alexnet = CONTESTANTS["alexnet"]
+    assert alexnet.settings("cpu", {}).data.image_size == 227
+    assert alexnet.settings("cpu", {"data": {"image_size": 99}}).data.image_size == 99
+    assert all(bool(entry.differs) == bool(entry.reason) for entry in CONTESTANTS.values())
+
+
+def test_an_unknown_contestant_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nearest: resnet18"):
+        contend(tmp_path, "resnet", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["enas7", "hog"])
+def test_a_dry_run_tells_settings_and_data_and_writes_nothing(
+    name: str, lesions: Path, tmp_path: Path
+) -> None:
+    told = contend(lesions, name, tmp_path / "out" / name, dry_run=True)
+    assert told["settings"]["data"]["image_size"] == 32 and told["data"]["test"] == 20
+    assert (told["estimate"] is None) == (name == "hog")
+    assert told["smallest_auc_difference"]["images"] == TOO_FEW  # of 40 images
+    assert not (tmp_path / "out").exists()
+
+
+def experiment(name: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """An experiment file, and the values of its search space."""
+    config = yaml.safe_load((Path(__file__).parents[3] / "nni_config" / f"{name}.yml").read_text())
+    return config, {key: values["_value"] for key, values in config["searchSpace"].items()}
+
+
+def test_the_comparisons_are_all_contestants_on_all_folds_and_seeds() -> None:
+    config, grid = experiment("compare")
+    ablation = experiment("boosted_efficientnet")[1]["contestant"]
+    tuned = [name for name, entry in CONTESTANTS.items() if entry.choices]  # by experiments before
+    assert sorted(grid["contestant"] + ablation + tuned) == sorted(CONTESTANTS)
+    assert grid["fold"] == list(range(grid["folds"][0]))
+    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["fold"]) * len(grid["seed"])
+    config, grid = experiment("boosted_efficientnet")
+    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["seed"])

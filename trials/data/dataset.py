@@ -1,0 +1,390 @@
+"""A data set of lesion images: decoded once, labelled by name, grouped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from trials.data import storage
+from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
+from trials.data.findings import ACCEPTABLE, SHOWN, excessive, findings, large_groups, say, too_many_apart
+from trials.data.labels import label_notes, label_problems
+from trials.data.official_split import excessive as excessive_overlap
+from trials.data.official_split import is_overlap, look_alikes, overlaps
+from trials.data.readers.choose import read
+from trials.data.readers.decoding import image_digest, in_one_range
+from trials.data.readers.grey_range import BYTES, GreyRange
+from trials.data.readers.masks import like_masks
+from trials.data.readers.patient_folders import with_folder_groups
+from trials.data.readers.split_names import WAY_OUT
+from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
+from trials.evaluation.two_classes import as_two
+
+CONTRADICTORY = "its group holds more than one label"
+CONTRADICTORY_COPY = "a copy of it has another label"
+HASH = "perceptual hash"
+COPIES_ALONE = "--set data.duplicates=copies keeps only copies together"
+FEW, JOINED = (
+    10,
+    0.1,
+)  # a group of so many images at least, and more than this share of all, is doubtful; ours
+REPEATED = "it has the pixels of another training image"
+
+Alike = dict[str, np.ndarray]  # reason -> number [n]: images of one number must have one label
+__all__ = ["ACCEPTABLE", "DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class LesionData:
+    """Images that take part, one entry each in `files`, `images`, `labels`, `groups` and both digests.
+
+    Copies of one picture and images of one lesion that are not labelled alike are not among them but in
+    `left_out`; a patient may have lesions of several classes. `images` are uint8 [h, w] or
+    [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
+    relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
+    that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
+    with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
+    are, mirrored, turned or inverted perhaps. `grey_range` is what became black and white of images that
+    store more than 8 bits.
+    """
+
+    name: str
+    root: Path
+    layout: str
+    files: tuple[str, ...]
+    images: tuple[np.ndarray, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    group_source: str
+    positive: str
+    left_out: tuple[LeftOut, ...]
+    image_digests: tuple[str, ...]
+    copy_digests: tuple[str, ...]
+    digest: str
+    notes: tuple[str, ...]
+    splits: tuple[str, ...] | None = None
+    grey_range: GreyRange = BYTES
+
+    def of_split(self, name: str) -> np.ndarray:
+        """Indices of the images of a part of the data's own split; raises `ValueError` where it has none."""
+        if self.splits is None:
+            raise ValueError(f"{self.root}: has no split of its own")
+        return np.flatnonzero(np.array(self.splits) == name)
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Indices of the images that are tested on: all of them, each in its outer fold, or the split's."""
+        return np.arange(len(self.files)) if self.splits is None else self.of_split("test")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What could be read (None: nothing), and all that forbids its use."""
+
+    data: LesionData | None
+    problems: tuple[str, ...]
+
+
+def load(
+    path: str | Path,
+    *,
+    positive: str = "malignant",
+    group_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    duplicates: str = "near",
+    accept: Sequence[str] = (),
+    grey_range: GreyRange | None = None,
+) -> LesionData:
+    """Read a data set of any known layout (see `readers.py`); `storage.py` says where its pixels are kept.
+
+    `positive` names the class that sensitivity is about; `group_column` the manifest's column that says
+    which images belong together, by `columns.find` unless told, "none" for none; without any, near-
+    duplicates are found and grouped, in data with a split of their own copies only. Such a split has
+    every class in each part; what lies in two of them leaves training, then validation. `classes` names
+    the label numbers of an `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone
+    ("copies") are grouped. `accept` names problems that are none here, of `ACCEPTABLE`. `grey_range` is that
+    of a model which is to look at the data; unless told it is decided from them.
+    Raises `DataError` with every problem, one a line; says on standard error what was left out or joined.
+    """
+    examined = examine(
+        path,
+        positive=positive,
+        group_column=group_column,
+        classes=classes,
+        duplicates=duplicates,
+        accept=accept,
+        grey_range=grey_range,
+    )
+    if examined.problems or examined.data is None:
+        raise DataError("\n".join(examined.problems))
+    say(findings(examined.data.left_out, examined.data.notes))
+    return examined.data
+
+
+def examine(
+    path: str | Path,
+    *,
+    positive: str = "malignant",
+    group_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    duplicates: str = "near",
+    accept: Sequence[str] = (),
+    grey_range: GreyRange | None = None,
+) -> Examined:
+    """As `load`, but problems are listed, and what is readable is returned beside them."""
+    if unknown := sorted(set(accept) - set(ACCEPTABLE)):
+        return Examined(None, (f"accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}",))
+    try:
+        listing = with_folder_groups(read(Path(path).absolute(), group_column, classes), group_column)
+    except DataError as error:
+        return Examined(None, (str(error),))
+    labels = [record.label for record in listing.records]
+    of_labels = label_problems(labels, positive, accept)
+    problems = [*listing.problems, *(f"{listing.root}: {problem}" for problem in of_labels)]
+    listing = replace(listing, notes=(*listing.notes, *label_notes(labels, accept)))
+    listing, grey_range = in_one_range(listing, grey_range)
+    attempts = _decoded(listing.records)
+    problems += [str(result) for result in attempts if isinstance(result, DataError)]
+    pairs = zip(listing.records, attempts, strict=True)
+    readable = [(record, pixels) for record, pixels in pairs if isinstance(pixels, np.ndarray)]
+    masked, notes = like_masks(listing, [record.file for record, _ in readable], [one for _, one in readable])
+    problems, listing = [*problems, *masked], replace(listing, notes=(*listing.notes, *notes))
+    data = None
+    if readable:
+        data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
+        problems += [*_problems(data), *_excessive(data, listing, accept)]
+    return Examined(data, tuple(problems))
+
+
+def _problems(data: LesionData) -> Iterator[str]:
+    """What only shows once images are left out."""
+    for index, name in enumerate(data.classes):
+        if not (data.labels == index).any():
+            yield (
+                f"{data.root}: no image of class {name} is left, as {len(data.left_out)} images in all were "
+                "left out; see why below `left out`, and correct their labels or add images"
+            )
+            return
+    yield from _split_problems(data)
+
+
+def _decoded(records: Sequence[Record]) -> list[np.ndarray | DataError]:
+    """Each record's pixels, or what is wrong with it; a block after the other where memory is not enough."""
+    found: list[np.ndarray | DataError] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(records), storage.IN_MEMORY):
+            block = list(pool.map(_attempt, records[start : start + storage.IN_MEMORY]))
+            if len(records) > storage.IN_MEMORY:
+                moved = iter(storage.in_file([pixels for pixels in block if isinstance(pixels, np.ndarray)]))
+                block = [next(moved) if isinstance(result, np.ndarray) else result for result in block]
+            found += block
+    return found
+
+
+def _attempt(record: Record) -> np.ndarray | DataError:
+    try:
+        return record.decode()
+    except DataError as error:
+        return error
+
+
+def _assemble(
+    listing: Listing, readable: list[tuple[Record, np.ndarray]], positive: str, duplicates: str
+) -> LesionData:
+    classes = tuple(sorted({record.label for record, _ in readable}))
+    readable, same, crossing = _within_parts(readable, [copy_digest(pixels) for _, pixels in readable])
+    records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
+    digests = [image_digest(pixels) for pixels in images]
+    groups, alike, found = _groups(listing, records, images, same, duplicates)
+    reasons = _reasons(records, alike, digests)
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
+    splits = tuple(split for i in kept if (split := records[i].split)) or None
+    source = _source(listing, records, duplicates)
+    return LesionData(
+        name=listing.name,
+        root=listing.root,
+        layout=listing.layout,
+        files=tuple(files),
+        images=tuple(images[i] for i in kept),
+        labels=np.array([classes.index(label) for label in labels], dtype=np.int64),
+        classes=classes,
+        groups=tuple(groups[i] for i in kept),
+        group_source=source,
+        positive=positive,
+        left_out=listing.left_out
+        + crossing
+        + tuple(
+            LeftOut(record.file, record.label, group, reason)
+            for record, group, reason in zip(records, groups, reasons, strict=True)
+            if reason is not None
+        ),
+        image_digests=tuple(digests[i] for i in kept),
+        copy_digests=tuple(same[i] for i in kept),
+        digest=_digest(
+            [files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]
+            + ([list(splits)] if splits else [])
+        ),
+        notes=(
+            *as_two(classes, positive),
+            *listing.notes,
+            *found,
+            *look_alikes(records, images),
+            *large_groups([groups[i] for i in kept], source),
+        ),
+        splits=splits,
+    )
+
+
+def _source(listing: Listing, records: Sequence[Record], duplicates: str) -> str:
+    """What the groups come from."""
+    if listing.group_column:
+        return f"column {listing.group_column}"
+    found = "copies" if records[0].split or duplicates == "copies" else HASH
+    return f"folders and {found}" if any(record.group for record in records) else found
+
+
+def _within_parts(
+    readable: list[tuple[Record, np.ndarray]], same: list[str]
+) -> tuple[list[tuple[Record, np.ndarray]], list[str], tuple[LeftOut, ...]]:
+    """What stays of the data's own split, its copy digests, and what is left out for lying in two parts."""
+    records = [record for record, _ in readable]
+    splits = [record.split for record in records if record.split]
+    reasons = overlaps(splits, same, [record.group for record in records]) if splits else [None] * len(same)
+    staying = [index for index, reason in enumerate(reasons) if reason is None]
+    crossing = tuple(
+        LeftOut(record.file, record.label, record.group or "", reason)
+        for record, reason in zip(records, reasons, strict=True)
+        if reason is not None
+    )
+    return [readable[i] for i in staying], [same[i] for i in staying], crossing
+
+
+def _groups(
+    listing: Listing,
+    records: list[Record],
+    images: list[np.ndarray],
+    digests: list[str],
+    duplicates: str,
+) -> tuple[list[str], Alike, list[str]]:
+    """One group name an image, which images must be labelled alike, and notes on the groups' worth."""
+    count, same = len(images), chained(digests)
+    if listing.group_column is None and records[0].split:
+        # A perceptual hash is made for crops of lesions; by a chance likeness it would refuse a whole split.
+        numbers = connected(count, same)
+        names, folders = _names(records, same)
+        note = (
+            "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
+            "own split, of which copies alone were taken out"
+        )
+        return names, {CONTRADICTORY_COPY: numbers}, [] if folders else [note]
+    if listing.group_column is None:
+        pairs = _lookalikes(images, [record.frame() for record in records if record.frame], duplicates)
+        names, _ = _names(records, same + pairs)
+        numbers = connected(count, same + pairs)
+        sizes = np.bincount(numbers)[numbers]
+        doubtful = (sizes >= FEW) & (sizes > JOINED * count) & (duplicates == "near")
+        sure = [(i, j) for i, j in pairs if not doubtful[i]]
+        notes = [_doubt(int(sizes.max()), count)] if doubtful.any() else []
+        return names, {CONTRADICTORY: connected(count, same + sure)}, notes
+    named = [str(record.group) for record in records]
+    number = connected(count, chained(named) + same)
+    members: dict[int, dict[str, None]] = defaultdict(dict)
+    for index, group in zip(number.tolist(), named, strict=True):
+        members[index][group] = None
+    joined = [" and ".join(names) for names in members.values() if len(names) > 1]
+    shown = f"{'; '.join(joined[:SHOWN])}{'; ...' if len(joined) > SHOWN else ''}"
+    notes = [f"groups that hold copies of one picture are one group, by the first's name: {shown}"] * bool(
+        joined
+    )
+    copied = same if records[0].split else same + copies(images, images)
+    lesions = chained([record.lesion for record in records])
+    alike = {
+        CONTRADICTORY: connected(count, lesions + (same if lesions else [])),
+        CONTRADICTORY_COPY: connected(count, copied),
+    }
+    return [next(iter(members[index])) for index in number.tolist()], alike, notes
+
+
+def _lookalikes(images: list[np.ndarray], frames: list[np.ndarray], duplicates: str) -> list[tuple[int, int]]:
+    """Pairs that belong together by their looks, or by those of the frames that they are cut from."""
+    alike = near_duplicates if duplicates == "near" else lambda some: copies(some, some)
+    return alike(images) + alike(frames)
+
+
+def _doubt(joined: int, count: int) -> str:
+    return (
+        f"the {HASH} joins {joined} of the {count} images into one group; where they show many lesions in "
+        f"one frame, {COPIES_ALONE}"
+    )
+
+
+def _names(records: list[Record], pairs: list[tuple[int, int]]) -> tuple[list[str], bool]:
+    """One group name an image by such pairs and the folders of patients, and whether those are known."""
+    folders = [record.group for record in records]
+    numbers = connected(len(records), pairs + chained(folders)).tolist()
+    if not any(folders):
+        return [str(number + 1) for number in numbers], False
+    names: dict[int, str] = {}
+    for number, record in zip(numbers, records, strict=True):
+        names.setdefault(number, record.group or record.file)
+    return [names[number] for number in numbers], True
+
+
+def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[str | None]:
+    """Why each image takes no part; None: it does."""
+    reasons: list[str | None] = [None] * len(records)
+    for why, numbers in alike.items():
+        labels = defaultdict(set)
+        for record, number in zip(records, numbers.tolist(), strict=True):
+            labels[number].add(record.label)
+        reasons = [
+            reason or (why if len(labels[number]) > 1 else None)
+            for reason, number in zip(reasons, numbers.tolist(), strict=True)
+        ]
+    trained_on: set[str] = set()
+    for index, (record, digest) in enumerate(zip(records, digests, strict=True)):
+        if record.split == "train":
+            reasons[index] = reasons[index] or (REPEATED if digest in trained_on else None)
+            trained_on.add(digest)
+    return reasons
+
+
+def _split_problems(data: LesionData) -> Iterator[str]:
+    """Each problem of the data's own split as one line."""
+    if data.splits is None:
+        return
+    for name in SPLITS:
+        if name not in data.splits:
+            yield f"{data.root}: no image is of split {name}; {WAY_OUT}"
+            continue
+        for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
+            yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
+    for line in excessive_overlap(data.splits, [item.reason for item in data.left_out]):
+        yield f"{data.root}: {line}"
+
+
+def _excessive(data: LesionData, listing: Listing, accept: Sequence[str]) -> Iterator[str]:
+    """Each problem that its share of the images makes one; the data's own split has a share of its own."""
+    left_out = [item for item in data.left_out if not is_overlap(item.reason)]
+    images = len(data.files) + len(data.left_out)
+    named = {record.file: record.group for record in listing.records if listing.group_column}
+    moved = sum(named.get(file, group) != group for file, group in zip(data.files, data.groups, strict=True))
+    for line in (
+        *excessive(left_out, images, accept),
+        *too_many_apart(moved, images, "joined to another group, for copies of one picture", accept),
+        *too_many_apart(listing.ungrouped, images, f"without {listing.group_column}", accept),
+    ):
+        yield f"{data.root}: {line}"
+
+
+def _digest(parts: list[list[str]]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""Nothing that chose or trained a model may be among the images that test it.
+
+A run writes down what it has seen: digests of the images' pixels as they lie and in whatever pose (runs of
+before did not have these), and their groups, which mean something within one data set only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.data.dataset import LesionData
+from trials.data.duplicates import copies
+from trials.runs.folder import read_json
+
+SEARCH_FILE = "search.json"
+
+
+class LeakError(ValueError):
+    """A test on images, or on other images of groups, that were seen before."""
+
+
+def seen(data: LesionData, indices: np.ndarray) -> dict[str, Any]:
+    """Return, as JSON values, what a run that trains on and chooses by the images at `indices` has seen."""
+    return {
+        "data_digest": data.digest,
+        "groups": sorted({data.groups[index] for index in indices}),
+        "image_digests": sorted({data.image_digests[index] for index in indices}),
+        "copy_digests": sorted({data.copy_digests[index] for index in indices}),
+    }
+
+
+def refuse_overlap(
+    record: Mapping[str, Any], data: LesionData, test: np.ndarray, what: str, way_out: str
+) -> None:
+    """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`."""
+    digests = {*record["image_digests"], *record.get("copy_digests", ())}
+    groups = set(record["groups"])
+    same_data = record["data_digest"] == data.digest
+    found = [
+        data.files[index]
+        for index in test
+        if {data.image_digests[index], data.copy_digests[index]} & digests
+        or (same_data and data.groups[index] in groups)
+    ]
+    if found:
+        raise LeakError(
+            f"{what} has seen {len(found)} of the {len(test)} test images or others of their groups "
+            f"({', '.join(found[:3])}{', ...' if len(found) > 3 else ''}); {way_out}"
+        )
+
+
+def refuse_copies(
+    data: LesionData, indices: np.ndarray, tested: LesionData, test: np.ndarray, way_out: str
+) -> None:
+    """Raise `LeakError` where a test image is a picture among those at `indices`, under whatever name.
+
+    Pictures are compared by a perceptual hash, so that saving one anew does not hide it.
+    """
+    found = copies([tested.images[i] for i in test], [data.images[i] for i in indices])
+    if found:
+        examples = (f"{tested.files[test[i]]} = {data.files[indices[j]]}" for i, j in found[:3])
+        raise LeakError(
+            f"{len({i for i, _ in found})} of the {len(test)} test images of {tested.name} are copies of "
+            f"images to be trained on or chosen by ({', '.join(examples)}); {way_out}"
+        )
+
+
+def read_search_record(architecture: Path) -> dict[str, Any] | None:
+    """Return what the search that wrote `architecture` has seen; None where no `search.json` lies beside it.
+
+    Raises `LeakError` for a `search.json` without that record: it says that a search was made, not on what.
+    """
+    path = architecture.with_name(SEARCH_FILE)
+    if not path.exists():
+        return None
+    search: dict[str, Any] = read_json(path)
+    record = {"data_digest": search.get("data_digest"), **(search.get("seen") or {})}
+    if not all(isinstance(record.get(key), kind) for key, kind in _RECORD.items()):
+        raise LeakError(
+            f"{path}: does not say what the search has seen (data_digest, seen.groups, seen.image_digests); "
+            "repeat the search, or copy the architecture elsewhere to use it as one of unknown origin"
+        )
+    return record
+
+
+_RECORD = {"data_digest": str, "groups": list, "image_digests": list}

@@ -1,0 +1,1 @@
+"""The layouts in which lesion images come, one reader each."""

@@ -1,0 +1,82 @@
+"""BUS-BRA as published (Gomez-Flores et al. 2024, 10.1002/mp.16812): whole frames, masks, a table of cases.
+
+`bus_data.csv` has a row an image; its `ID` bus_0001-l names `Images/bus_0001-l.png` and
+`Masks/mask_0001-l.png`, `Pathology` the class, and `Case` the patient, of whom there are often two images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from trials.data.readers.busi import cut
+from trials.data.readers.columns import NONE, GroupColumns
+from trials.data.readers.decoding import decode
+from trials.data.readers.manifest import group_names, read_rows
+from trials.data.records import DataError, Listing, Record
+
+TABLE, PATIENT = "bus_data.csv", "Case"
+COLUMNS = ("ID", PATIENT, "Pathology")
+
+
+def is_busbra(path: Path) -> bool:
+    """Whether the folder holds BUS-BRA's table and images."""
+    return (path / TABLE).is_file() and (path / "Images").is_dir()
+
+
+def read_busbra(root: Path, group_column: str | None) -> Listing:
+    """The images of the table, cut by their masks and grouped by `Case`, or by another of its columns.
+
+    Raises `DataError` for a table without the columns needed.
+    """
+    rows = [{**row, "file": f"Images/{row['ID']}.png"} for row in read_rows(root / TABLE, COLUMNS)]
+    column = group_column or PATIENT
+    if rows and column not in (NONE, *rows[0]):
+        raise DataError(f"{root / TABLE}: no group column {column}, only {', '.join(rows[0])}")
+    groups: Sequence[str | None] = [None] * len(rows)
+    notes: list[str] = []
+    if column != NONE:
+        groups, notes = group_names(rows, GroupColumns((column,)))
+    records = [
+        Record(row["file"], row["Pathology"], partial(decode, path), group, path=path)
+        for row, group in zip(rows, groups, strict=True)
+        for path in [root / row["file"]]
+    ]
+    listing = Listing(
+        root.name,
+        root,
+        "busbra",
+        tuple(records),
+        None if column == NONE else column,
+        problems=tuple(_row_problems(root / TABLE, rows)),
+        notes=(*notes, *_unlisted(root, rows)),
+    )
+    return listing if listing.problems else cut(listing, _masks(root, rows))
+
+
+def _row_problems(table: Path, rows: Sequence[dict[str, str]]) -> Iterator[str]:
+    known: set[str] = set()
+    for number, row in enumerate(rows, start=1):
+        if not row["ID"] or Path(row["ID"]).name != row["ID"]:
+            yield f"{table}, image {number}: ID {row['ID']!r}, expected a name such as bus_0001-l"
+        elif row["ID"] in known:
+            yield f"{table}, image {number}: {row['ID']} has a row already; keep one of the two"
+        if not row["Pathology"]:
+            yield f"{table}, image {number}: {row['ID']} has no Pathology"
+        known.add(row["ID"])
+
+
+def _masks(root: Path, rows: Sequence[dict[str, str]]) -> dict[Path, list[Path]]:
+    """The masks that are there, by their images."""
+    places = {
+        root / row["file"]: root / "Masks" / f"mask_{row['ID'].removeprefix('bus_')}.png" for row in rows
+    }
+    return {image: [mask] for image, mask in places.items() if mask.is_file()}
+
+
+def _unlisted(root: Path, rows: Sequence[dict[str, str]]) -> list[str]:
+    there = {f"Images/{path.name}" for path in (root / "Images").glob("*.png")}
+    unlisted = sorted(there - {row["file"] for row in rows})
+    shown = ", ".join(unlisted[:5])
+    return [f"{len(unlisted)} images passed over, not in {TABLE} ({shown})"] if unlisted else []

@@ -1,0 +1,107 @@
+"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962) as published: HDF5, as torchvision's `PCAM` lays it.
+
+`PCAM(FOLDER, split=..., download=True)` does so. It is read without `PCAM`, which opens two files for
+every image and takes six times as long; a test holds both to be the same. h5py comes with the extra
+`contestants`. The publication has a `*_meta.csv` for each part too, a row a patch (coord_y, coord_x,
+tumor_patch, center_tumor_patch and wsi, the slide), which `PCAM` leaves out.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_space.files import not_a_file
+from trials.data.readers.cells import is_blank
+from trials.data.readers.columns import NONE
+from trials.data.readers.manifest import read_rows
+from trials.data.records import SPLITS, DataError, Listing, Record
+
+FOLDER = "pcam"
+NAME = "camelyonpatch_level_2_split_{split}_{part}.h5"  # part: x, the patches, or y, their labels
+META = "camelyonpatch_level_2_split_{split}_meta.csv"
+SLIDE = "wsi"  # its column
+
+
+def hdf5_folder(path: Path) -> Path | None:
+    """The folder of the HDF5 files: `path` itself, or `pcam` in it; None: there are none."""
+    return next((folder for folder in (path, path / FOLDER) if any(folder.glob("camelyonpatch_*.h5"))), None)
+
+
+def read_patch_camelyon(folder: Path, group_column: str | None = None) -> Listing:
+    """All three parts; labels are the names `0` and `1` (tumour in the centre), `file` is `NAME.h5#index`.
+
+    Groups are the slides, where `*_meta.csv` name them, or what its column `group_column` names; "none":
+    there are none. Raises `DataError` for a file that is missing, cut short or of other contents, and without
+    h5py.
+    """
+    records: list[Record] = []
+    column = group_column or SLIDE
+    slides = {} if column == NONE else _slides(folder, column, asked=group_column is not None)
+    for split in SPLITS:
+        paths = [folder / NAME.format(split=split, part=part) for part in "xy"]
+        patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
+        if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] != 3:
+            raise DataError(f"{paths[0]}: x is {patches.dtype} {patches.shape}; expected uint8 [n, h, w, 3]")
+        if labels.size != len(patches):
+            raise DataError(f"{paths[1]}: {labels.size} labels for the {len(patches)} patches of {paths[0]}")
+        groups = slides.get(split, [None] * len(patches))
+        if len(groups) != len(patches):
+            raise DataError(
+                f"{folder / META.format(split=split)}: {len(groups)} rows for the {len(patches)} patches of "
+                f"{paths[0]}; download both again"
+            )
+        for index, label in enumerate(np.asarray(labels).ravel().tolist()):
+            file, decode = f"{paths[0].name}#{index}", partial(_patch, patches, index, paths[0])
+            group = file if groups[index] == "" else groups[index]
+            records.append(Record(file, str(label), decode, group, split=split))
+    blank = sum(slide == "" for part in slides.values() for slide in part)
+    notes = (f"{blank} patches without {column}: each is a group of its own",) if blank else ()
+    named = column if slides else None
+    return Listing(folder.name, folder, "patch_camelyon", tuple(records), named, notes=notes)
+
+
+def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
+    """Return each part's slides, one a patch, "" where it is not named; {} where no file names any.
+
+    Raises `DataError` where some parts' files are missing, or the rows are not the patches in their order.
+    """
+    paths = {split: folder / META.format(split=split) for split in SPLITS}
+    missing = [path for path in paths.values() if not path.is_file()]
+    if len(missing) == len(paths) and not (asked or any(folder.glob("*_meta.csv*"))):
+        return {}
+    if missing:
+        raise DataError(
+            f"{missing[0]}: there is no such file, which names the slides; put the three *_meta.csv there, "
+            "unpacked, or none"
+        )
+    slides = {}
+    for split, path in paths.items():
+        rows = read_rows(path, (column,), unnamed=True)  # the index that pandas writes
+        if any(row.get("", str(index)) != str(index) for index, row in enumerate(rows)):
+            raise DataError(f"{path}: its first column does not count from 0; download it again")
+        slides[split] = ["" if is_blank(row[column]) else row[column] for row in rows]
+    return slides
+
+
+def _dataset(path: Path, name: str) -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[contestants]'") from None
+    if said := not_a_file(path):
+        raise DataError(f"{path}: {said}; expected x and y of {', '.join(SPLITS)}, unpacked")
+    try:
+        return h5py.File(path, "r")[name]
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: cannot be read as HDF5 with {name} ({error}); download it again") from error
+
+
+def _patch(patches: Any, index: int, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(patches[index])
+    except OSError as error:
+        raise DataError(f"{path}: patch {index} cannot be read ({error}); download it again") from error

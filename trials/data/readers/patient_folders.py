@@ -1,0 +1,82 @@
+"""Patients that are told by folders alone: `benign/patient_07/3.png`, or such paths in a manifest.
+
+Folders are taken for patients where that is clear: names that are numbered or say so, none that speak of
+kinds of files, batches, years or magnifications, and none with more than a fifth of the images. What is left
+open is said, with the way out: `--group-column folder` or `none`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from trials.data.readers.cells import plain
+from trials.data.readers.columns import FOLDER, NONE, kind_of
+from trials.data.records import SPLITS, Listing, Record
+
+LARGEST = 0.2  # of the images, in one folder
+_OF_FILES = re.compile(
+    r"(images?|imgs?|pics?|pictures?|photos?|frames?|crops?|rois?|masks?|labels?|png|jpe?g|tiff?|bmp|dicom|dcm|raw|"
+    r"data|dataset|database|original|processed|enhanced|augmented|batch|part|set|subset|fold|split|train|training|"
+    r"val|valid|validation|test|testing|chunk|page|disk|disc|cd|vol|volume|new|old|misc|others?|unsorted|export|"
+    r"upload|download|device|scanner|camera|clinic|hospital|site|center|centre|year|month|week|day|version|v|"
+    r"level|grade|class|type|group|low|high|left|right)[ _.-]*\d*"
+)
+# Years and dates, magnifications:
+_OF_SCANS = re.compile(r"(19|20)\d\d([ _.-]?\d\d){0,2}|\d+([.,]\d+)?x|x\d+|mag[ _-]?\d+")
+
+
+def with_folder_groups(listing: Listing, asked: str | None) -> Listing:
+    """The listing, its records grouped by the folder of their patient where that is clear or `asked` for."""
+    if listing.group_column or asked == NONE or not listing.records:
+        return listing
+    parts = [_folders(record) for record in listing.records]
+    if not any(parts):
+        return listing
+    depth = max(map(len, parts)) if asked == FOLDER else _depth(parts)
+    if depth is None:
+        names = sorted({one[0] for one in parts if one})
+        note = (
+            f"images lie in {len(names)} sub-folders "
+            f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), which are not taken for "
+            "patients; if they are: --group-column folder, else name patients in a manifest.csv"
+        )
+        return replace(listing, notes=(*listing.notes, note))
+    grouped = [
+        replace(record, group="/".join(one[:depth]) or None)
+        for record, one in zip(listing.records, parts, strict=True)
+    ]
+    count = len({record.group for record in grouped if record.group})
+    note = (
+        f"images of one sub-folder are of one patient ({count} of them); if they are not: --group-column none"
+    )
+    return replace(listing, records=tuple(grouped), notes=(*listing.notes, note))
+
+
+def _folders(record: Record) -> tuple[str, ...]:
+    """Return the folders that a file lies in, without those of its split and class."""
+    names = PurePosixPath(record.file).parts[:-1]
+    if record.label in names:
+        return names[names.index(record.label) + 1 :]
+    return names[1:] if names and plain(names[0]) in SPLITS else names
+
+
+def _depth(parts: Sequence[tuple[str, ...]]) -> int | None:
+    """Return how deep the folders of patients lie, the outermost that are clear; None: none are."""
+    for depth in range(1, max(map(len, parts)) + 1):
+        counts = Counter("/".join(one[:depth]) for one in parts if len(one) >= depth)
+        names = {one[depth - 1] for one in parts if len(one) >= depth}
+        if counts.total() >= 0.5 * len(parts) and _clear(names, max(counts.values()) / len(parts)):
+            return depth
+    return None
+
+
+def _clear(names: set[str], largest: float) -> bool:
+    if all(kind_of(re.sub(r"\d+", "", name)) for name in names):  # patient_1, Case 2
+        return True
+    numbered = all(any(map(str.isdigit, name)) for name in names)
+    others = any(_OF_SCANS.fullmatch(plain(name)) or _OF_FILES.fullmatch(plain(name)) for name in names)
+    return numbered and not others and largest <= LARGEST

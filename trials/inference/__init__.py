@@ -1,0 +1,1 @@
+"""What trained models say of images, and what they looked at."""

@@ -1,0 +1,67 @@
+"""What the cheap baselines look at: the lesion's box, histograms of gradients, statistics of colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trials.data.dataset import DataError, LesionData
+from trials.data.images import to_tensor
+from trials.data.readers.manifest import read_rows
+
+
+def geometry(data: LesionData, indices: np.ndarray) -> np.ndarray:
+    """Return width, height (pixels of the source) and their ratio of the boxes at `indices` [n, 3].
+
+    They are columns of the manifest; raises `DataError` where they are missing, empty or no numbers above 0.
+    """
+    path = data.root / "manifest.csv"
+    boxes = {row["file"]: (row["width"], row["height"]) for row in read_rows(path, ("width", "height"))}
+    try:
+        size = np.array([boxes[data.files[i]] for i in indices], dtype=float)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: width and height of every lesion's box are needed ({error})") from None
+    if not (size > 0).all():
+        raise DataError(f"{path}: width and height of every lesion's box must be numbers above 0")
+    return np.column_stack([size, size[:, 0] / size[:, 1]])
+
+
+def gradients(data: LesionData, indices: np.ndarray) -> np.ndarray:
+    """Return histograms of oriented gradients [n, features] (Dalal and Triggs, CVPR 2005).
+
+    Of the grey crop squared to 100x100, 10x10 pixels a cell.
+    """
+    from skimage.feature import hog  # imported late: seconds
+
+    squares = to_tensor([data.images[i] for i in indices], 100, "squash").float().mean(1).numpy()
+    return np.stack([hog(image, pixels_per_cell=(10, 10)) for image in squares])
+
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+STATISTICS = 2 * 4 * (2 + len(QUANTILES))  # of each image
+
+
+def statistics(data: LesionData, indices: np.ndarray) -> np.ndarray:
+    """Return statistics of colour and gradient [n, `STATISTICS`]; which are ours.
+
+    Mean, standard deviation and quantiles of red, green, blue and the size of the grey gradient, over the
+    image and over its middle third of both sides: 32x32 of 96x96, by which PatchCamelyon labels a patch.
+    """
+    return np.stack([_statistics(data.images[i]) for i in indices])
+
+
+def _statistics(image: np.ndarray) -> np.ndarray:
+    colours = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3)).astype(np.float32)
+    steep = np.hypot(*np.gradient(np.pad(colours.mean(2), 1, mode="edge")))[1:-1, 1:-1]
+    maps = np.dstack([colours, steep])
+    height, width = image.shape[0] // 3, image.shape[1] // 3
+    parts = (maps, maps[height : len(maps) - height, width : maps.shape[1] - width])
+    return np.concatenate([np.concatenate(_summary(part.reshape(-1, 4))) for part in parts])
+
+
+def _summary(values: np.ndarray) -> list[np.ndarray]:
+    return [values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0)]
+
+
+def geometry_and_gradients(data: LesionData, indices: np.ndarray) -> np.ndarray:
+    """Return both side by side, the geometry first."""
+    return np.hstack([geometry(data, indices), gradients(data, indices)])

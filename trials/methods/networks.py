@@ -1,0 +1,218 @@
+"""Networks as contestants: any of them, found or known, trained by the one recipe of the settings.
+
+The weights are those of the last epoch, as in the paper: nothing is chosen by looking at the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning.callbacks import Timer
+from scipy.special import expit
+from torch import nn
+
+from search_space import Architecture, draw
+from trials.data.batches import Batches
+from trials.data.dataset import LesionData
+from trials.data.inputs import Inputs, device
+from trials.data.task import Task
+from trials.methods.base import Contestant
+from trials.models.model_file import ModelDescription, TrainedModel, save_model
+from trials.models.onnx import export_onnx
+from trials.models.zoo import (
+    BoostedNetwork,
+    CellNetwork,
+    Network,
+    Shape,
+    count_multiply_adds,
+    count_parameters,
+    start_classifier,
+)
+from trials.nni_host.paths import network_view_file
+from trials.runs.folder import RunFolder
+from trials.runs.reporter import ReportEachEpoch, Reporter
+from trials.settings.schema import RetrainSettings
+from trials.training.divergence import divergences, train_with_second_attempt
+from trials.training.estimate import estimate, seconds_of, training_seconds
+from trials.training.module import (
+    CHECKPOINT,
+    REFIT_CHECKPOINT,
+    LesionModule,
+    make_trainer,
+    resume_from,
+    seed_everything,
+)
+
+
+class NetworkContestant(Contestant):
+    """A network; `start` may give it weights from elsewhere, `facts` are known of it beforehand."""
+
+    sections: ClassVar[frozenset[str]] = frozenset({"data", "retrain"})
+
+    def __init__(
+        self,
+        task: Task,
+        network: Network,
+        *,
+        start: Callable[[nn.Module], None] | None = None,
+        search_seen: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.task, self._network, self._start = task, network, start
+        self.search_seen, self._facts = search_seen, dict(facts or {})
+        self.identity = {"network": network.model_dump(mode="json")}
+        self.inputs = Inputs(task.data, task.settings.data, task.split.training)
+        # Two checkpoints with momentum, a third for a refit, weights in two formats, and the rest.
+        self.disk_bytes = (36 if task.refit else 24) * count_parameters(self.network) + 20_000_000
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network, its first weights drawn from the seed."""
+        seed_everything(self.task.seed)
+        network = self._network.build(self.shape, self.task.settings.retrain)
+        if self._start:
+            self._start(network)
+        return network
+
+    @property
+    def shape(self) -> Shape:
+        """What the network maps."""
+        options = self.task.settings.data
+        return Shape(options.channels, len(self.task.data.classes), options.image_size)
+
+    @property
+    def model(self) -> TrainedModel:
+        """The network as it is, with what is needed to use it."""
+        data, options = self.task.data, self.task.settings.data
+        description = ModelDescription(
+            network=self._network,
+            channels=options.channels,
+            classes=data.classes,
+            positive=data.positive,
+            image_size=options.image_size,
+            fit=options.fit,
+            mean=self.inputs.mean,
+            std=self.inputs.std,
+            per_image=options.per_image,
+            mirror=self.task.settings.retrain.mirror,
+            grey_range=data.grey_range,
+            threshold=0.5,
+            log_odds_limit=None,
+        )
+        return TrainedModel(self.network, description)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Its size and cost, and what was known beforehand."""
+        return {
+            "parameters": count_parameters(self.network),
+            "multiply_adds": count_multiply_adds(self.network, self.shape),
+            **self._facts,
+        }
+
+    def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
+        """Train from the last epoch saved."""
+        task = self.task
+        if refit:
+            self.inputs = Inputs(task.data, task.settings.data, task.learnt)
+            reporter.say(f"once more, from all {len(task.learnt)} images outside the test")
+        else:
+            self._show(folder, reporter)
+        checkpoint = REFIT_CHECKPOINT if refit else CHECKPOINT
+        validation = None if refit else self.inputs.plain(task.split.validation)
+
+        def train(settings: RetrainSettings, clip: float | None) -> float:
+            return self._train(settings, clip, folder.path / checkpoint, validation, reporter)
+
+        return train_with_second_attempt(folder, checkpoint, task.settings.retrain, reporter, train)
+
+    def _train(
+        self,
+        settings: RetrainSettings,
+        clip: float | None,
+        checkpoint: Path,
+        validation: Batches | None,
+        reporter: Reporter,
+    ) -> float:
+        self.__dict__.pop("network", None)  # to be made anew: whatever trained before is of no use here
+        classes, seed = len(self.task.data.classes), self.task.seed
+        timer = Timer()  # goes on counting after a resume
+        report = ReportEachEpoch(reporter, again=validation is None)
+        trainer = make_trainer(settings, checkpoint, seed, report, timer, classes=classes, clip=clip)
+        module = LesionModule(
+            settings, classes=classes, positive=self.task.positive, class_weights=self.inputs.class_weights
+        )
+        module.set_model(self.network)
+        trainer.fit(
+            module,
+            self.inputs.training(settings.batch_size, seed),
+            validation,
+            ckpt_path=resume_from(checkpoint),
+            weights_only=True,
+        )
+        return timer.time_elapsed("train")
+
+    def warnings(self, folder: Path) -> list[str]:
+        """Return which of its trainings diverged and were made again."""
+        return divergences(folder, CHECKPOINT, REFIT_CHECKPOINT)
+
+    def _show(self, folder: RunFolder, reporter: Reporter) -> None:
+        if isinstance(self._network, CellNetwork):
+            for suffix in ("svg", "png"):
+                draw(Architecture.from_sample(self._network.architecture), folder.path / f"cells.{suffix}")
+            reporter.picture("cells", folder.path / "cells.png")
+        reporter.samples("training images", self.inputs.training(16, self.task.seed))
+
+    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the log odds of the positive class against all others."""
+        return self.model.log_odds([data.images[i] for i in indices])
+
+    def save(self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]) -> None:
+        """Write weights and description, and the network for the web UI's view."""
+        frozen = {
+            "threshold": float(expit(threshold)),
+            "threshold_log_odds": threshold,
+            "temperature": temperature,
+            "warnings": tuple(warnings),
+        }
+        save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
+        image = (self.shape.channels, self.shape.side, self.shape.side)
+        for path in filter(None, (folder.path / "model.onnx", network_view_file())):
+            export_onnx(self.model.in_use, image, path)
+
+    def estimate(self) -> dict[str, float]:
+        """Return what training would cost."""
+        settings, split = self.task.settings.retrain, self.task.split
+        network = self.network.to(device()).to(memory_format=torch.channels_last)
+        training = self.inputs.training(settings.batch_size, self.task.seed)
+        validation = self.inputs.plain(split.validation)
+        first = split.validation[: validation.batch_size]
+        validating = seconds_of(lambda: self.log_odds(self.task.data, first))
+        steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
+        trainings = 1 + len(self.task.learnt) / len(split.training) if self.task.refit else 1
+        seconds = trainings * steps * training_seconds(network, training)
+        seconds += settings.epochs * len(validation) * validating
+        return estimate(seconds, self.disk_bytes).to_dict()
+
+
+class BoostedContestant(NetworkContestant):
+    """Boosted EfficientNet, or a part of it, as the settings choose."""
+
+    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"boosted"}
+
+    def __init__(self, task: Task) -> None:
+        cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
+        chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
+        facts = {"saw_other_data": task.settings.boosted.pretrained}
+        super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier, facts=facts)
+
+
+class EnasBContestant(NetworkContestant):
+    """A network of found cells, whose depth is a setting too."""
+
+    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"enas_b"}

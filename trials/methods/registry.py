@@ -1,0 +1,141 @@
+"""All contestants by name, and in which settings some differ from the others, and why.
+
+How each is made is in `makers`, which needs torch; a name and its settings are checked before that is there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trials.settings.schema import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from trials.data.task import Task
+    from trials.methods.base import Contestant
+
+
+@dataclass(frozen=True)
+class Title:
+    """How a contestant is named in results; one that saw other data than the task's is shown apart.
+
+    `layout` is that of its cells, of all of it or of a part.
+    """
+
+    name: str
+    label: str
+    layout: str | None = None
+    saw_other_data: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant's title, and where its settings differ, with the reason.
+
+    `choices` are the settings that a tuning chooses by validation images before the contestant is tested.
+    """
+
+    title: Title
+    differs: Mapping[str, object] = field(default_factory=dict)
+    reason: str = ""
+    choices: frozenset[str] = frozenset()
+
+    def settings(self, profile: str, overrides: Mapping[str, object]) -> Settings:
+        """Return the profile's settings, this contestant's differences over them, `overrides` over all."""
+        return load_settings(profile, {**self.differs, **overrides})
+
+    def make(self, task: Task, home: Path | None) -> Contestant:
+        """Make the contestant of a task; what it shares with others, such as a search, goes to `home`.
+
+        Without `home` nothing may be written.
+        """
+        from trials.pipeline.makers import MAKERS
+
+        return MAKERS[self.title.name](task, home)
+
+
+ENAS_B_CHOICES = frozenset(  # made for the cells that are found; nni_config/enas_b.yml says among what
+    (
+        *("enas_b.cells", "retrain.filters", "retrain.learning_rate", "data.augmentation_strength"),
+        *("retrain.dropout", "retrain.drop_path", "retrain.weight_decay"),
+    )
+)
+_CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet Boosted EfficientNet
+    "cropping": ("random center cropping", {"data.smallest_crop": 48}),
+    "downsampling": ("less downsampling", {"boosted.downsampling": 16}),
+    "attention": ("CBAM", {"boosted.attention": "cbam"}),
+    "fusion": ("feature fusion", {"boosted.fusion": True}),
+}
+_ALL_CHANGES = {key: value for _, change in _CHANGES.values() for key, value in change.items()}
+_CHANGED = "it stands for that change, which the paper names; how it is made is ours"
+
+_OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
+
+ENTRIES = (
+    Entry(Title("geometry", "box geometry, logistic regression")),
+    Entry(Title("hog", "HOG, RBF SVM")),
+    Entry(Title("hog_geometry", "HOG and box geometry, RBF SVM")),
+    Entry(Title("statistics", "colour and gradient statistics, RBF SVM")),
+    Entry(Title("enas7", "ENAS-7", "enas7")),
+    Entry(Title("enas17", "ENAS-17", "enas17")),
+    Entry(Title("enas_b", "ENAS-B", "chosen"), choices=ENAS_B_CHOICES),  # in each fold another layout
+    Entry(Title("random7", "random search, 7 cells", "enas7"), *_OF_RANDOM_SEARCH),
+    Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH),
+    Entry(Title("cells7", "random cells, 7", "enas7")),
+    Entry(Title("cells17", "random cells, 17", "enas17")),
+    Entry(Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7")),
+    Entry(Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7")),
+    Entry(Title("cnn3", "CNN3 (our layout)")),
+    Entry(Title("resnet18", "ResNet-18")),
+    Entry(Title("efficientnet_b0", "EfficientNet-B0")),
+    Entry(Title("boosted_baseline", "EfficientNet")),
+    *(
+        Entry(Title(f"boosted_{name}", f"EfficientNet, {label}"), change, _CHANGED)
+        for name, (label, change) in _CHANGES.items()
+    ),
+    Entry(Title("boosted", "Boosted EfficientNet"), _ALL_CHANGES, _CHANGED),
+    Entry(
+        Title("boosted_chosen", "EfficientNet, changes chosen"),
+        choices=frozenset(_ALL_CHANGES) | {"boosted.variant"},  # boosted_efficientnet_search.yml: among what
+    ),
+    Entry(
+        Title("alexnet", "AlexNet, two groups"),
+        {
+            "data.image_size": 227,
+            "data.fit": "squash",
+            "retrain.optimizer": "adamw",
+            "retrain.learning_rate": 0.0001,
+        },
+        "its fully connected layers are made for 227x227, and it has no batch norm that would stand a higher "
+        "rate; ours",
+    ),
+    Entry(
+        Title("efficientnet_lite0", "EfficientNet-Lite0, ImageNet weights", saw_other_data=True),
+        {
+            "data.image_size": 128,
+            "data.fit": "squash",
+            "retrain.epochs": 12,
+            "retrain.optimizer": "adamw",
+            "retrain.schedule": "one_cycle",
+            "retrain.learning_rate": 0.0005,
+            "retrain.learning_rate_min": 0.000001,
+            "retrain.weight_decay": 0.01,
+        },
+        "its weights are known already and only adapted, from the size and by the optimiser that suit them; "
+        "rate and decay are ours",
+    ),
+)
+
+CONTESTANTS = {entry.title.name: entry for entry in ENTRIES}
+
+
+def contestant(name: str) -> Entry:
+    """Return a contestant's entry; raises `SettingsError` for a name that does not exist."""
+    if name not in CONTESTANTS:
+        close = difflib.get_close_matches(name, CONTESTANTS, 1)
+        hint = f" (nearest: {close[0]})" if close else ""
+        raise SettingsError(f"no contestant {name!r}{hint}; there are {', '.join(CONTESTANTS)}")
+    return CONTESTANTS[name]

@@ -1,0 +1,1 @@
+"""Networks that can be trained, and trained ones on disk and in use."""

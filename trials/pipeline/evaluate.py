@@ -1,0 +1,169 @@
+"""Evaluation: finished runs, one an outer fold, brought together by contestant.
+
+Over folds: mean and standard deviation of each fold's measures. Pooled: every image once, decided by its own
+fold's frozen threshold. Both also at 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.data.findings import findings_of
+from trials.evaluation.metrics import RATES, mean_and_spread, score
+from trials.nni_host.launch import EVALUATION
+from trials.pipeline.external import evaluate_external, load_external
+from trials.runs.finished import EvaluationError, Failed, Run, by_contestant, read_run, warned
+from trials.runs.folder import RunFolder
+from trials.runs.provenance import provenance
+from trials.runs.reporter import Reporter
+
+RESULT, TABLE = "evaluation.json", "evaluation.csv"
+COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
+
+
+def run_evaluate(
+    runs: Sequence[Path],
+    out: Path,
+    external_data: Path | None = None,
+    *,
+    failed: Sequence[Failed] = (),
+    group_column: str | None = None,
+    accept: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Evaluate finished retrainings, and their models on `external_data` where that is given.
+
+    Those that `failed` stand beside them with their reasons, also where a contestant failed in every fold.
+    `group_column` and `accept` are of the external data, as `load` takes them.
+
+    Writes `evaluation.json`, `evaluation.csv`, `evaluation.txt` (a reader's table) and, for external data,
+    `external_predictions.csv` to `out`; returns the content of the first. The same `out` may be used again as
+    more folds come in. Raises ValueError for runs that are unfinished, given twice or of different data or
+    folds, and for external images that were seen in training.
+    """
+    if not runs:
+        raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
+    contestants = by_contestant([read_run(folder) for folder in runs])
+    everyone = [run for group in contestants.values() for run in group]
+    if external_data is None and everyone[0].fold is None:
+        raise EvaluationError(
+            f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
+        )
+    for run in everyone:
+        if run.fold is not None and not len(run.positive):
+            raise EvaluationError(
+                f"{run.folder}: was judged by its validation images alone: no test image says how good it "
+                "is; leave it out, or run it again without --untested"
+            )
+    external = None if external_data is None else load_external(external_data, everyone, group_column, accept)
+    identity = {
+        "verb": "evaluate",
+        "data": everyone[0].metrics["data_digest"],
+        "external": external.digest if external else None,
+    }
+    with RunFolder(out, identity) as folder, Reporter(out) as reporter:
+        folder.begin()
+        result: dict[str, Any] = {
+            "data": everyone[0].metrics["data"],
+            "findings": findings_of(everyone[0].record.get("data")),
+            "contestants": {
+                name: summarise(contestants.get(name, ()), [one for one in failed if one.contestant == name])
+                for name in dict.fromkeys([*contestants, *(one.contestant for one in failed)])
+            },
+            "warnings": warned(everyone, lambda run: str(run.folder)),
+            "external": None if external is None else evaluate_external(external, contestants, folder),
+            **provenance(),
+        }
+        rows = list(table_rows(result))
+        folder.write_csv(TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
+        folder.write_json(RESULT, result)
+        folder.write_text(EVALUATION, f"{text_table(result)}\n")
+        folder.finish()
+        reporter.final(_headline(result))
+    return result
+
+
+def summarise(group: Sequence[Run], failed: Sequence[Failed] = ()) -> dict[str, Any]:
+    """Return a contestant's measures by fold, over folds and pooled, and which folds lack or failed."""
+    tested = [run for run in group if run.fold is not None]
+    folds = (group[0].metrics["folds"] or 0) if group else 0
+    return {
+        "failed": [{"fold": one.fold, "seed": one.seed, "reason": one.reason} for one in failed],
+        "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
+        "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
+        "parameters": mean_and_spread([run.metrics["parameters"] for run in group]),
+        "frozen": _over_folds(tested, [run.cutoff for run in tested]),
+        "at_0.5": _over_folds(tested, [0.0] * len(tested)),
+    }
+
+
+def _over_folds(runs: Sequence[Run], cutoffs: Sequence[float]) -> dict[str, Any] | None:
+    if not runs:
+        return None
+    each = [
+        score(run.positive, run.log_odds, cutoff).to_dict() for run, cutoff in zip(runs, cutoffs, strict=True)
+    ]
+    pooled = score(
+        np.concatenate([run.positive for run in runs]),
+        np.concatenate([run.log_odds for run in runs]),
+        np.repeat(cutoffs, [len(run.positive) for run in runs]),
+    )
+    over_folds = {name: mean_and_spread([scores[name] for scores in each]) for name in RATES}
+    return {
+        "mean": {name: values["mean"] for name, values in over_folds.items()},
+        "sd": {name: values["sd"] for name, values in over_folds.items()},
+        "pooled": pooled.to_dict(),
+    }
+
+
+def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `evaluation.csv`: of each contestant its folds, their mean, SD, pooled, external."""
+    for name, summary in result["contestants"].items():
+        external = (result["external"] or {"contestants": {}})["contestants"].get(name, {})
+        own_split = any(run["folds"] == 1 for run in summary["runs"])
+        for threshold in ("frozen", "at_0.5"):
+            row = {"contestant": name, "threshold": threshold.removeprefix("at_")}
+            for run in summary["runs"] if summary[threshold] else ():
+                scores = run["test" if threshold == "frozen" else "test_at_0.5"]
+                images = "test split" if own_split else f"fold {run['fold']}"
+                yield {**row, "images": images, **scores, "parameters": run["parameters"]}
+            for what, scores in ({} if own_split else summary[threshold] or {}).items():
+                yield {**row, "images": what, **scores, "parameters": summary["parameters"].get(what)}
+            for one in summary["failed"]:
+                yield {**row, "images": f"fold {one['fold']}: failed"}
+            if external:
+                yield {**row, "images": f"external {result['external']['data']}", **external[threshold]}
+
+
+def text_table(result: Mapping[str, Any]) -> str:
+    """Return what a reader wants first: measures in percent at the frozen thresholds, and what is missing."""
+    lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>11}" for name in RATES)]
+    for row in table_rows(result):
+        if row["threshold"] == "frozen":
+            values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in RATES)
+            label = f"{row['contestant']}, {row['images']}"
+            lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
+    for name, summary in result["contestants"].items():
+        lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
+        if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
+            lines.append(f"{name}: no run of folds {', '.join(map(str, sorted(missing)))}")
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
+    lines += [f"data: {line}" for line in result["findings"]]
+    if external := result["external"]:
+        lines += [f"{external['data']}: {line}" for line in external["findings"]]
+    return "\n".join(lines)
+
+
+def _headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """Pick what NNI's web UI shows of an evaluation: each contestant's mean AUC and other rates."""
+    shown: dict[str, float] = {}
+    for name, summary in result["contestants"].items():
+        external = (result["external"] or {"contestants": {}})["contestants"].get(name)
+        if not summary["frozen"] and not external:
+            continue  # it failed
+        scores = summary["frozen"]["mean"] if summary["frozen"] else external["frozen"]
+        shown |= {f"{name} {rate}": scores[rate] for rate in ("auc", *RATES) if scores[rate] is not None}
+    return shown

@@ -1,0 +1,386 @@
+"""Search: shared weights are trained and architectures scored, on training folds only.
+
+The images of an outer fold, where one is named, take no part. Of the others most train the shared weights;
+the rest, whole groups, give the controller its rewards and rank the architectures at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nni.nas.evaluator.pytorch import Lightning
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from nni.nas.space import RawFormatModelSpace, model_context
+from pytorch_lightning.callbacks import Timer
+
+from search_space import Architecture, EnasSpace, draw
+from search_space.enas.architecture import KINDS
+from search_space.enas.latency import LatencyTable
+from strategies import ENAS, RandomSampling
+from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
+from trials.data.batches import Batches
+from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
+from trials.data.leaks import SEARCH_FILE, seen
+from trials.models.onnx import export_onnx
+from trials.nni_host.paths import network_view_file, on_another_host
+from trials.pipeline.search_limit import LATENCIES, SearchLimit
+from trials.runs.folder import DamagedError, RunFolder, read_csv, read_json
+from trials.runs.provenance import provenance
+from trials.runs.reporter import Reporter
+from trials.settings.schema import SearchSettings, Settings
+from trials.training.divergence import divergences, train_with_second_attempt
+from trials.training.estimate import estimate, seconds_of, training_seconds
+from trials.training.module import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
+
+ARCHITECTURE, CANDIDATES, RANKING = "architecture.json", "candidates.json", "ranking.csv"
+RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and within
+REWARD = "val_acc"  # ENAS's: accuracy on validation images
+
+
+def run_search(
+    data_path: Path,
+    *,
+    out: Path,
+    settings: Settings,
+    folds: int = 5,
+    fold: int | None = None,
+    seed: int = 0,
+    devices: int = 1,
+    dry_run: bool = False,
+    within: bool = False,
+) -> dict[str, Any]:
+    """Search on all the data, or on all but outer fold `fold` of `folds`, or but the data's own test images.
+
+    Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
+    ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, those two
+    tell each one's cost and whether it is within; the best one is.
+    The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
+    written, and the settings in force, the data found and an estimate of the cost are returned. `within`
+    another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
+    many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
+    Lightning starts this process's command again for the others, which write nothing and end here. Raises
+    ValueError before any work starts where data, settings, folder or devices do not fit.
+    """
+    search = Search(data_path, settings, folds, fold, seed, out, devices)
+    if dry_run:
+        return search.dry_run()
+    if devices > 1 and int(os.environ.get("LOCAL_RANK", 0)):
+        search.train(settings.search)
+        os._exit(0)  # not back to the caller, who would go on with a result
+    with (
+        RunFolder(
+            out,
+            search.identity,
+            defaults={"settings": Settings().model_dump(mode="json", include={"data", "search"})},
+            needed_bytes=search.disk_bytes,
+            wait=within or on_another_host(),
+        ) as folder,
+        Reporter(out, default="reward", to_nni=not within) as reporter,
+    ):
+        if folder.done:
+            reporter.say(f"{out}: this search is done already")
+        else:
+            search.go(folder, reporter)
+            folder.finish(CHECKPOINT)
+        record: dict[str, Any] = read_json(out / SEARCH_FILE)
+        reporter.final({"score": record["score"]})
+    return record
+
+
+def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
+    """Read score and architecture of all that a finished search has scored, best first.
+
+    Raises ValueError that names the file where there is none, or none of a ranking.
+    """
+    path = folder / RANKING
+    try:
+        rows = read_csv(path)
+        arcs = [[[int(number) for number in row[kind].split()] for kind in KINDS] for row in rows]
+        scores = [float(row["score"]) for row in rows]
+        if lost := next((score for score in scores if not math.isfinite(score)), None):
+            raise ValueError(f"a score is {lost}")
+        return [(score, Architecture.from_fixed_arc(*arc)) for score, arc in zip(scores, arcs, strict=True)]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: no such file, as searches of an older version wrote none; search again elsewhere"
+        ) from None
+    except DamagedError:
+        raise
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path}: no ranking of a search ({error}); search again into a new folder"
+        ) from None
+
+
+def check_devices(devices: int, batch_size: int) -> None:
+    """Raise ValueError for a number of devices that there is not, or that a batch does not reach for."""
+    gpus = torch.cuda.device_count()
+    if not 1 <= devices <= min(gpus or batch_size, batch_size):
+        raise ValueError(
+            f"--devices {devices}: expected 1 or more, not more than a batch has images (search.batch_size, "
+            f"{batch_size}), nor, where there are GPUs, than these ({gpus})"
+        )
+
+
+class Search:
+    """One search: data and arguments are checked on construction, nothing is written before `go`."""
+
+    def __init__(
+        self,
+        data_path: Path,
+        settings: Settings,
+        folds: int,
+        fold: int | None,
+        seed: int,
+        out: Path,
+        devices: int = 1,
+    ) -> None:
+        check_devices(devices, settings.search.batch_size)
+        self.settings, self.seed, self.out, self.devices = settings, seed, out, devices
+        options = settings.data
+        self.data = load_data(data_path, options)
+        self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
+        self.folds, self.fold = self.split.folds, self.split.fold
+        self.side = settings.search.image_size or options.image_size
+        self.inputs = Inputs(self.data, options, self.split.training, side=self.side)
+        limited = settings.search.limit is not None
+        self.limited = SearchLimit(settings, len(self.data.classes)) if limited else None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes this search itself and no other."""
+        return {
+            "verb": "search",
+            "data": self.data.digest,
+            "test": hashlib.sha256(self.split.test.tobytes()).hexdigest()[:16],
+            "folds": self.folds,
+            "fold": self.fold,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
+            **({"limit": self.limited.identity} if self.limited else {}),
+            **({"devices": self.devices} if self.devices > 1 else {}),  # others' rounding
+        }
+
+    @cached_property
+    def latencies(self) -> LatencyTable | None:
+        """The table that a limit of milliseconds is of: what is in the folder, or measured now."""
+        return self.limited.table(self.out / LATENCIES) if self.limited else None
+
+    def space(self) -> EnasSpace:
+        """Build the space to be searched, the first weights of its stem and head drawn from the seed."""
+        seed_everything(self.seed)
+        options = self.settings.search
+        return EnasSpace(
+            options.layout,
+            filters=options.filters,
+            channels=self.settings.data.channels,
+            classes=len(self.data.classes),
+            nodes=options.nodes,
+            image_size=self.side,
+            stem_stride=options.stem_stride,
+            dropout=options.dropout,
+            auxiliary=options.auxiliary,
+        )
+
+    @cached_property
+    def example(self) -> EnasSpace:
+        """A supernet like the one that is searched, set to a random architecture, to measure costs by.
+
+        Raises ValueError for a limit that can hardly be kept.
+        """
+        supernet: EnasSpace = self.strategy().mutate_model(self.space())
+        sample = Architecture.random(self.seed, nodes=self.settings.search.nodes).to_sample()
+        for module in supernet.modules():
+            if isinstance(module, BaseSuperNetModule):
+                module.resample(memo=sample)
+        return supernet
+
+    def strategy(self, reporter: Reporter | None = None) -> WeightSharingStrategy:
+        """Return the strategy that the settings name."""
+        options = self.settings.search
+        shared: dict[str, Any] = {
+            "reward_metric_name": REWARD,
+            "seed": self.seed,
+            "final_samples": options.final_samples,
+            "limit": self.limited.limit(self.latencies) if self.limited else None,
+            "reporter": reporter,
+        }
+        if options.strategy == "random":
+            return RandomSampling(**shared)
+        return ENAS(
+            warmup_epochs=options.warmup_epochs,
+            controller_updates=options.controller_updates,
+            controller_samples=options.controller_samples,
+            **shared,
+        )
+
+    @property
+    def disk_bytes(self) -> int:
+        """About what is written: two checkpoints with momentum, and the rest."""
+        return 16 * sum(parameter.numel() for parameter in self.example.parameters()) + 20_000_000
+
+    @property
+    def validation(self) -> Batches:
+        """The images that give rewards, in batches of the size that a reward is measured on."""
+        size, images = self.settings.search.reward_batch_size, len(self.split.validation)
+        while size < images and images % size == 1:  # a last batch of one image would be left out
+            size += 1
+        return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
+
+    @property
+    def training(self) -> Batches:
+        """The images that train the shared weights, in epochs of which the settings' steps hold all."""
+        options = self.settings.search
+        whole = self.inputs.training(options.batch_size, self.seed)
+        parts = round(options.epochs * len(whole) / options.max_steps) if options.max_steps else 1
+        return self.inputs.training(options.batch_size, self.seed, parts) if parts > 1 else whole
+
+    def go(self, folder: RunFolder, reporter: Reporter) -> None:
+        """Search from the last epoch saved, and write everything."""
+        if self.latencies:
+            self._keep(self.latencies)
+        reporter.samples("training images", self.training)
+        if self.devices > 1:  # the other processes would not hear of a second attempt
+            seconds = self.train(self.settings.search, reporter=reporter)
+        else:
+            seconds = train_with_second_attempt(
+                folder,
+                CHECKPOINT,
+                self.settings.search,
+                reporter,
+                lambda options, clip: self.train(options, clip, reporter),
+            )
+        self._write(folder, reporter, seconds)
+
+    def train(
+        self, options: SearchSettings, clip: float | None = None, reporter: Reporter | None = None
+    ) -> float:
+        """Search from the last epoch saved; leave the strategy, with what it found; return the seconds.
+
+        Raises `DivergedError`.
+        """
+        timer, classes = Timer(), len(self.data.classes)  # the timer goes on counting after a resume
+        trainer = make_trainer(
+            options,
+            self.out / CHECKPOINT,
+            self.seed,
+            timer,
+            classes=classes,
+            clip=clip,
+            devices=self.devices,
+        )
+        module = LesionModule(
+            options,
+            classes=classes,
+            positive=self.data.classes.index(self.data.positive),
+            class_weights=self.inputs.class_weights,
+        )
+        fit = {"ckpt_path": resume_from(self.out / CHECKPOINT), "weights_only": True}
+        evaluator = Lightning(module, trainer, self.training, self.validation, fit_kwargs=fit)
+        strategy = self.found = self.strategy(reporter)
+        # Rewards come from the strategy: that Lightning has nothing to validate on is meant.
+        logging.getLogger("nni.nas.evaluator.pytorch.lightning").setLevel(logging.ERROR)
+        strategy(RawFormatModelSpace(self.space(), evaluator), InProcessEngine())
+        return timer.time_elapsed("train")
+
+    def _keep(self, measured: LatencyTable) -> None:
+        """Save the table, or take the one that another process has left since this one looked."""
+        file = self.out / LATENCIES
+        if not file.exists():
+            measured.save(file)
+        self.latencies = self.limited.table(file) if self.limited else None
+
+    def _write(self, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
+        strategy = self.found
+        ranked = strategy.candidates[: self.settings.search.top_k]
+        best = Architecture.from_sample(ranked[0].sample)
+        for suffix in ("svg", "png"):
+            draw(best, folder.path / f"cells.{suffix}")
+        reporter.picture("cells", folder.path / "cells.png")
+        if view := network_view_file():
+            self._export_view(best, view)
+        best.save(folder.path / ARCHITECTURE)
+        folder.write_json(
+            CANDIDATES,
+            [
+                {"architecture": one.sample, "score": one.score, "metric": one.metric, **self._price(one)}
+                for one in ranked
+            ],
+        )
+        folder.write_csv(
+            RANKING, (*RANKING_COLUMNS, *self._price(ranked[0])), map(self._row, strategy.candidates)
+        )
+        record = {
+            "score": ranked[0].score,
+            "metric": ranked[0].metric,
+            "scored": len(strategy.candidates),
+            "history": strategy.oneshot_module.history,
+            "seconds": round(seconds, 3),
+            "warnings": [*divergences(folder.path, CHECKPOINT), *_unscored(strategy.oneshot_module.unscored)],
+            **self.identity,
+            **({"limit": self._kept(self.limited, strategy.candidates)} if self.limited else {}),
+            "data": describe_data(self.data, self.split),
+            "data_digest": self.data.digest,
+            "seen": seen(self.data, np.concatenate([self.split.training, self.split.validation])),
+            **provenance(),
+        }
+        folder.write_json(SEARCH_FILE, record)
+
+    def _row(self, candidate: Candidate) -> tuple[Any, ...]:
+        arc = Architecture.from_sample(candidate.sample).fixed_arc
+        cells = (" ".join(map(str, arc[kind])) for kind in KINDS)
+        return repr(candidate.score), *cells, *self._price(candidate).values()
+
+    def _price(self, candidate: Candidate) -> dict[str, Any]:
+        """Return what a limit has to say of a candidate."""
+        return {"cost": candidate.cost, "within": candidate.within} if self.limited else {}
+
+    def _kept(self, limited: SearchLimit, scored: Sequence[Candidate]) -> dict[str, Any]:
+        """Return what the limit is, what the best has of it, and how many keep it."""
+        kept = {**limited.identity, "cost": scored[0].cost, "within": sum(one.within for one in scored)}
+        if self.latencies:  # a sum of layers; beside it what the whole network takes
+            whole = limited.measure(Architecture.from_sample(scored[0].sample))
+            kept |= {"measured_milliseconds": whole, "threads": self.latencies.threads}
+        return kept
+
+    def _export_view(self, best: Architecture, path: Path) -> None:
+        """Write the best architecture, with fresh weights, for the web UI's network view."""
+        with model_context(best.to_sample()):
+            network = self.space()
+        export_onnx(network, (self.settings.data.channels, self.side, self.side), path)
+
+    def dry_run(self) -> dict[str, Any]:
+        """Time a few steps, and return the settings, the data and the estimate."""
+        options = self.settings.search
+        network = self.example.to(device()).to(memory_format=torch.channels_last).train()
+        training, validation = self.training, self.validation
+
+        @torch.no_grad()
+        def reward() -> None:
+            network(next(iter(validation))[0].contiguous(memory_format=torch.channels_last))
+
+        steps = options.epochs * len(training)
+        rewards = options.epochs * options.controller_updates * options.controller_samples
+        scored = options.final_samples * len(validation)
+        seconds = min(steps, options.max_steps or steps) * training_seconds(network, training)
+        seconds += (rewards + scored) * seconds_of(reward)
+        return {
+            "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
+            "data": describe_data(self.data, self.split),
+            "estimate": estimate(seconds, self.disk_bytes).to_dict(),
+        }
+
+
+def _unscored(count: int) -> list[str]:
+    return (
+        [f"{count} architectures of the final ranking had no finite score and are left out"] if count else []
+    )

@@ -1,0 +1,204 @@
+"""What every contestant goes through, and the files that it leaves.
+
+The threshold is Youden's on the inner validation images, the temperature the one of their lowest log loss;
+both are frozen before any test image is looked at. A refit then learns from those images too, and is what is
+tested and saved; threshold and temperature stay. All are of log odds, which tell images apart whose
+probabilities round to the same number. Probabilities and log odds in the files are as the contestant gave
+them: whoever wants calibrated ones divides the log odds by the temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from trials.data.dataset import LesionData
+from trials.data.inputs import describe_found
+from trials.data.task import Task
+from trials.evaluation.metrics import RATES, doubts, fit_temperature, score, youden_threshold
+from trials.evaluation.power import outlook
+from trials.evaluation.two_classes import as_two
+from trials.methods.base import Contestant
+from trials.methods.registry import Title
+from trials.nni_host.paths import on_another_host
+from trials.runs.folder import RunFolder, read_json
+from trials.runs.predictions import SAID, said
+from trials.runs.provenance import provenance
+from trials.runs.reporter import Reporter
+from trials.settings.schema import Settings
+from trials.training.module import CHECKPOINT, REFIT_CHECKPOINT
+
+METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
+VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
+PREDICTION_COLUMNS = ("file", "label", "group", "fold", *SAID)
+Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and log odds [n]
+EXTERNAL_COLUMNS = ("file", "label", "group", *SAID)
+
+
+def compete(
+    task: Task,
+    contestant: Contestant,
+    title: Title,
+    out: Path,
+    verb: str,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    within: bool = False,
+) -> dict[str, Any]:
+    """Let a contestant learn, choose its threshold, test it; return the content of `metrics.json`.
+
+    Writes to `out` what the module's constants name, and what the contestant saves; `facts` are known of how
+    it came to be, and go into `metrics.json`. `within` another run it waits for whoever is writing to `out`,
+    and reports nothing to NNI. The same arguments again resume an interrupted run, or report a finished one.
+    Raises `RunFolderError` for a folder of another run.
+    """
+    sections = {*contestant.sections, *(["protocol"] if task.refit else [])}
+    settings, defaults = (
+        values.model_dump(mode="json", include=sections) for values in (task.settings, Settings())
+    )
+    identity = {"verb": verb, "contestant": title.name, **task.identity, **contestant.identity}
+    with (
+        RunFolder(
+            out,
+            identity | {"settings": settings},
+            defaults={"settings": defaults},
+            needed_bytes=contestant.disk_bytes,
+            wait=within or on_another_host(),
+        ) as folder,
+        Reporter(out, to_nni=not within) as reporter,
+    ):
+        if folder.done:
+            reporter.say(f"{out}: this run is done already")
+        else:
+            seconds = contestant.fit(folder, reporter)
+            chosen_by = _answers(task, contestant, task.data, task.split.validation)
+            if task.refit:
+                seconds += contestant.fit(folder, reporter, refit=True)
+            _write(task, contestant, title, folder, chosen_by, {"seconds": round(seconds, 3), **facts})
+            folder.finish(CHECKPOINT, REFIT_CHECKPOINT)
+        metrics: dict[str, Any] = read_json(out / METRICS)
+        for warning in metrics.get("warnings", []):
+            reporter.say(f"warning: {warning}")
+        reporter.final(_headline(metrics))
+    return metrics
+
+
+def plan(task: Task, contestant: Contestant) -> dict[str, Any]:
+    """Return the settings in force, the data found, what they can show and an estimate of the cost.
+
+    Nothing is written.
+    """
+    data = task.data
+    return {
+        "settings": task.settings.model_dump(
+            mode="json", include={"profile", "protocol", *contestant.sections}
+        ),
+        "data": task.describe(),
+        "smallest_auc_difference": outlook(
+            data.labels[data.tested] == task.positive, np.array(data.groups)[data.tested]
+        ),
+        "estimate": contestant.estimate(),
+    }
+
+
+def _write(
+    task: Task,
+    contestant: Contestant,
+    title: Title,
+    folder: RunFolder,
+    chosen_by: Answers,
+    facts: Mapping[str, Any],
+) -> None:
+    data, split = task.data, task.split
+    threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
+    of_classes = as_two(data.classes, data.positive)
+    warnings = (*of_classes, *contestant.warnings(folder.path), *doubts(*chosen_by))
+    contestant.save(folder, threshold, temperature, warnings)
+    _write_predictions(folder, VALIDATION_PREDICTIONS, data, split.validation, chosen_by[1], task.fold)
+    tested = _answers(task, contestant, data, split.test)
+    _write_predictions(folder, PREDICTIONS, data, split.test, tested[1], task.fold)
+    if task.external:
+        _write_external(task.external, contestant, folder)
+    record = {
+        **folder.identity,
+        "data": task.describe(),
+        "external_data": describe_found(task.external) if task.external else None,
+        "seen": task.seen,
+        "search_seen": contestant.search_seen,
+    }
+    folder.write_json(RECORD, record)
+    scores = {
+        "test": score(*tested, threshold).to_dict() if len(split.test) else None,
+        "test_at_0.5": score(*tested, 0.0).to_dict() if len(split.test) else None,
+        "validation": score(*chosen_by, threshold).to_dict(),
+        "threshold": float(expit(threshold)),
+        "threshold_log_odds": threshold,
+        "temperature": temperature,
+        "warnings": list(warnings),
+        "refit": task.refit,
+    }
+    folder.write_json(METRICS, {**_names(task, title), **scores, **facts, **contestant.facts, **provenance()})
+
+
+def _answers(task: Task, contestant: Contestant, data: LesionData, indices: np.ndarray) -> Answers:
+    """Return the truth, bool [n], and the contestant's log odds [n] for the images at `indices`."""
+    given = contestant.log_odds(data, indices) if len(indices) else np.empty(0)
+    return data.labels[indices] == task.positive, given
+
+
+def _names(task: Task, title: Title) -> dict[str, Any]:
+    return {
+        "contestant": title.name,
+        "label": title.label,
+        "saw_other_data": title.saw_other_data,
+        "layout": title.layout,
+        "folds": task.folds,
+        "fold": task.fold,
+        "seed": task.seed,
+        "profile": task.settings.profile,
+        "data": task.data.name,
+        "data_digest": task.data.digest,
+        "external": task.external.name if task.external else None,
+        "external_digest": task.external.digest if task.external else None,
+        "positive": task.data.positive,
+    }
+
+
+def _write_predictions(
+    folder: RunFolder,
+    name: str,
+    data: LesionData,
+    indices: np.ndarray,
+    odds: np.ndarray,
+    fold: int | None,
+) -> None:
+    rows = (
+        (data.files[i], data.classes[data.labels[i]], data.groups[i], fold, *cells)
+        for i, cells in zip(indices, said(odds), strict=True)
+    )
+    folder.write_csv(name, PREDICTION_COLUMNS, rows)
+
+
+def _write_external(data: LesionData, contestant: Contestant, folder: RunFolder) -> None:
+    odds = contestant.log_odds(data, np.arange(len(data.files)))
+    rows = (
+        (file, data.classes[label], group, *cells)
+        for file, label, group, cells in zip(data.files, data.labels, data.groups, said(odds), strict=True)
+    )
+    folder.write_csv(EXTERNAL_PREDICTIONS, EXTERNAL_COLUMNS, rows)
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, float]:
+    """Pick what NNI's web UI shows of a finished run, the area under the curve first.
+
+    It shows numbers alone: of warnings it tells how many there are, which are in the trial's log.
+    """
+    chosen = metrics["test"] or metrics["validation"]
+    shown = {name: chosen[name] for name in ("auc", *RATES)}
+    shown |= {"parameters": metrics["parameters"], "warnings": len(metrics.get("warnings", []))}
+    return {name: value for name, value in shown.items() if value is not None}

@@ -1,0 +1,149 @@
+"""Finished runs of contestants, as their output folders tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.evaluation.two_classes import as_two
+from trials.pipeline.train import METRICS, PREDICTIONS, RECORD
+from trials.runs.folder import failure, is_done, read_json
+from trials.runs.predictions import frozen, read_predictions
+
+NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that did not come to its end: whose, of which fold and seed, and why; None: of all data."""
+
+    contestant: str
+    fold: int | None
+    seed: int
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """Say which of the contestant's runs this is."""
+        return named(self.contestant, self.fold, self.seed)
+
+
+def warned(runs: Sequence[Run], name: Callable[[Run], str]) -> list[str]:
+    """Return each warning of runs once, after the names of those that it is of; of all runs without names."""
+    of_runs: dict[str, list[str]] = {}
+    for run in runs:
+        for warning in run.warnings:
+            of_runs.setdefault(warning, []).append(name(run))
+    everyone = len(runs) if len(runs) > 1 else 0
+    return [
+        warning if len(names) == everyone else f"{'; '.join(names)}: {warning}"
+        for warning, names in of_runs.items()
+    ]
+
+
+def named(contestant: str, fold: int | None, seed: int) -> str:
+    """Say which of a contestant's runs one is; seed 0 goes without saying."""
+    return contestant + ("" if fold is None else f", fold {fold}") + (f", seed {seed}" if seed else "")
+
+
+UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log of its trial may say why"
+
+
+class EvaluationError(ValueError):
+    """Runs that are unfinished or do not belong together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run has left; `positive` (truth) and `log_odds` [n] are of its test images.
+
+    From `cutoff`, log odds too, up they are called positive.
+    """
+
+    folder: Path
+    metrics: Mapping[str, Any]
+    record: Mapping[str, Any]
+    positive: np.ndarray
+    log_odds: np.ndarray
+    cutoff: float
+
+    @property
+    def contestant(self) -> str:
+        """Whose run it is; runs of a time before there were others are named after their layout."""
+        return str(self.metrics.get("contestant") or self.metrics["layout"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of its training, and of its search where it made one."""
+        return int(self.metrics.get("seed") or 0)
+
+    @property
+    def fold(self) -> int | None:
+        """The outer fold that tested it; None: it was trained on all the data."""
+        return None if self.metrics["fold"] is None else int(self.metrics["fold"])
+
+    @property
+    def refit(self) -> bool:
+        """Whether it learnt once more from the validation images too, before it was tested."""
+        return bool(self.metrics.get("refit"))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of its results must know; that of several classes of older runs too."""
+        classes = (self.record.get("data") or {}).get("images") or {}
+        of_classes = as_two(classes, str(self.metrics.get("positive")))
+        return list(dict.fromkeys([*of_classes, *(self.metrics.get("warnings") or [])]))
+
+    @property
+    def own_split(self) -> bool:
+        """Whether the data's own split, as the only outer fold, has tested it."""
+        return bool(self.metrics["folds"] == 1)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run; raises `EvaluationError` for a folder that holds none.
+
+    And `PredictionsError` for predictions, a threshold or a temperature that cannot be.
+    """
+    if not is_done(folder) or not (folder / METRICS).is_file():
+        reason = failure(folder)
+        failed = "" if reason is None else f", it failed ({reason})"
+        raise EvaluationError(
+            f"{folder}: holds no finished run{failed}; finish it by the command that began it, or leave it "
+            "out"
+        )
+    metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
+    if missing := [name for name in NEEDED if name not in metrics]:
+        raise EvaluationError(
+            f"{folder / METRICS}: no {missing[0]}; put back what was there, or repeat the run in a new folder"
+        )
+    predicted = read_predictions(folder / PREDICTIONS, str(metrics["positive"]))
+    cutoff, _ = frozen(metrics, folder / METRICS)
+    return Run(folder, metrics, record, predicted.positive, predicted.log_odds, cutoff)
+
+
+def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Sort runs by contestant and fold; raises `EvaluationError` for runs that do not belong together."""
+    if not runs:
+        raise EvaluationError("no runs to evaluate; name the output folders of runs")
+    for what, found in (
+        ("data", {run.metrics["data_digest"] for run in runs}),
+        ("numbers of folds", {run.metrics["folds"] for run in runs}),
+        ("positive classes", {run.metrics["positive"] for run in runs}),
+        ("values of protocol.refit", {run.refit for run in runs}),
+    ):
+        if len(found) > 1:
+            names = ", ".join(map(str, found))
+            raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")
+    ordered = sorted(runs, key=lambda run: (run.contestant, run.fold or 0))
+    for one, other in pairwise(ordered):
+        if (one.contestant, one.fold) == (other.contestant, other.fold):
+            raise EvaluationError(
+                f"{one.folder} and {other.folder} are of the same contestant and fold; leave one of them out"
+            )
+    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.contestant)}

@@ -1,0 +1,1 @@
+"""The settings of a run, their profiles, and how they are read."""
