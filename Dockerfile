@@ -7,5 +7,5 @@ COPY search_space search_space
 COPY strategies strategies
 COPY trials trials
 COPY nni_config nni_config
-RUN python3 -m pip install --no-cache-dir --constraint constraints.txt '.[contestants,dicom]'
+RUN python3 -m pip install --no-cache-dir --constraint constraints.txt '.[methods,dicom]'
 ENV OMP_NUM_THREADS=1

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.measure import row, save, spread, take_turns, two_threads
-from search_space import Architecture, EnasSpace, multiply_adds
+from search_space import Architecture, EnasSpace, macs
 from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
 
 ROUNDS = 7
@@ -55,7 +55,7 @@ def case(filters: int, side: int, nodes: int, cells: int, batch: int) -> tuple[C
     def loss() -> Tensor:
         return functional.cross_entropy(network(images), labels)
 
-    return loss, batch * multiply_adds(chosen, layout, filters, 3, 2, side)
+    return loss, batch * macs(chosen, layout, filters, 3, 2, side)
 
 
 def kept_bytes(loss: Callable[[], Tensor]) -> int:
@@ -101,7 +101,7 @@ def main() -> None:
                 "",
                 target,
                 met,
-                multiply_adds=work,
+                macs=work,
                 memory=memory,
             )
         )

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.measure import ratio, row, save, spread, take_turns, two_threads
-from search_space import Architecture, EnasSpace, multiply_adds
+from search_space import Architecture, EnasSpace, macs
 from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
 
 ROUNDS, SIDE, BATCH, FILTERS, MATRIX = 25, 100, 8, 20, 2048
@@ -54,29 +54,29 @@ def main() -> None:
     keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     matrix = torch.randn(MATRIX, MATRIX, device=device)
-    contenders: dict[str, Callable[[], object]] = {
+    candidates: dict[str, Callable[[], object]] = {
         "matrix product": partial(torch.mm, matrix, matrix),
         "NCHW": stepper(device, last=False),
         "channels last": stepper(device, last=True),
     }
     if device == "cuda":
-        contenders["channels last, bfloat16"] = stepper(device, last=True, mixed=True)
-    timings = take_turns(contenders, ROUNDS)
-    work = 3 * BATCH * multiply_adds(Architecture.random(0), "enas7", FILTERS, 3, 2, SIDE)
+        candidates["channels last, bfloat16"] = stepper(device, last=True, mixed=True)
+    timings = take_turns(candidates, ROUNDS)
+    work = 3 * BATCH * macs(Architecture.random(0), "enas7", FILTERS, 3, 2, SIDE)
     rows = []
-    for name in list(contenders)[1:]:
+    for name in list(candidates)[1:]:
         shares = [
             100 * (work / step) / (MATRIX**3 / product)
             for step, product in zip(timings[name], timings["matrix product"], strict=True)
         ]
-        more = {"kernels": launches(contenders[name])} if device == "cuda" else {}
+        more = {"kernels": launches(candidates[name])} if device == "cuda" else {}
         rows.append(
             row(f"a training step's share of the matrix product's rate, {name}", spread(shares), "%", **more)
         )
-    for name in list(contenders)[2:]:
+    for name in list(candidates)[2:]:
         gain = ratio(timings, "NCHW", name)
         rows.append(row(f"a training step: NCHW / {name}", gain, "times", ">= 2", gain["median"] >= 2))
-    save("machine-limit", rows, "make bench", timings=timings, multiply_adds=work)
+    save("machine-limit", rows, "make bench", timings=timings, macs=work)
 
 
 if __name__ == "__main__":

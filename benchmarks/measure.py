@@ -38,11 +38,11 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def take_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def take_turns(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each contender in each round, after two rounds that do not count."""
-    timings: dict[str, list[float]] = {name: [] for name in contenders}
+    timings: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-2, rounds):
-        for name, run in contenders.items():
+        for name, run in candidates.items():
             taken = seconds(run)
             if turn >= 0:
                 timings[name].append(taken)

@@ -69,10 +69,10 @@ def profile_search() -> None:
 
 
 def profile_retraining() -> None:
-    from benchmarks.retraining import contenders
+    from benchmarks.retraining import candidates
 
     profiles = {}
-    with contenders(workers=(0,)) as runs:
+    with candidates(workers=(0,)) as runs:
         for name, run in runs.items():
             run()  # takes memory for the first time
             with Profile() as profile:

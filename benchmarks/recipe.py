@@ -1,9 +1,9 @@
 """What each change of the `cpu` profile's recipe gives: python -m benchmarks.recipe DATA --out RUNS
 
-One contestant, random cells (`cells7`) unless another is named, is trained by the profile and by the profile
+One method, random cells (`cells7`) unless another is named, is trained by the profile and by the profile
 with one change, on the training images of every outer fold; the score is the AUC on the fold's inner
 validation images. No image of the outer fold is looked at by the models of that fold, so that a recipe may be
-chosen by this. Resumes in RUNS; writes `results/recipe-DATA-CONTESTANT.csv`: for each change the mean and the
+chosen by this. Resumes in RUNS; writes `results/recipe-DATA-METHOD.csv`: for each change the mean and the
 standard deviation over the folds, and those of its difference from the profile, which is paired by fold.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import ROOT
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 
 FOLDS = 5
 CHANGES: dict[str, dict[str, object]] = {
@@ -44,13 +44,13 @@ CHANGES: dict[str, dict[str, object]] = {
 }
 
 
-def measured(data: Path, contestant: str, out: Path, overrides: dict[str, object]) -> list[dict[str, Any]]:
+def measured(data: Path, method: str, out: Path, overrides: dict[str, object]) -> list[dict[str, Any]]:
     """Train in every fold by one recipe, or read what it gave; return the folds' metrics."""
     return [
-        run_contend(
+        run_train(
             data,
-            contestant,
-            out=out / f"fold{fold}" / contestant,
+            method,
+            out=out / f"fold{fold}" / method,
             overrides=overrides,
             folds=FOLDS,
             fold=fold,
@@ -66,9 +66,9 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--out", type=Path, required=True, metavar="RUNS")
-    parser.add_argument("--contestant", default="cells7", help="who is trained (default: cells7)")
+    parser.add_argument("--method", default="cells7", help="who is trained (default: cells7)")
     arguments = parser.parse_args()
-    name = arguments.contestant
+    name = arguments.method
     table = ROOT / "results" / f"recipe-{arguments.data.name}-{name}.csv"
     rows: list[dict[str, object]] = []
     profile = np.empty(0)
@@ -80,7 +80,7 @@ def main() -> None:
         row = {
             "change": change,
             "settings": " ".join(f"{key}={value}" for key, value in overrides.items()),
-            "contestant": name,
+            "method": name,
             "folds": FOLDS,
             "n": sum(one["validation"]["n"] for one in folds),
             "auc": round(areas.mean(), 4),

@@ -81,7 +81,7 @@ def plain_epochs(
 
 
 @contextmanager
-def contenders(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object]]]:
+def candidates(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object]]]:
     """Yield `ours` and a plain loop for each number of workers, each ready to run its three epochs."""
     with tempfile.TemporaryDirectory() as folder:
         make_phantoms(Path(folder) / "data", count=IMAGES, side=128)
@@ -110,7 +110,7 @@ def contenders(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object
 
 def main() -> None:
     two_threads()
-    with contenders(workers=(0, 2)) as runs:
+    with candidates(workers=(0, 2)) as runs:
         timings = take_turns(runs, ROUNDS)
     best = [min(pair) for pair in zip(timings["plain, 0 workers"], timings["plain, 2 workers"], strict=True)]
     gain = spread(plain / own for plain, own in zip(best, timings["ours"], strict=True))

@@ -15,7 +15,7 @@ warnings.filterwarnings(
 if TYPE_CHECKING:
     from search_space.boosted_efficientnet import BoostedEfficientNet
     from search_space.enas.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
-    from search_space.enas.cost import multiply_adds, parameters
+    from search_space.enas.cost import macs, parameters
     from search_space.enas.drawing import draw
     from search_space.enas.layouts import Layout, layout
     from search_space.enas.network import Cell, EnasSpace, FinalCell
@@ -33,13 +33,13 @@ __all__ = [
     "Layout",
     "draw",
     "layout",
-    "multiply_adds",
+    "macs",
     "parameters",
 ]
 _HOMES = {
     **dict.fromkeys(("KINDS", "OPERATIONS", "Architecture", "CellArchitecture", "Edge"), "enas.architecture"),
     "BoostedEfficientNet": "boosted_efficientnet",
-    **dict.fromkeys(("multiply_adds", "parameters"), "enas.cost"),
+    **dict.fromkeys(("macs", "parameters"), "enas.cost"),
     "draw": "enas.drawing",
     **dict.fromkeys(("Layout", "layout"), "enas.layouts"),
     **dict.fromkeys(("Cell", "EnasSpace", "FinalCell"), "enas.network"),

@@ -4,7 +4,7 @@ Source: Wang et al., "Boosted EfficientNet: Detection of Lymph Node Metastases i
 Convolutional Neural Networks" (Cancers 2021, 13(4), 661), which names four changes, each an improvement:
 random center cropping, a smaller downsampling scale, attention and feature fusion. How each is made we could
 not read; what stands here is our choice, and `BoostedEfficientNet` says why. The network is torchvision's
-(Tan and Le, ICML 2019, arXiv 1905.11946); torchvision comes with the extra `contestants`. Every tensor is
+(Tan and Le, ICML 2019, arXiv 1905.11946); torchvision comes with the extra `methods`. Every tensor is
 [batch, channels, height, width].
 """
 

@@ -63,14 +63,14 @@ SpaceT = TypeVar("SpaceT", bound=ModelSpace)
 class Candidate:
     """A scored architecture: NNI's sample and what it reached on the whole validation split.
 
-    `cost` is what the search's limit is of, None without a limit; `within` tells whether it is kept.
+    `cost` is what the search's limit is of, None without a limit; `feasible` tells whether it is kept.
     """
 
     sample: Sample
     score: float
     metric: str
     cost: float | None = None
-    within: bool = True
+    feasible: bool = True
 
 
 class Sampler(Protocol):
@@ -411,12 +411,12 @@ class WeightSharingModule(BaseOneShotLightningModule):
                     self.unscored += 1
                     failure = error
                     continue
-                within = limit is None or cost is None or limit.keeps(cost)
-                scored.append((loss, Candidate(sample, score, self.metric, cost, within)))
+                feasible = limit is None or cost is None or limit.keeps(cost)
+                scored.append((loss, Candidate(sample, score, self.metric, cost, feasible)))
         if not scored:
             raise failure
         # Few validation images mean many equal accuracies; the loss, where it is logged, tells those apart.
-        scored.sort(key=lambda entry: (not entry[1].within, -entry[1].score, entry[0]))
+        scored.sort(key=lambda entry: (not entry[1].feasible, -entry[1].score, entry[0]))
         self.candidates = [candidate for _, candidate in scored]
 
     def _proposals(self, epochs: int) -> list[tuple[Sample, float | None]]:

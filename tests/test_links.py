@@ -111,8 +111,8 @@ def test_a_path_below_a_folder_stays_there(tmp_path: Path) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A finished run, as far as publishing looks."""
-    with RunFolder(tmp_path / "runs" / "fold0" / "hog", {"verb": "contend"}) as folder:
-        folder.write_json("metrics.json", {"contestant": "hog"})
+    with RunFolder(tmp_path / "runs" / "fold0" / "hog", {"verb": "train"}) as folder:
+        folder.write_json("metrics.json", {"method": "hog"})
         folder.finish()
     return folder.path
 

@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALLER = {
     "search": ["search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"],
     "retrain": ["retrain.epochs=1", "retrain.filters=2"],
-    "contend": ["retrain.epochs=1"],
+    "train": ["retrain.epochs=1"],
 }
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import in_words
-from trials.methods.registry import contestant
+from trials.methods.registry import find_method
 from trials.settings.schema import (
     LARGEST_SEED,
     LARGEST_SIDE,
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(_renamed(sys.argv[1:] if argv is None else argv))
     try:
         with redirect_stdout(sys.stderr):  # nothing else may mix with the result
             _refuse_results_among_images(arguments)
@@ -67,6 +67,13 @@ def _run(argv: Sequence[str] | None) -> int:
         return _fail(arguments, in_words(error, resumes=arguments.resumes))
     _write(_json(result) if arguments.json else text)
     return 0 if well else 1
+
+
+def _renamed(words: Sequence[str]) -> list[str]:
+    """Return a command line in the present words; `contend --contestant` is of version 0.1."""
+    if not words or words[0] != "contend":
+        return list(words)
+    return ["train", *(word.replace("--contestant", "--method", 1) for word in words[1:])]
 
 
 def _refuse_results_among_images(arguments: argparse.Namespace) -> None:
@@ -110,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("prepare", _prepare, _prepare_arguments),
         ("search", _search, _search_arguments),
         ("retrain", _retrain, _retrain_arguments),
-        ("contend", _contend, _contend_arguments),
+        ("train", _train, _train_arguments),
         ("rank", _rank, _rank_arguments),
         ("launch", _launch, _launch_arguments),
         ("evaluate", _evaluate, _evaluate_arguments),
@@ -345,10 +352,10 @@ def _warnings(result: Mapping[str, Any]) -> list[str]:
     return [f"warning: {warning}" for warning in result.get("warnings") or []]
 
 
-def _contend_arguments(parser: argparse.ArgumentParser) -> None:
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
     _run_arguments(parser)
     parser.add_argument(
-        "--contestant", required=True, help="enas7, resnet18, hog, ...; a wrong name lists them all"
+        "--method", required=True, help="enas7, resnet18, hog, ...; a wrong name lists them all"
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--external", type=Path, help="another data set, to test the frozen model on")
@@ -362,15 +369,15 @@ def _contend_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _contend(arguments: argparse.Namespace) -> Outcome:
-    """Let a contestant, searched, known or cheap, learn and be tested like all others."""
+def _train(arguments: argparse.Namespace) -> Outcome:
+    """Let a method, searched, known or cheap, learn and be tested like all others."""
     overrides, folds = _overrides(arguments), _folds(arguments)
-    contestant(arguments.contestant).settings(arguments.profile, overrides)  # wrong names end here
-    from trials.pipeline.contend import run_contend
+    find_method(arguments.method).settings(arguments.profile, overrides)  # wrong names end here
+    from trials.pipeline.contend import run_train
 
-    result = run_contend(
+    result = run_train(
         arguments.data,
-        arguments.contestant,
+        arguments.method,
         out=arguments.out,
         profile=arguments.profile,
         overrides=overrides,
@@ -500,7 +507,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reference",
-        metavar="CONTESTANT",
+        metavar="METHOD",
         help="whom the others are tested against (default: the strongest without searched or random cells)",
     )
     parser.add_argument(
@@ -614,13 +621,13 @@ def _architecture_arguments(parser: argparse.ArgumentParser) -> None:
 def _architecture(arguments: argparse.Namespace) -> Outcome:
     """Describe an architecture: size, cost, cells; draw it."""
     _check_layout(arguments.layout)
-    from search_space import Architecture, draw, multiply_adds, parameters
+    from search_space import Architecture, draw, macs, parameters
 
     architecture = Architecture.load(arguments.file)
     size = (arguments.layout, arguments.filters, arguments.channels, arguments.classes)
     result = {
         "parameters": parameters(architecture, *size),
-        "multiply_adds": multiply_adds(architecture, *size, arguments.image_size),
+        "macs": macs(architecture, *size, arguments.image_size),
         "fixed_arc": architecture.fixed_arc,
         "loose_ends": {kind: list(cell.loose_ends) for kind, cell in architecture.cells.items()},
     }
@@ -642,7 +649,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-_RESUMED = (_search, _retrain, _contend, _rank, _launch)  # by the same command
+_RESUMED = (_search, _retrain, _train, _rank, _launch)  # by the same command
 
 
 if __name__ == "__main__":

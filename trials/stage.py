@@ -2,10 +2,10 @@
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
 retrain, contend, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
-``contestant``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
+``method``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
 ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
-their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``contend`` without a test, for a tuner: its
+their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``train`` without a test, for a tuner: its
 result is of the validation images, and goes to ``OUT/fold0/tuning/CHOICES/enas_b``. ``--fold`` names the fold
 where the parameters do not, as a tuner's must not choose it.
 """
@@ -25,9 +25,9 @@ from strategies.divergence import DivergedError
 from trials.data.phantoms import make_phantoms
 from trials.errors import TrainingError, in_words
 from trials.locks import FileLock
-from trials.nni_host.parameters import own_parameters
+from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.watchdog import watch
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.ranking import run_rank
 from trials.pipeline.retrain import run_retrain
@@ -43,7 +43,7 @@ OF_STAGE = (
     "fold",
     "layout",
     "layouts",
-    "contestant",
+    "method",
     "index",
     "count",
     "seed",
@@ -62,7 +62,7 @@ def run_stage(
 ) -> None:
     """Run the stage that `parameters` name.
 
-    A retraining takes `architecture`, else its fold's search's; a contestant is tested on `external` too.
+    A retraining takes `architecture`, else its fold's search's; a method is tested on `external` too.
     `of_data` are settings of the data themselves, which name no folder.
 
     Raises ValueError where the parameters, the data or the output folder do not fit.
@@ -93,9 +93,9 @@ def run_stage(
                 out=below(out, alone / "-".join([layout, *variant])),
                 **common,
             )
-        case "contend" | "tune":
-            name = parameters["contestant"]
-            run_contend(
+        case "train" | "tune":
+            name = parameters["method"]
+            run_train(
                 data,
                 name,
                 out=below(out, shared / name),
@@ -131,20 +131,22 @@ def run_stage(
 
 
 _NEEDED = {  # by stages, beside the stage itself
-    **{"search": (), "retrain": ("layout",), "contend": ("contestant",), "tune": ("contestant",)},
+    **{"search": (), "retrain": ("layout",), "train": ("method",), "tune": ("method",)},
     **{"rank": ("layout", "index", "count"), "evaluate": ("layouts",)},
 }
+_RENAMED = {"contend": "train", "contestant": "method"}  # words of version 0.1
 _WHOLE = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # the lowest of each
 
 
 def _checked(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters, whole numbers as such; raises ValueError for missing and impossible ones."""
-    stage = parameters.get("stage")
+    parameters = {_RENAMED.get(name, name): value for name, value in parameters.items()}
+    stage = _RENAMED.get(parameters.get("stage", ""), parameters.get("stage"))
     if stage not in _NEEDED:
         raise ValueError(f"stage {stage!r}: expected {', '.join(_NEEDED)}")
     if missing := [name for name in _NEEDED[stage] if name not in parameters]:
         raise ValueError(f"stage {stage}: no {missing[0]} among the trial's parameters; name it")
-    checked = dict(parameters)
+    checked = {**parameters, "stage": stage}
     for name in _WHOLE.keys() & parameters.keys():
         value = parameters[name]
         if name == "fold" and value is None:
@@ -231,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
     parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
-    parser.add_argument("--external", type=Path, help="other images that a contestant is tested on")
+    parser.add_argument("--external", type=Path, help="other images that a method is tested on")
     parser.add_argument(
         "--patience",
         type=_minutes,
@@ -246,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--accept", help="problems that are none in these data, with commas between")
     arguments = parser.parse_args(argv)
     watch(60 * arguments.patience)
-    parameters = own_parameters()
+    parameters = trial_parameters()
     data = arguments.data or arguments.out / "synthetic_phantoms"
     try:
         if arguments.fold:

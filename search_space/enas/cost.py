@@ -43,7 +43,7 @@ def parameters(
     return sum(weights + 2 * normed for layer in network for weights, normed, _ in _convolutions(layer))
 
 
-def multiply_adds(
+def macs(
     architecture: Architecture,
     layout: str | Sequence[str],
     filters: int = 36,

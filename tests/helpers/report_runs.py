@@ -33,7 +33,7 @@ def table(fold: int, probabilities: Sequence[float]) -> list[tuple[Any, ...]]:
 
 def write_run(
     folder: Path,
-    contestant: str,
+    method: str,
     fold: int | None,
     predictions: Sequence[tuple[Any, ...]],
     /,
@@ -46,8 +46,8 @@ def write_run(
 ) -> Path:
     """Write a finished run; `changes` are values of `metrics.json` that differ, None leaving one out."""
     metrics = {
-        "contestant": contestant,
-        "label": contestant.upper(),
+        "method": method,
+        "label": method.upper(),
         "saw_other_data": False,
         "layout": None,
         "fold": fold,
@@ -61,7 +61,7 @@ def write_run(
         "threshold": 0.5,
         "temperature": 2.0,
         "parameters": 1234567,
-        "multiply_adds": 89,
+        "macs": 89,
         "seconds": 10.0 + (fold or 0),
         "threads": 1,
         "test": None,
@@ -69,7 +69,7 @@ def write_run(
         "commit": "abc123",
         "device": "x86_64",
     } | changes
-    with RunFolder(folder, {"of": contestant, "fold": fold, "seed": metrics["seed"]}) as run:
+    with RunFolder(folder, {"of": method, "fold": fold, "seed": metrics["seed"]}) as run:
         run.write_json("metrics.json", {key: value for key, value in metrics.items() if value != "absent"})
         data = {"name": "lesions", "images": {"benign": 6, "malignant": 6}, "groups": 10, "notes": []}
         data |= {"group_source": "column duplicate_group", "left_out": LEFT_OUT, "folds": "folds.csv"}

@@ -69,16 +69,16 @@ def test_nothing_beyond_the_limit_comes_before_what_keeps_it(
     monkeypatch.setattr(base, "_ROUNDS", 1)  # so that too few keep it to fill the ranking
     ranked = search(make_strategy(limit=Limit(large, most=0.5), final_samples=25), epochs=1).candidates
     assert [one.cost for one in ranked] == [large(one.sample) for one in ranked]
-    assert [one.within for one in ranked] == [one.cost == 0 for one in ranked]
-    within, beyond = ([one.score for one in ranked if one.within == keeps] for keeps in (True, False))
-    assert within and beyond and ranked[0].within and not ranked[-1].within
+    assert [one.feasible for one in ranked] == [one.cost == 0 for one in ranked]
+    within, beyond = ([one.score for one in ranked if one.feasible == keeps] for keeps in (True, False))
+    assert within and beyond and ranked[0].feasible and not ranked[-1].feasible
     assert within == sorted(within, reverse=True) and beyond == sorted(beyond, reverse=True)
     assert max(beyond) > min(within)  # cost, not score, has put them there
 
 
 def test_the_ranking_looks_for_as_many_that_keep_the_limit_as_it_scores(make_strategy: Make) -> None:
     ranked = search(make_strategy(limit=Limit(large, most=1), final_samples=10), epochs=1).candidates
-    assert len(ranked) == 10 and all(one.within for one in ranked)
+    assert len(ranked) == 10 and all(one.feasible for one in ranked)
 
 
 def test_a_limit_out_of_reach_is_refused_before_training_with_the_smallest_cost(make_strategy: Make) -> None:

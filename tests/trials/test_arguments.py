@@ -23,7 +23,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 RUN = {
     "search": ["search"],
     "retrain": ["retrain", "--architecture", "a.json", "--layout", "enas7"],
-    "contend": ["contend", "--contestant", "hog"],
+    "train": ["train", "--method", "hog"],
     "rank": ["rank", "--index", "1"],
 }
 
@@ -183,7 +183,7 @@ def test_an_untested_run_is_no_evaluation(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = ["contend", "--contestant", "hog", "--data", str(lesions), "--profile", "quick", "--untested"]
+    run = ["train", "--method", "hog", "--data", str(lesions), "--profile", "quick", "--untested"]
     assert main([*run, "--folds", "2", "--fold", "0", "--out", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 1

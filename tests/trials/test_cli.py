@@ -14,7 +14,7 @@ import pytest
 from search_space import Architecture
 from trials.cli import build_parser, main
 from trials.errors import in_words
-from trials.methods.registry import CONTESTANTS
+from trials.methods.registry import METHODS
 from trials.pipeline.makers import MAKERS
 
 WITNESS = "0 0 1 0 0 0 1 0 0 1 1 1 0 1 1 1 2 2 1 4", "0 0 1 0 0 0 1 0 0 1 1 1 0 4 1 2 2 3 1 3"
@@ -47,7 +47,7 @@ def test_json_is_alone_on_standard_output(
 def test_what_is_tried_untested_says_how_it_did_without_a_test_image(
     lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["contend", "--data", str(lesions), "--fold", "0", "--contestant", "geometry", "--untested"]
+    arguments = ["train", "--data", str(lesions), "--fold", "0", "--method", "geometry", "--untested"]
     assert main([*arguments, "--out", str(tmp_path / "out"), "--json"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["test"] is None and metrics["validation"]["n"] > 0
@@ -80,7 +80,7 @@ def test_architecture_verb_gives_the_posters_parameter_counts(
     assert told["parameters"] == published
     assert [" ".join(map(str, told["fixed_arc"][kind])) for kind in ("normal", "reduce")] == list(WITNESS)
     assert all(len(told["loose_ends"][kind]) == 4 for kind in ("normal", "reduce"))
-    assert told["multiply_adds"] > published
+    assert told["macs"] > published
 
 
 def test_architecture_verb_draws(witness: Path, tmp_path: Path) -> None:
@@ -246,8 +246,8 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 
 
 WRONG_NAMES = [
-    ("contend --data x --out y --contestant hogg", "no contestant 'hogg' (nearest: hog)"),
-    ("contend --data x --out y --contestant hog --profile papr", "invalid choice: 'papr'"),
+    ("train --data x --out y --method hogg", "no method 'hogg' (nearest: hog)"),
+    ("train --data x --out y --method hog --profile papr", "invalid choice: 'papr'"),
     ("contend --data x --out y --contestant hog --set retrain.epoch=1", "nearest: retrain.epochs"),
     ("search --data x --out y --set search.epoch=1", "nearest: search.epochs"),
     ("retrain --data x --out y --architecture z --layout enas2", "unknown layout 'enas2'"),
@@ -275,8 +275,8 @@ def test_wrong_names_are_refused_before_anything_heavy_is_imported(arguments: st
     assert ran.returncode in (1, 2) and message in ran.stderr
 
 
-def test_every_contestant_has_a_maker_and_no_other_has() -> None:
-    assert MAKERS.keys() == CONTESTANTS.keys()
+def test_every_method_has_a_maker_and_no_other_has() -> None:
+    assert MAKERS.keys() == METHODS.keys()
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(architecture_file: Path) -> None:
@@ -317,7 +317,7 @@ def test_what_the_terminal_cannot_show_is_escaped(
         ),
         (UnicodeEncodeError("utf-8", "a\udcff.png", 1, 2, "surrogates"), "'a\\udcff.png': not UTF-8; rename"),
         (ModuleNotFoundError("No module named 'skimage'", name="skimage"), "package skimage is missing"),
-        (KeyError("contestant"), "please report it"),
+        (KeyError("method"), "please report it"),
     ],
 )
 def test_errors_of_others_name_the_place_and_a_way_out(error: Exception, said: str) -> None:
@@ -373,13 +373,13 @@ def test_damaged_results_are_refused_by_name_and_with_a_way_out(
     assert message in said and "repeat the run in a new folder" in said
 
 
-@pytest.mark.parametrize("verb", ["verify", "contend"])
+@pytest.mark.parametrize("verb", ["verify", "train"])
 def test_data_of_which_nothing_is_left_are_refused_by_name(
     lesions: Path, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for label in ("benign", "malignant"):  # every image under both names
         shutil.copytree(lesions, tmp_path / "data" / label, ignore=shutil.ignore_patterns("*.csv", "*.txt"))
-    run = ["--contestant", "hog", "--out", str(tmp_path / "out")] if verb == "contend" else []
+    run = ["--method", "hog", "--out", str(tmp_path / "out")] if verb == "train" else []
     assert main([verb, *(["--data"] if run else []), str(tmp_path / "data"), *run]) == 1
     said = "".join(capsys.readouterr())
     assert "no image of class benign is left" in said and str(tmp_path / "data") in said
@@ -398,7 +398,7 @@ def test_a_drawing_in_a_missing_folder_names_that_folder(
         "verify d",
         "search --data d --out o",
         "retrain --data d --out o --architecture a --layout enas7",
-        "contend --data d --out o --contestant hog",
+        "train --data d --out o --method hog",
         "rank --data d --out o --index 1",
         "launch quickstart --data d",
         "evaluate r --data d --out o",

@@ -11,20 +11,20 @@ from PIL import Image
 from trials.data.dataset import LesionData
 from trials.data.storage import room
 
-FITS = ("squash", "pad", "centre")
+FITS = ("stretch", "pad", "center_crop")
 
 
 def to_tensor(
-    data: LesionData | Sequence[np.ndarray], side: int = 100, fit: str = "squash", channels: int = 3
+    data: LesionData | Sequence[np.ndarray], side: int = 100, fit: str = "stretch", channels: int = 3
 ) -> torch.Tensor:
     """uint8 [n, 1 or 3, side, side], bicubic; one channel if all images are grey or `channels` is 1, else
     three.
 
-    `fit="squash"` stretches to the square as Ahmed et al. (2020) do at side 100; `"pad"` keeps the
-    proportions and adds black borders (our choice: taller than wide is a sign of malignancy that squashing
-    hides); `"centre"` cuts the square from the middle, at native resolution (ours, for patches whose label is
-    of their centre); where it cannot lie exactly there, half a pixel up and left. Colour becomes grey by the
-    weights of ITU-R BT.601.
+    `fit="stretch"` stretches to the square as Ahmed et al. (2020) do at side 100; `"pad"` keeps the
+    proportions and adds black borders (our choice: taller than wide is a sign of malignancy that stretching
+    hides); `"center_crop"` cuts the square from the middle, at native resolution (ours, for patches whose
+    label is of their centre); where it cannot lie exactly there, half a pixel up and left. Colour becomes
+    grey by the weights of ITU-R BT.601.
 
     Raises ValueError for an image that is smaller than the centre to cut, naming its file or its index.
     """
@@ -34,11 +34,11 @@ def to_tensor(
     mode = "RGB" if channels == 3 and any(image.ndim == 3 for image in images) else "L"
     squares = room((len(images), len(mode), side, side))
     for index, (place, image) in enumerate(zip(squares, images, strict=True)):
-        if fit == "centre" and min(image.shape[:2]) < side:
+        if fit == "center_crop" and min(image.shape[:2]) < side:
             name = data.root / data.files[index] if isinstance(data, LesionData) else f"image {index}"
             raise ValueError(
                 f"{name}: {image.shape[1]}x{image.shape[0]} pixels, which have no centre of {side}x{side}: "
-                "give larger images, or set data.image_size to their shorter side, or data.fit=squash"
+                "give larger images, or set data.image_size to their shorter side, or data.fit=stretch"
             )
         square = _square(Image.fromarray(image).convert(mode), side, fit)
         place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)
@@ -46,9 +46,9 @@ def to_tensor(
 
 
 def _square(image: Image.Image, side: int, fit: str) -> np.ndarray:
-    if fit == "squash":
+    if fit == "stretch":
         return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
-    if fit == "centre":
+    if fit == "center_crop":
         left, top = ((length - side) // 2 for length in image.size)
         return np.asarray(image.crop((left, top, left + side, top + side)))
     scale = side / max(image.size)

@@ -199,11 +199,11 @@ def _crop(data: LesionData, settings: DataSettings, side: int) -> RandomCenterCr
         return None
     crop = RandomCenterCropping(settings.smallest_crop)
     for file, image in zip(data.files, data.images, strict=True):
-        if settings.fit != "centre" and image.shape[:2] != (side, side):
+        if settings.fit != "center_crop" and image.shape[:2] != (side, side):
             raise DataError(
                 f"{data.root / file}: {image.shape[1]}x{image.shape[0]} pixels, but random center cropping "
                 f"takes images in their native size, {side}x{side} by data.image_size; set that to theirs, "
-                "or data.fit=centre, or data.smallest_crop=null"
+                "or data.fit=center_crop, or data.smallest_crop=null"
             )
     crop.check(side)
     return crop

@@ -1,4 +1,4 @@
-"""Are the labels usable: two classes at least, the positive one among them, no slips of the pen.
+"""Are the labels usable: two classes at least, the positive one among them, no misspelt names.
 
 Names that differ by case, spaces or marks alone are one name. A rare name that resembles a commoner one is a
 slip where a word of five letters or more has up to two wrong letters, else perhaps a true name, such as a

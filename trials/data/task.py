@@ -46,7 +46,7 @@ class Task:
         if not tested:
             self.split = replace(self.split, test=self.split.test[:0])
         self.positive = self.data.classes.index(self.data.positive)
-        self.learnt = np.concatenate([self.split.training, self.split.validation])
+        self.development = np.concatenate([self.split.training, self.split.validation])
         self.refit = tested and settings.protocol.refit
         self.external = None if external is None else self._external(external)
         self._refuse(self.data, self.split.test, "give them one group, or take one of them out")
@@ -70,12 +70,12 @@ class Task:
     def _refuse(self, tested: LesionData, test: np.ndarray, way_out: str) -> None:
         refuse_overlap(self.seen, tested, test, f"a training on {self.data.name}", way_out)
         if tested is not self.data or self.data.splits is None:  # there sources.py has looked
-            refuse_copies(self.data, self.learnt, tested, test, way_out)
+            refuse_copies(self.data, self.development, tested, test, way_out)
 
     @property
     def seen(self) -> dict[str, Any]:
         """What a run of this task has seen, as `leaks.seen` tells it."""
-        return seen(self.data, self.learnt)
+        return seen(self.data, self.development)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def doubts(positive: ArrayLike, log_odds: ArrayLike) -> list[str]:
     ]
 
 
-def mean_and_spread(values: Sequence[float | None]) -> dict[str, float | None]:
+def mean_and_std(values: Sequence[float | None]) -> dict[str, float | None]:
     """Return mean and sample standard deviation (n - 1) of the values that are defined."""
     known = np.array([value for value in values if value is not None], dtype=float)
     return {

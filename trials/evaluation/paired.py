@@ -1,4 +1,4 @@
-"""Paired tests of two contestants on the same images, and Holm's correction over a table of tests."""
+"""Paired tests of two methods on the same images, and Holm's correction over a table of tests."""
 
 from __future__ import annotations
 

@@ -59,20 +59,20 @@ def read_origin(model: Path) -> Origin:
 def figures(model: Path) -> list[tuple[str, Summary]]:
     """Return the run's figures on images that it was tested on, and whose; none for an unfinished run."""
     try:
-        contestants = read_comparison([model]).contestants
+        methods = read_comparison([model]).methods
     except EvaluationError:
         return []
-    if len(contestants) != 1:  # a folder that holds other runs too: whose figures?
+    if len(methods) != 1:  # a folder that holds other runs too: whose figures?
         return []
-    contestant = contestants[0]
-    run = contestant.runs[0]
+    method = methods[0]
+    run = method.runs[0]
     part = "test split" if run.own_split else "outer test fold"
     tested = {
-        f"the {part} of {run.metrics['data']}": contestant.tested,
-        f"external images, {run.metrics.get('external')}": contestant.external,
+        f"the {part} of {run.metrics['data']}": method.tested,
+        f"external images, {run.metrics.get('external')}": method.external,
     }
     return [
-        (name, summarise(contestant, found))
+        (name, summarise(method, found))
         for name, found in tested.items()
         if found is not None and len(found.files)
     ]

@@ -29,7 +29,7 @@ from search_space.files import dump_json, write_atomically
 from trials.data.new_folder import new_folder
 from trials.evaluation.calibration import apply_temperature
 from trials.export.card import figures, read_origin, write_card
-from trials.models.inference import Decision
+from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, TrainedModel, load_model
 from trials.models.onnx import export_onnx
 
@@ -68,7 +68,7 @@ def run_export(model: Path, out: Path) -> dict[str, Any]:
     trained = load_model(model)
     card = trained.description
     origin = read_origin(model)
-    decision = Decision(trained).eval()
+    decision = InferenceModel(trained).eval()
     shape = (card.channels, card.image_size, card.image_size)
     squares = _noise(shape)
     expected = _expected(trained, squares)
@@ -107,7 +107,7 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _program(decision: Decision, shape: tuple[int, ...]) -> ExportedProgram:
+def _program(decision: InferenceModel, shape: tuple[int, ...]) -> ExportedProgram:
     example = torch.zeros(2, *shape, dtype=torch.uint8)  # 2, as torch would take 1 for fixed
     program = export_program(decision, (example,), dynamic_shapes=({0: Dim("batch")},))
     for node in program.graph.nodes:

@@ -43,7 +43,7 @@ def square(path: str | Path) -> np.ndarray:
     if card["fit"] == "pad":  # keeps the proportions; the rest stays black
         scale = side / max(image.size)
         width, height = (max(1, round(length * scale)) for length in image.size)
-    if card["fit"] == "centre":  # at native resolution; the rest is cut off
+    if card["fit"] == "center_crop":  # at native resolution; the rest is cut off
         width, height = image.size
         if min(image.size) < side:
             raise ValueError(f"{path}: {width}x{height} pixels, which have no centre of {side}x{side}")

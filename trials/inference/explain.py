@@ -24,13 +24,13 @@ from search_space.files import dump_json, write_atomically
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode_all
-from trials.models.inference import Decision
+from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel, load_model, log_odds
 
 MAPS = "maps.json"
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
-Method = Callable[[TrainedModel, Tensor], np.ndarray]
+Attribution = Callable[[TrainedModel, Tensor], np.ndarray]
 
 
 class ExplainError(ValueError):
@@ -61,7 +61,7 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
     from captum.attr import LayerGradCam
 
     one_view = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
-    decision = Decision(one_view).eval()
+    decision = InferenceModel(one_view).eval()
     tap = nn.Identity()  # captum wants a layer of one output; a cell has two
 
     def through_tap(_: nn.Module, __: object, output: Any) -> Any:
@@ -81,7 +81,7 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
     return maps.numpy()
 
 
-def last_map(network: nn.Module, decision: Decision, example: Tensor) -> nn.Module:
+def last_map(network: nn.Module, decision: InferenceModel, example: Tensor) -> nn.Module:
     """Return the layer of the last map of more than one pixel: the last cell's, where there are cells."""
     found: list[nn.Module] = []
 
@@ -108,7 +108,7 @@ def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
     """
     from captum.attr import Occlusion
 
-    decision = Decision(model).eval()
+    decision = InferenceModel(model).eval()
     side, channels = squares.shape[-1], squares.shape[1]
     window = max(1, side // WINDOW)
     stride = max(1, window // 2)
@@ -123,15 +123,15 @@ def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
     return found.mean(1).numpy()
 
 
-METHODS: dict[str, Method] = {"grad_cam": grad_cam, "occlusion": occlusion}
+ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "occlusion": occlusion}
 
 
-def _log_odds(decision: Decision) -> Callable[[Tensor], Tensor]:
+def _log_odds(decision: InferenceModel) -> Callable[[Tensor], Tensor]:
     return lambda images: log_odds(decision.logits(images), decision.positive)
 
 
 def explain(
-    model: TrainedModel, images: Sequence[np.ndarray], methods: Sequence[str] = tuple(METHODS)
+    model: TrainedModel, images: Sequence[np.ndarray], methods: Sequence[str] = tuple(ATTRIBUTIONS)
 ) -> list[Explanation]:
     """Explain what the model says of images, uint8 [h, w] or [h, w, 3]; on the processor.
 
@@ -145,14 +145,14 @@ def explain(
     squares = to_tensor(images, card.image_size, card.fit, card.channels)
     squares = squares.expand(-1, card.channels, -1, -1)
     model = TrainedModel(model.network.cpu().eval(), card, model.name)
-    maps = {name: METHODS[name](model, squares) for name in methods}
+    maps = {name: ATTRIBUTIONS[name](model, squares) for name in methods}
     for name, found in maps.items():
         if not np.isfinite(found).all():
             raise ExplainError(
                 f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
                 "too large to be derived; train it again with a lower retrain.learning_rate"
             )
-    blank = {name: METHODS[name](_with_random_weights(model), squares) for name in methods}
+    blank = {name: ATTRIBUTIONS[name](_with_random_weights(model), squares) for name in methods}
     return [
         Explanation(
             np.squeeze(square.numpy().transpose(1, 2, 0)[..., :: 3 if _is_grey(square) else 1]),

@@ -66,7 +66,7 @@ VIEWS: tuple[Policy, ...] = (
 
 
 Row = dict[str, Any]  # of an image: its file and the columns below
-COLUMNS = ("file", "probability", "log_odds", "spread_over_views", "spread_over_models", "called_positive")
+COLUMNS = ("file", "probability", "log_odds", "std_over_views", "std_over_models", "called_positive")
 TOGETHER = 128  # images in memory at a time
 
 
@@ -208,9 +208,7 @@ def text(result: dict[str, Any]) -> str:
     ]
     for row in result["predictions"]:
         verdict = positive if row["called_positive"] else f"not {positive}"
-        spread = f"±{row['spread_over_views']:.3f}" + (
-            f" ±{row['spread_over_models']:.3f}" if together else ""
-        )
+        spread = f"±{row['std_over_views']:.3f}" + (f" ±{row['std_over_models']:.3f}" if together else "")
         lines.append(f"{row['probability']:.3f} {spread}  {verdict:20}  {row['file']}")
     return "\n".join([*lines, *_remarks(result)])
 

@@ -1,4 +1,4 @@
-"""The interface of a contestant: it learns from a task's training images, then gives log odds."""
+"""The interface of a method: it learns from a task's training images, then gives log odds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 
 
-class Contestant(ABC):
+class Method(ABC):
     """One model to be; nothing is written before `fit`.
 
     `sections` are those of the settings that matter to it. `identity` tells it from others of its name.
@@ -24,7 +24,7 @@ class Contestant(ABC):
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
     identity: Mapping[str, Any] = MappingProxyType({})
-    facts: Mapping[str, Any] = MappingProxyType({"parameters": None, "multiply_adds": None})
+    facts: Mapping[str, Any] = MappingProxyType({"parameters": None, "macs": None})
     search_seen: Mapping[str, Any] | None = None
     disk_bytes: int = 20_000_000  # about what is written
 

@@ -1,4 +1,4 @@
-"""Cheap baselines as contestants: features of the training images and a classifier of scikit-learn.
+"""Cheap baselines as methods: features of the training images and a classifier of scikit-learn.
 
 They learn from the same training images as the networks; the inner validation images choose the threshold
 alone. They leave no model file: scikit-learn's is a pickle, and a run predicts external images itself.
@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 
 from trials.data.dataset import LesionData
 from trials.data.task import Task
-from trials.methods.base import Contestant
+from trials.methods.base import Method
 from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 
@@ -47,7 +47,7 @@ class Fitted:
 Learn = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Fitted]
 
 
-class ClassicalContestant(Contestant):
+class ClassicalMethod(Method):
     """`features` (data, indices) give [n, d], `learn` (features, positive, groups, seed) what is fitted."""
 
     def __init__(self, task: Task, features: Features, learn: Learn) -> None:
@@ -57,7 +57,7 @@ class ClassicalContestant(Contestant):
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Fit the classifier, in one go."""
-        data, training = self.task.data, self.task.learnt if refit else self.task.split.training
+        data, training = self.task.data, self.task.development if refit else self.task.split.training
         start = time.perf_counter()
         before, self._fitted = (
             self._fitted,

@@ -32,7 +32,7 @@ def gradients(data: LesionData, indices: np.ndarray) -> np.ndarray:
     """
     from skimage.feature import hog  # imported late: seconds
 
-    squares = to_tensor([data.images[i] for i in indices], 100, "squash").float().mean(1).numpy()
+    squares = to_tensor([data.images[i] for i in indices], 100, "stretch").float().mean(1).numpy()
     return np.stack([hog(image, pixels_per_cell=(10, 10)) for image in squares])
 
 

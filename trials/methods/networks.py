@@ -1,4 +1,4 @@
-"""Networks as contestants: any of them, found or known, trained by the one recipe of the settings.
+"""Networks as methods: any of them, found or known, trained by the one recipe of the settings.
 
 The weights are those of the last epoch, as in the paper: nothing is chosen by looking at the test.
 """
@@ -21,7 +21,7 @@ from trials.data.batches import Batches
 from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs, device
 from trials.data.task import Task
-from trials.methods.base import Contestant
+from trials.methods.base import Method
 from trials.models.model_file import ModelDescription, TrainedModel, save_model
 from trials.models.onnx import export_onnx
 from trials.models.zoo import (
@@ -29,7 +29,7 @@ from trials.models.zoo import (
     CellNetwork,
     Network,
     Shape,
-    count_multiply_adds,
+    count_macs,
     count_parameters,
     start_classifier,
 )
@@ -49,7 +49,7 @@ from trials.training.module import (
 )
 
 
-class NetworkContestant(Contestant):
+class NetworkMethod(Method):
     """A network; `start` may give it weights from elsewhere, `facts` are known of it beforehand."""
 
     sections: ClassVar[frozenset[str]] = frozenset({"data", "retrain"})
@@ -111,7 +111,7 @@ class NetworkContestant(Contestant):
         """Its size and cost, and what was known beforehand."""
         return {
             "parameters": count_parameters(self.network),
-            "multiply_adds": count_multiply_adds(self.network, self.shape),
+            "macs": count_macs(self.network, self.shape),
             **self._facts,
         }
 
@@ -119,8 +119,8 @@ class NetworkContestant(Contestant):
         """Train from the last epoch saved."""
         task = self.task
         if refit:
-            self.inputs = Inputs(task.data, task.settings.data, task.learnt)
-            reporter.say(f"once more, from all {len(task.learnt)} images outside the test")
+            self.inputs = Inputs(task.data, task.settings.data, task.development)
+            reporter.say(f"once more, from all {len(task.development)} images outside the test")
         else:
             self._show(folder, reporter)
         checkpoint = REFIT_CHECKPOINT if refit else CHECKPOINT
@@ -183,7 +183,7 @@ class NetworkContestant(Contestant):
         save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / "model.onnx", network_view_file())):
-            export_onnx(self.model.in_use, image, path)
+            export_onnx(self.model.inference_network, image, path)
 
     def estimate(self) -> dict[str, float]:
         """Return what training would cost."""
@@ -194,16 +194,16 @@ class NetworkContestant(Contestant):
         first = split.validation[: validation.batch_size]
         validating = seconds_of(lambda: self.log_odds(self.task.data, first))
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
-        trainings = 1 + len(self.task.learnt) / len(split.training) if self.task.refit else 1
+        trainings = 1 + len(self.task.development) / len(split.training) if self.task.refit else 1
         seconds = trainings * steps * training_seconds(network, training)
         seconds += settings.epochs * len(validation) * validating
         return estimate(seconds, self.disk_bytes).to_dict()
 
 
-class BoostedContestant(NetworkContestant):
+class BoostedMethod(NetworkMethod):
     """Boosted EfficientNet, or a part of it, as the settings choose."""
 
-    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"boosted"}
+    sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"boosted"}
 
     def __init__(self, task: Task) -> None:
         cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
@@ -212,7 +212,7 @@ class BoostedContestant(NetworkContestant):
         super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier, facts=facts)
 
 
-class EnasBContestant(NetworkContestant):
+class EnasBMethod(NetworkMethod):
     """A network of found cells, whose depth is a setting too."""
 
-    sections: ClassVar[frozenset[str]] = NetworkContestant.sections | {"enas_b"}
+    sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"enas_b"}

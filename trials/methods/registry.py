@@ -1,4 +1,4 @@
-"""All contestants by name, and in which settings some differ from the others, and why.
+"""All methods by name, and in which settings some differ from the others, and why.
 
 How each is made is in `makers`, which needs torch; a name and its settings are checked before that is there.
 """
@@ -15,12 +15,12 @@ from trials.settings.schema import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from trials.data.task import Task
-    from trials.methods.base import Contestant
+    from trials.methods.base import Method
 
 
 @dataclass(frozen=True)
 class Title:
-    """How a contestant is named in results; one that saw other data than the task's is shown apart.
+    """How a method is named in results; one that saw other data than the task's is shown apart.
 
     `layout` is that of its cells, of all of it or of a part.
     """
@@ -33,9 +33,9 @@ class Title:
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant's title, and where its settings differ, with the reason.
+    """A method's title, and where its settings differ, with the reason.
 
-    `choices` are the settings that a tuning chooses by validation images before the contestant is tested.
+    `choices` are the settings that a tuning chooses by validation images before the method is tested.
     """
 
     title: Title
@@ -44,11 +44,11 @@ class Entry:
     choices: frozenset[str] = frozenset()
 
     def settings(self, profile: str, overrides: Mapping[str, object]) -> Settings:
-        """Return the profile's settings, this contestant's differences over them, `overrides` over all."""
+        """Return the profile's settings, this method's differences over them, `overrides` over all."""
         return load_settings(profile, {**self.differs, **overrides})
 
-    def make(self, task: Task, home: Path | None) -> Contestant:
-        """Make the contestant of a task; what it shares with others, such as a search, goes to `home`.
+    def make(self, task: Task, home: Path | None) -> Method:
+        """Make the method of a task; what it shares with others, such as a search, goes to `home`.
 
         Without `home` nothing may be written.
         """
@@ -105,7 +105,7 @@ ENTRIES = (
         Title("alexnet", "AlexNet, two groups"),
         {
             "data.image_size": 227,
-            "data.fit": "squash",
+            "data.fit": "stretch",
             "retrain.optimizer": "adamw",
             "retrain.learning_rate": 0.0001,
         },
@@ -116,7 +116,7 @@ ENTRIES = (
         Title("efficientnet_lite0", "EfficientNet-Lite0, ImageNet weights", saw_other_data=True),
         {
             "data.image_size": 128,
-            "data.fit": "squash",
+            "data.fit": "stretch",
             "retrain.epochs": 12,
             "retrain.optimizer": "adamw",
             "retrain.schedule": "one_cycle",
@@ -129,13 +129,13 @@ ENTRIES = (
     ),
 )
 
-CONTESTANTS = {entry.title.name: entry for entry in ENTRIES}
+METHODS = {entry.title.name: entry for entry in ENTRIES}
 
 
-def contestant(name: str) -> Entry:
-    """Return a contestant's entry; raises `SettingsError` for a name that does not exist."""
-    if name not in CONTESTANTS:
-        close = difflib.get_close_matches(name, CONTESTANTS, 1)
+def find_method(name: str) -> Entry:
+    """Return a method's entry; raises `SettingsError` for a name that does not exist."""
+    if name not in METHODS:
+        close = difflib.get_close_matches(name, METHODS, 1)
         hint = f" (nearest: {close[0]})" if close else ""
-        raise SettingsError(f"no contestant {name!r}{hint}; there are {', '.join(CONTESTANTS)}")
-    return CONTESTANTS[name]
+        raise SettingsError(f"no method {name!r}{hint}; there are {', '.join(METHODS)}")
+    return METHODS[name]

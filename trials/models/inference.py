@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from trials.models.model_file import TrainedModel, log_odds
 
 
-class Decision(nn.Module):
+class InferenceModel(nn.Module):
     """A trained model with its standardisation, its mirror image and its temperature.
 
     The decision itself is a comparison: `log_odds` of the positive class against those of the frozen
@@ -18,7 +18,7 @@ class Decision(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         card = model.description
-        self.in_use = model.in_use
+        self.inference_network = model.inference_network
         self.positive, self.temperature = card.classes.index(card.positive), card.temperature
         self.limit = card.log_odds_limit
         for name, values in (("mean", card.mean), ("std", card.std)):  # as `Batches` standardises
@@ -27,7 +27,7 @@ class Decision(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """Map images [b, channels, side, side], 0 to 255, to logits [b, classes]."""
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        logits: Tensor = self.in_use((images.float() - mean) / std)
+        logits: Tensor = self.inference_network((images.float() - mean) / std)
         return logits
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:

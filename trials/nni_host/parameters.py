@@ -22,7 +22,7 @@ class ParametersError(ValueError):
     """Something else than a trial's parameters."""
 
 
-def own_parameters() -> dict[str, Any]:
+def trial_parameters() -> dict[str, Any]:
     """Return the parameters that NNI's manager has on record for this very trial.
 
     With several trials at a time NNI 3.0 hands queued parameters to whichever trial asks first

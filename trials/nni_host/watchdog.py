@@ -17,7 +17,7 @@ TICK = 1.0  # seconds
 _signs = 0
 
 
-def alive() -> None:
+def heartbeat() -> None:
     """Give a sign of life."""
     global _signs
     _signs += 1

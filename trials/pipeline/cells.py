@@ -1,4 +1,4 @@
-"""Networks made of cells as contestants: of a file, of a search within the run, tuned after it, of chance."""
+"""Networks made of cells as methods: of a file, of a search within the run, tuned after it, of chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_space import layout as read_layout
 from search_space.files import below
 from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.task import Task
-from trials.methods.networks import EnasBContestant, NetworkContestant
+from trials.methods.networks import EnasBMethod, NetworkMethod
 from trials.methods.registry import ENAS_B_CHOICES
 from trials.models.zoo import CellNetwork
 from trials.pipeline.search import ARCHITECTURE, read_ranking, run_search
@@ -26,9 +26,9 @@ def from_file(
     task: Task,
     path: Path,
     layout: str,
-    kind: type[NetworkContestant] = NetworkContestant,
+    kind: type[NetworkMethod] = NetworkMethod,
     **facts: Any,
-) -> NetworkContestant:
+) -> NetworkMethod:
     """Return the network of the architecture at `path`; `facts` go into its results.
 
     Raises ValueError for a file or layout that is none, and `LeakError` where the search that wrote the file
@@ -46,28 +46,28 @@ def from_file(
     return kind(task, _network(task, architecture, layout), search_seen=record, facts=facts)
 
 
-def from_search(task: Task, home: Path | None, layout: str) -> NetworkContestant:
+def from_search(task: Task, home: Path | None, layout: str) -> NetworkMethod:
     """Return the network of what the task's own search finds, which is made first, or resumed, or waited for.
 
     All layouts share the search's folder in `home`. Without `home` nothing is searched or written, and cells
     of chance stand in.
     """
     if home is None:
-        return of_chance(task, home, layout)
+        return random_cells(task, home, layout)
     folder, search = _searched(task, home, task.settings)
     return from_file(task, folder / ARCHITECTURE, layout, search_seconds=search["seconds"])
 
 
-def enas_b(task: Task, home: Path | None) -> NetworkContestant:
+def enas_b(task: Task, home: Path | None) -> NetworkMethod:
     """Return the network of what the task's own search finds, as deep and wide as the settings choose.
 
     The search is that of `from_search`: no choice touches it, so that one search serves all trials.
     """
     layout = f"enas{task.settings.enas_b.cells}"
     if home is None:
-        return of_chance(task, home, layout)
+        return random_cells(task, home, layout)
     folder, search = _searched(task, home, _before_choices(task.settings))
-    return from_file(task, folder / ARCHITECTURE, layout, EnasBContestant, search_seconds=search["seconds"])
+    return from_file(task, folder / ARCHITECTURE, layout, EnasBMethod, search_seconds=search["seconds"])
 
 
 def _before_choices(settings: Settings) -> Settings:
@@ -78,7 +78,7 @@ def _before_choices(settings: Settings) -> Settings:
     return Settings.model_validate(values)
 
 
-def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkContestant:
+def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkMethod:
     """Return the network at `share` of the ranking of the task's own search: 0 is its best, 1 its last.
 
     The search is that of `from_search`; its result tells the place, counted from 1.
@@ -89,7 +89,7 @@ def of_candidate(task: Task, home: Path, layout: str, share: float) -> NetworkCo
     score, architecture = ranking[place]
     strategy = search["settings"]["search"]["strategy"]
     found = {"strategy": strategy, "place": place + 1, "of": len(ranking), "score": score}
-    return NetworkContestant(
+    return NetworkMethod(
         task,
         _network(task, architecture, layout),
         search_seen=read_search_record(folder / ARCHITECTURE),
@@ -107,16 +107,16 @@ def _searched(task: Task, home: Path, settings: Settings) -> tuple[Path, dict[st
         folds=task.folds or 5,
         fold=task.fold,
         seed=task.seed,
-        within=True,
+        nested=True,
     )
     return folder, search
 
 
-def of_chance(task: Task, home: Path | None, layout: str) -> NetworkContestant:
+def random_cells(task: Task, home: Path | None, layout: str) -> NetworkMethod:
     """Return a network of random cells, other ones in every fold, the same in every layout."""
     seeds = np.random.SeedSequence([task.seed, 0 if task.fold is None else 1 + task.fold])
     drawn = Architecture.random(int(seeds.generate_state(1)[0]), nodes=task.settings.search.nodes)
-    return NetworkContestant(task, _network(task, drawn, layout))
+    return NetworkMethod(task, _network(task, drawn, layout))
 
 
 def _network(task: Task, architecture: Architecture, layout: str) -> CellNetwork:

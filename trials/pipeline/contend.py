@@ -1,4 +1,4 @@
-"""Contending: one contestant of the registry on one outer fold, under the protocol of all."""
+"""Contending: one method of the registry on one outer fold, under the protocol of all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from trials.data.task import Task
-from trials.methods.registry import CONTESTANTS, contestant
-from trials.pipeline.train import compete, plan
+from trials.methods.registry import METHODS, find_method
+from trials.pipeline.train import plan, train_and_test
 from trials.pipeline.tuning import Tuning
 from trials.runs.folder import RunFolderError
 from trials.settings.schema import SettingsError, flat
 
 
-def run_contend(
+def run_train(
     data_path: Path,
     name: str,
     *,
@@ -29,10 +29,10 @@ def run_contend(
     home: Path | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Let the contestant `name` learn, be tested on outer fold `fold` of `folds`, and on `external` data.
+    """Let the method `name` learn, be tested on outer fold `fold` of `folds`, and on `external` data.
 
     Writes to `out` what `trials.pipeline.train` names, and returns the content of `metrics.json`. A
-    contestant that is searched makes its search beside `out`, once for all layouts, and those that one is the
+    method that is searched makes its search beside `out`, once for all layouts, and those that one is the
     mean of contend there. Not `tested`, it is
     judged by its validation images alone, so that something may be chosen by it. One with choices takes
     those of the best trial of its tuning, which lies beside `out` too; in such a trial, not `tested`, they
@@ -41,8 +41,8 @@ def run_contend(
     written, and settings, data and an estimate, without the search's share, are returned. Raises ValueError
     (`SettingsError`, `DataError`, `LeakError`, `TuningError`, `RunFolderError`, ...) before any work starts.
     """
-    entry = contestant(name)
-    if out.name in CONTESTANTS and out.name != name:  # a mean's members contend beside it, by their names
+    entry = find_method(name)
+    if out.name in METHODS and out.name != name:  # a mean's members contend beside it, by their names
         raise RunFolderError(f"{out}: there contends {out.name}, not {name}; name another folder")
     changes, beside = dict(flat(overrides or {})), out.absolute().parent
     tuning = Tuning(beside, name, entry.choices) if entry.choices and tested else None
@@ -58,4 +58,4 @@ def run_contend(
         return plan(task, entry.make(task, None))
     shared = home if home and entry.choices else beside
     facts = {"tuning": tuning.to_dict()} if tuning else {}
-    return compete(task, entry.make(task, shared), entry.title, out, "contend", facts)
+    return train_and_test(task, entry.make(task, shared), entry.title, out, "train", facts)

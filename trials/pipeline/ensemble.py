@@ -1,4 +1,4 @@
-"""Several contestants as one: the mean of their probabilities, kept as log odds."""
+"""Several methods as one: the mean of their probabilities, kept as log odds."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from search_space.files import below
 from trials.data.dataset import LesionData
 from trials.data.task import Task
 from trials.evaluation.calibration import mean_log_odds
-from trials.methods.base import Contestant
+from trials.methods.base import Method
 from trials.pipeline.train import (
     EXTERNAL_PREDICTIONS,
     PREDICTIONS,
     VALIDATION_PREDICTIONS,
     Title,
-    compete,
+    train_and_test,
 )
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import read_predictions
 from trials.runs.reporter import Reporter
 
 
-class MeanContestant(Contestant):
-    """The `members`, titles and contestants of the task, weighted alike: nothing is fitted to join them.
+class MeanMethod(Method):
+    """The `members`, titles and methods of the task, weighted alike: nothing is fitted to join them.
 
     Each contends in the task's folder `home` as it does on its own, or has done so already, and what it said
     there is what is averaged. Without `home` nothing can be fitted.
     """
 
-    def __init__(self, task: Task, members: Sequence[tuple[Title, Contestant]], home: Path | None) -> None:
+    def __init__(self, task: Task, members: Sequence[tuple[Title, Method]], home: Path | None) -> None:
         self._task, self._members, self._home = task, members, home
         self._warnings: list[str] = []
         each = [member for _, member in members]
@@ -46,16 +46,14 @@ class MeanContestant(Contestant):
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
         """The members' weights and multiply-adds together; those without a network count none."""
         each = [member.facts for _, member in self._members]
-        return {
-            key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "multiply_adds")
-        }
+        return {key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")}
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Let the members contend, or wait for them; return their seconds. They refit themselves."""
         if refit:
             return 0.0
         results = {
-            title.label: compete(self._task, member, title, self._place(title), "contend", within=True)
+            title.label: train_and_test(self._task, member, title, self._place(title), "train", nested=True)
             for title, member in self._members
         }
         self._warnings = [
@@ -95,5 +93,5 @@ class MeanContestant(Contestant):
 
     def _place(self, title: Title) -> Path:
         if self._home is None:
-            raise ValueError("a mean of contestants needs the folder that they contend in")
+            raise ValueError("a mean of methods needs the folder that they contend in")
         return below(self._home, self._home / title.name)

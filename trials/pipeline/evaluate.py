@@ -1,4 +1,4 @@
-"""Evaluation: finished runs, one an outer fold, brought together by contestant.
+"""Evaluation: finished runs, one an outer fold, brought together by method.
 
 Over folds: mean and standard deviation of each fold's measures. Pooled: every image once, decided by its own
 fold's frozen threshold. Both also at 0.5.
@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from trials.data.findings import findings_of
-from trials.evaluation.metrics import RATES, mean_and_spread, score
+from trials.evaluation.metrics import RATES, mean_and_std, score
 from trials.nni_host.launch import EVALUATION
 from trials.pipeline.external import evaluate_external, load_external
-from trials.runs.finished import EvaluationError, Failed, Run, by_contestant, read_run, warned
+from trials.runs.finished import EvaluationError, Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 
 RESULT, TABLE = "evaluation.json", "evaluation.csv"
-COLUMNS = ("contestant", "images", "threshold", "n", *RATES, "parameters")
+COLUMNS = ("method", "images", "threshold", "n", *RATES, "parameters")
 
 
 def run_evaluate(
@@ -36,7 +36,7 @@ def run_evaluate(
 ) -> dict[str, Any]:
     """Evaluate finished retrainings, and their models on `external_data` where that is given.
 
-    Those that `failed` stand beside them with their reasons, also where a contestant failed in every fold.
+    Those that `failed` stand beside them with their reasons, also where a method failed in every fold.
     `group_column` and `accept` are of the external data, as `load` takes them.
 
     Writes `evaluation.json`, `evaluation.csv`, `evaluation.txt` (a reader's table) and, for external data,
@@ -46,8 +46,8 @@ def run_evaluate(
     """
     if not runs:
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
-    contestants = by_contestant([read_run(folder) for folder in runs])
-    everyone = [run for group in contestants.values() for run in group]
+    methods = by_method([read_run(folder) for folder in runs])
+    everyone = [run for group in methods.values() for run in group]
     if external_data is None and everyone[0].fold is None:
         raise EvaluationError(
             f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
@@ -69,12 +69,12 @@ def run_evaluate(
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
             "findings": findings_of(everyone[0].record.get("data")),
-            "contestants": {
-                name: summarise(contestants.get(name, ()), [one for one in failed if one.contestant == name])
-                for name in dict.fromkeys([*contestants, *(one.contestant for one in failed)])
+            "methods": {
+                name: summarise(methods.get(name, ()), [one for one in failed if one.method == name])
+                for name in dict.fromkeys([*methods, *(one.method for one in failed)])
             },
             "warnings": warned(everyone, lambda run: str(run.folder)),
-            "external": None if external is None else evaluate_external(external, contestants, folder),
+            "external": None if external is None else evaluate_external(external, methods, folder),
             **provenance(),
         }
         rows = list(table_rows(result))
@@ -87,14 +87,14 @@ def run_evaluate(
 
 
 def summarise(group: Sequence[Run], failed: Sequence[Failed] = ()) -> dict[str, Any]:
-    """Return a contestant's measures by fold, over folds and pooled, and which folds lack or failed."""
+    """Return a method's measures by fold, over folds and pooled, and which folds lack or failed."""
     tested = [run for run in group if run.fold is not None]
     folds = (group[0].metrics["folds"] or 0) if group else 0
     return {
         "failed": [{"fold": one.fold, "seed": one.seed, "reason": one.reason} for one in failed],
         "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
         "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
-        "parameters": mean_and_spread([run.metrics["parameters"] for run in group]),
+        "parameters": mean_and_std([run.metrics["parameters"] for run in group]),
         "frozen": _over_folds(tested, [run.cutoff for run in tested]),
         "at_0.5": _over_folds(tested, [0.0] * len(tested)),
     }
@@ -111,7 +111,7 @@ def _over_folds(runs: Sequence[Run], cutoffs: Sequence[float]) -> dict[str, Any]
         np.concatenate([run.log_odds for run in runs]),
         np.repeat(cutoffs, [len(run.positive) for run in runs]),
     )
-    over_folds = {name: mean_and_spread([scores[name] for scores in each]) for name in RATES}
+    over_folds = {name: mean_and_std([scores[name] for scores in each]) for name in RATES}
     return {
         "mean": {name: values["mean"] for name, values in over_folds.items()},
         "sd": {name: values["sd"] for name, values in over_folds.items()},
@@ -120,12 +120,12 @@ def _over_folds(runs: Sequence[Run], cutoffs: Sequence[float]) -> dict[str, Any]
 
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `evaluation.csv`: of each contestant its folds, their mean, SD, pooled, external."""
-    for name, summary in result["contestants"].items():
-        external = (result["external"] or {"contestants": {}})["contestants"].get(name, {})
+    """Yield the rows of `evaluation.csv`: of each method its folds, their mean, SD, pooled, external."""
+    for name, summary in result["methods"].items():
+        external = (result["external"] or {"methods": {}})["methods"].get(name, {})
         own_split = any(run["folds"] == 1 for run in summary["runs"])
         for threshold in ("frozen", "at_0.5"):
-            row = {"contestant": name, "threshold": threshold.removeprefix("at_")}
+            row = {"method": name, "threshold": threshold.removeprefix("at_")}
             for run in summary["runs"] if summary[threshold] else ():
                 scores = run["test" if threshold == "frozen" else "test_at_0.5"]
                 images = "test split" if own_split else f"fold {run['fold']}"
@@ -144,9 +144,9 @@ def text_table(result: Mapping[str, Any]) -> str:
     for row in table_rows(result):
         if row["threshold"] == "frozen":
             values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in RATES)
-            label = f"{row['contestant']}, {row['images']}"
+            label = f"{row['method']}, {row['images']}"
             lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
-    for name, summary in result["contestants"].items():
+    for name, summary in result["methods"].items():
         lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
         if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
             lines.append(f"{name}: no run of folds {', '.join(map(str, sorted(missing)))}")
@@ -158,10 +158,10 @@ def text_table(result: Mapping[str, Any]) -> str:
 
 
 def _headline(result: Mapping[str, Any]) -> dict[str, float]:
-    """Pick what NNI's web UI shows of an evaluation: each contestant's mean AUC and other rates."""
+    """Pick what NNI's web UI shows of an evaluation: each method's mean AUC and other rates."""
     shown: dict[str, float] = {}
-    for name, summary in result["contestants"].items():
-        external = (result["external"] or {"contestants": {}})["contestants"].get(name)
+    for name, summary in result["methods"].items():
+        external = (result["external"] or {"methods": {}})["methods"].get(name)
         if not summary["frozen"] and not external:
             continue  # it failed
         scores = summary["frozen"]["mean"] if summary["frozen"] else external["frozen"]

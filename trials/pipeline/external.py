@@ -62,12 +62,12 @@ def load_external(
 
 
 def evaluate_external(
-    data: LesionData, contestants: Mapping[str, Sequence[Run]], folder: RunFolder
+    data: LesionData, methods: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
-    """Score each contestant's models together, and write `external_predictions.csv`."""
+    """Score each method's models together, and write `external_predictions.csv`."""
     positive = data.labels == data.classes.index(data.positive)
     results, rows = {}, []
-    for name, runs in contestants.items():
+    for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
         mean = mean_log_odds([model.log_odds(data.images) for model in models])
         cutoff = float(mean_log_odds([model.description.cutoff for model in models]))
@@ -79,11 +79,11 @@ def evaluate_external(
         }
         columns = zip(data.files, data.labels, data.groups, said(mean), strict=True)
         rows += [(name, file, data.classes[label], group, *cells) for file, label, group, cells in columns]
-    folder.write_csv(PREDICTIONS, ("contestant", "file", "label", "group", *SAID), rows)
+    folder.write_csv(PREDICTIONS, ("method", "file", "label", "group", *SAID), rows)
     return {
         "data": data.name,
         "digest": data.digest,
         "left_out": len(data.left_out),
         "findings": findings(data.left_out, data.notes),
-        "contestants": results,
+        "methods": results,
     }

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trials.data.task import Task
-from trials.pipeline.cells import of_candidate, of_chance
-from trials.pipeline.train import Title, compete, plan
+from trials.pipeline.cells import of_candidate, random_cells
+from trials.pipeline.train import Title, plan, train_and_test
 from trials.settings.schema import SettingsError, load_settings
 
 COUNT = 12  # candidates of the random search
@@ -36,7 +36,7 @@ def run_rank(
     """Train alone, in `layout`, candidate `index`: 0 is what ENAS found, 1 the best of the random search.
 
     `count` is the random search's last candidate of all, so that they are spread evenly over its ranking. The
-    searches are made beside `out`, or resumed, or waited for, as contestants' are. Writes to `out` what
+    searches are made beside `out`, or resumed, or waited for, as methods' are. Writes to `out` what
     `trials.pipeline.train` names, with no image tested, and returns the content of `metrics.json`: the
     score is `validation.auc`, the place in the ranking `candidate`. The same arguments again resume an
     interrupted run, or report a finished one; with `dry_run` nothing is written or searched. Raises
@@ -55,8 +55,8 @@ def run_rank(
         )
     task = Task(data_path, settings, folds=folds, fold=fold, seed=seed, tested=False)
     if dry_run:
-        return plan(task, of_chance(task, None, layout))
+        return plan(task, random_cells(task, None, layout))
     share = (index - 1) / (count - 1) if index else 0.0
     network = of_candidate(task, out.absolute().parent, layout, share)
     title = Title(f"{layout}-candidate{index}", f"candidate {index} of {strategy}", layout)
-    return compete(task, network, title, out, "rank")
+    return train_and_test(task, network, title, out, "rank")

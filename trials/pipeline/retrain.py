@@ -7,7 +7,7 @@ from typing import Any
 
 from trials.data.task import Task
 from trials.pipeline.cells import from_file
-from trials.pipeline.train import Title, compete, plan
+from trials.pipeline.train import Title, plan, train_and_test
 from trials.settings.schema import Settings
 
 
@@ -35,4 +35,4 @@ def run_retrain(
     if dry_run:
         return plan(task, network)
     title = Title(name=layout, label=layout.replace("enas", "ENAS-"), layout=layout)
-    return compete(task, network, title, out, "retrain")
+    return train_and_test(task, network, title, out, "retrain")

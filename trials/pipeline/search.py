@@ -56,7 +56,7 @@ def run_search(
     seed: int = 0,
     devices: int = 1,
     dry_run: bool = False,
-    within: bool = False,
+    nested: bool = False,
 ) -> dict[str, Any]:
     """Search on all the data, or on all but outer fold `fold` of `folds`, or but the data's own test images.
 
@@ -64,7 +64,7 @@ def run_search(
     ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, those two
     tell each one's cost and whether it is within; the best one is.
     The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
-    written, and the settings in force, the data found and an estimate of the cost are returned. `within`
+    written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
     many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
     Lightning starts this process's command again for the others, which write nothing and end here. Raises
@@ -82,9 +82,9 @@ def run_search(
             search.identity,
             defaults={"settings": Settings().model_dump(mode="json", include={"data", "search"})},
             needed_bytes=search.disk_bytes,
-            wait=within or on_another_host(),
+            wait=nested or on_another_host(),
         ) as folder,
-        Reporter(out, default="reward", to_nni=not within) as reporter,
+        Reporter(out, default="reward", to_nni=not nested) as reporter,
     ):
         if folder.done:
             reporter.say(f"{out}: this search is done already")
@@ -342,11 +342,11 @@ class Search:
 
     def _price(self, candidate: Candidate) -> dict[str, Any]:
         """Return what a limit has to say of a candidate."""
-        return {"cost": candidate.cost, "within": candidate.within} if self.limited else {}
+        return {"cost": candidate.cost, "feasible": candidate.feasible} if self.limited else {}
 
     def _kept(self, limited: SearchLimit, scored: Sequence[Candidate]) -> dict[str, Any]:
         """Return what the limit is, what the best has of it, and how many keep it."""
-        kept = {**limited.identity, "cost": scored[0].cost, "within": sum(one.within for one in scored)}
+        kept = {**limited.identity, "cost": scored[0].cost, "feasible": sum(one.feasible for one in scored)}
         if self.latencies:  # a sum of layers; beside it what the whole network takes
             whole = limited.measure(Architecture.from_sample(scored[0].sample))
             kept |= {"measured_milliseconds": whole, "threads": self.latencies.threads}

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from nni.nas.space import model_context
 
-from search_space import Architecture, EnasSpace, multiply_adds, parameters
+from search_space import Architecture, EnasSpace, macs, parameters
 from search_space.enas.cost import Layer, layers
 from search_space.enas.latency import LatencyTable, every_layer, milliseconds
 from strategies import Limit
@@ -68,9 +68,7 @@ class SearchLimit:
         """Return it as a strategy takes it."""
         costs: dict[str, Callable[[Architecture], float]] = {
             "parameters": lambda architecture: parameters(architecture, **self.network),
-            "multiply_adds": lambda architecture: multiply_adds(
-                architecture, **self.network, image_size=self.side
-            ),
+            "macs": lambda architecture: macs(architecture, **self.network, image_size=self.side),
         }
         if table is not None:
             costs["milliseconds"] = lambda architecture: table.of(self._layers(architecture))

@@ -1,7 +1,7 @@
-"""What the trials of a tuner have chosen for a contestant, by validation images alone.
+"""What the trials of a tuner have chosen for a method, by validation images alone.
 
-A trial (`trials.stage`, stage `tune`) trains and validates the contestant with some choice of settings, and
-is not tested. It lies in HOME/tuning/CHOICES/CONTESTANT, where HOME is the folder that the contestants of a
+A trial (`trials.stage`, stage `tune`) trains and validates the method with some choice of settings, and
+is not tested. It lies in HOME/tuning/CHOICES/METHOD, where HOME is the folder that the methods of a
 fold share. The best of those that came to their end is chosen: the highest AUC on the validation images, of
 equal ones the fewest multiply-adds, then the first by name.
 """
@@ -37,11 +37,11 @@ class Trial:
     @property
     def merit(self) -> tuple[float, int, str]:
         """What trials are ordered by, the best first."""
-        return -self.metrics["validation"]["auc"], self.metrics["multiply_adds"], self.folder.parent.name
+        return -self.metrics["validation"]["auc"], self.metrics["macs"], self.folder.parent.name
 
 
 class Tuning:
-    """The finished trials of contestant `name` below `home`, which differ in the settings named `choices`.
+    """The finished trials of method `name` below `home`, which differ in the settings named `choices`.
 
     Raises `TuningError` where there are none, and where one of them has looked at test images.
     """
@@ -57,7 +57,7 @@ class Tuning:
         if not self.trials:
             raise TuningError(
                 f"{home / TUNING}: no finished trial of {name} to choose its settings by; tune first, by the "
-                f"file of nni_config/ that has {name} as contestant, with the same data, fold and seed"
+                f"file of nni_config/ that has {name} as method, with the same data, fold and seed"
             )
         tested = [trial for trial in self.trials if trial.metrics["test"] is not None]
         if tested:

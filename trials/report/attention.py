@@ -1,4 +1,4 @@
-"""The surest cases of a contestant with pictures, and where the network looked, if its weights are there."""
+"""The surest cases of a method with pictures, and where the network looked, if its weights are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trials.inference.explain import ExplainError, Explanation, explain, overlay
 from trials.models.model_file import DESCRIPTION, ModelError, load_model
-from trials.report.comparison import Contestant
+from trials.report.comparison import MethodRuns
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
 from trials.report.mistakes import Case, most_certain, worst_mistakes
@@ -29,7 +29,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class SurestCases:
-    """What a contestant was surest of, wrongly and rightly, and why there are no maps, if there are none."""
+    """What a method was surest of, wrongly and rightly, and why there are no maps, if there are none."""
 
     mistakes: Sequence[Shown]
     certain: Sequence[Shown]
@@ -42,7 +42,7 @@ def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
     explained: dict[str, Explanation] = {}
     no_maps = None
     try:
-        explained = _explain(summary.contestant, [*mistakes, *certain], data) if data else {}
+        explained = _explain(summary.method, [*mistakes, *certain], data) if data else {}
     except (ModelError, ExplainError) as error:
         no_maps = str(error)
 
@@ -52,12 +52,12 @@ def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
     return SurestCases(shown(mistakes), shown(certain), no_maps)
 
 
-def _explain(contestant: Contestant, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
+def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
     """Explain by the model that tested the case's fold; of several seeds by the first one's."""
-    folders = {run.fold: run.folder for run in reversed(contestant.runs)}
+    folders = {run.fold: run.folder for run in reversed(method.runs)}
     if not all((folder / DESCRIPTION).is_file() for folder in folders.values()):
         raise ModelError(
-            "no weights lie beside these runs: published ones come without, some contestants have none"
+            "no weights lie beside these runs: published ones come without, some methods have none"
         )
     of_folds: dict[int, list[str]] = defaultdict(list)
     for case in cases:

@@ -1,6 +1,6 @@
-"""What a comparison's folders hold: contestants with their predictions, searches, and what is missing.
+"""What a comparison's folders hold: methods with their predictions, searches, and what is missing.
 
-A contestant may have runs of several seeds. Its figures are then those of one model, mean over the seeds, and
+A method may have runs of several seeds. Its figures are then those of one model, mean over the seeds, and
 not of the seeds' models together, which do better than any of them and cost as many times as much.
 """
 
@@ -89,8 +89,8 @@ class Predictions:
 
 
 @dataclass(frozen=True, eq=False)
-class Contestant:
-    """All runs of one contestant, by fold and seed, every seed with the same folds.
+class MethodRuns:
+    """All runs of one method, by fold and seed, every seed with the same folds.
 
     And what it says of the test folds, pooled, and of external images.
     """
@@ -130,7 +130,7 @@ class Contestant:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """One finished search: its record, and the contestants that it found the cells of, by label and fold."""
+    """One finished search: its record, and the methods that it found the cells of, by label and fold."""
 
     folder: Path
     record: Mapping[str, Any]
@@ -147,11 +147,11 @@ class Search:
 class Comparison:
     """What `read_comparison` finds; `warnings` are what a reader must know before the figures.
 
-    `failed` are the runs that ended in an error, also of contestants and searches that have no finished one.
+    `failed` are the runs that ended in an error, also of methods and searches that have no finished one.
     `ranked` are the runs of architectures trained alone, whose places in a search's ranking are known.
     """
 
-    contestants: tuple[Contestant, ...]
+    methods: tuple[MethodRuns, ...]
     searches: tuple[Search, ...]
     ranked: tuple[Run, ...]
     failed: tuple[Failed, ...]
@@ -160,12 +160,12 @@ class Comparison:
     @property
     def first(self) -> Run:
         """Any of the runs: what they have in common can be read from it."""
-        return self.contestants[0].runs[0]
+        return self.methods[0].runs[0]
 
     @property
     def findings(self) -> list[tuple[str, list[str]]]:
         """What was found in the data, and in the external data, each with its name."""
-        runs = [run for one in self.contestants for run in one.runs]
+        runs = [run for one in self.methods for run in one.runs]
         described = [(self.first.metrics["data"], self.first.record.get("data"))]
         external = next((found for run in runs if (found := run.record.get("external_data"))), None)
         described += [(f"external {external['name']}", external)] if external else []
@@ -177,7 +177,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
 
     Runs that tuning has judged by their validation images alone are left out, and counted in the warnings.
     Raises `EvaluationError` where there are none, and where runs are of different data, folds or positive
-    classes, or two of the same contestant, fold and seed.
+    classes, or two of the same method, fold and seed.
     """
     for place in places:
         if not place.is_dir():
@@ -194,18 +194,18 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
             f"{names}: no finished run there; finish one, or name the folder above the runs{reasons}"
         )
     _refuse_mixture(everything)
-    found = [list(group) for _, group in groupby(sorted(runs, key=_order), key=lambda run: run.contestant)]
-    contestants = [_contestant(_of_whole_seeds(group)) for group in found]
-    _refuse_other_folds(contestants)
+    found = [list(group) for _, group in groupby(sorted(runs, key=_order), key=lambda run: run.method)]
+    methods = [_method(_of_whole_seeds(group)) for group in found]
+    _refuse_other_folds(methods)
     halves = [warning for group in found for warning in _left_out_seeds(group)]
     return Comparison(
-        tuple(contestants),
-        tuple(_searches(places, contestants)),
+        tuple(methods),
+        tuple(_searches(places, methods)),
         tuple(ranked),
         tuple(_failed(places)),
         tuple(
             [
-                *_missing(contestants),
+                *_missing(methods),
                 *halves,
                 *_untested(len(finished) - len(everything)),
                 *_unfinished(places),
@@ -228,11 +228,11 @@ def _untested(count: int) -> Iterable[str]:
 
 
 def _label(run: Run) -> str:
-    return str(run.metrics.get("label") or re.sub(r"^enas(\d+)$", r"ENAS-\1", run.contestant))
+    return str(run.metrics.get("label") or re.sub(r"^enas(\d+)$", r"ENAS-\1", run.method))
 
 
 def _order(run: Run) -> tuple[str, int, int]:
-    return run.contestant, run.seed, -1 if run.fold is None else run.fold
+    return run.method, run.seed, -1 if run.fold is None else run.fold
 
 
 def _refuse_mixture(runs: Sequence[Run]) -> None:
@@ -244,10 +244,10 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
     _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
     met: dict[tuple[str, int | None, int], Path] = {}
     for run in runs:
-        key_ = run.contestant, run.fold, run.seed
+        key_ = run.method, run.fold, run.seed
         if key_ in met:
             raise EvaluationError(
-                f"{met[key_]} and {run.folder} are of the same contestant, fold and seed "
+                f"{met[key_]} and {run.folder} are of the same method, fold and seed "
                 f"({', '.join(map(str, key_))}); leave one of them out"
             )
         met[key_] = run.folder
@@ -263,7 +263,7 @@ def _refuse_if_different(what: str, values: Iterable[tuple[object, Run]]) -> Non
 
 
 def _of_whole_seeds(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of a contestant's seeds that have all folds which any of its seeds has.
+    """Return the runs of a method's seeds that have all folds which any of its seeds has.
 
     Else its seeds would be measured on different images. Where no seed has them all, one that has most.
     """
@@ -284,9 +284,9 @@ def _left_out_seeds(runs: Sequence[Run]) -> Iterable[str]:
         yield f"{_label(runs[0])}: seed {seed} has no finished run of fold {names} and takes no part"
 
 
-def _contestant(runs: list[Run]) -> Contestant:
-    return Contestant(
-        runs[0].contestant,
+def _method(runs: list[Run]) -> MethodRuns:
+    return MethodRuns(
+        runs[0].method,
         _label(runs[0]),
         tuple(runs),
         tested=_over_seeds(runs, _tested),
@@ -374,24 +374,24 @@ def _external(runs: Sequence[Run]) -> Predictions | None:
     return _mean({run.folder / EXTERNAL_PREDICTIONS: part for run, part in zip(chosen, parts, strict=True)})
 
 
-def _refuse_other_folds(contestants: Sequence[Contestant]) -> None:
-    """Raise `EvaluationError` where two contestants were tested on different images in the same fold."""
+def _refuse_other_folds(methods: Sequence[MethodRuns]) -> None:
+    """Raise `EvaluationError` where two methods were tested on different images in the same fold."""
     images: dict[int, tuple[frozenset[str], Run]] = {}
-    for contestant in contestants:
-        for run in contestant.runs:
-            if run.fold is None or contestant.tested is None:
+    for method in methods:
+        for run in method.runs:
+            if run.fold is None or method.tested is None:
                 continue
-            files = frozenset(contestant.tested.files[contestant.tested.folds == run.fold])
+            files = frozenset(method.tested.files[method.tested.folds == run.fold])
             known, other = images.setdefault(run.fold, (files, run))
             if files != known:
                 raise EvaluationError(
                     f"{other.folder} and {run.folder} tested fold {run.fold} on different images "
-                    f"(such as {min(files ^ known)}); run all contestants on the same folds"
+                    f"(such as {min(files ^ known)}); run all methods on the same folds"
                 )
 
 
-def _searches(places: Sequence[Path], contestants: Sequence[Contestant]) -> Iterable[Search]:
-    runs = [run for contestant in contestants for run in contestant.runs]
+def _searches(places: Sequence[Path], methods: Sequence[MethodRuns]) -> Iterable[Search]:
+    runs = [run for method in methods for run in method.runs]
     beside = {run.folder.parent for run in runs if run.folder in places}
     files = {file for place in places for file in place.rglob(SEARCH_FILE)}
     files |= {file for folder in beside for file in folder.glob(f"*/{SEARCH_FILE}")}
@@ -401,9 +401,9 @@ def _searches(places: Sequence[Path], contestants: Sequence[Contestant]) -> Iter
         architecture = file.with_name("architecture.json")
         sample = read_json(architecture) if architecture.is_file() else None
         found = [
-            contestant.place(run)
-            for contestant in contestants
-            for run in contestant.runs
+            method.place(run)
+            for method in methods
+            for run in method.runs
             if sample is not None and _architecture(run) == sample
         ]
         yield Search(file.parent, read_json(file), tuple(found))
@@ -414,11 +414,11 @@ def _architecture(run: Run) -> Any:
     return (run.record.get("network") or run.record).get("architecture")
 
 
-def _missing(contestants: Sequence[Contestant]) -> Iterable[str]:
-    for contestant in contestants:
-        if contestant.missing_folds:
-            folds = ", ".join(map(str, contestant.missing_folds))
-            yield f"{contestant.label}: no finished run of fold {folds}; its figures are of the others only"
+def _missing(methods: Sequence[MethodRuns]) -> Iterable[str]:
+    for method in methods:
+        if method.missing_folds:
+            folds = ", ".join(map(str, method.missing_folds))
+            yield f"{method.label}: no finished run of fold {folds}; its figures are of the others only"
 
 
 def _not_done(places: Sequence[Path]) -> list[Path]:
@@ -438,7 +438,7 @@ def _failed(places: Sequence[Path]) -> Iterable[Failed]:
         if reason is None or _is_trial(folder) or asked.get("verb") in ("evaluate", "report"):
             continue
         yield Failed(
-            str(asked.get("contestant") or folder.name), asked.get("fold"), asked.get("seed") or 0, reason
+            str(asked.get("method") or folder.name), asked.get("fold"), asked.get("seed") or 0, reason
         )
 
 

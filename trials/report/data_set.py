@@ -89,7 +89,7 @@ def _group_column(record: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """What a contestant's score has to do with the box; `beyond` is None where it cannot be worked out."""
+    """What a method's score has to do with the box; `beyond` is None where it cannot be worked out."""
 
     label: str
     thirds: Sequence[Third]
@@ -98,7 +98,7 @@ class Shortcuts:
 
 
 def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Shortcuts:
-    """Measure a contestant's score beside the geometry of the boxes [n, 3]."""
+    """Measure a method's score beside the geometry of the boxes [n, 3]."""
     truth, given = predictions.positive, predictions.log_odds
     bootstrap = GroupBootstrap(truth, predictions.groups)
     try:
@@ -124,7 +124,7 @@ def truth_and_geometry(predictions: Predictions, geometry: np.ndarray) -> dict[s
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A contestant on the images that share a value of the manifest."""
+    """A method on the images that share a value of the manifest."""
 
     value: str
     n: int
@@ -136,7 +136,7 @@ class Subgroup:
 
 
 def subgroups(predictions: Predictions, values: np.ndarray) -> list[Subgroup]:
-    """Return a contestant's measures for each value [n], the most frequent first; rare ones together."""
+    """Return a method's measures for each value [n], the most frequent first; rare ones together."""
     counts = Counter(values.tolist())
     rare = [value for value, count in counts.items() if count < _SMALLEST_SUBGROUP]
     named = np.array(["rarer values" if value in rare else value or "not given" for value in values.tolist()])

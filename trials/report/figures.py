@@ -43,7 +43,7 @@ _BINS = 8
 
 @mpl.rc_context(_STYLE)
 def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
-    """Draw the ROC curves of all contestants, each of its images pooled; `name` is unique in the page.
+    """Draw the ROC curves of all methods, each of its images pooled; `name` is unique in the page.
 
     Of several seeds it is the curve of their mean probability, with the area below that.
     """
@@ -52,7 +52,7 @@ def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
         part = summary.predictions
         false, true, _ = roc_curve(part.positive, part.log_odds)
         area = trapezoid(false, true)
-        axes.plot(false, true, label=f"{summary.contestant.label} ({area:.3f})", **_look(index))
+        axes.plot(false, true, label=f"{summary.method.label} ({area:.3f})", **_look(index))
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
     return _svg(figure, axes, name, "ROC curves")
 
@@ -65,13 +65,13 @@ def calibration_figure(summaries: Sequence[Summary]) -> Markup:
         part = summary.predictions
         given = part.probabilities if part.calibrated is None else part.calibrated
         observed, said = calibration_curve(part.positive, given, n_bins=_BINS, strategy="quantile")
-        axes.plot(said, observed, marker="o", markersize=3, label=summary.contestant.label, **_look(index))
+        axes.plot(said, observed, marker="o", markersize=3, label=summary.method.label, **_look(index))
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
     return _svg(figure, axes, "calibration", "Calibration curves")
 
 
 @mpl.rc_context(_STYLE)
-def refusal_figure(summaries: Sequence[Summary]) -> Markup:
+def risk_coverage_figure(summaries: Sequence[Summary]) -> Markup:
     """Draw the accuracy over the share of images that are left undecided, the least certain first."""
     figure = Figure(figsize=(4.8, 5.6), layout="constrained")
     axes = figure.add_subplot()
@@ -82,21 +82,21 @@ def refusal_figure(summaries: Sequence[Summary]) -> Markup:
         decided = np.arange(len(right), 0, -1)  # fewer images say nothing
         decided = decided[decided >= max(1, len(right) // 10)]
         accuracy = right.cumsum()[decided - 1] / decided
-        axes.plot(1 - decided / len(right), accuracy, label=summary.contestant.label, **_look(index))
+        axes.plot(1 - decided / len(right), accuracy, label=summary.method.label, **_look(index))
     axes.set(xlabel="share left undecided", ylabel="accuracy of the others", xlim=(-0.01, 0.91))
     return _svg(figure, axes, "refusal", "Accuracy over the share left undecided")
 
 
 @mpl.rc_context(_STYLE)
 def fold_figure(summaries: Sequence[Summary]) -> Markup:
-    """Draw each fold's AUC as a dot, and their mean as a line, a row a contestant."""
+    """Draw each fold's AUC as a dot, and their mean as a line, a row a method."""
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(summaries)), layout="constrained")
     axes = figure.add_subplot()
     for row, summary in enumerate(summaries):
         areas = list(summary.fold_aucs.values())
         axes.plot(areas, [row] * len(areas), "o", color=_COLOURS[0], alpha=0.6, markersize=5)
         axes.plot([summary.auc] * 2, [row - 0.3, row + 0.3], color=_COLOURS[3], linewidth=2)
-    axes.set_yticks(range(len(summaries)), [summary.contestant.label for summary in summaries])
+    axes.set_yticks(range(len(summaries)), [summary.method.label for summary in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.set_xlabel("AUC of each test fold; red: their mean")
     axes.grid(axis="x", color=_INK, alpha=0.15)

@@ -1,4 +1,4 @@
-"""The cases that a contestant is surest of: its mistakes, which it does not see or which are labelled
+"""The cases that a method is surest of: its mistakes, which it does not see or which are labelled
 wrongly, and what it gets right.
 """
 

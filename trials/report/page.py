@@ -17,7 +17,7 @@ from markupsafe import Markup
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.model_file import ModelDescription
 from trials.report.attention import surest_cases
-from trials.report.comparison import Comparison, Contestant
+from trials.report.comparison import Comparison, MethodRuns
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.figures import (
     calibration_figure,
@@ -25,7 +25,7 @@ from trials.report.figures import (
     fold_figure,
     history_figure,
     ranking_figure,
-    refusal_figure,
+    risk_coverage_figure,
     roc_figure,
 )
 from trials.report.search_quality import SearchQuality
@@ -43,7 +43,7 @@ class Page:
     tested: Sequence[Summary]
     external: Sequence[Summary]
     patients: Sequence[Summary]
-    reference: Contestant
+    reference: MethodRuns
     tests: Mapping[str, Sequence[PairedTest]]
     power: Power | None
     data: DataSet | None
@@ -79,7 +79,7 @@ def render(page: Page) -> str:
         left_out=_left_out(description),
         roc=roc_figure(both_classes) if both_classes else None,
         calibration=calibration_figure(both_classes) if both_classes else None,
-        refusal=refusal_figure(page.tested) if page.tested else None,
+        refusal=risk_coverage_figure(page.tested) if page.tested else None,
         undecided=UNDECIDED,
         folds=fold_figure(page.tested) if page.tested else None,
         external_roc=roc_figure(external, name="external-roc") if external else None,
@@ -90,8 +90,8 @@ def render(page: Page) -> str:
         shortcuts=_shortcuts(page),
         subgroups=_subgroups(page),
         own_split=page.comparison.first.own_split,
-        several_seeds=any(len(one.seeds) > 1 for one in page.comparison.contestants),
-        runs=[(one, run) for one in page.comparison.contestants for run in one.runs],
+        several_seeds=any(len(one.seeds) > 1 for one in page.comparison.methods),
+        runs=[(one, run) for one in page.comparison.methods for run in one.runs],
         versions=_versions(page.comparison),
         not_for=ModelDescription.model_fields["not_for"].default,
         draws=DRAWS,
@@ -158,40 +158,40 @@ def _strategy(record: Mapping[str, Any]) -> str:
 def _cells(comparison: Comparison) -> list[tuple[str, str]]:
     """Return who has which cells, and their picture; pictures that are alike once."""
     pictures: dict[str, tuple[list[str], str]] = {}
-    for contestant in comparison.contestants:
-        for run in contestant.runs:
+    for method in comparison.methods:
+        for run in method.runs:
             for suffix, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
                 if (file := run.folder / f"cells.{suffix}").is_file():
                     content = file.read_bytes()
                     owners = pictures.setdefault(
                         hashlib.sha256(content).hexdigest(), ([], data_uri(content, kind))
                     )[0]
-                    owners.append(contestant.place(run))
+                    owners.append(method.place(run))
                     break
     return [("; ".join(owners), picture) for owners, picture in pictures.values()]
 
 
 def _shortcuts(page: Page) -> Mapping[str, Any] | None:
-    """Return each contestant's shortcuts and the truth's; None where the boxes are not known."""
+    """Return each method's shortcuts and the truth's; None where the boxes are not known."""
     if page.data is None:
         return None
     rows, truth = [], None
     for summary in page.tested:
         geometry = page.data.geometry(summary.predictions.files)
         if geometry is not None:
-            rows.append(shortcuts(summary.contestant.label, summary.predictions, geometry))
+            rows.append(shortcuts(summary.method.label, summary.predictions, geometry))
             truth = truth or truth_and_geometry(summary.predictions, geometry)
     return {"rows": rows, "truth": truth} if rows else None
 
 
 def _subgroups(page: Page) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """Return, for each column of the manifest that is known, each contestant's subgroups."""
+    """Return, for each column of the manifest that is known, each method's subgroups."""
     if page.data is None:
         return []
     found = []
     for column in SUBGROUPS:
         rows = [
-            (summary.contestant.label, subgroups(summary.predictions, values))
+            (summary.method.label, subgroups(summary.predictions, values))
             for summary in page.tested
             if (values := page.data.column(column, summary.predictions.files)) is not None
         ]
@@ -203,8 +203,8 @@ def _subgroups(page: Page) -> list[tuple[str, list[tuple[str, Any]]]]:
 def _versions(comparison: Comparison) -> list[tuple[str, str]]:
     """Return every package with the versions that the runs were made with, and how many runs of each."""
     versions: dict[str, Counter[str]] = {}
-    for contestant in comparison.contestants:
-        for run in contestant.runs:
+    for method in comparison.methods:
+        for run in method.runs:
             for package, version in (run.metrics.get("versions") or {}).items():
                 versions.setdefault(package, Counter())[str(version)] += 1
     return [

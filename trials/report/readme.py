@@ -34,7 +34,7 @@ def renewed(readme: str, root: Path) -> str:
 def tables(path: Path) -> str:
     """Return a `results.csv` as Markdown: a table for each pair of training and test data, best AUC first.
 
-    Contestants that saw other data come last, marked by an asterisk. Raises ValueError for a file that is not
+    Methods that saw other data come last, marked by an asterisk. Raises ValueError for a file that is not
     there, has other columns or no rows.
     """
     try:
@@ -101,7 +101,7 @@ def _line(row: Mapping[str, str], own_split: bool) -> str:
         row["label"].replace("|", "\\|") + mark,
         *first,
         *(_decimal(row[name]) for name in ("tpr", "tnr", "precision", "accuracy_at_half")),
-        *(f"{int(row[name]):,}" if row[name] else "" for name in ("parameters", "multiply_adds")),
+        *(f"{int(row[name]):,}" if row[name] else "" for name in ("parameters", "macs")),
         f"{float(row['seconds']):,.0f}" if row["seconds"] else "",
         row["device"],
     ]

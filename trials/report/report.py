@@ -1,6 +1,6 @@
 """Report: one comparison's finished runs as one page and the tables beside it.
 
-Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a contestant and data set),
+Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a method and data set),
 `measures.csv` (every measure with its interval), `tests.csv` (paired tests) and `search_quality.csv` (how
 well searches rank).
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from trials.evaluation.measures import check_prevalence
-from trials.report.comparison import Comparison, Contestant, Predictions, read_comparison
+from trials.report.comparison import Comparison, MethodRuns, Predictions, read_comparison
 from trials.report.data_set import read_data
 from trials.report.page import Page, render
 from trials.report.search_quality import QUALITY, search_quality
@@ -50,7 +50,7 @@ def run_report(
     """Report the finished runs at or below `places` in the folder `out`; return rows, tests and warnings.
 
     `data` is the runs' data set, for pictures, geometry and subgroups, grouped by the runs' own
-    `group_column` unless told; `reference` the contestant that others
+    `group_column` unless told; `reference` the method that others
     are tested against, the strongest without cells unless told; `prevalence` that of PPV and NPV.
     The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
     together, an unknown reference and a prevalence outside of 0 to 1.
@@ -58,8 +58,8 @@ def run_report(
     check_place(out)  # both before all the figures
     check_prevalence(prevalence)
     comparison = read_comparison(places)
-    tested = _summaries(comparison, lambda contestant: contestant.tested, prevalence)
-    external = _summaries(comparison, lambda contestant: contestant.external, prevalence)
+    tested = _summaries(comparison, lambda method: method.tested, prevalence)
+    external = _summaries(comparison, lambda method: method.external, prevalence)
     if not tested and not external:
         raise EvaluationError("no run has test images or external predictions: there is nothing to report")
     chosen = _reference(comparison, tested or external, reference)
@@ -70,7 +70,7 @@ def run_report(
         qualities=qualities,
         tested=tested,
         external=external,
-        patients=[summarise(one.contestant, by_patient(one.predictions), prevalence) for one in external],
+        patients=[summarise(one.method, by_patient(one.predictions), prevalence) for one in external],
         reference=chosen,
         tests=tests,
         power=power(_of(tested or external, chosen), tests["reference"]),
@@ -104,47 +104,45 @@ def run_report(
 def _summaries(comparison: Comparison, side: Any, prevalence: float) -> list[Summary]:
     """Summarise who has predictions on that side: best first, those that saw other data last."""
     found = [
-        summarise(contestant, predictions, prevalence)
-        for contestant in comparison.contestants
-        if (predictions := side(contestant)) is not None and len(predictions.files)
+        summarise(method, predictions, prevalence)
+        for method in comparison.methods
+        if (predictions := side(method)) is not None and len(predictions.files)
     ]
     return sorted(found, key=_best_first)
 
 
 def _best_first(one: Summary) -> tuple[bool, bool, float]:
     known = bool(np.isfinite(one.auc))
-    return one.contestant.saw_other_data, not known, -one.auc if known else 0.0
+    return one.method.saw_other_data, not known, -one.auc if known else 0.0
 
 
-def _reference(comparison: Comparison, summaries: Sequence[Summary], name: str | None) -> Contestant:
+def _reference(comparison: Comparison, summaries: Sequence[Summary], name: str | None) -> MethodRuns:
     if name is None:
         strongest = strongest_without_cells(summaries)
         assert strongest is not None  # there are summaries
         return strongest
-    known = {one.contestant.name: one.contestant for one in summaries}
+    known = {one.method.name: one.method for one in summaries}
     if name not in known:
-        raise EvaluationError(
-            f"reference {name!r}: expected one of the contestants {', '.join(sorted(known))}"
-        )
+        raise EvaluationError(f"reference {name!r}: expected one of the methods {', '.join(sorted(known))}")
     return known[name]
 
 
-def _of(summaries: Sequence[Summary], contestant: Contestant) -> Summary:
-    return next(one for one in summaries if one.contestant is contestant)
+def _of(summaries: Sequence[Summary], method: MethodRuns) -> Summary:
+    return next(one for one in summaries if one.method is method)
 
 
 def _tests(
-    comparison: Comparison, reference: Contestant, external_reference: Contestant | None
+    comparison: Comparison, reference: MethodRuns, external_reference: MethodRuns | None
 ) -> dict[str, list[PairedTest]]:
     """Return the tables of tests by name: against the reference, among cells of one layout, and external."""
 
-    def inside(contestant: Contestant) -> Predictions | None:
-        return contestant.tested
+    def inside(method: MethodRuns) -> Predictions | None:
+        return method.tested
 
-    def outside(contestant: Contestant) -> Predictions | None:
-        return contestant.external
+    def outside(method: MethodRuns) -> Predictions | None:
+        return method.external
 
-    everyone = comparison.contestants
+    everyone = comparison.methods
     return {
         "reference": paired_tests(against(reference, everyone), inside),
         "layouts": paired_tests(within_layouts(everyone), inside),
@@ -155,7 +153,7 @@ def _tests(
 
 
 def text(result: dict[str, Any]) -> str:
-    """Return what a reader wants first: warnings, the headline of each contestant, and where the page is."""
+    """Return what a reader wants first: warnings, the headline of each method, and where the page is."""
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
     lines += result["findings"]
     for row in result["results"]:

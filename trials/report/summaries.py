@@ -1,4 +1,4 @@
-"""The figures of a contestant on one set of images, and of two contestants side by side."""
+"""The figures of a method on one set of images, and of two methods side by side."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from trials.evaluation.measures import (
     sensitivity_at,
     specificity_at,
 )
-from trials.evaluation.metrics import mean_and_spread
+from trials.evaluation.metrics import mean_and_std
 from trials.evaluation.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
 from trials.evaluation.power import (
     ASSUMED_CORRELATION,
     smallest_accuracy_difference,
     smallest_auc_difference,
 )
-from trials.report.comparison import Contestant, Predictions
+from trials.report.comparison import MethodRuns, Predictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
@@ -38,7 +38,7 @@ _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A contestant on one set of images: the AUC of each fold, and measures of all images together by name.
+    """A method on one set of images: the AUC of each fold, and measures of all images together by name.
 
     Of several seeds all are means over the seeds: what one model does, not what the seeds' models would do
     together. The intervals are those of such a mean over other images, for models as they are; what another
@@ -47,7 +47,7 @@ class Summary:
     to them.
     """
 
-    contestant: Contestant
+    method: MethodRuns
     predictions: Predictions
     fold_aucs: Mapping[int, float]
     seed_aucs: Sequence[float]
@@ -72,18 +72,18 @@ class Summary:
     @property
     def auc(self) -> float:
         """The headline: the mean of the folds' AUCs; outside of folds the AUC of all images."""
-        mean = mean_and_spread(list(self.fold_aucs.values()))["mean"]
+        mean = mean_and_std(list(self.fold_aucs.values()))["mean"]
         return self.measures["auc"].estimate if mean is None else mean
 
     @property
     def auc_sd(self) -> float | None:
         """The sample standard deviation of the folds' AUCs."""
-        return mean_and_spread(list(self.fold_aucs.values()))["sd"]
+        return mean_and_std(list(self.fold_aucs.values()))["sd"]
 
     @property
     def auc_sd_seeds(self) -> float | None:
         """The sample standard deviation of the seeds' headlines; None for one seed."""
-        return mean_and_spread(self.seed_aucs)["sd"]
+        return mean_and_std(self.seed_aucs)["sd"]
 
     @property
     def auc_together(self) -> float | None:
@@ -95,15 +95,15 @@ class Summary:
     @property
     def accuracy_sd_seeds(self) -> float | None:
         """As `auc_sd_seeds`, of the accuracy of all images at each seed's frozen thresholds."""
-        return mean_and_spread(self.seed_accuracies)["sd"]
+        return mean_and_std(self.seed_accuracies)["sd"]
 
     def mean_of(self, key: str) -> float | None:
         """Return the mean over the runs of a number that they record, such as `seconds`."""
-        return mean_and_spread([run.metrics.get(key) for run in self.contestant.runs])["mean"]
+        return mean_and_std([run.metrics.get(key) for run in self.method.runs])["mean"]
 
 
-def summarise(contestant: Contestant, predictions: Predictions, prevalence: float = PREVALENCE) -> Summary:
-    """Measure what a contestant said of these images, with 95 % intervals by bootstrap over their groups."""
+def summarise(method: MethodRuns, predictions: Predictions, prevalence: float = PREVALENCE) -> Summary:
+    """Measure what a method said of these images, with 95 % intervals by bootstrap over their groups."""
     each = [_measures(part, prevalence) for part in predictions.each]
     common = [name for name in each[0] if all(name in measures for measures in each)]
     bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
@@ -115,7 +115,7 @@ def summarise(contestant: Contestant, predictions: Predictions, prevalence: floa
     )
     of_folds = [_fold_aucs(part) for part in predictions.each]
     return Summary(
-        contestant,
+        method,
         predictions,
         {fold: float(np.mean([aucs[fold] for aucs in of_folds])) for fold in of_folds[0]},
         [_headline(part, aucs) for part, aucs in zip(predictions.each, of_folds, strict=True)],
@@ -199,7 +199,7 @@ def by_patient(predictions: Predictions) -> Predictions:
 
 @dataclass(frozen=True, eq=False)
 class PairedTest:
-    """Two contestants on the images that both have; p values also as Holm corrects them over the table.
+    """Two methods on the images that both have; p values also as Holm corrects them over the table.
 
     `auc` sums within groups; `p_of_images` is DeLong's test as published, images taken as independent.
     `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test. Of several
@@ -207,8 +207,8 @@ class PairedTest:
     of the seeds' mean probability against their mean threshold.
     """
 
-    first: Contestant
-    second: Contestant
+    first: MethodRuns
+    second: MethodRuns
     n: int
     auc: AucTest
     p_of_images: float
@@ -218,10 +218,10 @@ class PairedTest:
     accuracy_p_holm: float
 
 
-Side = Callable[[Contestant], Predictions | None]
+Side = Callable[[MethodRuns], Predictions | None]
 
 
-def paired_tests(pairs: Iterable[tuple[Contestant, Contestant]], side: Side) -> list[PairedTest]:
+def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side) -> list[PairedTest]:
     """Test pairs on their test folds or on external images, as `side` picks; one table, one correction.
 
     Pairs without images in common, or with too few of a class or group for a test, are left out.
@@ -234,7 +234,7 @@ def paired_tests(pairs: Iterable[tuple[Contestant, Contestant]], side: Side) -> 
     ]
 
 
-def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | None:
+def _test(first: MethodRuns, second: MethodRuns, side: Side) -> PairedTest | None:
     one, two = side(first), side(second)
     if one is None or two is None:
         return None
@@ -267,27 +267,27 @@ def _test(first: Contestant, second: Contestant, side: Side) -> PairedTest | Non
     )
 
 
-def against(reference: Contestant, contestants: Sequence[Contestant]) -> list[tuple[Contestant, Contestant]]:
-    """Return the pairs of every other contestant with the reference."""
-    return [(contestant, reference) for contestant in contestants if contestant is not reference]
+def against(reference: MethodRuns, methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, MethodRuns]]:
+    """Return the pairs of every other method with the reference."""
+    return [(method, reference) for method in methods if method is not reference]
 
 
-def within_layouts(contestants: Sequence[Contestant]) -> list[tuple[Contestant, Contestant]]:
+def within_layouts(methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, MethodRuns]]:
     """Return the pairs that share a layout: cells found by search, and at random, in the same network."""
-    cells = [contestant for contestant in contestants if contestant.layout]
+    cells = [method for method in methods if method.layout]
     return [(one, two) for one, two in combinations(cells, 2) if one.layout == two.layout]
 
 
-def strongest_without_cells(summaries: Sequence[Summary]) -> Contestant | None:
-    """Return the contestant of the highest AUC that is not made of cells and saw no other data.
+def strongest_without_cells(summaries: Sequence[Summary]) -> MethodRuns | None:
+    """Return the method of the highest AUC that is not made of cells and saw no other data.
 
     Where there is none, the highest AUC of all; None for no summaries. It is chosen on the test folds, which
     favours it, and so makes the tests against it cautious.
     """
-    fair = [one for one in summaries if not (one.contestant.layout or one.contestant.saw_other_data)]
+    fair = [one for one in summaries if not (one.method.layout or one.method.saw_other_data)]
     known = [one for one in fair or summaries if np.isfinite(one.auc)] or fair or summaries
     best = max(known, key=lambda one: one.auc, default=None)
-    return best.contestant if best else None
+    return best.method if best else None
 
 
 @dataclass(frozen=True)

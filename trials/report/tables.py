@@ -1,4 +1,4 @@
-"""The report as tables: a row a contestant and data set, a row a measure, a row a test.
+"""The report as tables: a row a method and data set, a row a measure, a row a test.
 
 Cells of numbers that are not defined are empty.
 """
@@ -14,7 +14,7 @@ from trials.evaluation.bootstrap import Interval
 from trials.report.summaries import PairedTest, Summary
 
 RESULTS = (
-    *("contestant", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
+    *("method", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
     *("folds", "seeds", "auc", "auc_sd", "auc_sd_seeds", "auc_together"),
     *("pooled_auc", "low", "high"),
     *(
@@ -27,7 +27,7 @@ RESULTS = (
         "precision",
         "accuracy_at_half",
     ),
-    *("parameters", "multiply_adds", "seconds", "device", "threads", "profile", "commit"),
+    *("parameters", "macs", "seconds", "device", "threads", "profile", "commit"),
 )
 """`auc`: mean of the folds' (external: of all images), `auc_sd` over folds; `low` and `high` are of
 `pooled_auc`. Accuracy, TPR, TNR and precision: of all images at the frozen thresholds; `accuracy_at_half`
@@ -36,7 +36,7 @@ where a probability of 0.5 decides. Of several `seeds` all of these are means ov
 `auc_together` is, as `auc`, of the mean of what the seeds' models say. `folds` is empty outside of folds: for
 external images, and for data with a split of their own. `seconds`: of training, mean of the runs, on
 `device`, a processor's architecture or a GPU's name."""
-MEASURES = ("contestant", "data", "measure", "estimate", "low", "high")
+MEASURES = ("method", "data", "measure", "estimate", "low", "high")
 TESTS = (
     *("table", "first", "second", "n", "auc_difference", "low", "high", "p", "p_holm", "p_of_images"),
     *("accuracy_difference", "accuracy_low", "accuracy_high", "only_first", "only_second"),
@@ -46,19 +46,19 @@ TESTS = (
 
 def result_row(summary: Summary) -> dict[str, Any]:
     """Return the row of `results.csv`."""
-    contestant, measures = summary.contestant, summary.measures
-    runs = contestant.runs
+    method, measures = summary.method, summary.measures
+    runs = method.runs
     return {
-        "contestant": contestant.name,
-        "label": contestant.label,
-        "saw_other_data": "yes" if contestant.saw_other_data else "no",
+        "method": method.name,
+        "label": method.label,
+        "saw_other_data": "yes" if method.saw_other_data else "no",
         "trained_on": runs[0].metrics["data"],
         "data": summary.predictions.data,
         "n": summary.n,
         "positives": summary.positives,
         "groups": summary.groups,
-        "folds": None if contestant.runs[0].own_split else len(summary.fold_aucs) or None,
-        "seeds": " ".join(map(str, contestant.seeds)),
+        "folds": None if method.runs[0].own_split else len(summary.fold_aucs) or None,
+        "seeds": " ".join(map(str, method.seeds)),
         "auc": _cell(summary.auc),
         "auc_sd": _cell(summary.auc_sd),
         "auc_sd_seeds": _cell(summary.auc_sd_seeds),
@@ -70,7 +70,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
         **_limits(measures["accuracy"], "accuracy_"),
         **{name: _cell(measures[name].estimate) for name in ("tpr", "tnr", "precision", "accuracy_at_half")},
         "parameters": _whole(summary.mean_of("parameters")),
-        "multiply_adds": _whole(summary.mean_of("multiply_adds")),
+        "macs": _whole(summary.mean_of("macs")),
         "seconds": _cell(summary.mean_of("seconds"), digits=1),
         "device": _all_of(summary, "device", between="; "),
         **{name: _all_of(summary, name) for name in ("threads", "profile", "commit")},
@@ -79,7 +79,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
 
 def measure_rows(summary: Summary) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of `measures.csv`: every measure with its interval, and each fold's AUC."""
-    start = (summary.contestant.name, summary.predictions.data)
+    start = (summary.method.name, summary.predictions.data)
     for name, interval in summary.measures.items():
         yield (*start, name, *map(_cell, (interval.estimate, interval.low, interval.high)))
     for fold, area in summary.fold_aucs.items():
@@ -121,5 +121,5 @@ def _whole(value: float | None) -> int | None:
 
 def _all_of(summary: Summary, key: str, between: str = " ") -> str:
     """Return the values that the runs record under `key`, each once."""
-    values: Sequence[Any] = [run.metrics.get(key) for run in summary.contestant.runs]
+    values: Sequence[Any] = [run.metrics.get(key) for run in summary.method.runs]
     return between.join(dict.fromkeys(str(value) for value in values if value is not None))

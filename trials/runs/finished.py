@@ -1,4 +1,4 @@
-"""Finished runs of contestants, as their output folders tell."""
+"""Finished runs of methods, as their output folders tell."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every r
 class Failed:
     """A run that did not come to its end: whose, of which fold and seed, and why; None: of all data."""
 
-    contestant: str
+    method: str
     fold: int | None
     seed: int
     reason: str
 
     @property
     def place(self) -> str:
-        """Say which of the contestant's runs this is."""
-        return named(self.contestant, self.fold, self.seed)
+        """Say which of the method's runs this is."""
+        return named(self.method, self.fold, self.seed)
 
 
 def warned(runs: Sequence[Run], name: Callable[[Run], str]) -> list[str]:
@@ -46,9 +46,9 @@ def warned(runs: Sequence[Run], name: Callable[[Run], str]) -> list[str]:
     ]
 
 
-def named(contestant: str, fold: int | None, seed: int) -> str:
-    """Say which of a contestant's runs one is; seed 0 goes without saying."""
-    return contestant + ("" if fold is None else f", fold {fold}") + (f", seed {seed}" if seed else "")
+def named(method: str, fold: int | None, seed: int) -> str:
+    """Say which of a method's runs one is; seed 0 goes without saying."""
+    return method + ("" if fold is None else f", fold {fold}") + (f", seed {seed}" if seed else "")
 
 
 UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log of its trial may say why"
@@ -73,9 +73,9 @@ class Run:
     cutoff: float
 
     @property
-    def contestant(self) -> str:
+    def method(self) -> str:
         """Whose run it is; runs of a time before there were others are named after their layout."""
-        return str(self.metrics.get("contestant") or self.metrics["layout"])
+        return str(self.metrics.get("method") or self.metrics["layout"])
 
     @property
     def seed(self) -> int:
@@ -127,8 +127,8 @@ def read_run(folder: Path) -> Run:
     return Run(folder, metrics, record, predicted.positive, predicted.log_odds, cutoff)
 
 
-def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Sort runs by contestant and fold; raises `EvaluationError` for runs that do not belong together."""
+def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Sort runs by method and fold; raises `EvaluationError` for runs that do not belong together."""
     if not runs:
         raise EvaluationError("no runs to evaluate; name the output folders of runs")
     for what, found in (
@@ -140,10 +140,10 @@ def by_contestant(runs: Sequence[Run]) -> dict[str, list[Run]]:
         if len(found) > 1:
             names = ", ".join(map(str, found))
             raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")
-    ordered = sorted(runs, key=lambda run: (run.contestant, run.fold or 0))
+    ordered = sorted(runs, key=lambda run: (run.method, run.fold or 0))
     for one, other in pairwise(ordered):
-        if (one.contestant, one.fold) == (other.contestant, other.fold):
+        if (one.method, one.fold) == (other.method, other.fold):
             raise EvaluationError(
-                f"{one.folder} and {other.folder} are of the same contestant and fold; leave one of them out"
+                f"{one.folder} and {other.folder} are of the same method and fold; leave one of them out"
             )
-    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.contestant)}
+    return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.method)}

@@ -27,7 +27,7 @@ from search_space.files import (
 )
 from trials.errors import in_words, reason
 from trials.locks import FileLock, LockedError
-from trials.nni_host.watchdog import alive
+from trials.nni_host.watchdog import heartbeat
 
 RUN_FILE = "run.json"
 _PUT_BACK = "put back what was there, or repeat the run in a new folder"
@@ -87,7 +87,7 @@ class RunFolder:
 
     def _acquire(self, wait: bool) -> None:
         while wait:
-            alive()
+            heartbeat()
             with suppress(LockedError):
                 self._lock.acquire(PATIENCE)
                 return

@@ -1,4 +1,4 @@
-"""The one configuration of searches, retrainings and other contestants, typed and validated.
+"""The one configuration of searches, retrainings and other methods, typed and validated.
 
 Field defaults are the paper's: Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695) where they say, else
 ENAS's own (Pham et al. 2018, arXiv 1802.03268, and the released code), else a choice of ours, and each
@@ -74,9 +74,9 @@ class DataSettings(Section):
     channels: Literal[1, 3] = setting(
         3, "input channels, grey repeated; the paper's, by its parameter counts"
     )
-    fit: Literal["squash", "pad", "centre"] = setting(
-        "squash",
-        "squash the crop to a square as the paper does, pad it to keep its proportions, or cut the square "
+    fit: Literal["stretch", "pad", "center_crop"] = setting(
+        "stretch",
+        "stretch the crop to a square as the paper does, pad it to keep its proportions, or cut the square "
         "from its centre at native resolution",
     )
     per_image: bool = setting(
@@ -193,7 +193,8 @@ class TrainingSettings(Section):
     t_mul: int = setting(2, "growth of the interval between restarts; ENAS's", ge=1)
     warm_up: float = setting(0.1, "share of the steps that one_cycle warms up for; ours", ge=0, lt=1)
     optimizer: Literal["sgd", "adamw"] = setting(
-        "sgd", "ENAS's stochastic gradient descent, or AdamW, which suits the fine-tuning of foreign weights"
+        "sgd",
+        "ENAS's stochastic gradient descent, or AdamW, which suits the fine-tuning of pretrained weights",
     )
     momentum: float = setting(0.9, "Nesterov momentum of sgd; ENAS's", ge=0, lt=1)
     weight_decay: float = setting(
@@ -255,7 +256,7 @@ class SearchSettings(TrainingSettings):
         "retrain.filters; ours; unset: none",
         ge=1,
     )
-    most_multiply_adds: int | None = setting(
+    most_macs: int | None = setting(
         None, "limit on its multiply-adds for an image of data.image_size; ours; unset: none", ge=1
     )
     most_milliseconds: float | None = setting(
@@ -290,7 +291,7 @@ class SearchSettings(TrainingSettings):
 
     @property
     def _limits(self) -> dict[str, float]:
-        names = ("parameters", "multiply_adds", "milliseconds")
+        names = ("parameters", "macs", "milliseconds")
         values = {name: getattr(self, f"most_{name}") for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -338,7 +339,7 @@ class BoostedSettings(Section):
     )
     pretrained: bool = setting(
         False,
-        "start from ImageNet weights: those of lite0 to lite2 come with the extra contestants, the others "
+        "start from ImageNet weights: those of lite0 to lite2 come with the extra methods, the others "
         "torchvision downloads; ours, as the paper's start is unknown",
     )
     downsampling: Literal[32, 16, 8] = setting(
@@ -359,7 +360,7 @@ class EnasBSettings(Section):
 
 
 class ProtocolSettings(Section):
-    """What all contestants alike go through."""
+    """What all methods alike go through."""
 
     refit: bool = setting(
         False,
@@ -423,7 +424,7 @@ _PATCHES = (
     _CPU  # PatchCamelyon's 96x96 in colour, some thousands of them
     | {
         "data.image_size": 64,  # labels are of the central 32x32; what is cut off is half of the work
-        "data.fit": "centre",
+        "data.fit": "center_crop",
         "data.positive": "1",  # its name for tumour
         "data.augmentation": "histology",
         "data.augmentation_strength": 1,
@@ -446,7 +447,7 @@ PROFILES: dict[str, dict[str, object]] = {
     "patches_pretrained": _PATCHES  # Boosted EfficientNet alone starts from other weights
     | {
         "data.image_size": 96,
-        "data.fit": "squash",
+        "data.fit": "stretch",
         "boosted.variant": "lite0",
         "boosted.pretrained": True,
         "data.augmentation_strength": 2,

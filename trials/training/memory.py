@@ -10,7 +10,7 @@ from trials.settings.schema import SearchSettings, TrainingSettings
 SPARE = 0.1  # share of the memory that is lost between blocks; ours
 
 
-def what_fits(settings: TrainingSettings, network: nn.Module, images: Tensor | None) -> str:
+def suggest_batch_size(settings: TrainingSettings, network: nn.Module, images: Tensor | None) -> str:
     """Return which batch, or how many filters with the same batch, the device has about room for.
 
     Measured by steps of 2 and of 4 of the `images` [b, channels, side, side] on it: what a step needs grows

@@ -29,12 +29,12 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 from search_space.files import not_a_file, write_atomically
 from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
 from trials.errors import TrainingError
-from trials.nni_host.watchdog import alive
+from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import RunFolderError
 from trials.runs.reporter import Bar, quiet_lightning
 from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import StopWhenDiverged, require_finite
-from trials.training.memory import what_fits
+from trials.training.memory import suggest_batch_size
 
 CHECKPOINT, REFIT_CHECKPOINT = "last.ckpt", "refit.ckpt"
 
@@ -92,7 +92,7 @@ class LesionModule(LightningModule):
 
     def forward(self, images: Tensor) -> Any:
         """Return the network's logits for images [b, c, h, w]."""
-        alive()
+        heartbeat()
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -168,7 +168,7 @@ class SeedEachEpoch(pl.Callback):
         seed_everything(self._seed, trainer.current_epoch)
 
 
-class SayWhatFits(pl.Callback):
+class SuggestBatchSize(pl.Callback):
     """Turns an accelerator's lack of memory into a `TrainingError` that says what it has room for."""
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -188,7 +188,7 @@ class SayWhatFits(pl.Callback):
         if isinstance(exception, torch.OutOfMemoryError):
             traceback.clear_frames(exception.__traceback__)  # they hold the maps of the step that failed
             with trainer.precision_plugin.train_step_context():
-                advice = what_fits(self._settings, cast(nn.Module, pl_module.model), self._images)
+                advice = suggest_batch_size(self._settings, cast(nn.Module, pl_module.model), self._images)
             raise TrainingError(f"{str(exception).rstrip('. ')}. {advice}") from None
 
 
@@ -254,7 +254,7 @@ def make_trainer(
             SeedEachEpoch(seed),
             Bar(),
             StopWhenDiverged(classes),
-            SayWhatFits(settings),
+            SuggestBatchSize(settings),
             *callbacks,
             SaveEachEpoch(checkpoint),
         ],

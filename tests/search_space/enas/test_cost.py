@@ -7,7 +7,7 @@ import torch
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from search_space import Architecture, EnasSpace, Layout, multiply_adds, parameters
+from search_space import Architecture, EnasSpace, Layout, macs, parameters
 
 
 def architecture(normal: str, reduce: str) -> Architecture:
@@ -29,7 +29,7 @@ def trainable(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 
-def counted_multiply_adds(network: nn.Module, images: Tensor) -> int:
+def counted_macs(network: nn.Module, images: Tensor) -> int:
     """Add up, while the network runs, what each convolution and linear layer multiplies."""
     counts = []
 
@@ -57,7 +57,7 @@ def test_published_parameter_counts(cells: Architecture, layout: str, classes: i
     assert trainable(final_network(cells, layout, filters=36, channels=3, classes=classes)) == published
 
 
-def test_multiply_adds_by_hand() -> None:
+def test_macs_by_hand() -> None:
     # One node of two identities in each cell, 1 filter, 1 channel, 1 class, images of 4x4.
     cells = architecture("0 4 1 4", "0 4 1 4")
     stem = 9 * 3 * 16
@@ -66,10 +66,7 @@ def test_multiply_adds_by_hand() -> None:
         2 * 2
     ) * 4  # the same at width 2; two factorized reductions
     classifier = 2
-    assert (
-        multiply_adds(cells, ["normal", "reduce"], 1, 1, 1, image_size=4)
-        == stem + normal + reduction + classifier
-    )
+    assert macs(cells, ["normal", "reduce"], 1, 1, 1, image_size=4) == stem + normal + reduction + classifier
 
 
 def random_networks(count: int) -> Iterator[tuple[Architecture, Layout, dict[str, int]]]:
@@ -94,13 +91,13 @@ def test_parameters_equal_those_of_the_built_network() -> None:
         assert parameters(cells, layout, **sizes) == trainable(final_network(cells, layout, **sizes))
 
 
-def test_multiply_adds_equal_those_of_the_running_network() -> None:
+def test_macs_equal_those_of_the_running_network() -> None:
     for number, (cells, layout, sizes) in enumerate(random_networks(40)):
         side = 17 + number % 13
-        counted = counted_multiply_adds(
+        counted = counted_macs(
             final_network(cells, layout, **sizes), torch.zeros(1, sizes["channels"], side, side)
         )
-        assert multiply_adds(cells, layout, **sizes, image_size=side) == counted
+        assert macs(cells, layout, **sizes, image_size=side) == counted
 
 
 @pytest.mark.parametrize("sizes", [{"filters": 0}, {"channels": -1}, {"classes": 2.0}, {"filters": True}])
@@ -108,6 +105,6 @@ def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be a whole number from 1"):
         parameters(WITNESS, "enas7", **sizes)
     with pytest.raises(ValueError, match="image_size must be a whole number from 1, not 0"):
-        multiply_adds(WITNESS, "enas7", image_size=0)
+        macs(WITNESS, "enas7", image_size=0)
     with pytest.raises(ValueError, match="stem_stride is 1, 2 or 4, not 3"):
         parameters(WITNESS, "enas7", stem_stride=3)

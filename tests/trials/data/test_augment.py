@@ -204,7 +204,7 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("side", "smallest", "centre"), SIZES)
+@pytest.mark.parametrize(("side", "smallest", "center_crop"), SIZES)
 def test_crops_are_squares_of_the_source_that_keep_its_centre(side: int, smallest: int, centre: int) -> None:
     images = numbered(side)
     policy = cropping(images, smallest=smallest, centre=centre)
@@ -258,7 +258,7 @@ def test_cropped_and_turned_images_keep_their_centre() -> None:
     ("side", "options", "message"),
     [
         (28, {}, "a centre of 32x32 pixels, and the images have 28x28: use larger images"),
-        (96, {"centre": 0}, "a centre of 0x0"),
+        (96, {"center_crop": 0}, "a centre of 0x0"),
         (96, {"smallest": 31}, r"smallest crop is 31x31 .* centre of 32x32 .*\.smallest_crop from 32 to 96"),
         (40, {}, r"smallest crop is 48x48 .* images of 40x40: set data\.smallest_crop from 32 to 40"),
     ],
@@ -296,13 +296,13 @@ def test_a_centre_keeps_its_pixels_as_they_are(
     height: int, width: int, top: int, left: int, picture: Callable[..., np.ndarray]
 ) -> None:
     image = picture(1, height, width)
-    tensor = to_tensor([image], side=20, fit="centre")[0, 0]
+    tensor = to_tensor([image], side=20, fit="center_crop")[0, 0]
     assert np.array_equal(tensor, image[top : top + 20, left : left + 20])
 
 
 def test_an_image_smaller_than_the_centre_is_refused(picture: Callable[..., np.ndarray]) -> None:
-    with pytest.raises(ValueError, match=r"image 1: 40x19 pixels.*no centre of 20x20.*or data\.fit=squash"):
-        to_tensor([picture(1, 20, 20), picture(1, 19, 40)], side=20, fit="centre")
+    with pytest.raises(ValueError, match=r"image 1: 40x19 pixels.*no centre of 20x20.*or data\.fit=stretch"):
+        to_tensor([picture(1, 20, 20), picture(1, 19, 40)], side=20, fit="center_crop")
 
 
 def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarray]) -> None:
@@ -315,5 +315,5 @@ def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarra
 
 
 def test_unknown_fit_is_refused(picture: Callable[..., np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="squash, pad, centre"):
+    with pytest.raises(ValueError, match="stretch, pad, centre"):
         to_tensor([picture(1)], fit="stretch")

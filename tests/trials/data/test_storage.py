@@ -27,7 +27,7 @@ PARTS = {"train": 12, "valid": 6, "test": 8}
 @pytest.fixture
 def hdf5(tmp_path: Path) -> Path:
     """PatchCamelyon's layout with a few noisy patches of 96x96."""
-    h5py = pytest.importorskip("h5py", reason="h5py comes with the extra contestants")
+    h5py = pytest.importorskip("h5py", reason="h5py comes with the extra methods")
     random = np.random.default_rng(0)
     (tmp_path / "pcam").mkdir()
     for split, count in PARTS.items():
@@ -97,7 +97,7 @@ def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("named", ["the folder above", "its own"])
 def test_hdf5_files_are_read_as_torchvision_reads_them(named: str, hdf5: Path) -> None:
-    datasets = pytest.importorskip("torchvision.datasets", reason="torchvision comes with contestants")
+    datasets = pytest.importorskip("torchvision.datasets", reason="torchvision comes with methods")
     data = load(hdf5 if named == "the folder above" else hdf5 / "pcam", positive="1")
     assert (data.name, data.layout, data.classes) == ("pcam", "patch_camelyon", ("0", "1"))
     read = zip(data.images, data.labels.tolist(), strict=True)

@@ -105,7 +105,7 @@ def test_every_verb_refuses_results_among_images(
     data, out = tmp_path if nested else classes, str(classes / "runs" / "x")
     verbs = [
         ["search", "--data", str(data), "--out", out, "--dry-run"],
-        ["contend", "--data", str(data), "--out", out, "--contestant", "hog", "--dry-run"],
+        ["train", "--data", str(data), "--out", out, "--method", "hog", "--dry-run"],
         ["evaluate", str(tmp_path), "--data", str(data), "--out", out],
         ["launch", str(tmp_path / "e.yml"), "--data", str(data), "--out", out],
         ["prepare", str(data), out],
@@ -191,9 +191,7 @@ def test_names_that_are_not_utf8_are_refused_by_name(
         rf"{classes}: 1 names are not UTF-8 (benign/l\xe9sion.png); rename them, with "
         "`convmv -f latin1 -t utf8 -r`, say",
     )
-    assert main(
-        ["contend", "--data", str(classes), "--contestant", "hog", "--out", str(classes.parent / "o")]
-    )
+    assert main(["train", "--data", str(classes), "--method", "hog", "--out", str(classes.parent / "o")])
     assert r"l\xe9sion.png" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from trials.evaluation.metrics import doubts, fit_temperature, mean_and_spread, score, youden_threshold
+from trials.evaluation.metrics import doubts, fit_temperature, mean_and_std, score, youden_threshold
 
 
 def test_measures_of_a_case_worked_by_hand() -> None:
@@ -86,9 +86,9 @@ def test_youden_threshold_needs_both_classes() -> None:
 
 
 def test_spread_is_the_sample_standard_deviation_of_what_is_defined() -> None:
-    assert mean_and_spread([1.0, None, 3.0]) == {"mean": 2.0, "sd": pytest.approx(2**0.5)}
-    assert mean_and_spread([1.0]) == {"mean": 1.0, "sd": None}
-    assert mean_and_spread([None]) == {"mean": None, "sd": None}
+    assert mean_and_std([1.0, None, 3.0]) == {"mean": 2.0, "sd": pytest.approx(2**0.5)}
+    assert mean_and_std([1.0]) == {"mean": 1.0, "sd": None}
+    assert mean_and_std([None]) == {"mean": None, "sd": None}
 
 
 def test_temperature_gives_back_by_what_log_odds_were_multiplied() -> None:

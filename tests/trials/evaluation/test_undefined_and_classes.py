@@ -43,14 +43,14 @@ def test_a_measure_without_a_denominator_is_undefined(
         assert found["mcc"] == pytest.approx(matthews_corrcoef(truth, called))
 
 
-def a_run(folder: Path, contestant: str, truth: list[bool], external: list[bool]) -> Path:
+def a_run(folder: Path, method: str, truth: list[bool], external: list[bool]) -> Path:
     """Write a run whose external images are of one class."""
     metrics = {
-        **{"contestant": contestant, "label": contestant, "layout": None, "fold": 0, "folds": 2, "seed": 0},
+        **{"method": method, "label": method, "layout": None, "fold": 0, "folds": 2, "seed": 0},
         **{"data": "lesions", "data_digest": "d", "positive": "malignant", "parameters": 1, "seconds": 1.0},
         **{"threshold": 0.9, "temperature": 1.0, "commit": "c", "external": "elsewhere", "test": None},
     }
-    with RunFolder(folder, {"of": contestant}) as run:
+    with RunFolder(folder, {"of": method}) as run:
         run.write_json("metrics.json", metrics)
         data = {"images": {"benign": 4, "malignant": 2, "normal": 3}, "groups": 9, "group_source": "copies"}
         run.write_json("retrain.json", {"data": data})
@@ -139,7 +139,7 @@ def test_three_classes_are_said_by_every_verb(
     runs = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0"]
     runs += [part for setting in settings for part in ("--set", setting)]
     place, image = tmp_path / "fold0" / "cnn3", str(next(three.glob("*.png")))
-    assert WORDS in told("contend", "--contestant", "cnn3", *runs, "--out", str(place))
+    assert WORDS in told("train", "--method", "cnn3", *runs, "--out", str(place))
     assert WORDS in json.loads((place / "metrics.json").read_text())["warnings"][0]
     assert any(WORDS in note for note in json.loads((place / "retrain.json").read_text())["data"]["notes"])
     assert WORDS in told("evaluate", str(place), "--out", str(tmp_path / "evaluation"))

@@ -203,14 +203,14 @@ def test_the_loader_of_an_older_model_guesses_as_it_does(exported_other: Path, t
 def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported_other, tmp_path / "export")
     known = json.loads((folder / "metadata.json").read_text())
-    known["model"]["fit"] = "centre"
+    known["model"]["fit"] = "center_crop"
     (folder / "metadata.json").write_text(json.dumps(known))
     square = runpy.run_path(str(folder / "load_model.py"))["square"]
     random = np.random.default_rng(0)
     for height, width in ((20, 20), (31, 45), (700, 433)):
         path = tmp_path / f"{height}.png"
         Image.fromarray(random.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
-        assert np.array_equal(square(path), to_tensor([decode(path)], 20, "centre", 1)[0])
+        assert np.array_equal(square(path), to_tensor([decode(path)], 20, "center_crop", 1)[0])
     Image.new("L", (19, 40)).save(tmp_path / "small.png")
     with pytest.raises(ValueError, match=r"small\.png: 19x40 pixels, which have no centre of 20x20"):
         square(tmp_path / "small.png")
@@ -221,7 +221,7 @@ def test_onnx_runs_alone_and_says_what_it_needs(exported: Path, finished: tuple[
     stored = onnx.load(exported / "model.onnx")
     known = {entry.key: entry.value for entry in stored.metadata_props}
     assert known["positive"] == "malignant" and float(known["threshold"]) == card.threshold
-    assert known["fit"] == "squash to 24x24, bicubic" and "clinical" in known["not_for"]
+    assert known["fit"] == "stretch to 24x24, bicubic" and "clinical" in known["not_for"]
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     squares = np.random.default_rng(0).integers(0, 256, (5, 3, 24, 24), dtype=np.uint8)
     probabilities, calibrated = session.run(["probabilities", "calibrated"], {"images": squares})

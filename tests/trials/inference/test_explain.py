@@ -13,7 +13,7 @@ from torch import nn
 from search_space import Architecture
 from trials.cli import main
 from trials.inference.explain import explain, grad_cam, last_map, occlusion, overlay, run_explain
-from trials.models.inference import Decision
+from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, TrainedModel
 from trials.report.report import run_report
 
@@ -24,7 +24,7 @@ def description(kind: str = "cells", side: int = 32, **changes: object) -> Model
         network |= {"architecture": Architecture.random(3).to_sample(), "layout": "enas3", "filters": 4}
     return ModelDescription.model_validate(
         {"network": network, "channels": 3, "classes": ("benign", "malignant"), "positive": "malignant"}
-        | {"image_size": side, "fit": "squash", "mean": (0.4,), "std": (0.2,), "threshold": 0.5}
+        | {"image_size": side, "fit": "stretch", "mean": (0.4,), "std": (0.2,), "threshold": 0.5}
         | changes
     )
 
@@ -82,7 +82,7 @@ def test_the_map_is_of_the_last_cell_or_what_comes_last_elsewhere(kind: str, sid
     card = description(kind, side)
     model = TrainedModel(card.build().eval(), card)
     example = torch.zeros(1, 3, side, side, dtype=torch.uint8)
-    assert last_map(model.network, Decision(model), example) is model.network.get_submodule(layer)
+    assert last_map(model.network, InferenceModel(model), example) is model.network.get_submodule(layer)
     images = [np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)]
     (one,) = explain(model, images, ["grad_cam"])
     assert one.maps["grad_cam"].shape == (side, side) and np.ptp(one.maps["grad_cam"]) > 0

@@ -17,11 +17,11 @@ from search_space.boosted_efficientnet import CBAM, imagenet_weights
 from trials.data.dataset import load
 from trials.data.task import Task
 from trials.inference.predict import run_predict
-from trials.methods.networks import BoostedContestant
-from trials.methods.registry import CONTESTANTS
+from trials.methods.networks import BoostedMethod
+from trials.methods.registry import METHODS
 from trials.models.model_file import load_model
 from trials.models.zoo import BoostedNetwork, Shape
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.evaluate import run_evaluate, text_table
 from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import run_search
@@ -52,7 +52,7 @@ FILES = [f"test_{index}.png" for index in range(8)]
 
 def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes = CROPPED if name in ("boosted", "boosted_cropping") else {}
-    return run_contend(data, name, out=out, profile="patches", overrides=TINY | changes, **more)
+    return run_train(data, name, out=out, profile="patches", overrides=TINY | changes, **more)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -61,7 +61,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def contended(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of EfficientNet and of all four changes, two seeds each, and of ENAS."""
     out = tmp_path_factory.mktemp("boosted")
     for seed in (0, 1):
@@ -73,7 +73,7 @@ def contended(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_ablation_differs_by_one_change_each_and_all_four_in_the_last() -> None:
     def chosen(name: str) -> dict[str, Any]:
-        settings = CONTESTANTS[name].settings("patches", {})
+        settings = METHODS[name].settings("patches", {})
         return {"smallest_crop": settings.data.smallest_crop, **settings.boosted.model_dump()}
 
     baseline, everything = chosen("boosted_baseline"), chosen("boosted")
@@ -100,10 +100,10 @@ def test_what_starts_from_imagenet_weights_says_so_and_is_loaded_without_them(
     changes = {"boosted.variant": "lite0", "boosted.pretrained": True}
     settings = load_settings("patches", TINY | changes)
     task = Task(patches, settings, folds=5, fold=None, seed=0)
-    stem = BoostedContestant(task).network.get_submodule("features.0.0").weight
+    stem = BoostedMethod(task).network.get_submodule("features.0.0").weight
     stored = imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True)["conv_stem.weight"]
     assert torch.equal(stem, stored)
-    metrics = run_contend(
+    metrics = run_train(
         patches, "boosted_baseline", out=tmp_path / "run", profile="patches", overrides=TINY | changes
     )
     assert metrics["saw_other_data"] is True
@@ -132,8 +132,8 @@ def test_each_choice_reaches_the_network() -> None:
     assert built(variant="b1").features[1][1].stochastic_depth.p != built().features[1][0].stochastic_depth.p
 
 
-def test_a_run_trains_and_tests_on_the_parts_of_the_split(contended: Path, patches: Path) -> None:
-    run = contended / "seed0" / "boosted"
+def test_a_run_trains_and_tests_on_the_parts_of_the_split(trained: Path, patches: Path) -> None:
+    run = trained / "seed0" / "boosted"
     assert [row["file"] for row in rows(run / "predictions.csv")] == FILES
     assert {row["file"].split("_")[0] for row in rows(run / "validation_predictions.csv")} == {"valid"}
     metrics, record = (json.loads((run / name).read_text()) for name in ("metrics.json", "retrain.json"))
@@ -146,9 +146,9 @@ def test_a_run_trains_and_tests_on_the_parts_of_the_split(contended: Path, patch
 
 
 def test_the_model_file_says_all_choices_and_gives_the_predictions_again(
-    contended: Path, patches: Path
+    trained: Path, patches: Path
 ) -> None:
-    run = contended / "seed0" / "boosted"
+    run = trained / "seed0" / "boosted"
     assert json.loads((run / "model.json").read_text())["network"] == {
         "kind": "boosted_efficientnet",
         "variant": "b0",
@@ -166,15 +166,15 @@ def test_the_model_file_says_all_choices_and_gives_the_predictions_again(
 
 
 def test_a_published_split_is_evaluated_as_that_and_reported_over_seeds(
-    contended: Path, patches: Path, tmp_path: Path
+    trained: Path, patches: Path, tmp_path: Path
 ) -> None:
-    runs = [contended / "seed0" / name for name in ("boosted_baseline", "boosted", "enas7")]
+    runs = [trained / "seed0" / name for name in ("boosted_baseline", "boosted", "enas7")]
     table = text_table(run_evaluate(runs, tmp_path / "evaluation"))
     assert "boosted, test split" in table and "enas7, test split" in table
     assert "mean" not in table and "fold" not in table
-    result = run_report([contended], tmp_path / "report", data=patches)
-    row = next(row for row in result["results"] if row["contestant"] == "boosted")
-    each = [json.loads((contended / f"seed{seed}/boosted/metrics.json").read_text()) for seed in (0, 1)]
+    result = run_report([trained], tmp_path / "report", data=patches)
+    row = next(row for row in result["results"] if row["method"] == "boosted")
+    each = [json.loads((trained / f"seed{seed}/boosted/metrics.json").read_text()) for seed in (0, 1)]
     for column, measure in (("auc", "auc"), ("accuracy", "accuracy")):
         values = [metrics["test"][measure] for metrics in each]
         assert row[column] == pytest.approx(np.mean(values), abs=1e-6)
@@ -200,16 +200,16 @@ def test_enas_searches_and_retrains_on_the_same_patches(patches: Path, tmp_path:
 
 
 def test_tuning_looks_at_no_test_image_and_takes_no_part_in_a_report(
-    contended: Path, patches: Path, tmp_path: Path
+    trained: Path, patches: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(contended / "seed0", tmp_path / "runs")
+    shutil.copytree(trained / "seed0", tmp_path / "runs")
     metrics = contend(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted", tested=False)
     assert metrics["test"] is None and metrics["validation"]["n"] == 8
     assert rows(tmp_path / "runs" / "tuning" / "boosted" / "predictions.csv") == []
     with pytest.raises(RunFolderError, match="belongs to another run"):
         contend(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted")
     result = run_report([tmp_path / "runs"], tmp_path / "report")
-    assert sorted(row["contestant"] for row in result["results"]) == ["boosted", "boosted_baseline", "enas7"]
+    assert sorted(row["method"] for row in result["results"]) == ["boosted", "boosted_baseline", "enas7"]
     assert "1 runs for tuning" in " ".join(result["warnings"])
 
 
@@ -227,7 +227,7 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
         (
             (24, 24),
             "RGB",
-            CROPPED | {"data.fit": "squash"},
+            CROPPED | {"data.fit": "stretch"},
             "24x24 pixels.*native size, 40x40 by data.image_size",
         ),
         (
@@ -258,7 +258,5 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
 ) -> None:
     data = repainted(patches, tmp_path / "data", size, mode)
     with pytest.raises(ValueError, match=words):
-        run_contend(
-            data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=TINY | changes
-        )
+        run_train(data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=TINY | changes)
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ from trials.cli import main
 from trials.data.dataset import load
 from trials.data.phantoms import make_phantoms
 from trials.methods.classical import support_vectors
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 
 
 def patients(positives: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,13 +100,13 @@ def test_what_an_svm_could_not_do_is_in_the_record_the_output_and_the_report(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides: Mapping[str, object] = {"data.balanced_draw": None}
-    metrics = run_contend(
+    metrics = run_train(
         few, "hog", out=tmp_path / "fold0" / "hog", profile="quick", overrides=overrides, folds=3, fold=0
     )
     (note, *_) = metrics["warnings"]
     assert "groups with positive images" in note
     assert note in capsys.readouterr().err
-    arguments = ["contend", "--data", str(few), "--contestant", "hog", "--profile", "quick", "--folds", "3"]
+    arguments = ["train", "--data", str(few), "--method", "hog", "--profile", "quick", "--folds", "3"]
     assert (
         main(
             [

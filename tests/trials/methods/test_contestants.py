@@ -1,4 +1,4 @@
-"""Contestants: one registry, one protocol, the same files from all."""
+"""Methods: one registry, one protocol, the same files from all."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from search_space import Architecture, multiply_adds, parameters
+from search_space import Architecture, macs, parameters
 from trials.data import task as task_module
 from trials.data.dataset import DataError, load
 from trials.data.folds import assign_folds, write_folds
@@ -22,10 +22,10 @@ from trials.data.phantoms import make_phantoms
 from trials.data.task import Task
 from trials.evaluation.power import TOO_FEW
 from trials.inference.predict import run_predict
-from trials.methods.classical import ClassicalContestant
+from trials.methods.classical import ClassicalMethod
 from trials.methods.features import STATISTICS, statistics
-from trials.methods.networks import NetworkContestant
-from trials.methods.registry import CONTESTANTS
+from trials.methods.networks import NetworkMethod
+from trials.methods.registry import METHODS
 from trials.models.model_file import ModelError, load_model
 from trials.models.zoo import (
     AlexNet,
@@ -33,11 +33,11 @@ from trials.models.zoo import (
     KnownNetwork,
     Shape,
     cnn3,
-    count_multiply_adds,
+    count_macs,
     count_parameters,
     load_imagenet_lite0,
 )
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.tuning import TUNING
 from trials.report.report import run_report
 from trials.runs.folder import RunFolderError
@@ -68,12 +68,12 @@ def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
-    choices = CONTESTANTS[name].choices if name in CONTESTANTS else ()
+    choices = METHODS[name].choices if name in METHODS else ()
     if choices:  # tuned by one trial, whose choice the test takes
         trial = {"out": out.parent / TUNING / "only" / name, "home": out.parent, "tested": False}
-        run_contend(data, name, **(arguments | trial))
+        run_train(data, name, **(arguments | trial))
         arguments["overrides"] = {key: value for key, value in (TINY | changes).items() if key not in choices}
-    return run_contend(data, name, out=out, **(arguments | more))
+    return run_train(data, name, out=out, **(arguments | more))
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +86,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fold0(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which contestants of fold 0 share their searches."""
+    """The folder in which methods of fold 0 share their searches."""
     return tmp_path_factory.mktemp("compare") / "fold0"
 
 
-@pytest.mark.parametrize("name", CONTESTANTS)
-def test_every_contestant_leaves_the_same_files_about_the_right_images(
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_leaves_the_same_files_about_the_right_images(
     name: str, lesions: Path, elsewhere: Path, fold0: Path
 ) -> None:
     metrics = contend(lesions, name, fold0 / name, external=elsewhere)
@@ -109,11 +109,11 @@ def test_every_contestant_leaves_the_same_files_about_the_right_images(
     chosen_by = rows(fold0 / name / "validation_predictions.csv")
     assert chosen_by and not {row["group"] for row in chosen_by} & {data.groups[i] for i in test}
     assert metrics == json.loads((fold0 / name / "metrics.json").read_text())
-    title = CONTESTANTS[name].title
-    assert (metrics["contestant"], metrics["label"], metrics["layout"]) == (name, title.label, title.layout)
+    title = METHODS[name].title
+    assert (metrics["method"], metrics["label"], metrics["layout"]) == (name, title.label, title.layout)
     assert metrics["saw_other_data"] == (name == "efficientnet_lite0")
     assert metrics["test"]["n"] == len(test) and 0.05 <= metrics["temperature"] < 1000
-    assert (metrics["parameters"] is None) == (name in CLASSICAL) == (metrics["multiply_adds"] is None)
+    assert (metrics["parameters"] is None) == (name in CLASSICAL) == (metrics["macs"] is None)
     assert metrics["threads"] and metrics["seconds"] >= 0 and metrics["external"] == other.name
 
 
@@ -138,18 +138,18 @@ def test_a_mean_is_of_what_its_members_said_who_contend_once(
 ) -> None:
     members = [fold0 / "cells7", fold0 / "hog_geometry"]
     seconds = sum(contend(lesions, place.name, place, external=elsewhere)["seconds"] for place in members)
-    for kind in (ClassicalContestant, NetworkContestant):
+    for kind in (ClassicalMethod, NetworkMethod):
         monkeypatch.setattr(kind, "fit", lambda *_, **__: pytest.fail("fitted twice"))
     mean = contend(lesions, "cells7_hog_geometry", fold0 / "cells7_hog_geometry", external=elsewhere)
     assert mean["seconds"] == pytest.approx(seconds, abs=1e-3)
     said = zip(*(rows(place / file) for place in members), strict=True)
-    for row, (network, gradients) in zip(rows(fold0 / mean["contestant"] / file), said, strict=True):
+    for row, (network, gradients) in zip(rows(fold0 / mean["method"] / file), said, strict=True):
         assert row["file"] == network["file"] == gradients["file"]
         expected = (float(network["probability"]) + float(gradients["probability"])) / 2
         assert float(row["probability"]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_folder_of_another_contestant_is_refused_before_anything_is_written(
+def test_the_folder_of_another_method_is_refused_before_anything_is_written(
     lesions: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RunFolderError, match="cells7: there contends cells7, not cells7_hog_geometry; name"):
@@ -178,7 +178,7 @@ def test_layouts_share_one_search_of_their_fold(
 def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> None:
     def cells(name: str, fold: int) -> object:
         task = Task(lesions, load_settings("quick", TINY), folds=2, fold=fold)
-        return CONTESTANTS[name].make(task, None).identity["network"]["architecture"]
+        return METHODS[name].make(task, None).identity["network"]["architecture"]
 
     assert cells("cells7", 0) == cells("cells17", 0) != cells("cells7", 1)
 
@@ -247,7 +247,7 @@ def test_counts_of_a_built_network_are_those_of_its_architecture() -> None:
     network = CellNetwork(architecture=architecture.to_sample(), layout="enas7", filters=4)
     built = network.build(Shape(3, 2, 33), load_settings("paper").retrain)
     assert count_parameters(built) == parameters(architecture, "enas7", 4)
-    assert count_multiply_adds(built, Shape(3, 2, 33)) == multiply_adds(architecture, "enas7", 4, 3, 2, 33)
+    assert count_macs(built, Shape(3, 2, 33)) == macs(architecture, "enas7", 4, 3, 2, 33)
 
 
 def test_description_from_before_the_output_norm_is_of_a_network_without_it() -> None:
@@ -360,14 +360,14 @@ def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Pa
         contend(folder, "geometry", tmp_path / "out")
 
 
-def test_a_contestants_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
-    alexnet = CONTESTANTS["alexnet"]
+def test_a_methods_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
+    alexnet = METHODS["alexnet"]
     assert alexnet.settings("cpu", {}).data.image_size == 227
     assert alexnet.settings("cpu", {"data": {"image_size": 99}}).data.image_size == 99
-    assert all(bool(entry.differs) == bool(entry.reason) for entry in CONTESTANTS.values())
+    assert all(bool(entry.differs) == bool(entry.reason) for entry in METHODS.values())
 
 
-def test_an_unknown_contestant_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_method_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nearest: resnet18"):
         contend(tmp_path, "resnet", tmp_path / "out")
 
@@ -389,12 +389,12 @@ def experiment(name: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     return config, {key: values["_value"] for key, values in config["searchSpace"].items()}
 
 
-def test_the_comparisons_are_all_contestants_on_all_folds_and_seeds() -> None:
+def test_the_comparisons_are_all_methods_on_all_folds_and_seeds() -> None:
     config, grid = experiment("compare")
-    ablation = experiment("boosted_efficientnet")[1]["contestant"]
-    tuned = [name for name, entry in CONTESTANTS.items() if entry.choices]  # by experiments before
-    assert sorted(grid["contestant"] + ablation + tuned) == sorted(CONTESTANTS)
+    ablation = experiment("boosted_efficientnet")[1]["method"]
+    tuned = [name for name, entry in METHODS.items() if entry.choices]  # by experiments before
+    assert sorted(grid["method"] + ablation + tuned) == sorted(METHODS)
     assert grid["fold"] == list(range(grid["folds"][0]))
-    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["fold"]) * len(grid["seed"])
+    assert config["maxTrialNumber"] == len(grid["method"]) * len(grid["fold"]) * len(grid["seed"])
     config, grid = experiment("boosted_efficientnet")
-    assert config["maxTrialNumber"] == len(grid["contestant"]) * len(grid["seed"])
+    assert config["maxTrialNumber"] == len(grid["method"]) * len(grid["seed"])

@@ -131,9 +131,10 @@ BUILT = {"__symbol__": "path:argparse.Namespace", "__kwargs__": {"numerator": 1}
 RECORD = {"parameter_id": 3, "parameters": {"x": 7, "of": BUILT}}
 
 
-def own_parameters_in(folder: Path) -> subprocess.CompletedProcess[str]:
+def trial_parameters_in(folder: Path) -> subprocess.CompletedProcess[str]:
     script = (
-        "import json; from trials.nni_host.parameters import own_parameters as own; print(json.dumps(own()))"
+        "import json; from trials.nni_host.parameters import trial_parameters as own; "
+        "print(json.dumps(own()))"
     )
     folders = {"NNI_SYS_DIR": str(folder), "NNI_OUTPUT_DIR": str(folder), "NNI_TRIAL_JOB_ID": "A"}
     return subprocess.run(
@@ -151,7 +152,7 @@ def test_nni_itself_would_build_the_object() -> None:
 
 def test_parameters_of_older_services_are_plain_json(tmp_path: Path) -> None:
     (tmp_path / "parameter.cfg").write_text(json.dumps(RECORD))
-    ran = own_parameters_in(tmp_path)
+    ran = trial_parameters_in(tmp_path)
     assert json.loads(ran.stdout.splitlines()[-1]) == RECORD["parameters"], ran.stderr
 
 
@@ -186,8 +187,8 @@ def manager(record: object) -> Iterator[str]:
 
 
 def test_parameters_from_the_manager_are_plain_json_and_their_number_is_known(tmp_path: Path) -> None:
-    script = """import json, nni, sys; from trials.nni_host.parameters import own_parameters
-said = [own_parameters(), nni.trial._params["parameter_id"], nni.load.__module__]
+    script = """import json, nni, sys; from trials.nni_host.parameters import trial_parameters
+said = [trial_parameters(), nni.trial._params["parameter_id"], nni.load.__module__]
 json.dump(said, open(sys.argv[1], "w"))"""
     with manager(RECORD) as address:
         channel = {"NNI_TRIAL_COMMAND_CHANNEL": f"{address}/env/1/A", "NNI_TRIAL_JOB_ID": "A"}

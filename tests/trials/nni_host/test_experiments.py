@@ -14,7 +14,7 @@ from search_space import layout
 from search_space.boosted_efficientnet import CHOICES
 from strategies.optuna_tuner import OptunaTuner
 from strategies.tuner import PipelineTuner
-from trials.methods.registry import CONTESTANTS
+from trials.methods.registry import METHODS
 from trials.models.zoo import BoostedNetwork
 from trials.nni_host.parameters import meant
 from trials.settings.schema import load_settings
@@ -85,7 +85,7 @@ def _drawn(space: dict[str, Any], count: int) -> list[dict[str, Any]]:
 def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() -> None:
     space = yaml.safe_load((FILES[0].parent / "boosted_efficientnet_search.yml").read_text())["searchSpace"]
     choices = {name: values["_value"] for name, values in space.items() if "." in name}
-    assert choices.keys() == CONTESTANTS["boosted_chosen"].choices
+    assert choices.keys() == METHODS["boosted_chosen"].choices
     assert {name.removeprefix("boosted.") for name in choices} >= CHOICES.keys() - {"cropping"}
     drawn = _drawn(space, 48)
     assert len({str(one) for one in drawn}) == math.prod(map(len, choices.values())) == 48
@@ -96,10 +96,10 @@ def test_every_combination_that_the_tuner_may_choose_is_settings_of_a_network() 
         assert (network.attention, network.fusion) == (one["boosted.attention"], one["boosted.fusion"])
 
 
-def test_what_enas_b_tunes_is_what_the_contestant_takes_from_its_tuning() -> None:
+def test_what_enas_b_tunes_is_what_the_method_takes_from_its_tuning() -> None:
     space = yaml.safe_load((FILES[0].parent / "enas_b.yml").read_text())["searchSpace"]
     choices = {name for name in space if "." in name}
-    assert choices == CONTESTANTS["enas_b"].choices
+    assert choices == METHODS["enas_b"].choices
     drawn = _drawn(space, 60)
     assert _drawn(space, 60) == drawn
     names = set()

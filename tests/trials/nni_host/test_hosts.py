@@ -65,9 +65,9 @@ def test_hosts_dial_through_a_tunnel_unless_an_address_is_named_that_is_listened
     assert hosts_of(TOY / "toy_tuned.yml", "127.0.0.1") == []
 
 
-def test_trials_of_older_training_services_read_their_own_parameters(tmp_path: Path) -> None:
+def test_trials_of_older_training_services_read_their_trial_parameters(tmp_path: Path) -> None:
     (tmp_path / "parameter.cfg").write_text('{"parameter_id": 3, "parameters": {"x": 7, "y": "null"}}')
-    script = "from trials.nni_host.parameters import own_parameters; print(own_parameters())"
+    script = "from trials.nni_host.parameters import trial_parameters; print(trial_parameters())"
     folders = {"NNI_SYS_DIR": str(tmp_path), "NNI_OUTPUT_DIR": str(tmp_path), "NNI_TRIAL_JOB_ID": "A"}
     ran = subprocess.run(
         [sys.executable, "-c", script],

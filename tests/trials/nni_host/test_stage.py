@@ -15,7 +15,7 @@ DATA, OUT = Path("data"), Path("out")
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """What the verbs are called with, instead of running them."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    for verb in ("run_search", "run_retrain", "run_contend", "run_rank", "run_evaluate"):
+    for verb in ("run_search", "run_retrain", "run_train", "run_rank", "run_evaluate"):
         monkeypatch.setattr(
             stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
         )
@@ -39,8 +39,8 @@ def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: lis
     assert [named["settings"].retrain.epochs for _, _, named in calls][2:] == [7, 8]
 
 
-def test_a_contestant_runs_in_its_folds_folder_with_what_differs_from_the_profile(calls: list[Any]) -> None:
-    grid = {"stage": "contend", "folds": 5, "fold": 2, "seed": 0, "contestant": "hog"}
+def test_a_method_runs_in_its_folds_folder_with_what_differs_from_the_profile(calls: list[Any]) -> None:
+    grid = {"stage": "train", "folds": 5, "fold": 2, "seed": 0, "method": "hog"}
     run_stage(grid, DATA, OUT, "quick", external=Path("other"))
     run_stage({**grid, "retrain.epochs": 7}, DATA, OUT, "quick")
     (_, arguments, first), (_, _, second) = calls
@@ -50,13 +50,13 @@ def test_a_contestant_runs_in_its_folds_folder_with_what_differs_from_the_profil
     assert (first["folds"], first["fold"], first["seed"], first["profile"]) == (5, 2, 0, "quick")
 
 
-def test_a_candidate_shares_its_searches_with_the_contestants_of_fold_and_seed(calls: list[Any]) -> None:
+def test_a_candidate_shares_its_searches_with_the_methods_of_fold_and_seed(calls: list[Any]) -> None:
     grid = {"folds": 5, "fold": 2, "seed": 1}
-    run_stage({"stage": "contend", "contestant": "enas7", **grid}, DATA, OUT, "quick")
+    run_stage({"stage": "train", "method": "enas7", **grid}, DATA, OUT, "quick")
     run_stage({"stage": "rank", "layout": "enas7", "index": 3, "count": 12, **grid}, DATA, OUT, "quick")
-    (_, _, contestant), (_, arguments, candidate) = calls
+    (_, _, method), (_, arguments, candidate) = calls
     assert arguments == (DATA, 3) and candidate["out"] == OUT / "seed1/fold2/enas7-candidate3"
-    assert candidate["out"].parent == contestant["out"].parent
+    assert candidate["out"].parent == method["out"].parent
     assert (candidate["count"], candidate["layout"], candidate["overrides"]) == (12, "enas7", {})
 
 
@@ -73,7 +73,7 @@ def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
 
 def test_without_folds_results_stand_in_the_folder_itself(calls: list[Any]) -> None:
     for differing in ({}, {"seed": 1}, {"boosted.fusion": True}):
-        run_stage({"stage": "contend", "contestant": "boosted", **differing}, DATA, OUT, "patches")
+        run_stage({"stage": "train", "method": "boosted", **differing}, DATA, OUT, "patches")
     run_stage({"stage": "search"}, DATA, OUT, "patches")
     run_stage({"stage": "retrain", "layout": "enas7"}, DATA, OUT, "patches")
     places = ["boosted", "seed1/boosted", "boosted.fusion=True/boosted", "search", "enas7"]
@@ -82,18 +82,23 @@ def test_without_folds_results_stand_in_the_folder_itself(calls: list[Any]) -> N
     assert calls[-1][1] == (DATA, OUT / "search/architecture.json")
 
 
-def test_tuning_contends_without_a_test_and_apart(calls: list[Any]) -> None:
-    choices = {"stage": "tune", "contestant": "boosted", "boosted.attention": "cbam"}
+def test_tuning_trains_without_a_test_and_apart(calls: list[Any]) -> None:
+    choices = {"stage": "tune", "method": "boosted", "boosted.attention": "cbam"}
     run_stage(choices | {"data.smallest_crop": None}, DATA, OUT, "patches")
-    run_stage({"stage": "contend", "contestant": "boosted"}, DATA, OUT, "patches")
-    (_, arguments, tuned), (_, _, contending) = calls
-    assert arguments == (DATA, "boosted") and (tuned["tested"], contending["tested"]) == (False, True)
+    run_stage({"stage": "train", "method": "boosted"}, DATA, OUT, "patches")
+    (_, arguments, tuned), (_, _, trained) = calls
+    assert arguments == (DATA, "boosted") and (tuned["tested"], trained["tested"]) == (False, True)
     assert tuned["out"] == OUT / "tuning/boosted.attention=cbam-data.smallest_crop=None/boosted"
     assert tuned["overrides"] == {"boosted.attention": "cbam", "data.smallest_crop": None}
 
 
+def test_the_words_of_version_0_1_still_work(calls: list[Any]) -> None:
+    run_stage({"stage": "contend", "contestant": "hog"}, DATA, OUT, "quick")
+    assert calls[0][:2] == ("run_train", (DATA, "hog"))
+
+
 def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls: list[Any]) -> None:
-    parameters = {"stage": "tune", "contestant": "enas_b", "folds": 5, "fold": 2, "seed": 1}
+    parameters = {"stage": "tune", "method": "enas_b", "folds": 5, "fold": 2, "seed": 1}
     run_stage(parameters | {"retrain.dropout": 3 * 0.1, "enas_b.cells": 11}, DATA, OUT, "quick")
     ((_, _, tuned),) = calls
     assert tuned["home"] == OUT / "seed1/fold2"
@@ -105,7 +110,7 @@ def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls
 def test_a_fold_that_the_tuner_does_not_choose_comes_from_the_command(
     text: str, fold: int | None, calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "tune", "contestant": "enas_b"})
+    monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "tune", "method": "enas_b"})
     assert stage.main(["--data", "data", "--out", "out", "--profile", "quick", "--fold", text]) == 0
     assert calls[0][2]["fold"] == fold
 
@@ -113,7 +118,7 @@ def test_a_fold_that_the_tuner_does_not_choose_comes_from_the_command(
 def test_a_fold_that_is_no_number_is_refused(
     calls: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "tune", "contestant": "enas_b"})
+    monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "tune", "method": "enas_b"})
     assert stage.main(["--data", "data", "--out", "out", "--fold", "first"]) == 1
     assert "--fold first: folds are whole numbers" in capsys.readouterr().err and not calls
 
@@ -121,7 +126,7 @@ def test_a_fold_that_is_no_number_is_refused(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain, contend, tune, rank, evaluate"),
+        ({"stage": "serach"}, "search, retrain, train, tune, rank, evaluate"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],
@@ -140,7 +145,7 @@ def test_what_the_command_says_of_the_data_reaches_every_stage_and_names_no_fold
     for named in (
         {"stage": "search"},
         {"stage": "retrain", "layout": "enas7"},
-        {"stage": "contend", "contestant": "hog"},
+        {"stage": "train", "method": "hog"},
         {"stage": "rank", "layout": "enas7", "index": 3, "count": 12},
     ):
         run_stage({**base, **named}, DATA, OUT, "quick", of_data=of_data)
@@ -154,7 +159,7 @@ def test_what_the_command_says_of_the_data_reaches_every_stage_and_names_no_fold
 def test_the_command_line_says_what_it_is_of_the_data(
     calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "own_parameters", lambda: {"stage": "search"})
+    monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "search"})
     monkeypatch.setattr(stage, "watch", lambda seconds: None)
     words = ["--data", "d", "--out", str(OUT), "--profile", "quick"]
     assert stage.main([*words, "--group-column", "case", "--accept", "labels,left_out"]) == 0

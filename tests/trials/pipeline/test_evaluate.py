@@ -60,7 +60,7 @@ def test_mean_spread_and_pooled_of_a_case_worked_by_hand() -> None:
 def test_folds_are_brought_together_in_files_and_table(finished: tuple[Path, Path], tmp_path: Path) -> None:
     result = run_evaluate(finished, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == result
-    summary = result["contestants"]["enas3"]
+    summary = result["methods"]["enas3"]
     assert summary["missing_folds"] == []
     assert summary["frozen"]["pooled"]["n"] == 40
     each = [json.loads((folder / "metrics.json").read_text()) for folder in finished]
@@ -76,14 +76,14 @@ def test_folds_are_brought_together_in_files_and_table(finished: tuple[Path, Pat
 
 def test_missing_folds_are_named(finished: tuple[Path, Path], tmp_path: Path) -> None:
     result = run_evaluate(finished[1:], tmp_path / "out")
-    assert result["contestants"]["enas3"]["missing_folds"] == [0]
+    assert result["methods"]["enas3"]["missing_folds"] == [0]
     assert "enas3: no run of folds 0" in text_table(result)
 
 
 def test_external_data_is_scored_by_the_mean_of_the_frozen_models(
     finished: tuple[Path, Path], elsewhere: Path, tmp_path: Path
 ) -> None:
-    result = run_evaluate(finished, tmp_path / "out", elsewhere)["external"]["contestants"]["enas3"]
+    result = run_evaluate(finished, tmp_path / "out", elsewhere)["external"]["methods"]["enas3"]
     data, models = load(elsewhere), [load_model(folder) for folder in finished]
     mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
     assert result["models"] == 2
@@ -120,7 +120,7 @@ def test_external_class_that_the_models_do_not_know_is_refused(
 def test_runs_that_do_not_belong_together_are_refused(
     finished: tuple[Path, Path], retrain: Retrain, elsewhere: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EvaluationError, match="same contestant and fold"):
+    with pytest.raises(EvaluationError, match="same method and fold"):
         run_evaluate([finished[0], finished[0]], tmp_path / "out")
     retrain(tmp_path / "other", data=elsewhere)
     with pytest.raises(EvaluationError, match="different data"):
@@ -144,16 +144,16 @@ def test_run_on_all_data_serves_external_tests_only(
     with pytest.raises(EvaluationError, match="external data"):
         run_evaluate([tmp_path / "all"], tmp_path / "out")
     result = run_evaluate([tmp_path / "all"], tmp_path / "out", elsewhere)
-    assert result["contestants"]["enas3"]["frozen"] is None
-    assert result["external"]["contestants"]["enas3"]["frozen"]["n"] == 12
+    assert result["methods"]["enas3"]["frozen"] is None
+    assert result["external"]["methods"]["enas3"]["frozen"]["n"] == 12
     assert "enas3, external" in text_table(result)
 
 
 def test_evaluation_is_renewed_as_folds_come_in_but_not_for_other_data(
     finished: tuple[Path, Path], elsewhere: Path, tmp_path: Path
 ) -> None:
-    assert run_evaluate(finished[:1], tmp_path / "out")["contestants"]["enas3"]["missing_folds"] == [1]
-    assert run_evaluate(finished[::-1], tmp_path / "out")["contestants"]["enas3"]["missing_folds"] == []
+    assert run_evaluate(finished[:1], tmp_path / "out")["methods"]["enas3"]["missing_folds"] == [1]
+    assert run_evaluate(finished[::-1], tmp_path / "out")["methods"]["enas3"]["missing_folds"] == []
     with pytest.raises(RunFolderError, match="external"):
         run_evaluate(finished, tmp_path / "out", elsewhere)
 
@@ -200,7 +200,7 @@ def test_views_are_zoomed_and_shifted_by_what_they_say() -> None:
     torch.testing.assert_close(doubled[:, 1] - doubled[:, 0], torch.full((8,), 0.5))
 
 
-def test_spread_over_views_is_of_this_image_and_none_where_all_views_are_alike(
+def test_std_over_views_is_of_this_image_and_none_where_all_views_are_alike(
     finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     pictures = np.full((2, 24, 24), 90, dtype=np.uint8)
@@ -209,12 +209,12 @@ def test_spread_over_views_is_of_this_image_and_none_where_all_views_are_alike(
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     result = run_predict(finished[0], [tmp_path / "a.png", tmp_path / "b.png"])
     alike, other = result["predictions"]
-    assert alike["spread_over_views"] == pytest.approx(0, abs=1e-6) and other["spread_over_views"] > 1e-4
+    assert alike["std_over_views"] == pytest.approx(0, abs=1e-6) and other["std_over_views"] > 1e-4
     model = load_model(finished[0])
     given = [model.probabilities([pictures[1]], view)[0] for view in VIEWS]
     assert other["probability"] == pytest.approx(given[0], abs=1e-6)
-    assert other["spread_over_views"] == pytest.approx(np.std(given, ddof=1), abs=1e-6)
-    assert other["spread_over_models"] is None
+    assert other["std_over_views"] == pytest.approx(np.std(given, ddof=1), abs=1e-6)
+    assert other["std_over_models"] is None
 
 
 def test_several_models_decide_together(
@@ -228,7 +228,7 @@ def test_several_models_decide_together(
     for row, one, other in zip(together["predictions"], *(a["predictions"] for a in alone), strict=True):
         each = [one["probability"], other["probability"]]
         assert row["probability"] == pytest.approx(np.mean(each), abs=1e-6)
-        assert row["spread_over_models"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
+        assert row["std_over_models"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
         assert row["called_positive"] == (row["probability"] >= together["threshold"])
 
 
@@ -250,6 +250,6 @@ def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_was_found_in_the_data_stands_below_the_table() -> None:
-    external = {"data": "other", "contestants": {}, "findings": ["3 images left out: why (a.png)"]}
-    text = text_table({"contestants": {}, "external": external, "findings": ["a note"], "warnings": []})
+    external = {"data": "other", "methods": {}, "findings": ["3 images left out: why (a.png)"]}
+    text = text_table({"methods": {}, "external": external, "findings": ["a note"], "warnings": []})
     assert text.splitlines()[1:] == ["data: a note", "other: 3 images left out: why (a.png)"]

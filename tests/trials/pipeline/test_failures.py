@@ -29,7 +29,7 @@ def pipeline(retrain: Retrain, tmp_path: Path) -> Path:
     for fold in (0, 1):
         place = tmp_path / "runs" / f"fold{fold}"
         retrain(place / "enas3", fold=fold)
-        fail(place / "enas4", verb="retrain", contestant="enas4", fold=fold, seed=0)
+        fail(place / "enas4", verb="retrain", method="enas4", fold=fold, seed=0)
     return tmp_path / "runs"
 
 
@@ -38,7 +38,7 @@ def test_a_layout_that_failed_in_every_fold_stands_in_the_evaluation(pipeline: P
     parameters["failed"] = ["fold0/enas4", "fold1/enas4"]
     run_stage(parameters, pipeline, pipeline, "quick")
     result = json.loads((pipeline / "evaluation" / "evaluation.json").read_text())
-    failed = result["contestants"]["enas4"]
+    failed = result["methods"]["enas4"]
     assert [one["fold"] for one in failed["failed"]] == [0, 1]
     assert failed["failed"][0]["reason"] == "the training diverged at loss 4e6"
     assert failed["frozen"] is None and failed["runs"] == []
@@ -46,7 +46,7 @@ def test_a_layout_that_failed_in_every_fold_stands_in_the_evaluation(pipeline: P
     assert text == f"{text_table(result)}\n"
     assert "enas4, fold 1: failed: the training diverged at loss 4e6" in text
     with (pipeline / "evaluation" / "evaluation.csv").open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["contestant"] == "enas4"]
+        rows = [row for row in csv.DictReader(stream) if row["method"] == "enas4"]
     assert {row["images"] for row in rows} == {"fold 0: failed", "fold 1: failed"}
     assert not any(row["auc"] or row["n"] for row in rows)
 
@@ -55,7 +55,7 @@ def test_a_failed_search_takes_its_layouts_with_it_and_says_so(pipeline: Path) -
     fail(pipeline / "fold2" / "search", verb="search", fold=2)
     parameters = {"stage": "evaluate", "folds": 3, "seed": 0, "layouts": ["enas3", "enas4"]}
     run_stage(parameters | {"failed": ["fold2/search", "fold0/enas4"]}, pipeline, pipeline, "quick")
-    found = json.loads((pipeline / "evaluation" / "evaluation.json").read_text())["contestants"]
+    found = json.loads((pipeline / "evaluation" / "evaluation.json").read_text())["methods"]
     reason = "its search failed: the training diverged at loss 4e6"
     assert found["enas3"]["failed"] == [{"fold": 2, "seed": 0, "reason": reason}]
     assert [one["fold"] for one in found["enas4"]["failed"]] == [2, 0]
@@ -71,12 +71,12 @@ def test_where_everything_failed_the_reasons_are_what_is_told(tmp_path: Path) ->
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
 
 
-def test_a_contestant_that_failed_everywhere_stands_in_the_report(
+def test_a_method_that_failed_everywhere_stands_in_the_report(
     pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(pipeline), "--out", str(tmp_path / "report"), "--json"]) == 0
     failed = json.loads(capsys.readouterr().out)["failed"]
-    assert [(one["contestant"], one["fold"]) for one in failed] == [("enas4", 0), ("enas4", 1)]
+    assert [(one["method"], one["fold"]) for one in failed] == [("enas4", 0), ("enas4", 1)]
     page = (tmp_path / "report" / "report.html").read_text()
     assert '<table id="failed">' in page and "<th>enas4, fold 1</th>" in page
     assert "the training diverged at loss 4e6" in page
@@ -116,7 +116,7 @@ def test_publishing_of_nothing_is_refused(runs: str, out: str, pipeline: Path) -
 
 
 def test_publishing_of_failed_runs_alone_is_refused(tmp_path: Path) -> None:
-    fail(tmp_path / "runs" / "net", verb="contend", contestant="net", fold=0)
+    fail(tmp_path / "runs" / "net", verb="train", method="net", fold=0)
     with pytest.raises(RunFolderError, match="no finished run there"):
         run_publish(tmp_path / "runs", tmp_path / "out")
     assert not (tmp_path / "out").exists()

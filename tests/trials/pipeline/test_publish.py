@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trials.models.model_file import ModelError, load_model
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.publish import PUBLISHED, run_publish
 from trials.report.report import run_report
 from trials.runs.folder import RunFolderError
@@ -27,7 +27,7 @@ TINY = {
 
 
 def contend(data: Path, name: str, out: Path) -> dict[str, Any]:
-    return run_contend(data, name, out=out, folds=2, fold=0, profile="quick", overrides=TINY, external=None)
+    return run_train(data, name, out=out, folds=2, fold=0, profile="quick", overrides=TINY, external=None)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import yaml
 
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.ranking import COUNT, run_rank
 from trials.pipeline.search import read_ranking
 from trials.report.report import run_report, text
@@ -34,9 +34,9 @@ PLACE: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides":
 
 @pytest.fixture(scope="module")
 def ranked(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fold's folder with one contestant, three candidates of its random search and what ENAS found."""
+    """A fold's folder with one method, three candidates of its random search and what ENAS found."""
     home = tmp_path_factory.mktemp("ranked") / "fold0"
-    run_contend(lesions, "geometry", out=home / "geometry", **PLACE)
+    run_train(lesions, "geometry", out=home / "geometry", **PLACE)
     for index in range(4):
         run_rank(lesions, index, out=home / f"enas3-candidate{index}", layout="enas3", count=3, **PLACE)
     return home
@@ -47,7 +47,7 @@ def metrics(folder: Path) -> dict[str, Any]:
     return told
 
 
-def test_candidates_are_spread_over_the_whole_ranking(ranked: Path) -> None:
+def test_candidates_are_std_over_the_whole_ranking(ranked: Path) -> None:
     told = [metrics(ranked / f"enas3-candidate{index}")["candidate"] for index in range(4)]
     assert [one["strategy"] for one in told] == ["enas", "random", "random", "random"]
     assert [one["place"] for one in told] == [1, 1, 3, 6] and {one["of"] for one in told} == {6}
@@ -81,9 +81,9 @@ def test_a_finished_candidate_is_only_reported(
     assert "done already" in capsys.readouterr().err
 
 
-def test_a_report_tells_search_quality_beside_the_contestants(ranked: Path, tmp_path: Path) -> None:
+def test_a_report_tells_search_quality_beside_the_methods(ranked: Path, tmp_path: Path) -> None:
     result = run_report([ranked], tmp_path / "out")
-    assert [row["contestant"] for row in result["results"]] == ["geometry"]
+    assert [row["method"] for row in result["results"]] == ["geometry"]
     (quality,) = result["search_quality"]
     alone = [metrics(ranked / f"enas3-candidate{index}")["validation"]["auc"] for index in range(4)]
     assert (quality["n"], quality["of"], quality["auc_found"]) == (3, 6, alone[0])

@@ -13,7 +13,7 @@ from search_space import Architecture
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.data.leaks import LeakError
-from trials.pipeline.contend import run_contend
+from trials.pipeline.contend import run_train
 from trials.pipeline.tuning import TUNING, Tuning, TuningError
 from trials.report.report import run_report
 from trials.runs.folder import RUN_FILE, RunFolder
@@ -36,7 +36,7 @@ SECOND = {"enas_b.cells": 4, "retrain.filters": 2, "retrain.learning_rate": 0.01
 
 def contend(data: Path, out: Path, **more: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY}
-    return run_contend(data, arguments.pop("name", "enas_b"), out=out, **(arguments | more))
+    return run_train(data, arguments.pop("name", "enas_b"), out=out, **(arguments | more))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
         for folder in (home, home / TUNING / best)
     )
     assert again == trial and metrics["test"]["n"] == 20
-    run_contend(
+    run_train(
         lesions,
         "cells7",
         out=home / "cells7",
@@ -114,7 +114,7 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
     shutil.copytree(home / TUNING / "first", home / TUNING / "third")
     rewritten(home / TUNING / "third" / "enas_b" / RUN_FILE, done=False)  # as the assessor leaves it
     result = run_report([home], tmp_path / "report")
-    assert {row["contestant"]: row["n"] for row in result["results"]} == {"enas_b": 20, "cells7": 20}
+    assert {row["method"]: row["n"] for row in result["results"]} == {"enas_b": 20, "cells7": 20}
     warnings = " ".join(result["warnings"])
     assert "2 runs for tuning" in warnings and "1 trials of a tuning were ended early" in warnings
 
@@ -123,9 +123,9 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
 def trial(tmp_path: Path) -> Any:
     """Write a literal trial of some AUC."""
 
-    def write(name: str, auc: float, multiply_adds: int = 10, test: Any = None, done: bool = True) -> None:
+    def write(name: str, auc: float, macs: int = 10, test: Any = None, done: bool = True) -> None:
         with RunFolder(tmp_path / TUNING / name / "enas_b", {}) as folder:
-            metrics = {"validation": {"auc": auc}, "multiply_adds": multiply_adds, "test": test}
+            metrics = {"validation": {"auc": auc}, "macs": macs, "test": test}
             folder.write_json("metrics.json", metrics)
             folder.write_json("retrain.json", {"settings": {"retrain": {"filters": auc}}})
             if done:
@@ -141,9 +141,9 @@ def chosen(home: Path) -> str:
 def test_of_equal_trials_the_cheapest_is_chosen_then_the_first_by_name(trial: Any, tmp_path: Path) -> None:
     trial("e", 0.7)
     assert chosen(tmp_path) == "e"
-    trial("d", 0.9, multiply_adds=30)
-    trial("c", 0.9, multiply_adds=20)
-    trial("b", 0.9, multiply_adds=20)
+    trial("d", 0.9, macs=30)
+    trial("c", 0.9, macs=20)
+    trial("b", 0.9, macs=20)
     trial("a", 0.95, done=False)
     assert chosen(tmp_path) == "b"
     assert Tuning(tmp_path, "enas_b", {"retrain.filters"}).chosen == {"retrain.filters": 0.9}
@@ -157,7 +157,7 @@ def test_a_trial_that_was_tested_chooses_nothing(trial: Any, tmp_path: Path) -> 
 
 
 def test_without_a_tuning_the_way_to_one_is_named(lesions: Path, tmp_path: Path) -> None:
-    with pytest.raises(TuningError, match=r"no finished trial of enas_b.* has enas_b as contestant"):
+    with pytest.raises(TuningError, match=r"no finished trial of enas_b.* has enas_b as method"):
         contend(lesions, tmp_path / "fold0" / "enas_b")
     assert not (tmp_path / "fold0").exists()
 

@@ -1,4 +1,4 @@
-"""A comparison of four contestants, and a data set with boxes and devices."""
+"""A comparison of four methods, and a data set with boxes and devices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def comparison(tmp_path: Path) -> Path:
         place = out / f"fold{fold}"
         write_run(place / "enas7", "enas7", fold, table(fold, GOOD[fold]), layout="enas7", architecture=found)
         write_run(place / "random", "random", fold, table(fold, POOR[fold]), layout="enas7")
-        write_run(place / "hog", "hog", fold, table(fold, POOR[fold]), parameters=None, multiply_adds=None)
+        write_run(place / "hog", "hog", fold, table(fold, POOR[fold]), parameters=None, macs=None)
         write_run(place / "tuned", "tuned", fold, table(fold, GOOD[fold]), saw_other_data=True)
         write_search(place / "search", found, fold)
     return out

@@ -13,13 +13,13 @@ from trials.runs.finished import EvaluationError
 
 def test_runs_are_found_below_a_folder_and_pooled(comparison: Path) -> None:
     found = read_comparison([comparison])
-    assert [one.name for one in found.contestants] == ["enas7", "hog", "random", "tuned"]
-    tested = found.contestants[0].tested
+    assert [one.name for one in found.methods] == ["enas7", "hog", "random", "tuned"]
+    tested = found.methods[0].tested
     assert tested is not None and tested.probabilities.tolist() == GOOD[0] + GOOD[1]
     assert tested.folds.tolist() == [0] * 6 + [1] * 6
     assert tested.called.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False] * 3
     assert tested.calibrated is not None and tested.calibrated[0] == pytest.approx(0.75)  # odds 9 to 3
-    assert found.contestants[3].saw_other_data
+    assert found.methods[3].saw_other_data
     assert found.warnings == ()
 
 
@@ -35,9 +35,9 @@ def test_search_beside_a_run_that_is_named_is_found(comparison: Path) -> None:
 
 def test_older_run_goes_by_its_layout(tmp_path: Path) -> None:
     for fold in (0, 1):
-        gone = dict.fromkeys(("contestant", "label", "saw_other_data", "temperature", "seconds"), "absent")
+        gone = dict.fromkeys(("method", "label", "saw_other_data", "temperature", "seconds"), "absent")
         write_run(tmp_path / str(fold), "x", fold, table(fold, GOOD[fold]), **gone, layout="enas17")
-    (only,) = read_comparison([tmp_path]).contestants
+    (only,) = read_comparison([tmp_path]).methods
     assert (only.name, only.label, only.layout, only.saw_other_data) == ("enas17", "ENAS-17", "enas17", False)
     assert only.tested is not None and only.tested.calibrated is None
 
@@ -83,9 +83,9 @@ def test_runs_that_do_not_belong_together_are_refused(
         read_comparison([comparison])
 
 
-def test_two_runs_of_a_contestant_fold_and_seed_are_refused(comparison: Path) -> None:
+def test_two_runs_of_a_method_fold_and_seed_are_refused(comparison: Path) -> None:
     write_run(comparison / "again", "hog", 0, table(0, GOOD[0]))
-    with pytest.raises(EvaluationError, match=r"same contestant, fold and seed \(hog, 0, 0\)"):
+    with pytest.raises(EvaluationError, match=r"same method, fold and seed \(hog, 0, 0\)"):
         read_comparison([comparison])
 
 
@@ -93,7 +93,7 @@ def test_seeds_are_read_each_and_their_mean(comparison: Path) -> None:
     for fold in (0, 1):
         place = comparison / "seed1" / f"fold{fold}" / "hog"
         write_run(place, "hog", fold, table(fold, GOOD[fold]), seed=1, threshold=0.7)
-    hog = read_comparison([comparison]).contestants[1]
+    hog = read_comparison([comparison]).methods[1]
     assert hog.seeds == [0, 1] and hog.missing_folds == [] and hog.tested is not None
     assert [part.probabilities.tolist() for part in hog.tested.each] == [
         POOR[0] + POOR[1],
@@ -111,7 +111,7 @@ def test_seeds_are_read_each_and_their_mean(comparison: Path) -> None:
 def test_seed_without_all_folds_takes_no_part_and_is_said(comparison: Path) -> None:
     write_run(comparison / "seed1", "hog", 1, table(1, GOOD[1]), seed=1)
     found = read_comparison([comparison])
-    assert found.contestants[1].seeds == [0]
+    assert found.methods[1].seeds == [0]
     assert found.warnings == ("HOG: seed 1 has no finished run of fold 0 and takes no part",)
 
 
@@ -153,7 +153,7 @@ def test_models_of_the_folds_decide_external_images_together(tmp_path: Path) -> 
             threshold=threshold,
             external_name="elsewhere",
         )
-    external = read_comparison([tmp_path]).contestants[0].external
+    external = read_comparison([tmp_path]).methods[0].external
     assert external is not None and external.data == "elsewhere"
     assert external.probabilities.tolist() == pytest.approx([0.8, 0.3, 0.2, 0.2])
     assert external.thresholds.tolist() == pytest.approx([0.45] * 4)
@@ -162,7 +162,7 @@ def test_models_of_the_folds_decide_external_images_together(tmp_path: Path) -> 
 def test_model_of_all_data_decides_external_images_alone(tmp_path: Path) -> None:
     write_run(tmp_path / "0", "net", 0, table(0, GOOD[0]), external=outside(0.9, 0.9, 0.9, 0.9))
     write_run(tmp_path / "all", "net", None, [], external=outside(0.1, 0.2, 0.3, 0.4), folds=None)
-    (net,) = read_comparison([tmp_path]).contestants
+    (net,) = read_comparison([tmp_path]).methods
     assert net.external is not None and net.external.probabilities.tolist() == [0.1, 0.2, 0.3, 0.4]
     assert net.tested is not None and len(net.tested.files) == 6
     assert net.missing_folds == [1]
@@ -176,7 +176,7 @@ def test_external_images_must_be_the_same_in_all_folds(tmp_path: Path) -> None:
 
 
 def test_entries_are_picked_together(comparison: Path) -> None:
-    tested = read_comparison([comparison]).contestants[0].tested
+    tested = read_comparison([comparison]).methods[0].tested
     assert tested is not None
     part = tested.at(np.array([11, 0]))
     assert (part.files.tolist(), part.groups.tolist()) == (["1-5.png", "0-0.png"], ["b6", "m1"])

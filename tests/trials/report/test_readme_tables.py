@@ -10,7 +10,7 @@ from trials.report.tables import RESULTS
 
 ROW = {
     **dict.fromkeys(RESULTS, ""),
-    **{"contestant": "net", "label": "A | B", "saw_other_data": "no", "trained_on": "busi", "data": "busi"},
+    **{"method": "net", "label": "A | B", "saw_other_data": "no", "trained_on": "busi", "data": "busi"},
     **{
         "n": "630",
         "groups": "467",
@@ -50,7 +50,7 @@ def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
     assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
 
 
-def test_a_row_of_a_split_of_the_datas_own_is_mean_and_spread_over_seeds(tmp_path: Path) -> None:
+def test_a_row_of_a_split_of_the_datas_own_is_mean_and_std_over_seeds(tmp_path: Path) -> None:
     row = ROW | {"n": "800", "folds": "", "auc_sd": "", "accuracy_sd_seeds": "0.0071"}
     lines = tables(write(tmp_path / "pcam.csv", row)).splitlines()
     assert lines[0].startswith("busi: 800 test images of its own split. Of several seeds")
@@ -96,7 +96,7 @@ def test_marker_without_end_or_table_is_refused(tmp_path: Path) -> None:
         tables(tmp_path / "empty.csv")
 
 
-def test_table_of_a_report_has_every_contestant(comparison: Path, tmp_path: Path) -> None:
+def test_table_of_a_report_has_every_method(comparison: Path, tmp_path: Path) -> None:
     run_report([comparison], tmp_path / "out")
     text = tables(tmp_path / "out" / "results.csv")
     assert [label in text for label in ("ENAS7", "RANDOM", "HOG", "TUNED \\*")] == [True] * 4

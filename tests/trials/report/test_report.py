@@ -62,7 +62,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> None:
     run_report([comparison], tmp_path / "out")
-    rows = {row["contestant"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+    rows = {row["method"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
     net = rows["enas7"]
     # Fold 0 orders 8 of 9 pairs, fold 1 all; pooled 0.7 loses to 0.6 and ties with 0.7: 34.5 of 36.
     assert float(net["auc"]) == pytest.approx(17 / 18, abs=1e-6)
@@ -79,13 +79,11 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
         "2",
         "0",
     )
-    assert (net["parameters"], net["multiply_adds"], net["seconds"]) == ("1234567", "89", "10.5")
+    assert (net["parameters"], net["macs"], net["seconds"]) == ("1234567", "89", "10.5")
     assert (net["device"], net["threads"], net["commit"], net["profile"]) == ("x86_64", "1", "abc123", "cpu")
     assert rows["hog"]["parameters"] == "" and rows["tuned"]["saw_other_data"] == "yes"
     measures = {
-        row["measure"]: row
-        for row in rows_of(tmp_path / "out" / "measures.csv")
-        if row["contestant"] == "enas7"
+        row["measure"]: row for row in rows_of(tmp_path / "out" / "measures.csv") if row["method"] == "enas7"
     }
     assert float(measures["mcc"]["estimate"]) == pytest.approx((6 * 5) / (7 * 6 * 6 * 5) ** 0.5, abs=1e-6)
     assert float(measures["brier"]["estimate"]) == pytest.approx(1.1 / 12, abs=1e-6)  # 0.75 and 0.35
@@ -101,7 +99,7 @@ def test_reference_is_the_strongest_without_cells_that_saw_no_other_data(
 ) -> None:
     assert run_report([comparison], tmp_path / "out")["reference"] == "hog"
     assert run_report([comparison], tmp_path / "out", reference="random")["reference"] == "random"
-    with pytest.raises(EvaluationError, match="expected one of the contestants enas7, hog, random, tuned"):
+    with pytest.raises(EvaluationError, match="expected one of the methods enas7, hog, random, tuned"):
         run_report([comparison], tmp_path / "out", reference="resnet")
 
 
@@ -203,7 +201,7 @@ def test_several_seeds_are_the_mean_of_each_alone(comparison: Path, tmp_path: Pa
         write_run(place / "hog", "hog", fold, table(fold, GOOD[fold]), seed=1)
         write_search(place / "search", Architecture.random(fold), fold, seed=1)
     result = run_report([comparison], tmp_path / "out")
-    rows = {row["contestant"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+    rows = {row["method"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
     good, both, poor = rows["enas7"], rows["hog"], rows["random"]
     assert (good["seeds"], both["seeds"], good["auc_sd_seeds"]) == ("0", "0 1", "")
     for name in ("auc", "pooled_auc", "accuracy", "tpr", "tnr", "precision"):
@@ -280,7 +278,7 @@ def test_external_images_are_reported_by_patient(tmp_path: Path) -> None:
     assert (inside["trained_on"], inside["data"], outside["data"]) == ("lesions", "lesions", "elsewhere")
     assert (outside["n"], outside["groups"], outside["folds"]) == ("6", "4", "")
     assert float(outside["auc"]) == pytest.approx(8 / 9, abs=1e-6)
-    external = read_comparison([tmp_path / "runs"]).contestants[0].external
+    external = read_comparison([tmp_path / "runs"]).methods[0].external
     assert external is not None
     by = by_patient(external)
     assert by.probabilities.tolist() == pytest.approx([0.6, 0.8, 0.4, 0.1])
@@ -295,14 +293,14 @@ def test_random_labels_have_an_interval_that_holds_a_half(tmp_path: Path) -> Non
         for i in range(300)
     ]
     write_run(tmp_path, "net", 0, rows)
-    (net,) = read_comparison([tmp_path]).contestants
+    (net,) = read_comparison([tmp_path]).methods
     assert net.tested is not None
     area = summarise(net, net.tested).measures["auc"]
     assert area.low < 0.5 < area.high and area.high - area.low < 0.2
 
 
 def test_only_cells_of_one_layout_are_paired(comparison: Path) -> None:
-    pairs = within_layouts(read_comparison([comparison]).contestants)
+    pairs = within_layouts(read_comparison([comparison]).methods)
     assert [(one.name, two.name) for one, two in pairs] == [("enas7", "random")]
 
 

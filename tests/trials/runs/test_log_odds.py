@@ -98,13 +98,11 @@ def test_images_whose_probabilities_are_all_one_are_told_apart_by_predict(
     assert len({row["log_odds"] for row in rows}) == 12
 
 
-def a_run(
-    folder: Path, contestant: str, fold: int, odds: list[float], truth: list[bool], **changes: Any
-) -> Path:
+def a_run(folder: Path, method: str, fold: int, odds: list[float], truth: list[bool], **changes: Any) -> Path:
     metrics = {
         **{
-            "contestant": contestant,
-            "label": contestant,
+            "method": method,
+            "label": method,
             "layout": None,
             "fold": fold,
             "folds": 2,
@@ -112,11 +110,11 @@ def a_run(
         },
         **{"data": "lesions", "data_digest": "d", "positive": "malignant", "parameters": 1, "seconds": 1.0},
         **{"threshold": 1.0, "threshold_log_odds": 50.0, "temperature": 30.0, "commit": "c"},
-        **{"multiply_adds": None},
+        **{"macs": None},
     } | changes
     scores = {name: score(truth, odds, cut).to_dict() for name, cut in (("test", 50.0), ("test_at_0.5", 0.0))}
     metrics |= {name: found for name, found in scores.items() if name not in changes}
-    with RunFolder(folder, {"of": contestant, "fold": fold}) as run:
+    with RunFolder(folder, {"of": method, "fold": fold}) as run:
         run.write_json("metrics.json", metrics)
         run.write_json("retrain.json", {"seen": None, "search_seen": None, "data": {}})
         labels = ["malignant" if positive else "benign" for positive in truth]
@@ -146,7 +144,7 @@ def test_report_and_evaluation_rank_and_decide_where_probabilities_tie(
     assert (row["auc"], row["accuracy"], row["tpr"]) == (0.3, pytest.approx(2 / 7, abs=1e-6), 0.0)
     folds = [str(tmp_path / "runs" / f"fold{fold}") for fold in (0, 1)]
     assert main(["evaluate", *folds, "--out", str(tmp_path / "evaluation"), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["contestants"]["net"]["frozen"]
+    found = json.loads(capsys.readouterr().out)["methods"]["net"]["frozen"]
     assert (found["mean"]["auc"], found["mean"]["tpr"]) == (0.3, 0.0)
 
 

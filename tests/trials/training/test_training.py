@@ -180,10 +180,10 @@ def test_checkpoint_holds_what_the_end_of_its_epoch_has_changed(tmp_path: Path) 
         learnt = 0
 
         def on_train_epoch_end(self) -> None:
-            self.learnt += 1
+            self.development += 1
 
         def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-            checkpoint["learnt"] = self.learnt
+            checkpoint["learnt"] = self.development
 
     module = Learns(recipe(epochs=2))
     module.set_model(TwoHeads())

@@ -2,7 +2,7 @@
 
 `PCAM(FOLDER, split=..., download=True)` does so. It is read without `PCAM`, which opens two files for
 every image and takes six times as long; a test holds both to be the same. h5py comes with the extra
-`contestants`. The publication has a `*_meta.csv` for each part too, a row a patch (coord_y, coord_x,
+`methods`. The publication has a `*_meta.csv` for each part too, a row a patch (coord_y, coord_x,
 tumor_patch, center_tumor_patch and wsi, the slide), which `PCAM` leaves out.
 """
 
@@ -91,7 +91,7 @@ def _dataset(path: Path, name: str) -> Any:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[contestants]'") from None
+        raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[methods]'") from None
     if said := not_a_file(path):
         raise DataError(f"{path}: {said}; expected x and y of {', '.join(SPLITS)}, unpacked")
     try:

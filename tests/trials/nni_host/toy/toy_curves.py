@@ -6,11 +6,11 @@ from pathlib import Path
 
 import nni
 
-from trials.nni_host.parameters import own_parameters
+from trials.nni_host.parameters import trial_parameters
 
 FINAL = {"enas7": 0.75, "enas17": 0.625, "evaluation": 0.6875}
 
-stage = own_parameters()
+stage = trial_parameters()
 if stage["stage"] == "search":
     from trials.runs.reporter import Reporter  # here, because importing torch takes seconds
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import nni
 
-from trials.nni_host.parameters import own_parameters
+from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.paths import on_another_host
 from trials.runs.folder import RunFolder
 
-x = own_parameters()["x"]
+x = trial_parameters()["x"]
 out, host = Path(os.environ["LESION_NAS_OUT"]), Path.home().name
 with RunFolder(out / f"run{x}", {"x": x}, wait=on_another_host()) as folder:
     log = folder.path / "steps"

@@ -2,9 +2,9 @@
 
 import nni
 
-from trials.nni_host.parameters import own_parameters
+from trials.nni_host.parameters import trial_parameters
 
-stage = own_parameters()
+stage = trial_parameters()
 if stage["stage"] == "search" and stage["fold"] == 1:
     raise SystemExit("fold 1 has no malignant image")
 nni.report_intermediate_result({"default": 0.0, "of_fold": 0.0})

@@ -4,9 +4,9 @@ import time
 
 import nni
 
-from trials.nni_host.parameters import own_parameters
+from trials.nni_host.parameters import trial_parameters
 
-x = own_parameters()["x"]
+x = trial_parameters()["x"]
 for _ in range(3):
     nni.report_intermediate_result(x)
 time.sleep(60 if x == 1 else 0)
