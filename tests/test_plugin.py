@@ -1,4 +1,4 @@
-"""What `docs/plugin.md` says is what happens: its Python and its command run as they stand."""
+"""What `docs/how-to/plugin.md` says is what happens: its Python and its command run as they stand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-PAGE = (Path(__file__).parent.parent / "docs" / "plugin.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "plugin.md").read_text(encoding="utf-8")
 STRATEGIES = Path(__file__).parent.parent / "strategies"
 EXPERIMENT = "searchSpace: {}\ntrialCommand: exit\ntrialConcurrency: 1\ntrainingService: {platform: local}\n"
 

@@ -80,7 +80,7 @@ def test_the_strategy_runs_in_nnis_experiment_as_the_readme_says(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda page: page.stem
+    "page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))], ids=lambda page: page.stem
 )
 def test_files_and_folders_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -93,8 +93,8 @@ def test_files_and_folders_that_a_page_names_exist(page: Path) -> None:
 
 
 def test_every_page_is_named_in_the_readme() -> None:
-    for page in ROOT.glob("docs/*.md"):
-        assert f"docs/{page.name}" in README
+    for page in ROOT.glob("docs/**/*.md"):
+        assert str(page.relative_to(ROOT)) in README
 
 
 def test_tables_in_the_readme_are_those_in_results() -> None:

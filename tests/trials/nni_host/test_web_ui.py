@@ -1,8 +1,8 @@
 """NNI's web UI of a pipeline, in a real browser, as a user sees and clicks it.
 
-`LESION_NAS_SCREENSHOTS=docs python -m pytest tests/trials/nni_host/test_web_ui.py` takes the screenshots of
-`docs/`: it does the same with the whole job on synthetic lesions, which takes minutes, in place of toy
-trials.
+`LESION_NAS_SCREENSHOTS=docs/images python -m pytest tests/trials/nni_host/test_web_ui.py` takes the
+screenshots of `docs/images/`: it does the same with the whole job on synthetic lesions, which takes minutes,
+in place of toy trials.
 """
 
 from __future__ import annotations
