@@ -32,7 +32,8 @@ import yaml
 from benchmarks.measure import ROOT, machine
 from search_space.files import dump_json
 from trials.nni_host.experiment import is_manager, started_for
-from trials.runs.folder import RUN_FILE, is_done
+from trials.runs.folder import is_done
+from trials.runs.layout import RUN_FILE
 from trials.runs.provenance import provenance
 
 STAGES = {"search": "fold0/search", "retrain": "fold0/enas3", "evaluate": "evaluation"}  # and their folders

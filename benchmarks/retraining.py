@@ -28,8 +28,9 @@ from trials.data.dataset import LesionData, load
 from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms
 from trials.models.zoo import CellNetwork, Shape
+from trials.runs.layout import CHECKPOINT
 from trials.settings.schema import RetrainSettings, load_settings
-from trials.training.module import CHECKPOINT, LesionModule, make_trainer
+from trials.training.module import LesionModule, make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
 

@@ -29,6 +29,7 @@ from trials.data.readers.decoding import decode
 from trials.data.records import DataError
 from trials.models.model_file import ModelDescription, ModelError, load_description, load_model, save_model
 from trials.runs.folder import RunFolderError
+from trials.runs.layout import CHECKPOINT
 from trials.settings.schema import (
     KEYS,
     PROFILES,
@@ -37,7 +38,7 @@ from trials.settings.schema import (
     parse_assignment,
     read_overrides,
 )
-from trials.training.module import CHECKPOINT, resume_from
+from trials.training.module import resume_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # libraries say what is damaged too
 

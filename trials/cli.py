@@ -21,6 +21,7 @@ from typing import Any
 
 from trials.errors import in_words
 from trials.methods.registry import find_method
+from trials.runs.layout import ARCHITECTURE
 from trials.settings.schema import (
     LARGEST_SEED,
     LARGEST_SIDE,
@@ -308,15 +309,13 @@ def _search(arguments: argparse.Namespace) -> Outcome:
     )
     if arguments.dry_run:
         return result, _outline(result), True
-    text = (
-        f"best architecture: {arguments.out / 'architecture.json'} ({result['metric']} {result['score']:.3f})"
-    )
+    text = f"best architecture: {arguments.out / ARCHITECTURE} ({result['metric']} {result['score']:.3f})"
     return result, "\n".join([text, *_warnings(result)]), True
 
 
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
     _run_arguments(parser)
-    parser.add_argument("--architecture", type=Path, required=True, help="architecture.json of a search")
+    parser.add_argument("--architecture", type=Path, required=True, help=f"{ARCHITECTURE} of a search")
     parser.add_argument("--layout", required=True, help="enas7, enas17 or any other enasN")
 
 
@@ -607,7 +606,7 @@ def _export(arguments: argparse.Namespace) -> Outcome:
 
 
 def _architecture_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="architecture.json")
+    parser.add_argument("file", type=Path, metavar="FILE", help=ARCHITECTURE)
     parser.add_argument("--layout", default="enas7", help="enas7 (default), enas17 or any other enasN")
     parser.add_argument("--filters", type=_whole(2), default=36, help="of the first cells (default: 36)")
     parser.add_argument("--channels", type=_whole(1), default=3, help="of the images (default: 3)")

@@ -32,9 +32,19 @@ from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.ranking import run_rank
 from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import run_search
-from trials.pipeline.tuning import TUNING
 from trials.runs.finished import UNKNOWN_REASON, Failed
 from trials.runs.folder import failure, is_done
+from trials.runs.layout import (
+    ARCHITECTURE,
+    EVALUATION,
+    SEARCHES,
+    candidate_name,
+    fold_folder,
+    seed_folder,
+    tuning_folder,
+    variant,
+    with_variant,
+)
 from trials.settings.schema import check_folds, load_settings
 
 OF_STAGE = (
@@ -69,28 +79,26 @@ def run_stage(
     """
     parameters = _checked(parameters)
     overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
-    variant = [f"{name}={_short(value)}" for name, value in sorted(overrides.items())]
+    varied = variant(overrides)
     overrides = {**of_data, **overrides}
     settings = load_settings(profile, overrides)
     folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
     tuning = parameters["stage"] == "tune"
-    root = out / (f"seed{seed}" if seed else "")
-    of_fold = [] if fold is None else [f"fold{fold}"]
-    alone, shared = root.joinpath(*of_fold), root / "-".join([*of_fold, *variant])
-    if tuning:
-        shared = alone / TUNING / "-".join(variant)
+    root = seed_folder(out, seed)
+    alone = fold_folder(root, fold)
+    shared = tuning_folder(alone, varied) if tuning else fold_folder(root, fold, varied)
     place: dict[str, Any] = {"folds": folds, "fold": fold, "seed": seed}
     common = {"settings": settings, **place}
     match parameters["stage"]:
         case "search":
-            run_search(data, out=below(out, alone / "-".join(["search", *variant])), **common)
+            run_search(data, out=below(out, alone / with_variant(SEARCHES["enas"], varied)), **common)
         case "retrain":
             layout = parameters["layout"]
             run_retrain(
                 data,
-                architecture or alone / "search" / "architecture.json",
+                architecture or alone / SEARCHES["enas"] / ARCHITECTURE,
                 layout=layout,
-                out=below(out, alone / "-".join([layout, *variant])),
+                out=below(out, alone / with_variant(layout, varied)),
                 **common,
             )
         case "train" | "tune":
@@ -111,7 +119,7 @@ def run_stage(
             run_rank(
                 data,
                 index,
-                out=below(out, shared / f"{layout}-candidate{index}"),
+                out=below(out, shared / candidate_name(layout, index)),
                 layout=layout,
                 count=parameters["count"],
                 profile=profile,
@@ -120,14 +128,14 @@ def run_stage(
             )
         case "evaluate":
             runs = [
-                root / f"fold{fold}" / layout for fold in range(folds) for layout in parameters["layouts"]
+                fold_folder(root, fold) / layout for fold in range(folds) for layout in parameters["layouts"]
             ]
             finished = [run for run in runs if is_done(run)]
             failed = _failed(root, parameters["layouts"], parameters.get("failed") or (), seed)
             if not finished:
                 reasons = "".join(f"; {one.place}: {one.reason}" for one in failed)
                 raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end{reasons}")
-            run_evaluate(finished, below(out, root / "evaluation"), failed=failed)
+            run_evaluate(finished, below(out, root / EVALUATION), failed=failed)
 
 
 _NEEDED = {  # by stages, beside the stage itself
@@ -175,9 +183,9 @@ def _failed(root: Path, layouts: Sequence[str], stages: Sequence[str], seed: int
     for stage in stages:  # as fold0/search, fold0/enas7
         fold, _, what = stage.partition("/")
         reason = failure(root / stage) or UNKNOWN_REASON
-        for layout in layouts if what == "search" else [what]:
+        for layout in layouts if what == SEARCHES["enas"] else [what]:
             if not is_done(root / fold / layout):
-                words = f"its search failed: {reason}" if what == "search" else reason
+                words = f"its search failed: {reason}" if what == SEARCHES["enas"] else reason
                 found.append(Failed(layout, _fold(fold.removeprefix("fold")), seed, words))
     return found
 
@@ -217,11 +225,6 @@ def _of_data(arguments: argparse.Namespace) -> dict[str, object]:
     named = {"data.group_column": arguments.group_column}
     named["data.accept"] = arguments.accept.split(",") if arguments.accept else None
     return {name: value for name, value in named.items() if value}
-
-
-def _short(value: object) -> str:
-    """Return a setting's value for the name of a folder; a tuner's steps are inexact: 0.30000000000000004."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from trials.evaluation.metrics import score
-from trials.pipeline.train import PREDICTIONS
 from trials.runs.finished import read_run
+from trials.runs.layout import PREDICTIONS
 
 RESULTS = Path(__file__).parents[2] / "results"
 FOLDERS = sorted({file.parent for file in RESULTS.rglob(PREDICTIONS)})

@@ -15,8 +15,7 @@ import numpy as np
 from trials.data.dataset import LesionData
 from trials.data.duplicates import copies
 from trials.runs.folder import read_json
-
-SEARCH_FILE = "search.json"
+from trials.runs.layout import SEARCH_FILE
 
 
 class LeakError(ValueError):

@@ -13,8 +13,9 @@ from pathlib import Path
 from trials.data.records import DataError
 from trials.errors import reason
 from trials.locks import FileLock, LockedError
+from trials.runs.layout import LOCK
 
-_LOCK, _GROWING = ".lock", ".growing"
+_GROWING = ".growing"
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(growing, ignore_errors=True)
             raise
-        (out / _LOCK).unlink(missing_ok=True)  # after the move: nobody can take it on the way
+        (out / LOCK).unlink(missing_ok=True)  # after the move: nobody can take it on the way
 
 
 def _check_free(out: Path) -> None:
@@ -50,7 +51,7 @@ def _check_free(out: Path) -> None:
 @contextmanager
 def _claimed(out: Path, growing: Path) -> Iterator[None]:
     """Hold the lock in the hidden folder, which is made, or taken over from a killed process."""
-    lock = FileLock(growing / _LOCK)
+    lock = FileLock(growing / LOCK)
     try:
         growing.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(growing.parent)
@@ -72,9 +73,9 @@ def _claimed(out: Path, growing: Path) -> Iterator[None]:
 def _remove_abandoned(parent: Path) -> None:
     """Remove the hidden folders in `parent` whose processes were killed: nobody holds their locks."""
     for growing in parent.glob(f".*{_GROWING}"):
-        if growing.is_symlink() or not (growing / _LOCK).is_file():
+        if growing.is_symlink() or not (growing / LOCK).is_file():
             continue
-        with suppress(LockedError, OSError), FileLock(growing / _LOCK).held():
+        with suppress(LockedError, OSError), FileLock(growing / LOCK).held():
             shutil.rmtree(growing)
 
 
@@ -82,7 +83,7 @@ def _empty(growing: Path) -> None:
     for left in growing.iterdir():
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
-        elif left.name != _LOCK:
+        elif left.name != LOCK:
             left.unlink()
 
 

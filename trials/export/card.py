@@ -15,11 +15,11 @@ import jinja2
 from search_space.files import write_atomically
 from trials.evaluation.bootstrap import Interval
 from trials.models.model_file import ModelDescription
-from trials.pipeline.train import METRICS, RECORD
 from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise
 from trials.runs.finished import EvaluationError
 from trials.runs.folder import read_json
+from trials.runs.layout import CARD, METRICS, RECORD
 
 MEASURES = {
     "auc": "AUC",
@@ -104,7 +104,7 @@ def write_card(
         differences=differences,
         claim=claim(card, origin, measured),
     )
-    write_atomically(folder / "README.md", page.encode())
+    write_atomically(folder / CARD, page.encode())
 
 
 def _interval(value: Interval) -> str:

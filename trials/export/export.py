@@ -32,12 +32,8 @@ from trials.export.card import figures, read_origin, write_card
 from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, TrainedModel, load_model
 from trials.models.onnx import export_onnx
+from trials.runs.layout import LOADER, METADATA, NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
 
-LOADER, NETWORK, ONNX, PROGRAM, WEIGHTS = (
-    *("load_model.py", "network.py"),
-    *("model.onnx", "model.pt2", "model.safetensors"),
-)
-METADATA = "metadata.json"
 OUTPUTS = ("probabilities", "calibrated", "log_odds")
 TOLERANCE = 1e-4  # of a probability, or share of log odds: what another order of adding may change; ours
 # No names of classes here: they are text of the data's, and this becomes a program.
@@ -130,7 +126,7 @@ def _write_program(program: ExportedProgram, folder: Path) -> None:
     write_atomically(folder / WEIGHTS, dump_weights(weights))
     lines = [f'    {argument} = weights["{target}"]\n' for argument, target in names.items()]
     body = program.graph_module.code.partition("):\n")[2].rstrip() + "\n"
-    write_atomically(folder / NETWORK, "".join([_HEAD, *lines, body]).encode())
+    write_atomically(folder / NETWORK_CODE, "".join([_HEAD, *lines, body]).encode())
 
 
 def _describe_onnx(path: Path, card: ModelDescription) -> None:
@@ -169,7 +165,7 @@ def _differences(
     folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], positive: int
 ) -> dict[str, float]:
     """Return how far what each file says of the squares is at most from what is expected."""
-    network = runpy.run_path(str(folder / NETWORK))["network"]
+    network = runpy.run_path(str(folder / NETWORK_CODE))["network"]
     opened = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():
         given = {

@@ -26,8 +26,8 @@ from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode_all
 from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel, load_model, log_odds
+from trials.runs.layout import MAPS
 
-MAPS = "maps.json"
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
 Attribution = Callable[[TrainedModel, Tensor], np.ndarray]

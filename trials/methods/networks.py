@@ -35,18 +35,12 @@ from trials.models.zoo import (
 )
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder
+from trials.runs.layout import CELLS_PNG, CELLS_SVG, CHECKPOINT, ONNX, REFIT_CHECKPOINT
 from trials.runs.reporter import ReportEachEpoch, Reporter
 from trials.settings.schema import RetrainSettings
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
-from trials.training.module import (
-    CHECKPOINT,
-    REFIT_CHECKPOINT,
-    LesionModule,
-    make_trainer,
-    resume_from,
-    seed_everything,
-)
+from trials.training.module import LesionModule, make_trainer, resume_from, seed_everything
 
 
 class NetworkMethod(Method):
@@ -163,9 +157,9 @@ class NetworkMethod(Method):
 
     def _show(self, folder: RunFolder, reporter: Reporter) -> None:
         if isinstance(self._network, CellNetwork):
-            for suffix in ("svg", "png"):
-                draw(Architecture.from_sample(self._network.architecture), folder.path / f"cells.{suffix}")
-            reporter.picture("cells", folder.path / "cells.png")
+            for name in (CELLS_SVG, CELLS_PNG):
+                draw(Architecture.from_sample(self._network.architecture), folder.path / name)
+            reporter.picture("cells", folder.path / CELLS_PNG)
         reporter.samples("training images", self.inputs.training(16, self.task.seed))
 
     def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
@@ -182,7 +176,7 @@ class NetworkMethod(Method):
         }
         save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
         image = (self.shape.channels, self.shape.side, self.shape.side)
-        for path in filter(None, (folder.path / "model.onnx", network_view_file())):
+        for path in filter(None, (folder.path / ONNX, network_view_file())):
             export_onnx(self.model.inference_network, image, path)
 
     def estimate(self) -> dict[str, float]:

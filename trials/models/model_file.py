@@ -27,10 +27,9 @@ from trials.evaluation.two_classes import as_two
 from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import DamagedError, read, read_json
+from trials.runs.layout import MODEL_FILE, WEIGHTS
 from trials.runs.predictions import agree
 from trials.settings.schema import Section
-
-DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 
 
 class ModelError(ValueError):
@@ -202,15 +201,15 @@ def save_model(folder: Path, network: nn.Module, description: ModelDescription) 
         if not name.startswith("auxiliary_head.")
     }
     write_atomically(folder / WEIGHTS, dump_weights(weights))
-    write_atomically(folder / DESCRIPTION, (description.model_dump_json(indent=2) + "\n").encode())
+    write_atomically(folder / MODEL_FILE, (description.model_dump_json(indent=2) + "\n").encode())
 
 
 def load_description(folder: Path) -> ModelDescription:
     """Read `model.json`; raises `ModelError` that names what is wrong with it, and as `read` does."""
-    path = folder / DESCRIPTION
+    path = folder / MODEL_FILE
     if said := not_a_file(path):
         raise ModelError(
-            f"{folder}: holds no {DESCRIPTION} ({said}); name the output folder of a trained network: what "
+            f"{folder}: holds no {MODEL_FILE} ({said}); name the output folder of a trained network: what "
             "was published comes without weights, train it again"
         )
     try:
@@ -234,13 +233,13 @@ def load_model(folder: Path) -> TrainedModel:
     try:
         network = description.build()
     except (ValueError, RuntimeError, MemoryError) as error:  # the last two: too large
-        raise ModelError(f"{folder / DESCRIPTION}: describes no network of ours: {error}") from None
+        raise ModelError(f"{folder / MODEL_FILE}: describes no network of ours: {error}") from None
     try:
         weights: dict[str, Tensor] = load_weights(read(folder / WEIGHTS))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(
-            f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes: {error}"
+            f"{folder / WEIGHTS}: not the weights that {MODEL_FILE} describes: {error}"
         ) from None
     _refuse_weights(folder / WEIGHTS, weights)
     return TrainedModel(network.eval(), description, str(folder / WEIGHTS))

@@ -36,6 +36,7 @@ from trials.nni_host.experiment import (
 )
 from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
 from trials.runs.folder import read_json
+from trials.runs.layout import EVALUATION, EVALUATION_TEXT, LAUNCH_LOCK, RECORD, SEARCH_FILE
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -43,7 +44,6 @@ POLL_SECONDS = 1.0
 IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
-EVALUATION = "evaluation.txt"  # what the pipeline leaves for a reader, in its folder `evaluation`
 GROUP_COLUMN, ACCEPT = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT"  # which the experiments' files read
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
@@ -58,7 +58,7 @@ def only_launcher(out: Path) -> Iterator[None]:
     What an earlier one has left running is ended. Raises `ExperimentError` where another launcher is at work,
     and where the folder cannot be written to.
     """
-    lock = FileLock(out / ".launch.lock")
+    lock = FileLock(out / LAUNCH_LOCK)
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -210,16 +210,13 @@ def results(trials: Sequence[Trial], out: Path) -> str:
     for trial in map(summary, trials):
         result = trial["status"] if trial["result"] is None else describe(trial["result"])
         lines.append(f"  {describe(trial['parameters'])}: {result}")
-    table = read(out / "evaluation" / EVALUATION)
+    table = read(out / EVALUATION / EVALUATION_TEXT)
     found = [f"data: {line}" for line in found_in(out)]
     return "\n".join([*lines, *(line for line in found if line not in table), table, f"in {out}"])
 
 
 def found_in(out: Path) -> list[str]:
     """Return what the runs below a folder have left out of their data, joined or doubted, each line once."""
-    from trials.data.leaks import SEARCH_FILE
-    from trials.pipeline.train import RECORD  # with torch, which nothing else here needs
-
     lines: dict[str, None] = {}
     for file in sorted(file for name in (SEARCH_FILE, RECORD) for file in out.rglob(name)):
         with suppress(ValueError):  # a run under way, or one that its readers will refuse

@@ -15,11 +15,10 @@ from trials.data.task import Task
 from trials.methods.networks import EnasBMethod, NetworkMethod
 from trials.methods.registry import ENAS_B_CHOICES
 from trials.models.zoo import CellNetwork
-from trials.pipeline.search import ARCHITECTURE, read_ranking, run_search
+from trials.pipeline.search import read_ranking, run_search
 from trials.runs.folder import read
+from trials.runs.layout import ARCHITECTURE, SEARCHES
 from trials.settings.schema import Settings, load_settings
-
-SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
 
 
 def from_file(

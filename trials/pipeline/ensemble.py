@@ -14,14 +14,9 @@ from trials.data.dataset import LesionData
 from trials.data.task import Task
 from trials.evaluation.calibration import mean_log_odds
 from trials.methods.base import Method
-from trials.pipeline.train import (
-    EXTERNAL_PREDICTIONS,
-    PREDICTIONS,
-    VALIDATION_PREDICTIONS,
-    Title,
-    train_and_test,
-)
+from trials.pipeline.train import Title, train_and_test
 from trials.runs.folder import RunFolder
+from trials.runs.layout import EXTERNAL_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS
 from trials.runs.predictions import read_predictions
 from trials.runs.reporter import Reporter
 

@@ -14,14 +14,13 @@ import numpy as np
 
 from trials.data.findings import findings_of
 from trials.evaluation.metrics import RATES, mean_and_std, score
-from trials.nni_host.launch import EVALUATION
 from trials.pipeline.external import evaluate_external, load_external
 from trials.runs.finished import EvaluationError, Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
+from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 
-RESULT, TABLE = "evaluation.json", "evaluation.csv"
 COLUMNS = ("method", "images", "threshold", "n", *RATES, "parameters")
 
 
@@ -78,9 +77,9 @@ def run_evaluate(
             **provenance(),
         }
         rows = list(table_rows(result))
-        folder.write_csv(TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
-        folder.write_json(RESULT, result)
-        folder.write_text(EVALUATION, f"{text_table(result)}\n")
+        folder.write_csv(EVALUATION_TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
+        folder.write_json(EVALUATION_FILE, result)
+        folder.write_text(EVALUATION_TEXT, f"{text_table(result)}\n")
         folder.finish()
         reporter.final(_headline(result))
     return result

@@ -22,9 +22,8 @@ from trials.evaluation.metrics import score
 from trials.models.model_file import load_description, load_model
 from trials.runs.finished import EvaluationError, Run
 from trials.runs.folder import RunFolder
+from trials.runs.layout import EXTERNAL_PREDICTIONS
 from trials.runs.predictions import SAID, said
-
-PREDICTIONS = "external_predictions.csv"
 
 
 def load_external(
@@ -79,7 +78,7 @@ def evaluate_external(
         }
         columns = zip(data.files, data.labels, data.groups, said(mean), strict=True)
         rows += [(name, file, data.classes[label], group, *cells) for file, label, group, cells in columns]
-    folder.write_csv(PREDICTIONS, ("method", "file", "label", "group", *SAID), rows)
+    folder.write_csv(EXTERNAL_PREDICTIONS, ("method", "file", "label", "group", *SAID), rows)
     return {
         "data": data.name,
         "digest": data.digest,

@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from search_space.files import below, read_file, write_atomically
-from trials.data.leaks import SEARCH_FILE
-from trials.pipeline.search import ARCHITECTURE, CANDIDATES, RANKING
-from trials.pipeline.search_limit import LATENCIES
-from trials.pipeline.train import (
+from trials.runs.folder import RunFolderError, is_done, read
+from trials.runs.layout import (
+    ARCHITECTURE,
+    CANDIDATES,
+    CELLS_SVG,
     EXTERNAL_PREDICTIONS,
+    LATENCIES,
     METRICS,
     PREDICTIONS,
+    RANKING,
     RECORD,
+    RUN_FILE,
+    SEARCH_FILE,
     VALIDATION_PREDICTIONS,
 )
-from trials.runs.folder import RUN_FILE, RunFolderError, is_done, read
 
 PUBLISHED = (
     *(RUN_FILE, METRICS, RECORD, PREDICTIONS, VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS),
-    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, LATENCIES, "cells.svg"),
+    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, LATENCIES, CELLS_SVG),
 )
 
 

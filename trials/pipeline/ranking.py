@@ -14,6 +14,7 @@ from typing import Any
 from trials.data.task import Task
 from trials.pipeline.cells import of_candidate, random_cells
 from trials.pipeline.train import Title, plan, train_and_test
+from trials.runs.layout import candidate_name
 from trials.settings.schema import SettingsError, load_settings
 
 COUNT = 12  # candidates of the random search
@@ -58,5 +59,5 @@ def run_rank(
         return plan(task, random_cells(task, None, layout))
     share = (index - 1) / (count - 1) if index else 0.0
     network = of_candidate(task, out.absolute().parent, layout, share)
-    title = Title(f"{layout}-candidate{index}", f"candidate {index} of {strategy}", layout)
+    title = Title(candidate_name(layout, index), f"candidate {index} of {strategy}", layout)
     return train_and_test(task, network, title, out, "rank")

@@ -29,19 +29,28 @@ from strategies import ENAS, RandomSampling
 from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
-from trials.data.leaks import SEARCH_FILE, seen
+from trials.data.leaks import seen
 from trials.models.onnx import export_onnx
 from trials.nni_host.paths import network_view_file, on_another_host
-from trials.pipeline.search_limit import LATENCIES, SearchLimit
+from trials.pipeline.search_limit import SearchLimit
 from trials.runs.folder import DamagedError, RunFolder, read_csv, read_json
+from trials.runs.layout import (
+    ARCHITECTURE,
+    CANDIDATES,
+    CELLS_PNG,
+    CELLS_SVG,
+    CHECKPOINT,
+    LATENCIES,
+    RANKING,
+    SEARCH_FILE,
+)
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, Settings
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
-from trials.training.module import CHECKPOINT, LesionModule, make_trainer, resume_from, seed_everything
+from trials.training.module import LesionModule, make_trainer, resume_from, seed_everything
 
-ARCHITECTURE, CANDIDATES, RANKING = "architecture.json", "candidates.json", "ranking.csv"
 RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and within
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
@@ -303,9 +312,9 @@ class Search:
         strategy = self.found
         ranked = strategy.candidates[: self.settings.search.top_k]
         best = Architecture.from_sample(ranked[0].sample)
-        for suffix in ("svg", "png"):
-            draw(best, folder.path / f"cells.{suffix}")
-        reporter.picture("cells", folder.path / "cells.png")
+        for name in (CELLS_SVG, CELLS_PNG):
+            draw(best, folder.path / name)
+        reporter.picture("cells", folder.path / CELLS_PNG)
         if view := network_view_file():
             self._export_view(best, view)
         best.save(folder.path / ARCHITECTURE)

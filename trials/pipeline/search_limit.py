@@ -22,7 +22,6 @@ from search_space.enas.latency import LatencyTable, every_layer, milliseconds
 from strategies import Limit
 from trials.settings.schema import Settings
 
-LATENCIES = "latencies.json"
 WHOLE = 7  # random networks timed as a whole, which the sums of layers are scaled to on average; ours
 
 

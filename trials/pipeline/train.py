@@ -27,14 +27,20 @@ from trials.methods.base import Method
 from trials.methods.registry import Title
 from trials.nni_host.paths import on_another_host
 from trials.runs.folder import RunFolder, read_json
+from trials.runs.layout import (
+    CHECKPOINT,
+    EXTERNAL_PREDICTIONS,
+    METRICS,
+    PREDICTIONS,
+    RECORD,
+    REFIT_CHECKPOINT,
+    VALIDATION_PREDICTIONS,
+)
 from trials.runs.predictions import SAID, said
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 from trials.settings.schema import Settings
-from trials.training.module import CHECKPOINT, REFIT_CHECKPOINT
 
-METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
-VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
 PREDICTION_COLUMNS = ("file", "label", "group", "fold", *SAID)
 Answers = tuple[np.ndarray, np.ndarray]  # truth, bool [n], and log odds [n]
 EXTERNAL_COLUMNS = ("file", "label", "group", *SAID)

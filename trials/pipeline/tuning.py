@@ -15,11 +15,9 @@ from typing import Any
 
 from trials.data.leaks import refuse_overlap
 from trials.data.task import Task
-from trials.pipeline.train import METRICS, RECORD
 from trials.runs.folder import is_done, read_json
+from trials.runs.layout import METRICS, RECORD, TUNING
 from trials.settings.schema import Settings, flat
-
-TUNING = "tuning"
 
 
 class TuningError(ValueError):

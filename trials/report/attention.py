@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trials.inference.explain import ExplainError, Explanation, explain, overlay
-from trials.models.model_file import DESCRIPTION, ModelError, load_model
+from trials.models.model_file import ModelError, load_model
 from trials.report.comparison import MethodRuns
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
 from trials.report.mistakes import Case, most_certain, worst_mistakes
 from trials.report.summaries import Summary
+from trials.runs.layout import MODEL_FILE
 
 METHOD = "grad_cam"  # occlusion takes a hundred times as long
 
@@ -55,7 +56,7 @@ def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
 def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
     """Explain by the model that tested the case's fold; of several seeds by the first one's."""
     folders = {run.fold: run.folder for run in reversed(method.runs)}
-    if not all((folder / DESCRIPTION).is_file() for folder in folders.values()):
+    if not all((folder / MODEL_FILE).is_file() for folder in folders.values()):
         raise ModelError(
             "no weights lie beside these runs: published ones come without, some methods have none"
         )

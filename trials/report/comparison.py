@@ -17,13 +17,19 @@ import numpy as np
 from scipy.special import expit
 
 from trials.data.findings import findings_of
-from trials.data.leaks import SEARCH_FILE
 from trials.evaluation.calibration import mean_log_odds
 from trials.evaluation.metrics import score
-from trials.pipeline.train import EXTERNAL_PREDICTIONS, METRICS, PREDICTIONS
-from trials.pipeline.tuning import TUNING
 from trials.runs.finished import EvaluationError, Failed, Run, named, read_run, warned
-from trials.runs.folder import RUN_FILE, failure, is_done, read_json
+from trials.runs.folder import failure, is_done, read_json
+from trials.runs.layout import (
+    ARCHITECTURE,
+    EXTERNAL_PREDICTIONS,
+    METRICS,
+    PREDICTIONS,
+    RUN_FILE,
+    SEARCH_FILE,
+    TUNING,
+)
 from trials.runs.predictions import frozen, read_predictions
 
 
@@ -398,7 +404,7 @@ def _searches(places: Sequence[Path], methods: Sequence[MethodRuns]) -> Iterable
     for file in sorted(files):
         if not is_done(file.parent):
             continue
-        architecture = file.with_name("architecture.json")
+        architecture = file.with_name(ARCHITECTURE)
         sample = read_json(architecture) if architecture.is_file() else None
         found = [
             method.place(run)

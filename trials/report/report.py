@@ -34,8 +34,7 @@ from trials.report.summaries import (
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
 from trials.runs.finished import EvaluationError, Failed
 from trials.runs.folder import RunFolder, check_place
-
-PAGE = "report.html"
+from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
 
 
 def run_report(
@@ -81,16 +80,16 @@ def run_report(
     rows = [result_row(summary) for summary in (*tested, *external)]
     test_rows = [row_of_test(name, test) for name, table in tests.items() for test in table]
     with RunFolder(out, identity) as folder:
-        folder.write_csv("results.csv", RESULTS, ([row[name] for name in RESULTS] for row in rows))
+        folder.write_csv(RESULTS_TABLE, RESULTS, ([row[name] for name in RESULTS] for row in rows))
         folder.write_csv(
-            "measures.csv", MEASURES, (row for one in (*tested, *external) for row in measure_rows(one))
+            MEASURES_TABLE, MEASURES, (row for one in (*tested, *external) for row in measure_rows(one))
         )
-        folder.write_csv("tests.csv", TESTS, ([row[name] for name in TESTS] for row in test_rows))
-        folder.write_csv("search_quality.csv", QUALITY, (one.row() for one in qualities))
-        folder.write_text(PAGE, render(page))
+        folder.write_csv(TESTS_TABLE, TESTS, ([row[name] for name in TESTS] for row in test_rows))
+        folder.write_csv(SEARCH_QUALITY_TABLE, QUALITY, (one.row() for one in qualities))
+        folder.write_text(REPORT_PAGE, render(page))
         folder.finish()
     return {
-        "page": str(out / PAGE),
+        "page": str(out / REPORT_PAGE),
         "reference": chosen.name,
         "results": rows,
         "tests": test_rows,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from trials.evaluation.two_classes import as_two
-from trials.pipeline.train import METRICS, PREDICTIONS, RECORD
 from trials.runs.folder import failure, is_done, read_json
+from trials.runs.layout import METRICS, PREDICTIONS, RECORD
 from trials.runs.predictions import frozen, read_predictions
 
 NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics

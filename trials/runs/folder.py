@@ -28,8 +28,8 @@ from search_space.files import (
 from trials.errors import in_words, reason
 from trials.locks import FileLock, LockedError
 from trials.nni_host.watchdog import heartbeat
+from trials.runs.layout import LOCK, RUN_FILE
 
-RUN_FILE = "run.json"
 _PUT_BACK = "put back what was there, or repeat the run in a new folder"
 PATIENCE = 30.0  # seconds between two signs of life while waiting for a folder
 
@@ -65,7 +65,7 @@ class RunFolder:
         self.identity = parse_json(dump_json(identity))  # as it will be read back: tuples are lists
         self._defaults = parse_json(dump_json(defaults or {}))
         self._check_place(needed_bytes)
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / LOCK)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire(wait)

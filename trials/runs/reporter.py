@@ -26,6 +26,7 @@ from tqdm import tqdm
 from trials.data.batches import Batches
 from trials.errors import TrainingError
 from trials.nni_host.paths import tensorboard_directory
+from trials.runs.layout import TENSORBOARD
 
 
 class Reporter:
@@ -40,7 +41,7 @@ class Reporter:
         self.default = default
         self._in_nni = to_nni and "NNI_PLATFORM" in os.environ
         directory = tensorboard_directory() if to_nni else None
-        self._writer = SummaryWriter(str(directory or out / "tensorboard"))
+        self._writer = SummaryWriter(str(directory or out / TENSORBOARD))
 
     def __enter__(self) -> Reporter:
         return self

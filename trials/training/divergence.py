@@ -21,6 +21,7 @@ from torch import Tensor
 from strategies.divergence import DivergedError
 from trials.errors import TrainingError
 from trials.runs.folder import RunFolder, read_json
+from trials.runs.layout import divergence_file
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, TrainingSettings
 
@@ -69,10 +70,10 @@ def train_with_second_attempt(
     """Return what `train`, given settings and the largest norm of the gradient, returns: its seconds.
 
     Where it diverges it is called once more, from the start, by the rule above. That it was stays in
-    `folder` under `record_name(checkpoint)`, so that an interrupted second attempt goes on as one. Raises
+    `folder` under `divergence_file(checkpoint)`, so that an interrupted second attempt goes on as one. Raises
     `TrainingError` that names the setting to change where that diverges too.
     """
-    record = folder.path / record_name(checkpoint)
+    record = folder.path / divergence_file(checkpoint)
     if not record.exists():
         try:
             return train(settings, None)
@@ -101,14 +102,9 @@ def train_with_second_attempt(
         ) from None
 
 
-def record_name(checkpoint: str) -> str:
-    """Return the name of the file that tells of the first attempt that had this checkpoint."""
-    return f"{Path(checkpoint).stem}-diverged.json"
-
-
 def divergences(folder: Path, *checkpoints: str) -> list[str]:
     """Return a sentence for each training in `folder` that was made again."""
-    records = [folder / record_name(checkpoint) for checkpoint in checkpoints]
+    records = [folder / divergence_file(checkpoint) for checkpoint in checkpoints]
     return [told(read_json(record)) for record in records if record.exists()]
 
 

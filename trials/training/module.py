@@ -36,8 +36,6 @@ from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import StopWhenDiverged, require_finite
 from trials.training.memory import suggest_batch_size
 
-CHECKPOINT, REFIT_CHECKPOINT = "last.ckpt", "refit.ckpt"
-
 
 def cosine_with_restarts(epoch: int, *, highest: float, lowest: float, t0: int, t_mul: int) -> float:
     """Learning rate of an epoch counted from 0 (Loshchilov and Hutter 2017, arXiv 1608.03983).

@@ -38,9 +38,9 @@ from trials.models.zoo import (
     load_imagenet_lite0,
 )
 from trials.pipeline.contend import run_train
-from trials.pipeline.tuning import TUNING
 from trials.report.report import run_report
 from trials.runs.folder import RunFolderError
+from trials.runs.layout import TUNING
 from trials.settings.schema import SettingsError, load_settings
 
 TINY = {

@@ -27,13 +27,13 @@ from trials.nni_host import watchdog
 from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.publish import run_publish
 from trials.pipeline.retrain import run_retrain
-from trials.pipeline.search import ARCHITECTURE, read_ranking, run_search
-from trials.pipeline.train import PREDICTIONS
+from trials.pipeline.search import read_ranking, run_search
 from trials.runs import folder as run_folder
 from trials.runs.folder import DamagedError, RunFolder, RunFolderError, is_done, read_json
+from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS
 from trials.settings.schema import load_settings
 from trials.training import memory
-from trials.training.module import CHECKPOINT, LesionModule, SaveEachEpoch
+from trials.training.module import LesionModule, SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 SEARCH = {

@@ -19,8 +19,9 @@ from trials.data.inputs import Inputs
 from trials.data.leaks import LeakError, seen
 from trials.models.model_file import ModelError, TrainedModel, load_model
 from trials.runs.folder import RunFolderError
+from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT
 from trials.settings.schema import ProtocolSettings, Settings, load_settings
-from trials.training.module import CHECKPOINT, REFIT_CHECKPOINT, SaveEachEpoch
+from trials.training.module import SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 

@@ -24,8 +24,9 @@ from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import read_ranking, run_search
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.folder import RunFolderError
+from trials.runs.layout import CHECKPOINT
 from trials.settings.schema import Settings, load_settings
-from trials.training.module import CHECKPOINT, SaveEachEpoch
+from trials.training.module import SaveEachEpoch
 
 TINY = {
     "data.image_size": 16,

@@ -14,9 +14,10 @@ from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.data.leaks import LeakError
 from trials.pipeline.contend import run_train
-from trials.pipeline.tuning import TUNING, Tuning, TuningError
+from trials.pipeline.tuning import Tuning, TuningError
 from trials.report.report import run_report
-from trials.runs.folder import RUN_FILE, RunFolder
+from trials.runs.folder import RunFolder
+from trials.runs.layout import RUN_FILE, TUNING
 from trials.settings.schema import SettingsError
 
 TINY: dict[str, Any] = {

@@ -18,9 +18,10 @@ from trials.errors import TrainingError
 from trials.evaluation.metrics import doubts
 from trials.models.model_file import load_model
 from trials.pipeline.search import run_search
+from trials.runs.layout import CHECKPOINT, divergence_file
 from trials.settings.schema import load_settings
-from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged, record_name
-from trials.training.module import CHECKPOINT, LesionModule, SaveEachEpoch
+from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged
+from trials.training.module import LesionModule, SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 RATE = 0.05  # of the quick profile
@@ -56,7 +57,7 @@ def test_diverged_training_is_made_again_slower_and_says_so_everywhere(
     out = tmp_path / "out"
     metrics = retrain(out)
     assert tried == pytest.approx([RATE, RATE / 10])
-    record = json.loads((out / record_name(CHECKPOINT)).read_text())
+    record = json.loads((out / divergence_file(CHECKPOINT)).read_text())
     assert record["epoch"] == 1
     assert record["largest_gradient_norm"] == CLIP
     assert any("diverged in epoch 1" in warning for warning in metrics["warnings"])

@@ -13,10 +13,10 @@ from torch.nn import functional
 from search_space import Architecture, EnasSpace
 from strategies.divergence import DivergedError
 from trials.data.batches import Batches
+from trials.runs.layout import CHECKPOINT
 from trials.runs.reporter import ReportEachEpoch, Reporter
 from trials.settings.schema import RetrainSettings, load_settings
 from trials.training.module import (
-    CHECKPOINT,
     LesionModule,
     cosine_with_restarts,
     make_trainer,

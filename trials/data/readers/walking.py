@@ -18,6 +18,7 @@ from pathlib import Path
 
 from trials.data.readers.decoding import SUFFIXES
 from trials.data.readers.dicom import is_dicom
+from trials.runs.layout import LAUNCH_LOCK, MAPS, METADATA, RUN_FILE
 
 # Folders of copies, thumbnails and deleted files, by the casefolded name; hidden names besides.
 STRAYS = frozenset({
@@ -27,8 +28,7 @@ STRAYS = frozenset({
     *("lost+found", "thumbs", "thumbnails", "__pycache__"),
 })  # fmt: skip
 # What marks a folder of ours: a JSON file with this key.
-_OUTPUTS = {"run.json": "identity", "maps.json": "explanations", "metadata.json": "network_data_format"}
-_LAUNCHED = ".launch.lock"
+_OUTPUTS = {RUN_FILE: "identity", MAPS: "explanations", METADATA: "network_data_format"}
 _PREPARED = ("manifest.csv", "source_sha256")  # and the column that only `prepare` writes
 _INDEX = "DICOMDIR"  # of a DICOM medium: a DICOM file without a picture
 SHOWN = 5
@@ -200,7 +200,7 @@ def is_image(path: Path) -> bool:
 
 def is_output(folder: Path) -> bool:
     """Whether this package wrote the folder."""
-    if (folder / _LAUNCHED).exists() or any(_holds(folder / name, key) for name, key in _OUTPUTS.items()):
+    if (folder / LAUNCH_LOCK).exists() or any(_holds(folder / name, key) for name, key in _OUTPUTS.items()):
         return True
     manifest = folder / _PREPARED[0]
     try:

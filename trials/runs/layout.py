@@ -1,0 +1,84 @@
+"""The names of the files and folders of runs, and where each lies; no other module spells them.
+
+OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
+OUT/fold0/tuning/CHOICES/    a trial of a tuning       OUT/evaluation/     the mean over folds
+OUT/seed1/fold0/...          the same from seed 1      OUT/search/, ...    data without outer folds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+# Of every run: its identity, state and digests; who is writing; its progress outside NNI.
+RUN_FILE, LOCK, TENSORBOARD = "run.json", ".lock", "tensorboard"
+LAUNCH_LOCK = ".launch.lock"  # of an experiment's output folder
+# Of a search.
+SEARCH_FILE, ARCHITECTURE, CANDIDATES = "search.json", "architecture.json", "candidates.json"
+RANKING, LATENCIES = "ranking.csv", "latencies.json"
+# Of a trained method.
+METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
+VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
+MODEL_FILE, WEIGHTS, ONNX = "model.json", "model.safetensors", "model.onnx"
+# Of both.
+CHECKPOINT, REFIT_CHECKPOINT = "last.ckpt", "refit.ckpt"
+CELLS_SVG, CELLS_PNG = "cells.svg", "cells.png"
+# Of an evaluation, of a report and of explanations.
+EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT = "evaluation.json", "evaluation.csv", "evaluation.txt"
+REPORT_PAGE, RESULTS_TABLE, MEASURES_TABLE = "report.html", "results.csv", "measures.csv"
+TESTS_TABLE, SEARCH_QUALITY_TABLE = "tests.csv", "search_quality.csv"
+MAPS = "maps.json"
+# Of an exported model, beside `WEIGHTS` and `ONNX`.
+LOADER, NETWORK_CODE, PROGRAM = "load_model.py", "network.py", "model.pt2"
+METADATA, CARD = "metadata.json", "README.md"
+
+TUNING, EVALUATION = "tuning", "evaluation"  # folders
+SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
+
+
+def seed_folder(out: Path, seed: int) -> Path:
+    """Return the folder of all runs from a seed: `out` itself for seed 0."""
+    return out / f"seed{seed}" if seed else out
+
+
+def fold_folder(root: Path, fold: int | None, variant: Iterable[str] = ()) -> Path:
+    """Return the folder of all runs of an outer fold below that of their seed; None: the data have no folds.
+
+    Runs with other settings than the profile's lie apart, by their `variant`.
+    """
+    return root / with_variant("" if fold is None else fold_name(fold), variant)
+
+
+def fold_name(fold: int) -> str:
+    """Return the name of an outer fold's folder."""
+    return f"fold{fold}"
+
+
+def tuning_folder(home: Path, variant: Iterable[str]) -> Path:
+    """Return the folder of a tuning's trial in the folder of its fold."""
+    return home / TUNING / with_variant("", variant)
+
+
+def variant(overrides: Mapping[str, object]) -> list[str]:
+    """Return settings by dotted name as parts of a folder's name, such as `retrain.epochs=3`."""
+    return [f"{name}={_short(value)}" for name, value in sorted(overrides.items())]
+
+
+def with_variant(name: str, variant: Iterable[str]) -> str:
+    """Return the name of a folder with the settings that are not the profile's."""
+    return "-".join(filter(None, [name, *variant]))
+
+
+def candidate_name(layout: str, index: int) -> str:
+    """Return the name, and the folder, of a search's candidate that is trained alone."""
+    return f"{layout}-candidate{index}"
+
+
+def divergence_file(checkpoint: str) -> str:
+    """Return the name of the file that says that the training with this checkpoint diverged at first."""
+    return f"{Path(checkpoint).stem}-diverged.json"
+
+
+def _short(value: object) -> str:
+    """Return a setting's value as text; a tuner's steps are inexact: 0.30000000000000004."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
