@@ -18,6 +18,7 @@ from trials.data.findings import ACCEPTABLE, SHOWN, excessive, findings, large_g
 from trials.data.labels import label_notes, label_problems
 from trials.data.official_split import excessive as excessive_overlap
 from trials.data.official_split import is_overlap, look_alikes, overlaps
+from trials.data.readers.base import Options
 from trials.data.readers.choose import read
 from trials.data.readers.decoding import image_digest, in_one_range
 from trials.data.readers.grey_range import BYTES, GreyRange
@@ -143,7 +144,8 @@ def examine(
     if unknown := sorted(set(accept) - set(ACCEPTABLE)):
         return Examined(None, (f"accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}",))
     try:
-        listing = with_folder_groups(read(Path(path).absolute(), group_column, classes), group_column)
+        listing = read(Path(path).absolute(), Options(group_column, classes))
+        listing = with_folder_groups(listing, group_column)
     except DataError as error:
         return Examined(None, (str(error),))
     labels = [record.label for record in listing.records]

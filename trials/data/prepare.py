@@ -13,6 +13,7 @@ from PIL import Image
 
 from trials.data.dataset import HASH, LesionData, load
 from trials.data.new_folder import new_folder, write_manifest
+from trials.data.readers.base import Options
 from trials.data.readers.choose import read
 from trials.data.records import DataError, Record
 
@@ -55,7 +56,7 @@ def prepare(
     """
     source, out = Path(source).absolute(), Path(out)
     data = load(source, group_column=group_column, accept=accept)
-    frames = [record for record in read(source, group_column).records if record.box]
+    frames = [record for record in read(source, Options(group_column)).records if record.box]
     if not frames:
         raise DataError(
             f"{source}: its layout ({data.layout}) can be used as it is; only frames with masks are prepared"

@@ -99,6 +99,7 @@ def test_numbers_are_names_too() -> None:
 
 
 def test_classes_of_anything_but_npz_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("file,label\n")
     with pytest.raises(DataError, match=r"names the label numbers of an \.npz, and this is none"):
         load(tmp_path, classes=("normal", "ill"))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from trials.data.readers.base import Options, Reader
 from trials.data.readers.busi import cut
 from trials.data.readers.columns import NONE, GroupColumns
 from trials.data.readers.decoding import decode
@@ -20,18 +21,18 @@ TABLE, PATIENT = "bus_data.csv", "Case"
 COLUMNS = ("ID", PATIENT, "Pathology")
 
 
-def is_busbra(path: Path) -> bool:
-    """Whether the folder holds BUS-BRA's table and images."""
+def holds(path: Path) -> bool:
+    """Return whether a folder holds BUS-BRA's table and images."""
     return (path / TABLE).is_file() and (path / "Images").is_dir()
 
 
-def read_busbra(root: Path, group_column: str | None) -> Listing:
-    """The images of the table, cut by their masks and grouped by `Case`, or by another of its columns.
+def read(root: Path, options: Options) -> Listing:
+    """List the images of the table, cut by their masks and grouped by `Case`, or by another of its columns.
 
     Raises `DataError` for a table without the columns needed.
     """
     rows = [{**row, "file": f"Images/{row['ID']}.png"} for row in read_rows(root / TABLE, COLUMNS)]
-    column = group_column or PATIENT
+    column = options.group_column or PATIENT
     if rows and column not in (NONE, *rows[0]):
         raise DataError(f"{root / TABLE}: no group column {column}, only {', '.join(rows[0])}")
     groups: Sequence[str | None] = [None] * len(rows)
@@ -80,3 +81,6 @@ def _unlisted(root: Path, rows: Sequence[dict[str, str]]) -> list[str]:
     unlisted = sorted(there - {row["file"] for row in rows})
     shown = ", ".join(unlisted[:5])
     return [f"{len(unlisted)} images passed over, not in {TABLE} ({shown})"] if unlisted else []
+
+
+BUSBRA = Reader("busbra", "BUS-BRA as published", holds, read, group_columns=True)

@@ -1,21 +1,51 @@
-"""Reader of folders with one sub-folder a class."""
+"""Read folders with one sub-folder a class, in train, valid and test or not; masks cut the lesions out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trials.data.readers.base import Options, Reader
+from trials.data.readers.busi import cut, is_busis
 from trials.data.readers.decoding import decode
-from trials.data.readers.masks import Folder
+from trials.data.readers.masks import Folder, pair
 from trials.data.readers.split_names import WAY_OUT, like_parts, parts_of
-from trials.data.records import Listing, Record
+from trials.data.readers.walking import holds_images, is_image, walk
+from trials.data.records import DataError, Listing, Record
 
 OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours
 
 
-def read_class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
-    """One sub-folder a class, named after it; in each of train, valid and test, or with these in each.
+def holds(path: Path) -> bool:
+    """Return whether a folder has images, in sub-folders perhaps."""
+    return path.is_dir() and any(is_image(child) or holds_images(child) for child in path.iterdir())
+
+
+def read(path: Path, options: Options) -> Listing:
+    """List the images of all class folders, cut by their masks where there are some.
+
+    Raises `DataError` where every image is hidden, or a link that leads out.
+    """
+    tree = walk(path)
+    if not tree.images:
+        said = "\n".join(tree.problems)
+        raise DataError(said or f"{path}: no image in there, hidden and stray ones aside; add some")
+    pairing = pair(path, tree.images)
+    listing = class_folders(path, pairing.images)
+    if pairing.masks:
+        layout = "busi" if is_busis(pairing.masks) else "masked_folders"
+        listing = cut(replace(listing, layout=layout), pairing.masks)
+    return replace(
+        listing,
+        problems=(*tree.problems, *pairing.problems, *listing.problems),
+        notes=(*tree.notes, *pairing.notes, *listing.notes),
+    )
+
+
+def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
+    """List images by class: one sub-folder each, in each of train, valid and test or with these in each.
 
     `images` has each image's folders, the outermost first. No groups are known.
     """
@@ -52,3 +82,11 @@ def read_class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
 def _names(folders: Iterable[Folder], level: int) -> list[str]:
     """What the folders are called at a level, "" for none; images in no folder at all are strays."""
     return sorted({each[level] if len(each) > level else "" for each in folders if each})
+
+
+CLASS_FOLDERS = Reader(
+    "class_folders",
+    "a folder with one sub-folder a class (in train, valid and test or not; with masks, as BUSI, or not)",
+    holds,
+    read,
+)

@@ -1,4 +1,4 @@
-"""Reader of a folder whose `manifest.csv` names an image a row, and of CSV files alike."""
+"""Read a folder whose `manifest.csv` names an image a row, and the rows of any CSV file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from pathlib import Path, PurePosixPath
 
 from search_space.files import read_file
 from trials.data.duplicates import chained, connected
+from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank, same_key
 from trials.data.readers.columns import DUPLICATES, FOLDER, NONE, GroupColumns, find, kind_of
 from trials.data.readers.decoding import decode
+from trials.data.readers.masks import without_listed_masks
 from trials.data.readers.split_names import part_of, split_column
 from trials.data.records import SPLITS, DataError, Listing, Record
 from trials.errors import reason
+
+MANIFEST_FILE = "manifest.csv"
 
 
 def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -> list[dict[str, str]]:
@@ -50,16 +54,21 @@ def _cells(path: Path, line: int, row: list[str], columns: list[str], unnamed: b
     return {name: cell for name, cell in zip(columns, cells, strict=False) if name or unnamed}
 
 
-def read_manifest(root: Path, group_column: str | None) -> Listing:
-    """`manifest.csv` with `file`, `label` and the groups of `columns.find`, or of the column asked for.
+def holds(path: Path) -> bool:
+    """Return whether a folder has a manifest."""
+    return (path / MANIFEST_FILE).exists()
+
+
+def read(root: Path, options: Options) -> Listing:
+    """List the rows of `manifest.csv`: `file`, `label`, and the groups of the columns of `columns.find`.
 
     An image of which no group is known is a group of its own, and that is noted. A column of train, valid
     and test (`split_names.split_column`) is the split of every run. The name of a data set whose `source`
     is "synthetic" throughout starts with that word.
     """
-    manifest = root / "manifest.csv"
+    manifest = root / MANIFEST_FILE
     rows, split_notes = _with_split(read_rows(manifest, ("file", "label")))
-    chosen = _group_columns(manifest, rows, group_column)
+    chosen = _group_columns(manifest, rows, options.group_column)
     groups: Sequence[str | None] = [None] * len(rows)
     notes: list[str] = []
     if chosen.together:
@@ -80,7 +89,7 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
         if row.get("split", SPLITS[0]) in SPLITS
     ]
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
-    return Listing(
+    listing = Listing(
         f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name,
         root,
         "manifest",
@@ -90,6 +99,7 @@ def read_manifest(root: Path, group_column: str | None) -> Listing:
         notes=(*split_notes, *chosen.notes, *notes),
         ungrouped=_ungrouped(rows, chosen),
     )
+    return without_listed_masks(listing)
 
 
 def _with_split(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[str]]:
@@ -189,3 +199,6 @@ def _row_problems(manifest: Path, rows: list[dict[str, str]]) -> Iterator[str]:
         if plain in first_row:
             yield f"{where}: {file} is already image {first_row[plain]}; keep one of the two rows"
         first_row.setdefault(plain, number)
+
+
+MANIFEST = Reader("manifest", "a folder with manifest.csv", holds, read, group_columns=True)

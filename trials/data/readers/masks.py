@@ -48,7 +48,6 @@ _CAPITAL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+")
 ORPHAN = "a mask without its image; take it out, or rename it or its folder if it is an image"
 DRAWN = "no mask by its grey values, but as if drawn on or cut from"
 WAY_OUT = "take such pictures out of the folder, or rename them if they are images"
-ARRAYS = ("medmnist", "patch_camelyon")  # layouts in which no file is a mask
 TOO_MANY = 0.05  # the share of a set's images that may look like masks; ours
 LOOKED_INTO = 8  # images of a folder whose name leaves open what it holds
 Folder = tuple[str, ...]  # its parts below the root
@@ -222,7 +221,7 @@ def like_masks(
     if not found:
         return [], notes
     line = f"{len(found)} images have a handful of grey values, as masks have ({_some(found)})"
-    if len(found) <= TOO_MANY * len(files) or listing.layout in ARRAYS:
+    if len(found) <= TOO_MANY * len(files) or not any(record.path for record in listing.records):
         return [], [*notes, line]
     return [f"{listing.root}: {line}; take them out, or name them as masks of their images"], notes
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from trials.data.readers.base import Options, Reader
 from trials.data.records import SPLITS, DataError, Listing, Record
 
 PARTS = dict(zip(SPLITS, ("train", "val", "test"), strict=True))  # what the file calls them
@@ -63,15 +64,20 @@ def classes_elsewhere(path: Path, classes: Sequence[str] | None) -> Sequence[str
     return classes if path.suffix.lower() == ".npz" and set_name(path) is None else None
 
 
-def read_medmnist(path: Path, classes: Sequence[str] | None) -> Listing:
-    """All images, `file` being `name.npz#index` over train, val, test in this order.
+def holds(path: Path) -> bool:
+    """Return whether a file is an `.npz`."""
+    return path.suffix.lower() == ".npz" and not path.is_dir()
 
-    `classes` names the labels 0, 1, ...; unset, they are those of the set that the file's name begins with.
+
+def read(path: Path, options: Options) -> Listing:
+    """List all images, `file` being `name.npz#index` over train, val, test in this order.
+
+    Without `options.classes` the names are those of the set that the file's name begins with.
     """
     parts = _arrays(path)
     numbers = np.concatenate([labels for _, labels in parts.values()])
     known = set_name(path)
-    names = classes or (CLASSES[known] if known else None)
+    names = options.classes or (CLASSES[known] if known else None)
     if names is None:
         raise DataError(
             f"{path}: the file holds class numbers {numbers.min()} to {numbers.max()}, not names, and its "
@@ -158,3 +164,6 @@ def _refuse_bomb(path: Path) -> None:
 
 def _free_memory() -> int:
     return int(psutil.virtual_memory().available)
+
+
+MEDMNIST = Reader("medmnist", "a MedMNIST .npz", holds, read, class_names=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from search_space.files import not_a_file
+from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank
 from trials.data.readers.columns import NONE
 from trials.data.readers.manifest import read_rows
@@ -27,20 +28,26 @@ SLIDE = "wsi"  # its column
 
 
 def hdf5_folder(path: Path) -> Path | None:
-    """The folder of the HDF5 files: `path` itself, or `pcam` in it; None: there are none."""
+    """Return the folder of the HDF5 files: `path` itself, or `pcam` in it; None: there are none."""
     return next((folder for folder in (path, path / FOLDER) if any(folder.glob("camelyonpatch_*.h5"))), None)
 
 
-def read_patch_camelyon(folder: Path, group_column: str | None = None) -> Listing:
-    """All three parts; labels are the names `0` and `1` (tumour in the centre), `file` is `NAME.h5#index`.
+def holds(path: Path) -> bool:
+    """Return whether a folder, or `pcam` in it, has files named as published."""
+    return hdf5_folder(path) is not None
 
-    Groups are the slides, where `*_meta.csv` name them, or what its column `group_column` names; "none":
+
+def read(path: Path, options: Options) -> Listing:
+    """List all three parts: labels `0` and `1` (tumour in the centre), `file` is `NAME.h5#index`.
+
+    Groups are the slides, where `*_meta.csv` name them, or what their column `group_column` names; "none":
     there are none. Raises `DataError` for a file that is missing, cut short or of other contents, and without
     h5py.
     """
     records: list[Record] = []
-    column = group_column or SLIDE
-    slides = {} if column == NONE else _slides(folder, column, asked=group_column is not None)
+    folder = hdf5_folder(path) or path
+    column = options.group_column or SLIDE
+    slides = {} if column == NONE else _slides(folder, column, asked=options.group_column is not None)
     for split in SPLITS:
         paths = [folder / NAME.format(split=split, part=part) for part in "xy"]
         patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
@@ -105,3 +112,6 @@ def _patch(patches: Any, index: int, path: Path) -> np.ndarray:
         return np.asarray(patches[index])
     except OSError as error:
         raise DataError(f"{path}: patch {index} cannot be read ({error}); download it again") from error
+
+
+PATCH_CAMELYON = Reader("patch_camelyon", "PatchCamelyon as published", holds, read, group_columns=True)
