@@ -29,7 +29,8 @@ from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms
 from trials.models.zoo import CellNetwork, Shape
 from trials.runs.layout import CHECKPOINT
-from trials.settings.schema import RetrainSettings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import RetrainSettings
 from trials.training.module import LesionModule, make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3

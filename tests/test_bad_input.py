@@ -30,14 +30,8 @@ from trials.data.records import DataError
 from trials.models.model_file import ModelDescription, ModelError, load_description, load_model, save_model
 from trials.runs.folder import RunFolderError
 from trials.runs.layout import CHECKPOINT
-from trials.settings.schema import (
-    KEYS,
-    PROFILES,
-    SettingsError,
-    load_settings,
-    parse_assignment,
-    read_overrides,
-)
+from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
+from trials.settings.schema import KEYS, SettingsError
 from trials.training.module import resume_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # libraries say what is damaged too
@@ -111,7 +105,7 @@ def test_an_architecture_file_is_one_or_an_error_that_names_it(tmp_path: Path, c
 
 @fuzzed
 @given(
-    profile=st.sampled_from([*PROFILES, "papr"]),
+    profile=st.sampled_from([*profiles(), "papr"]),
     overrides=st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=9), anything, max_size=3)
     | st.dictionaries(st.sampled_from(["data", "search", "retrain"]), anything, max_size=3),
 )

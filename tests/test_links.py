@@ -22,7 +22,8 @@ from trials.models.model_file import ModelError, load_description, load_model
 from trials.nni_host.launch import only_launcher
 from trials.pipeline.publish import run_publish
 from trials.runs.folder import RunFolder, RunFolderError, read_json
-from trials.settings.schema import SettingsError, read_overrides
+from trials.settings.load import read_overrides
+from trials.settings.schema import SettingsError
 from trials.training.module import resume_from
 
 

@@ -22,17 +22,8 @@ from typing import Any
 from trials.errors import in_words
 from trials.methods.registry import find_method
 from trials.runs.layout import ARCHITECTURE
-from trials.settings.schema import (
-    LARGEST_SEED,
-    LARGEST_SIDE,
-    PROFILES,
-    Settings,
-    SettingsError,
-    check_folds,
-    load_settings,
-    parse_assignment,
-    read_overrides,
-)
+from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
+from trials.settings.schema import LARGEST_SEED, LARGEST_SIDE, Settings, SettingsError, check_folds
 
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
 
@@ -212,7 +203,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=_whole(0, LARGEST_SEED), default=0, help="of all that is random (default: 0)"
     )
     parser.add_argument(
-        "--profile", choices=PROFILES, default="cpu", help="settings to start from (default: cpu)"
+        "--profile", choices=profiles(), default="cpu", help="settings to start from (default: cpu)"
     )
     parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
     parser.add_argument(

@@ -45,7 +45,8 @@ from trials.runs.layout import (
     variant,
     with_variant,
 )
-from trials.settings.schema import check_folds, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import check_folds
 
 OF_STAGE = (
     "stage",

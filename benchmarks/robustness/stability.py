@@ -28,7 +28,8 @@ from search_space import Architecture, EnasSpace, FinalCell
 from strategies.divergence import DivergedError
 from trials.data.inputs import Inputs, load_data, split_data
 from trials.data.phantoms import make_phantoms
-from trials.settings.schema import Settings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import Settings
 from trials.training.divergence import CLIP
 from trials.training.module import LesionModule, make_trainer, seed_everything
 

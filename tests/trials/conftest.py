@@ -12,7 +12,8 @@ from PIL import Image
 from search_space import Architecture
 from trials.data.phantoms import make_phantoms
 from trials.pipeline.retrain import run_retrain
-from trials.settings.schema import Settings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import Settings
 
 TINY = {"data.image_size": 24, "retrain.epochs": 2, "retrain.filters": 2}
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from trials.cli import main
-from trials.settings.schema import SettingsError, check_folds, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import SettingsError, check_folds
 from trials.stage import main as stage
 from trials.stage import run_stage
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.settings.schema import Settings, SettingsError, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import Settings, SettingsError
 
 if TYPE_CHECKING:
     from trials.data.task import Task

@@ -29,7 +29,7 @@ from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import DamagedError, read, read_json
 from trials.runs.layout import MODEL_FILE, WEIGHTS
 from trials.runs.predictions import agree
-from trials.settings.schema import Section
+from trials.settings.schema import LARGEST_SIDE, Section
 
 
 class ModelError(ValueError):
@@ -54,7 +54,7 @@ class ModelDescription(Section):
     channels: Literal[1, 3]
     classes: tuple[str, ...]  # in the order of the logits
     positive: str
-    image_size: int = Field(ge=1, le=4096)
+    image_size: int = Field(ge=1, le=LARGEST_SIDE)
     fit: Literal["stretch", "pad", "center_crop"]
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[Annotated[float, Field(gt=0)], ...]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_space.files import read_file
-from trials.settings.schema import read_yaml
+from trials.settings.load import read_yaml
 
 OPEN_SECONDS = 60.0
 RETRY_SECONDS = 10.0

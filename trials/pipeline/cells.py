@@ -18,7 +18,8 @@ from trials.models.zoo import CellNetwork
 from trials.pipeline.search import read_ranking, run_search
 from trials.runs.folder import read
 from trials.runs.layout import ARCHITECTURE, SEARCHES
-from trials.settings.schema import Settings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import Settings
 
 
 def from_file(

@@ -11,7 +11,8 @@ from trials.methods.registry import METHODS, find_method
 from trials.pipeline.train import plan, train_and_test
 from trials.pipeline.tuning import Tuning
 from trials.runs.folder import RunFolderError
-from trials.settings.schema import SettingsError, flat
+from trials.settings.load import flat
+from trials.settings.schema import SettingsError
 
 
 def run_train(

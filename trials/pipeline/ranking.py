@@ -15,7 +15,8 @@ from trials.data.task import Task
 from trials.pipeline.cells import of_candidate, random_cells
 from trials.pipeline.train import Title, plan, train_and_test
 from trials.runs.layout import candidate_name
-from trials.settings.schema import SettingsError, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import SettingsError
 
 COUNT = 12  # candidates of the random search
 

@@ -17,7 +17,8 @@ from trials.data.leaks import refuse_overlap
 from trials.data.task import Task
 from trials.runs.folder import is_done, read_json
 from trials.runs.layout import METRICS, RECORD, TUNING
-from trials.settings.schema import Settings, flat
+from trials.settings.load import flat
+from trials.settings.schema import Settings
 
 
 class TuningError(ValueError):

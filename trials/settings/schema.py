@@ -1,25 +1,16 @@
-"""The one configuration of searches, retrainings and other methods, typed and validated.
+"""The settings of a run, typed and validated: every name, its default and where that comes from.
 
 Field defaults are the paper's: Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695) where they say, else
 ENAS's own (Pham et al. 2018, arXiv 1802.03268, and the released code), else a choice of ours, and each
-description says which. A profile is a list of differences from them; `--set key=value`, a settings file and
-NNI's trial parameters override a profile by the same dotted names.
+description says which. `trials.settings.load` lays profiles and a user's own values over them.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-
-from search_space.files import read_file
-from trials.errors import reason
 
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
 
@@ -381,124 +372,12 @@ class Settings(Section):
     protocol: ProtocolSettings = ProtocolSettings()
 
 
-_AFFORDABLE: dict[str, object] = {  # ours, common to the profiles for processors without an accelerator
-    "data.balanced_draw": None,
-    "data.per_image": True,
-    "data.expand": False,
-    "data.augmentation": "ultrasound",
-    "data.class_balance": "weighted_loss",
-    "data.validation_fraction": 0.2,
-    "search.schedule": "one_cycle",
-    "search.auxiliary": False,
-    "retrain.schedule": "one_cycle",
-    "retrain.auxiliary": False,
+KEYS = {  # every dotted name with its description
+    f"{section}.{name}": field.description or ""
+    for section, sub in Settings.model_fields.items()
+    if isinstance(sub.default, Section)
+    for name, field in type(sub.default).model_fields.items()
 }
-
-_CPU = _AFFORDABLE | {
-    "data.image_size": 64,
-    "data.augmentation_strength": 0.5,
-    "search.epochs": 120,
-    "search.max_steps": 3000,
-    "search.batch_size": 16,
-    "search.learning_rate": 0.02,
-    "search.normal_cells": 3,
-    "search.stem_stride": 4,
-    "search.filters": 12,
-    "search.warmup_epochs": 60,
-    "search.controller_updates": 8,
-    "search.reward_batch_size": 16,
-    "search.final_samples": 50,
-    "retrain.epochs": 40,
-    "retrain.batch_size": 16,
-    "retrain.stem_stride": 4,
-    "retrain.filters": 24,
-    "retrain.optimizer": "adamw",
-    "retrain.learning_rate": 0.002,
-    "retrain.learning_rate_min": 2e-6,
-    "retrain.weight_decay": 0.05,
-    "retrain.drop_path": 0.05,
-    "retrain.mirror": True,
-}
-
-_PATCHES = (
-    _CPU  # PatchCamelyon's 96x96 in colour, some thousands of them
-    | {
-        "data.image_size": 64,  # labels are of the central 32x32; what is cut off is half of the work
-        "data.fit": "center_crop",
-        "data.positive": "1",  # its name for tumour
-        "data.augmentation": "histology",
-        "data.augmentation_strength": 1,
-        "data.per_image": False,  # a patch's own colours tell of its tissue
-        "data.class_balance": "none",
-        "search.epochs": 12,  # of 250 steps, as many as the cpu profile's 3,000 of fewer images
-        "search.warmup_epochs": 6,
-        "search.controller_updates": 80,
-        "retrain.epochs": 15,
-        "retrain.batch_size": 32,
-        "retrain.learning_rate": 0.002,
-        "retrain.learning_rate_min": 2e-6,
-    }
-)
-
-PROFILES: dict[str, dict[str, object]] = {
-    "paper": {},
-    "cpu": _CPU,
-    "patches": _PATCHES,
-    "patches_pretrained": _PATCHES  # Boosted EfficientNet alone starts from other weights
-    | {
-        "data.image_size": 96,
-        "data.fit": "stretch",
-        "boosted.variant": "lite0",
-        "boosted.pretrained": True,
-        "data.augmentation_strength": 2,
-        "retrain.epochs": 5,
-        "retrain.learning_rate": 0.0005,
-        "retrain.learning_rate_min": 1e-6,
-        "retrain.weight_decay": 0.01,
-    },
-    "quick": _AFFORDABLE
-    | {
-        "data.image_size": 32,
-        "search.epochs": 4,
-        "search.normal_cells": 1,
-        "search.filters": 4,
-        "search.controller_updates": 5,
-        "search.controller_samples": 4,
-        "search.reward_batch_size": 16,
-        "search.final_samples": 20,
-        "search.top_k": 5,
-        "retrain.epochs": 12,
-        "retrain.filters": 4,
-        "retrain.drop_path": 0.0,
-    },
-}
-
-
-def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None = None) -> Settings:
-    """Return a profile's settings with `overrides`, whose keys are dotted (`retrain.epochs`) or nested
-    mappings.
-
-    Raises `SettingsError` for a profile or key that does not exist, naming the nearest one that does, and
-    for a value that a setting cannot have.
-    """
-    if profile not in PROFILES:
-        raise SettingsError(
-            f"no profile {profile!r}{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}"
-        )
-    chosen = dict(flat(overrides or {}))
-    values = PROFILES[profile] | chosen
-    if chosen.get("data.augmentation", GRADED[0]) not in GRADED:  # the profile's strength is its own one's
-        values["data.augmentation_strength"] = chosen.get("data.augmentation_strength", 1.0)
-    nested: dict[str, dict[str, object]] = {}
-    for key, value in values.items():
-        if key not in KEYS:
-            raise SettingsError(f"no setting {key!r}{_nearest(key, KEYS)}; `--dry-run` lists them all")
-        section, name = key.split(".")
-        nested.setdefault(section, {})[name] = value
-    try:
-        return Settings.model_validate({"profile": profile, **nested})
-    except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
 
 
 def check_folds(folds: int, fold: int | None, seed: int) -> None:
@@ -512,94 +391,3 @@ def check_folds(folds: int, fold: int | None, seed: int) -> None:
         raise SettingsError(f"fold = {fold}: there are {folds} folds, counted from 0")
     if not 0 <= seed <= LARGEST_SEED:
         raise SettingsError(f"seed = {seed}: expected a whole number from 0 to {LARGEST_SEED}")
-
-
-def read_yaml(text: str) -> Any:
-    """Return the value of a YAML text; raises `yaml.YAMLError` for none, and for a repeated key."""
-    import yaml  # NNI's own dependency; few commands need it
-
-    class Once(yaml.SafeLoader):
-        """Refuses what YAML 1.2 forbids and PyYAML takes the last of."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-            for key in {str(key) for key in keys if keys.count(key) > 1}:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is there twice; keep one of them", node.start_mark
-                )
-            found: dict[Any, Any] = super().construct_mapping(node, deep)
-            return found
-
-    return yaml.load(text, Once)
-
-
-def read_overrides(path: Path) -> dict[str, object]:
-    """Read overrides from a JSON or YAML file; raises `SettingsError` where it holds no mapping."""
-    import yaml  # NNI's own dependency; few commands need it
-
-    try:
-        values = read_yaml(read_file(path).decode())  # every JSON file is YAML too
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date 2026-02-30: ValueError
-        raise SettingsError(f"{path}: cannot read settings: {reason(error)}") from None
-    twice = Counter(key for key, _ in flat(values)) if isinstance(values, dict) else Counter[str]()
-    for key in (key for key, count in twice.items() if count > 1):
-        raise SettingsError(f"{path}: {key} is there twice, nested and with dots; keep one of them")
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}: expected a mapping such as {{'retrain.epochs': 20}}, found {values!r}")
-    return values
-
-
-def parse_assignment(text: str) -> tuple[str, object]:
-    """Split `key=value` from a command line; the value is read as JSON where it is JSON, else as text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise SettingsError(f"--set expects key=value such as retrain.epochs=20, found {text!r}")
-    try:
-        return key, json.loads(value)
-    except (ValueError, RecursionError):
-        return key, value
-
-
-def _known_keys() -> dict[str, str]:
-    sections: dict[str, type[Section]] = {
-        "data": DataSettings,
-        "search": SearchSettings,
-        "retrain": RetrainSettings,
-        "boosted": BoostedSettings,
-        "enas_b": EnasBSettings,
-        "protocol": ProtocolSettings,
-    }
-    return {
-        f"{section}.{name}": field.description or ""
-        for section, model in sections.items()
-        for name, field in model.model_fields.items()
-    }
-
-
-KEYS = _known_keys()  # every dotted key with its description
-
-
-def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the values of nested mappings, each under its dotted name."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and prefix.count(".") < 2:  # YAML can hold itself, without end
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str:
-    by_last_part = {key.rpartition(".")[2]: key for key in known}
-    close = difflib.get_close_matches(word, known, 1) or difflib.get_close_matches(word, by_last_part, 1)
-    return f" (nearest: {by_last_part.get(close[0], close[0])})" if close else ""
-
-
-def _sentence(problem: Mapping[str, object]) -> str:
-    location, found = problem["loc"], problem["input"]
-    key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
-    if problem["type"] == BOOLEAN and isinstance(context := problem["ctx"], dict):
-        key, found = f"{key}.{context['name']}", context["input"]
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if key not in KEYS:  # of several settings together, whose message names them
-        return message
-    return f"{key} = {found!r}: {message} ({KEYS[key]})"

@@ -9,7 +9,7 @@ from trials.data.draw import draw_balanced
 from trials.data.folds import assign_folds, write_folds
 from trials.data.inputs import load_data
 from trials.data.phantoms import make_phantoms
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 
 
 def test_a_draw_takes_as_many_of_every_class_and_names_the_others(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import torch
 from trials.data.dataset import LesionData, load
 from trials.data.folds import assign_folds
 from trials.data.inputs import Inputs, describe_data, split_data
-from trials.settings.schema import DataSettings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import DataSettings
 
 
 def options(**changes: object) -> DataSettings:

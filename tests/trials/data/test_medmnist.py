@@ -13,7 +13,8 @@ from trials.data.checks import verify
 from trials.data.dataset import DataError, load
 from trials.data.inputs import load_data
 from trials.data.readers.medmnist import CLASSES, classes_elsewhere
-from trials.settings.schema import SettingsError, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import SettingsError
 
 PARTS = ("train", "val", "test")
 

@@ -15,7 +15,7 @@ from trials.data.checks import verify
 from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, DataError, load
 from trials.data.folds import OWN_SPLIT
 from trials.data.inputs import load_data, split_data
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 
 Write = Callable[..., Path]
 ROWS = [

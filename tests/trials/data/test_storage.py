@@ -18,7 +18,7 @@ from trials.data.dataset import DataError, load
 from trials.data.inputs import Inputs, split_data
 from trials.data.readers.decoding import image_digest
 from trials.data.readers.patch_camelyon import META, NAME
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 
 Write = Callable[..., Path]
 PARTS = {"train": 12, "valid": 6, "test": 8}

@@ -27,7 +27,7 @@ from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import run_search
 from trials.report.report import run_report, text
 from trials.runs.folder import RunFolderError
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 from trials.training.module import seed_everything
 
 pytest.importorskip("torchvision")

@@ -41,7 +41,8 @@ from trials.pipeline.contend import run_train
 from trials.report.report import run_report
 from trials.runs.folder import RunFolderError
 from trials.runs.layout import TUNING
-from trials.settings.schema import SettingsError, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import SettingsError
 
 TINY = {
     "data.image_size": 32,

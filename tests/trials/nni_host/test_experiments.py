@@ -17,7 +17,7 @@ from strategies.tuner import PipelineTuner
 from trials.methods.registry import METHODS
 from trials.models.zoo import BoostedNetwork
 from trials.nni_host.parameters import meant
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 
 FILES = sorted((Path(__file__).parents[3] / "nni_config").glob("*.yml"))
 

@@ -31,7 +31,7 @@ from trials.pipeline.search import read_ranking, run_search
 from trials.runs import folder as run_folder
 from trials.runs.folder import DamagedError, RunFolder, RunFolderError, is_done, read_json
 from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 from trials.training import memory
 from trials.training.module import LesionModule, SaveEachEpoch
 
@@ -121,7 +121,7 @@ import sys, shutil, subprocess
 from pathlib import Path
 from trials.pipeline.retrain import run_retrain
 from trials.runs.folder import RunFolder, read_json
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 from trials.training.module import SeedEachEpoch
 
 disk, lesions, architecture, finished = map(Path, sys.argv[1:5])

@@ -20,7 +20,8 @@ from trials.data.leaks import LeakError, seen
 from trials.models.model_file import ModelError, TrainedModel, load_model
 from trials.runs.folder import RunFolderError
 from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT
-from trials.settings.schema import ProtocolSettings, Settings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import ProtocolSettings, Settings
 from trials.training.module import SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]

@@ -25,7 +25,8 @@ from trials.pipeline.search import read_ranking, run_search
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.folder import RunFolderError
 from trials.runs.layout import CHECKPOINT
-from trials.settings.schema import Settings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import Settings
 from trials.training.module import SaveEachEpoch
 
 TINY = {

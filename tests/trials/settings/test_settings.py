@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from trials.settings.schema import (
-    KEYS,
-    PROFILES,
-    SettingsError,
-    load_settings,
-    parse_assignment,
-    read_overrides,
-)
+from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
+from trials.settings.schema import KEYS, SettingsError
 
 
 def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
@@ -21,7 +15,7 @@ def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
     assert (settings.data.image_size, settings.data.expand, settings.data.augmentation) == (100, True, "none")
     assert settings.data.balanced_draw == 262
     assert all(
-        load_settings(profile).data.balanced_draw is None for profile in PROFILES if profile != "paper"
+        load_settings(profile).data.balanced_draw is None for profile in profiles() if profile != "paper"
     )
     search, retrain = settings.search, settings.retrain
     assert (search.batch_size, search.epochs, search.filters, search.layout) == (8, 150, 20, "enas8")
@@ -34,9 +28,17 @@ def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
     assert {(part.schedule, part.t0, part.t_mul) for part in (search, retrain)} == {("restarts", 10, 2)}
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", profiles())
 def test_every_profile_is_valid(profile: str) -> None:
     assert load_settings(profile).profile == profile
+
+
+def test_profiles_change_known_settings_to_values_of_the_right_kind() -> None:
+    for profile, values in profiles().items():
+        settings = load_settings(profile)
+        for key, value in values.items():
+            section, name = key.split(".")
+            assert getattr(getattr(settings, section), name) == value, f"{profile}: {key}"
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -64,7 +66,7 @@ def test_unknown_profile_is_refused_with_the_nearest_known_one() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("data.fit", "stretch"), ("retrain.epochs", 0), ("data.channels", 2), ("search.filters", "many")],
+    [("data.fit", "zoom"), ("retrain.epochs", 0), ("data.channels", 2), ("search.filters", "many")],
 )
 def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"{key} = {value!r}"):

@@ -19,7 +19,7 @@ from trials.evaluation.metrics import doubts
 from trials.models.model_file import load_model
 from trials.pipeline.search import run_search
 from trials.runs.layout import CHECKPOINT, divergence_file
-from trials.settings.schema import load_settings
+from trials.settings.load import load_settings
 from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged
 from trials.training.module import LesionModule, SaveEachEpoch
 

@@ -15,7 +15,8 @@ from strategies.divergence import DivergedError
 from trials.data.batches import Batches
 from trials.runs.layout import CHECKPOINT
 from trials.runs.reporter import ReportEachEpoch, Reporter
-from trials.settings.schema import RetrainSettings, load_settings
+from trials.settings.load import load_settings
+from trials.settings.schema import RetrainSettings
 from trials.training.module import (
     LesionModule,
     cosine_with_restarts,
