@@ -24,7 +24,7 @@ from trials.data.readers.decoding import image_digest, in_one_range
 from trials.data.readers.grey_range import BYTES, GreyRange
 from trials.data.readers.masks import like_masks
 from trials.data.readers.patient_folders import with_folder_groups
-from trials.data.readers.split_names import WAY_OUT
+from trials.data.readers.split_names import SHORT, WAY_OUT
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
 from trials.evaluation.two_classes import as_two
 
@@ -233,7 +233,7 @@ def _assemble(
         copy_digests=tuple(same[i] for i in kept),
         digest=_digest(
             [files, labels, [groups[i] for i in kept], [digests[i] for i in kept]]
-            + ([list(splits)] if splits else [])
+            + ([[SHORT[split] for split in splits]] if splits else [])
         ),
         notes=(
             *as_two(classes, positive),
@@ -354,7 +354,7 @@ def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[st
         ]
     trained_on: set[str] = set()
     for index, (record, digest) in enumerate(zip(records, digests, strict=True)):
-        if record.split == "train":
+        if record.split == "training":
             reasons[index] = reasons[index] or (REPEATED if digest in trained_on else None)
             trained_on.add(digest)
     return reasons

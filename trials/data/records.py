@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-SPLITS = ("train", "valid", "test")  # what a published split calls its parts
+# The parts of a published split, whatever its files call them (`split_names.py`); `Split` has the same names.
+SPLITS = ("training", "validation", "test")
 
 
 class DataError(ValueError):

@@ -242,6 +242,18 @@ def test_folders_in_a_manifest_are_recognised_too(table: Table) -> None:
     assert len(set(data.groups)) == 10 and data.group_source == "folders and perceptual hash"
 
 
+@pytest.mark.parametrize("parts", [("Training", "val", "test_set"), ("train", "valid", "test")])
+def test_a_patient_in_two_parts_of_a_split_is_one_group(parts: Sequence[str], table: Table) -> None:
+    rows = [
+        [f"{part}/P{p and 10 * number + p}/{i}.png", ("benign", "malignant")[i], part]
+        for number, part in enumerate(parts)
+        for p in range(10)
+        for i in range(2)
+    ]
+    left_out = load(table(["split"], rows)).left_out
+    assert [item.file for item in left_out] == [f"{part}/P0/{i}.png" for part in parts[:2] for i in range(2)]
+
+
 def test_a_patient_in_both_class_folders_is_one_group(
     tmp_path: Path, picture: Callable[..., np.ndarray]
 ) -> None:

@@ -100,7 +100,7 @@ def test_masks_in_the_parts_of_a_split_keep_the_split(tmp_path: Path, picture: P
         )
     data = load(tmp_path)
     assert data.classes == ("benign", "malignant") and {image.shape for image in data.images} == {CROP}
-    assert data.splits is not None and len(data.of_split("valid")) == 2 * CASES
+    assert data.splits is not None and len(data.of_split("validation")) == 2 * CASES
 
 
 def test_a_second_mask_and_a_lesion_in_two_words_widen_the_box(tmp_path: Path, picture: Picture) -> None:

@@ -60,7 +60,7 @@ def test_medmnist_sets_have_their_names_and_split(name: str, ending: str, tmp_pa
     data = load(path, positive=last)
     assert len(data.classes) == count and data.files[count - 1] == f"{path.name}#{count - 1}"
     assert data.classes[data.labels[count - 1]] == last
-    assert data.splits == ("train",) * count + ("valid",) * count + ("test",) * count
+    assert data.splits == ("training",) * count + ("validation",) * count + ("test",) * count
 
 
 def test_the_table_is_of_all_two_dimensional_sets_with_one_class_an_image() -> None:

@@ -16,9 +16,9 @@ from trials.data.readers.split_names import like_parts, part_of, parts_of
 from trials.data.records import SPLITS
 
 NAMES = {
-    "train": ("train", "Train", "TRAINING", "train_set", "TrainSet", "trainset", "Training Data", "imagesTr"),
-    "valid": ("valid", "VAL", "Validation", "validation_set", "valset", "val-images"),
-    "test": ("test", "TEST", "testing", "test_set", "TestData", "Testing dataset", "imagesTs"),
+    "training": ("train", "Train", "TRAINING", "train_set", "TrainSet", "trainset", "imagesTr"),
+    "validation": ("valid", "VAL", "Validation", "validation_set", "valset", "val-images"),
+    "test": ("test", "TEST", "testing", "test_set", "TestData", "Testing Data", "imagesTs"),
 }
 
 
@@ -35,7 +35,7 @@ def test_other_names_are_no_parts(name: str) -> None:
 
 
 def test_a_split_is_of_three_parts_one_each() -> None:
-    assert parts_of(("Train", "val", "TEST")) == {"Train": "train", "val": "valid", "TEST": "test"}
+    assert parts_of(("Train", "val", "TEST")) == {"Train": "training", "val": "validation", "TEST": "test"}
     for names in (("train", "test"), ("train", "val", "valid", "test"), ("train", "val", "test", "extra")):
         assert parts_of(names) is None and like_parts(names)
     assert not like_parts(("test", "control")) and not like_parts(("benign", "malignant"))
@@ -82,7 +82,7 @@ def test_folders_that_are_no_whole_split_are_refused(
         [form.format(part=part, label=label) for part in names for label in ("benign", "malignant")]
     )
     problems = "\n".join(verify(root).problems)
-    assert "name the parts train, valid, test, one each" in problems and names[0] in problems
+    assert "name the parts training, validation, test, one each" in problems and names[0] in problems
 
 
 def with_column(root: Path, heading: str, parts: Sequence[str]) -> Path:
@@ -100,7 +100,7 @@ def with_column(root: Path, heading: str, parts: Sequence[str]) -> Path:
 @pytest.mark.parametrize("names", list(zip(*NAMES.values(), strict=False))[:3])
 def test_a_column_of_parts_is_the_split(heading: str, names: tuple[str, ...], tmp_path: Path) -> None:
     data = load(with_column(tmp_path, heading, names))
-    assert data.splits == ("train",) * 4 + ("valid",) * 4 + ("test",) * 4
+    assert data.splits == ("training",) * 4 + ("validation",) * 4 + ("test",) * 4
     said = [note for note in data.notes if f"column {heading} is taken for" in note]
     assert bool(said) == (heading.lower() != "split")
 
@@ -111,6 +111,6 @@ def test_a_column_of_something_else_is_no_split(tmp_path: Path) -> None:
 
 def test_a_column_without_validation_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no image is of split valid; name the parts .* move some training images"
+        DataError, match=r"no image is of split validation; name the parts .* move some training images"
     ):
         load(with_column(tmp_path, "split", ("Train", "Test")))

@@ -15,6 +15,8 @@ from trials.data.checks import verify
 from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, DataError, load
 from trials.data.folds import OWN_SPLIT
 from trials.data.inputs import load_data, split_data
+from trials.data.readers.split_names import SHORT
+from trials.data.records import SPLITS
 from trials.settings.load import load_settings
 
 Write = Callable[..., Path]
@@ -37,8 +39,8 @@ def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Pa
     assert data.group_source == "copies" and "slide" in data.notes[0]
     for seed in (0, 1):
         split = split_data(data, load_settings("cpu").data, folds=5, fold=None, seed=seed)
-        for name, indices in (("train", split.training), ("valid", split.validation), ("test", split.test)):
-            assert [data.files[i] for i in indices] == [file for file, _, part in ROWS if part == name]
+        for name, indices in zip(SPLITS, (split.training, split.validation, split.test), strict=True):
+            assert [data.files[i] for i in indices] == [file for file, _, part in ROWS if part == SHORT[name]]
         assert (split.folds, split.fold, split.source) == (1, 0, OWN_SPLIT)
 
 
@@ -94,9 +96,9 @@ def test_a_copy_in_another_part_leaves_training(
     part: str, moved: Callable[[np.ndarray], np.ndarray], patches: Path
 ) -> None:
     saved(moved(np.asarray(Image.open(patches / "train_1_0.png"))), patches / f"{part}_1_1.png")
-    assert left_out(patches) == {"train_1_0.png": "an image of train, of which a copy is of valid or test"}
+    assert left_out(patches) == {"train_1_0.png": "training image with a copy in validation or test"}
     report = verify(patches, positive="1")
-    assert report.ok and report.counts["split"] == {"train": 7, "valid": 4, "test": 6}
+    assert report.ok and report.counts["split"] == {"training": 7, "validation": 4, "test": 6}
     assert any("train_1_0.png (1 images)" in warning for warning in report.warnings)
 
 
@@ -104,16 +106,16 @@ def test_a_copy_in_all_parts_stays_in_the_test_alone(patches: Path) -> None:
     for copy in ("train_0_3.png", "train_1_0.png", "valid_0_1.png"):
         shutil.copy(patches / "test_0_2.png", patches / copy)
     assert left_out(patches) == {
-        "train_0_3.png": "an image of train, of which a copy is of valid or test",
-        "train_1_0.png": "an image of train, of which a copy is of valid or test",
-        "valid_0_1.png": "an image of valid, of which a copy is of test",
+        "train_0_3.png": "training image with a copy in validation or test",
+        "train_1_0.png": "training image with a copy in validation or test",
+        "valid_0_1.png": "validation image with a copy in test",
     }
 
 
 def test_a_split_that_mostly_repeats_itself_is_a_problem(patches: Path) -> None:
     for index in range(3):
         shutil.copy(patches / f"test_0_{index}.png", patches / f"train_0_{index}.png")
-    with pytest.raises(DataError, match=r"3 of the 8 images of train .* more than a third is a fault"):
+    with pytest.raises(DataError, match=r"3 of the 8 training images .* more than a third is a fault"):
         load(patches, positive="1")
 
 
@@ -125,7 +127,7 @@ def test_an_image_saved_anew_in_another_part_is_a_warning(patches: Path) -> None
     data = load(patches, positive="1")
     assert len(set(data.groups)) == len(data.files) == len(ROWS)
     assert "1 images look like" in data.notes[1]
-    assert "train_1_0.png (train) and test_1_0.png (test)" in data.notes[1]
+    assert "train_1_0.png (training) and test_1_0.png (test)" in data.notes[1]
     assert data.notes[1] in verify(patches, positive="1").warnings
 
 
@@ -139,14 +141,14 @@ def with_patients(root: Path, patients: dict[str, str]) -> None:
 
 def test_patients_of_validation_and_test_are_counted_as_a_fault(patches: Path) -> None:
     with_patients(patches, {"valid_0_0.png": "q", "valid_1_0.png": "q", "test_0_1.png": "q"})
-    with pytest.raises(DataError, match="2 of the 4 images of valid"):
+    with pytest.raises(DataError, match="2 of the 4 validation images"):
         load(patches, positive="1")
 
 
 def test_a_patient_of_training_and_test_is_tested_on_alone(patches: Path) -> None:
     with_patients(patches, {"train_0_0.png": "p", "test_0_0.png": "p"})
     assert left_out(patches) == {
-        "train_0_0.png": "an image of train, of whose group others are of valid or test"
+        "train_0_0.png": "training image of a group with images in validation or test"
     }
 
 
@@ -159,13 +161,13 @@ def test_a_copy_takes_no_patient_with_it(patches: Path) -> None:
 @pytest.mark.parametrize("name", ["dev", "Contest", ""])
 def test_unknown_parts_are_refused_with_the_known_ones(name: str, manifest_folder: Write) -> None:
     root = manifest_folder([*ROWS, ("x.png", "0", name)], column="split")
-    with pytest.raises(DataError, match=rf"x.png is of split '{name}', expected one of train, valid, test"):
+    with pytest.raises(DataError, match=rf"x.png is of split '{name}', expected one of training, val"):
         load(root, positive="1")
 
 
-@pytest.mark.parametrize(("part", "label"), [("train", "0"), ("valid", "1"), ("test", "1")])
+@pytest.mark.parametrize(("part", "label"), [("training", "0"), ("validation", "1"), ("test", "1")])
 def test_a_part_without_a_class_is_refused(part: str, label: str, manifest_folder: Write) -> None:
-    root = manifest_folder([row for row in ROWS if row[1:] != (label, part)], column="split")
+    root = manifest_folder([row for row in ROWS if row[1:] != (label, SHORT[part])], column="split")
     with pytest.raises(DataError, match=f"no image of class {label} is of split {part}"):
         load(root, positive="1")
 
@@ -180,13 +182,12 @@ def test_the_split_is_in_the_digest(patches: Path) -> None:
 def test_verify_counts_the_parts_and_judges_by_the_test_images(patches: Path) -> None:
     report = verify(patches, positive="1", folds=99)
     assert report.ok and report.fold_source == OWN_SPLIT
-    assert report.counts["split"] == {"train": 8, "valid": 4, "test": 6}
+    assert report.counts["split"] == {"training": 8, "validation": 4, "test": 6}
 
 
 def test_real_patches_are_split_as_published(real_data: Path) -> None:
     data = load(real_data / "pcam", positive="1")
-    counts = {
-        name: np.bincount(data.labels[data.of_split(name)]).tolist() for name in ("train", "valid", "test")
-    }
-    assert counts == {"train": [2000, 2000], "valid": [400, 400], "test": [400, 400]}
+    counts = {name: np.bincount(data.labels[data.of_split(name)]).tolist() for name in SPLITS}
+    assert counts == {"training": [2000, 2000], "validation": [400, 400], "test": [400, 400]}
+    assert data.digest == "528a2c092b33040c"
     assert not data.left_out and {image.shape for image in data.images} == {(96, 96, 3)}

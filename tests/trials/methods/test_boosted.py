@@ -141,7 +141,7 @@ def test_a_run_trains_and_tests_on_the_parts_of_the_split(trained: Path, patches
     assert record["data"]["folds"] == "the data's own split"
     data = load(patches, positive="1")
     assert set(record["seen"]["image_digests"]) == {
-        data.image_digests[i] for name in ("train", "valid") for i in data.of_split(name)
+        data.image_digests[i] for name in ("training", "validation") for i in data.of_split(name)
     }
 
 

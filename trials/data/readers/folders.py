@@ -1,4 +1,4 @@
-"""Read folders with one sub-folder a class, in train, valid and test or not; masks cut the lesions out."""
+"""Read folders with one sub-folder a class, in the parts of a split or not, with masks or not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read(path: Path, options: Options) -> Listing:
 
 
 def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
-    """List images by class: one sub-folder each, in each of train, valid and test or with these in each.
+    """List images by class: one sub-folder each, in each part of a split or with its parts in each.
 
     `images` has each image's folders, the outermost first. No groups are known.
     """
@@ -86,7 +86,8 @@ def _names(folders: Iterable[Folder], level: int) -> list[str]:
 
 CLASS_FOLDERS = Reader(
     "class_folders",
-    "a folder with one sub-folder a class (in train, valid and test or not; with masks, as BUSI, or not)",
+    "a folder with one sub-folder a class (in training, validation and test or not; with masks, as BUSI, "
+    "or not)",
     holds,
     read,
 )

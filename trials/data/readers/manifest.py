@@ -62,9 +62,9 @@ def holds(path: Path) -> bool:
 def read(root: Path, options: Options) -> Listing:
     """List the rows of `manifest.csv`: `file`, `label`, and the groups of the columns of `columns.find`.
 
-    An image of which no group is known is a group of its own, and that is noted. A column of train, valid
-    and test (`split_names.split_column`) is the split of every run. The name of a data set whose `source`
-    is "synthetic" throughout starts with that word.
+    An image of which no group is known is a group of its own, and a note says so. The column of
+    `split_names.split_column` is the split of every run. The name of a data set whose `source` is "synthetic"
+    throughout starts with that word.
     """
     manifest = root / MANIFEST_FILE
     rows, split_notes = _with_split(read_rows(manifest, ("file", "label")))

@@ -19,6 +19,7 @@ from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank
 from trials.data.readers.columns import NONE
 from trials.data.readers.manifest import read_rows
+from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS, DataError, Listing, Record
 
 FOLDER = "pcam"
@@ -49,7 +50,7 @@ def read(path: Path, options: Options) -> Listing:
     column = options.group_column or SLIDE
     slides = {} if column == NONE else _slides(folder, column, asked=options.group_column is not None)
     for split in SPLITS:
-        paths = [folder / NAME.format(split=split, part=part) for part in "xy"]
+        paths = [folder / NAME.format(split=SHORT[split], part=part) for part in "xy"]
         patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
         if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] != 3:
             raise DataError(f"{paths[0]}: x is {patches.dtype} {patches.shape}; expected uint8 [n, h, w, 3]")
@@ -58,8 +59,8 @@ def read(path: Path, options: Options) -> Listing:
         groups = slides.get(split, [None] * len(patches))
         if len(groups) != len(patches):
             raise DataError(
-                f"{folder / META.format(split=split)}: {len(groups)} rows for the {len(patches)} patches of "
-                f"{paths[0]}; download both again"
+                f"{folder / META.format(split=SHORT[split])}: {len(groups)} rows for the {len(patches)} "
+                f"patches of {paths[0]}; download both again"
             )
         for index, label in enumerate(np.asarray(labels).ravel().tolist()):
             file, decode = f"{paths[0].name}#{index}", partial(_patch, patches, index, paths[0])
@@ -76,7 +77,7 @@ def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
 
     Raises `DataError` where some parts' files are missing, or the rows are not the patches in their order.
     """
-    paths = {split: folder / META.format(split=split) for split in SPLITS}
+    paths = {split: folder / META.format(split=SHORT[split]) for split in SPLITS}
     missing = [path for path in paths.values() if not path.is_file()]
     if len(missing) == len(paths) and not (asked or any(folder.glob("*_meta.csv*"))):
         return {}
@@ -100,7 +101,7 @@ def _dataset(path: Path, name: str) -> Any:
     except ImportError:
         raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[methods]'") from None
     if said := not_a_file(path):
-        raise DataError(f"{path}: {said}; expected x and y of {', '.join(SPLITS)}, unpacked")
+        raise DataError(f"{path}: {said}; expected x and y of {', '.join(SHORT.values())}, unpacked")
     try:
         return h5py.File(path, "r")[name]
     except (OSError, KeyError) as error:

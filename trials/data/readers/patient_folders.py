@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 
 from trials.data.readers.cells import plain
 from trials.data.readers.columns import FOLDER, NONE, kind_of
-from trials.data.records import SPLITS, Listing, Record
+from trials.data.readers.split_names import part_of
+from trials.data.records import Listing, Record
 
 LARGEST = 0.2  # of the images, in one folder
 _OF_FILES = re.compile(
@@ -61,7 +62,7 @@ def _folders(record: Record) -> tuple[str, ...]:
     names = PurePosixPath(record.file).parts[:-1]
     if record.label in names:
         return names[names.index(record.label) + 1 :]
-    return names[1:] if names and plain(names[0]) in SPLITS else names
+    return names[1:] if names and part_of(names[0]) else names
 
 
 def _depth(parts: Sequence[tuple[str, ...]]) -> int | None:

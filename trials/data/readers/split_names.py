@@ -1,4 +1,4 @@
-"""What people call the parts of a published split, as folders or in a column."""
+"""The names that people and files give to the parts of a published split; code has `SPLITS` alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from trials.data.records import SPLITS
 
-_PARTS = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
-    **dict.fromkeys(("valid", "val", "validation", "validate", "validating"), "valid"),
-    **dict.fromkeys(("test", "testing", "tst", "ts"), "test"),
+_NAMES = {
+    "training": ("training", "train", "trn", "tr"),
+    "validation": ("validation", "valid", "val", "validate", "validating"),
+    "test": ("test", "testing", "tst", "ts"),
 }
+_PARTS = {name: part for part, names in _NAMES.items() for name in names}
+# Short names, as in the files of PatchCamelyon; digests of data hash these.
+SHORT = {"training": "train", "validation": "valid", "test": "test"}
 _BESIDE = frozenset({
     *("set", "sets", "data", "dataset", "split", "splits", "subset", "part", "folder"),
     *("image", "images", "img", "imgs", "picture", "pictures", "file", "files"),
@@ -24,7 +27,7 @@ WAY_OUT = (
 
 
 def part_of(name: str) -> str | None:
-    """Which of `SPLITS` a name means, in any case: `Training`, `VAL`, `test_set`; None: none of them."""
+    """Return which of `SPLITS` a name means, in any case: `Train`, `VAL`, `test_set`; None: none of them."""
     found = [word for word in _words(name) if word not in _BESIDE]
     bare = re.sub(r"(data)?sets?$|data$", "", found[0]) if len(found) == 1 else ""
     return _PARTS.get(bare)
@@ -36,22 +39,22 @@ def _words(name: str) -> list[str]:
 
 
 def parts_of(names: Iterable[str]) -> dict[str, str] | None:
-    """Which of `SPLITS` each name means, where together they are these, one each; else None."""
+    """Return which of `SPLITS` each name means, where together they are these, one each; else None."""
     parts = {name: part_of(name) for name in names}
     known = {name: part for name, part in parts.items() if part}
     return known if sorted(known.values()) == sorted(SPLITS) and len(known) == len(parts) else None
 
 
 def like_parts(names: Iterable[str]) -> bool:
-    """Whether names seem to be of a split: several mean parts of one, or one means train beside others."""
+    """Return whether names seem to be of a split: several mean parts, or one of several means training."""
     means = [part_of(name) for name in names]
-    return len(means) - means.count(None) > 1 or ("train" in means and len(means) > 1)
+    return len(means) - means.count(None) > 1 or ("training" in means and len(means) > 1)
 
 
 def split_column(columns: Mapping[str, Sequence[str]]) -> str | None:
-    """The heading of the column that names each image's part of a split; None: there is none.
+    """Return the heading of the column that names each image's part of a split; None: there is none.
 
-    That is a column `split`, in any case and whatever its cells, or one of a heading like it whose cells are
+    It is a column `split`, in any case and whatever its cells, or one of a heading like it whose cells are
     all parts.
     """
     plain = [name for name in columns if name.strip().lower() == "split"]
