@@ -123,7 +123,7 @@ def claim(
     metrics, data, training = origin.metrics, origin.data, origin.training
     counts = data.get("images") or {}
     standardised = "by training images" + (", then each by itself" if card.per_image else "")
-    deep = f"; grey of more than 8 bits from {card.grey_range}" if card.grey_range else ""
+    deep = f"; grey of more than 8 bits from {card.grey_range}"
     optimiser = (
         f"{training['optimizer']}, {training['epochs']} epochs, batch {training['batch_size']}, "
         f"learning rate {training['learning_rate']}, weight decay {training['weight_decay']}"

@@ -140,7 +140,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "threshold": repr(card.threshold),
             "threshold_log_odds": repr(card.cutoff),
             "fit": card.squares,
-            "grey_range": str(card.grey_range or "not known"),
+            "grey_range": str(card.grey_range),
             "not_for": card.not_for,
             "warnings": "; ".join(card.cautions),
         },

@@ -74,18 +74,11 @@ def _tag(image: Any, number: int, page: int) -> int:
     return int(image.tag_v2.get(number, 0))
 
 
-def _eight_bits(image: Any, path: str | Path, known: list[float] | None) -> Image.Image:
-    """Map grey of more than 8 bits linearly to bytes, by the range of the training images; drop alpha.
-
-    Where the model does not know that range, it is the smallest of 8, 12 or 16 bits that holds the image.
-    """
+def _eight_bits(image: Any, path: str | Path, known: list[float]) -> Image.Image:
+    """Map grey of more than 8 bits linearly to bytes, by the range of the training images; drop alpha."""
     if image.mode[0] != "I":
         return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     values = np.asarray(image).astype(np.float64)
-    if not known:
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"{path}: values {values.min():g} to {values.max():g}, expected 0 to 65535")
-        known = [0, next(2**bits - 1 for bits in (8, 12, 16) if values.max() < 2**bits)]
     low, middle, high = np.quantile(values, [0.005, 0.5, 0.995], method="inverted_cdf")
     said = f"{path}: values {low:g} to {high:g} exceed {known[0]:g} to {known[1]:g}, those trained on"
     if not known[0] <= middle <= known[1]:

@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from trials.data.augment import Plain, Policy, RandomCenterCropping
 from trials.data.given import image_files
-from trials.data.readers.decoding import decode, survey
+from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange, notes_on
+from trials.data.readers.image_file import survey
 from trials.data.readers.walking import is_printable, printable
 from trials.data.records import DataError
 from trials.evaluation.calibration import mean_log_odds
@@ -159,7 +160,7 @@ def _predicted(
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     ranges = dict.fromkeys(one.description.grey_range for one in models)
-    read: dict[Path, dict[GreyRange | None, np.ndarray]] = {}
+    read: dict[Path, dict[GreyRange, np.ndarray]] = {}
     for file in files:
         with _left_out(left_out):
             read[file] = {known: decode(file, grey_range=known) for known in ranges}

@@ -21,7 +21,7 @@ from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
-from trials.data.readers.grey_range import GreyRange
+from trials.data.readers.grey_range import BYTES, GreyRange
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two
 from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
@@ -47,7 +47,7 @@ class ModelDescription(Section):
     about the model that whoever uses it must know. With `per_image` each image is standardised once more by
     its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
     for its mirror image, left to right. `grey_range` are the values that become black and white of images
-    that store more than 8 bits; None: models of the first version do not say.
+    that store more than 8 bits.
     """
 
     network: Network
@@ -60,7 +60,7 @@ class ModelDescription(Section):
     std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False
     mirror: bool = False
-    grey_range: GreyRange | None = None
+    grey_range: GreyRange = BYTES
     threshold: float = Field(ge=0, le=1)
     threshold_log_odds: float | None = None
     temperature: float = Field(default=1.0, gt=0)
@@ -94,7 +94,7 @@ class ModelDescription(Section):
             raise ValueError(
                 f"positive {self.positive!r}: expected one of two classes or more, {self.classes}"
             )
-        if self.grey_range and not self.grey_range.black < self.grey_range.white:
+        if not self.grey_range.black < self.grey_range.white:
             raise ValueError(f"grey_range {list(self.grey_range)}: expected black below white")
         if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
             raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")

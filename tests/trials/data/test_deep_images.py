@@ -19,7 +19,7 @@ from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
 from trials.data.records import DataError
 from trials.export.export import run_export
-from trials.inference.predict import run_predict, text
+from trials.inference.predict import run_predict
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, text_table
 
@@ -71,20 +71,6 @@ def test_external_images_are_read_by_the_models_range(trained: Path, tmp_path: P
     deepen(tmp_path / "elsewhere", 3)
     with pytest.raises(DataError, match="half of its values lie beyond 0 to"):
         run_evaluate([trained], tmp_path / "again", tmp_path / "elsewhere")
-
-
-def test_a_model_without_a_range_guesses_and_says_so(deep: Path, trained: Path, tmp_path: Path) -> None:
-    older = shutil.copytree(trained, tmp_path / "older")
-    described = json.loads((older / "model.json").read_text())
-    del described["grey_range"]
-    (older / "model.json").write_text(json.dumps(described))
-    (older / "run.json").unlink()  # nothing vouches for it
-    path = next(path for path in sorted(deep.glob("*.png")) if np.asarray(Image.open(path)).max() < 256)
-    model = load_model(older)
-    expected = model.probabilities([decode(path, grey_range=None)])
-    result = run_predict(older, [path])
-    assert result["predictions"][0]["probability"] == pytest.approx(expected[0], abs=1e-6)
-    assert "this older model does not say" in result["notes"][0] and "note: 1 images" in text(result)
 
 
 def test_a_range_that_is_none_is_refused(

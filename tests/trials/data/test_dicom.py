@@ -19,9 +19,9 @@ from pydicom.uid import (
 )
 
 from trials.data.dataset import load
-from trials.data.readers import decoding
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
+from trials.data.readers.image_file import SUFFIXES
 from trials.data.records import DataError
 
 Picture = Callable[..., np.ndarray]
@@ -174,4 +174,4 @@ def test_without_pydicom_it_says_how_to_get_it(
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(DataError, match=r"\[dicom\]"):
         decode(path)
-    assert ".dcm" in decoding.SUFFIXES
+    assert ".dcm" in SUFFIXES

@@ -185,21 +185,6 @@ def test_the_loader_run_as_a_program_says_what_is_wrong_in_a_line(
     assert "Traceback" not in told.stderr
 
 
-def test_the_loader_of_an_older_model_guesses_as_it_does(exported_other: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(exported_other, tmp_path / "export")
-    known = json.loads((folder / "metadata.json").read_text())
-    assert known["model"].pop("grey_range") == list(DEEP)
-    (folder / "metadata.json").write_text(
-        json.dumps(known | {"model": known["model"] | {"grey_range": None}})
-    )
-    square = runpy.run_path(str(folder / "load_model.py"))["square"]
-    for most in (200, 4000, 60_000):
-        path = tmp_path / "deep.png"
-        values = np.random.default_rng(0).integers(0, most, (40, 25), dtype=np.uint16)
-        Image.fromarray(values).save(path)
-        assert np.array_equal(square(path), to_tensor([decode(path, grey_range=None)], 20, "pad", 1)[0])
-
-
 def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported_other, tmp_path / "export")
     known = json.loads((folder / "metadata.json").read_text())

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trials.data.readers.decoding import decode, open_image
+from trials.data.readers.decoding import decode
+from trials.data.readers.image_file import open_image
 from trials.data.readers.mask_pixels import FAINT, Box, Shape, read_shape
 from trials.data.records import DataError, LeftOut, Listing, Record
 

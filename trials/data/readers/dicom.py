@@ -1,13 +1,13 @@
-"""The picture of a DICOM file, and nothing else of it.
+"""Read the picture of a DICOM file, and nothing else of it.
 
-Only the elements that describe pixels are read, so that no name, number or date of a patient gets any
-further. Names that are burnt into the pixels stay there, and a file's own name is used as it is: crop the
-lesion, and name files by numbers of your own.
+Only the elements that describe pixels are read, so no name, number or date of a patient gets any further.
+Names that are burnt into the pixels stay there, and a file's own name is used as it is: crop the lesion, and
+name files by numbers of your own.
 
-Grey values are rescaled, then shown through the first window or table of the file where it has one (DICOM
-PS3.3, C.11.1 and C.11.2, by pydicom's functions), from the least to the most that it shows. Without one, 8
-bits stored are taken as they are, and of others the data set's range says what is black and white. Colour is
-taken by the bits stored.
+Grey values are rescaled, then shown through the first window or table of the file if it has one (DICOM PS3.3,
+C.11.1 and C.11.2, by pydicom's functions), from the least to the most that it shows. Without one, 8 bits are
+taken as they are, and for more bits the data set's range says what is black and white. Colour is scaled by
+the bits stored.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ _ELEMENTS = [
     *(f"{colour}PaletteColorLookupTable{what}" for colour in ("Red", "Green", "Blue")
       for what in ("Descriptor", "Data")),
 ]  # fmt: skip
-
-
 _INSTALL = "pip install -c constraints.txt -e '.[dicom]'"
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM's Part 10 says."""
+    """Return whether a file begins as DICOM's Part 10 says."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
 
 def read_dicom(path: Path, most_pixels: int) -> tuple[np.ndarray, bool]:
-    """The picture of a file of one frame, uint8 [h, w] or [h, w, 3], or int32 or float32 [h, w] where a
-    range must say what is black; and whether its lowest values are the white ones.
+    """Return the picture of a file, and whether its lowest values are the white ones.
 
-    Raises `DataError` for other files, for more pixels than told, and where pydicom is not installed; and for
-    damaged files whatever pydicom raises.
+    It is uint8 [h, w] or [h, w, 3], or int32 or float32 [h, w] where a range must say what is black. Raises
+    `DataError` for files of several frames or of more pixels than `most_pixels`, for a transfer syntax that
+    nothing here decodes, and without pydicom; for damaged files whatever pydicom raises.
     """
     stored = _read(path, most_pixels)
     from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
@@ -53,17 +51,17 @@ def read_dicom(path: Path, most_pixels: int) -> tuple[np.ndarray, bool]:
     values, bits = pixel_array(stored), stored.BitsStored  # YBR becomes RGB
     if stored.PhotometricInterpretation == "PALETTE COLOR":
         values, bits = apply_color_lut(values, stored), stored.RedPaletteColorLookupTableDescriptor[2]
-    turned = stored.PhotometricInterpretation == "MONOCHROME1"
+    inverted = stored.PhotometricInterpretation == "MONOCHROME1"
     if values.ndim == 3 or _is_bytes(stored):
-        return _part(values / (2**bits - 1), turned), False
+        return _to_bytes(values / (2**bits - 1), inverted), False
     values = apply_modality_lut(values, stored)
     if _window(stored, path):
-        return _part(_through_window(values, stored), turned), False
-    return values.astype(np.float32 if (values % 1).any() else np.int32), turned
+        return _to_bytes(_through_window(values, stored), inverted), False
+    return values.astype(np.float32 if (values % 1).any() else np.int32), inverted
 
 
 def survey_dicom(path: Path, most_pixels: int) -> Stored:
-    """How the file stores its greys; pixels are read where that needs them. Raises as `read_dicom`."""
+    """Return how a file stores its greys; pixels are read only if that needs them. Raises as `read_dicom`."""
     head = _read(path, most_pixels, pixels=False)
     if head.get("SamplesPerPixel", 1) > 1 or head.PhotometricInterpretation == "PALETTE COLOR":
         return Stored()
@@ -73,7 +71,7 @@ def survey_dicom(path: Path, most_pixels: int) -> Stored:
 
 
 def _read(path: Path, most_pixels: int, *, pixels: bool = True) -> Any:
-    """What describes the picture, with its pixels undecoded or without them."""
+    """Return the elements that describe the picture, with its pixels undecoded or without them."""
     try:
         from pydicom import dcmread
         from pydicom.filereader import read_file_meta_info
@@ -99,7 +97,7 @@ def _refuse_unreadable(syntax: Any, path: Path) -> None:
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     if syntax == DeflatedExplicitVRLittleEndian:
-        raise DataError(f"{path}: is deflated, to who knows what size; save it otherwise")
+        raise DataError(f"{path}: is deflated, to an unknown size; save it uncompressed")
     try:
         known = get_decoder(syntax).is_available
     except NotImplementedError:
@@ -112,7 +110,7 @@ def _refuse_unreadable(syntax: Any, path: Path) -> None:
 
 
 def _is_bytes(stored: Any) -> bool:
-    """Whether the values stored are 8 bits at most that mean nothing but grey."""
+    """Return whether the values stored are 8 bits at most and nothing but grey."""
     plain = (
         not stored.get("ModalityLUTSequence")
         and (stored.get("RescaleSlope") or 1) == 1
@@ -128,7 +126,7 @@ def _has_window(stored: Any) -> bool:
 
 
 def _first_window(stored: Any) -> tuple[float | None, float | None]:
-    """Centre and width of the first window; what is blank is None."""
+    """Return centre and width of the first window; a blank one is None."""
     found = (stored.get(name) for name in ("WindowCenter", "WindowWidth"))
     first = [next(iter(value), None) if isinstance(value, Sequence) else value for value in found]
     centre, width = (None if value is None else float(value) for value in first)
@@ -136,7 +134,7 @@ def _first_window(stored: Any) -> tuple[float | None, float | None]:
 
 
 def _window(stored: Any, path: Path) -> str | None:
-    """The file's window in words, None: it has none; raises `DataError` for one that shows nothing."""
+    """Return the file's window in words; None: it has none. Raises `DataError` for one that shows nothing."""
     if not _has_window(stored):
         return None
     if stored.get("VOILUTSequence"):
@@ -151,7 +149,7 @@ def _window(stored: Any, path: Path) -> str | None:
 
 
 def _through_window(values: np.ndarray, stored: Any) -> np.ndarray:
-    """What the window shows, as shares of the least to the most that it can show."""
+    """Return what the window shows, from 0, the least that it can show, to 1, the most."""
     from pydicom.pixels import apply_voi, apply_windowing
 
     if stored.get("VOILUTSequence"):
@@ -164,6 +162,7 @@ def _through_window(values: np.ndarray, stored: Any) -> np.ndarray:
     return share
 
 
-def _part(share: np.ndarray, turned: bool) -> np.ndarray:
+def _to_bytes(share: np.ndarray, inverted: bool) -> np.ndarray:
+    """Return shares of white, float, as uint8 of the same shape."""
     scaled = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
-    return 255 - scaled if turned else scaled
+    return 255 - scaled if inverted else scaled

@@ -1,10 +1,10 @@
-"""Which stored values are black and white, where images store more than 8 bits: one range for a data set.
+"""Choose which stored values are black and white for images of more than 8 bits: one range for a data set.
 
-A file of 16 bits does not say how many of them its values use, so the range is decided from all images of a
-set and stays with the model. It reaches from the lowest 0.5th to the highest 99.5th percentile of any image,
-which a hot pixel or a burnt-in mark does not move; the two percentiles are those that nnU-Net clips CT to
-(Isensee et al., Nature Methods 18, 2021), who take them over all images at once. It is widened to eighths of
-a power of two (ours), so that values of 12 bits have the range 0 to 4095 and a few images more or less change
+A file of 16 bits does not say how many of them its values use, so the range is chosen from all images of a
+data set and stays with the model. It reaches from the lowest 0.5th to the highest 99.5th percentile of any
+image, which a hot pixel or a burnt-in mark does not move. nnU-Net clips CT to the same percentiles (Isensee
+et al., Nature Methods 18, 2021), but takes them over all images at once. The range is widened to eighths of a
+power of two (ours), so that values of 12 bits have the range 0 to 4095 and a few images more or less change
 nothing, and to 256 values at least.
 """
 
@@ -20,12 +20,12 @@ import numpy as np
 from trials.data.records import DataError
 
 OUTSIDE = 0.005  # share of an image's pixels that may lie beyond the range on either side
-LEVELS = 16  # of grey, fewer than which leave little of an image; ours
-FEW = 0.05  # share of the images that a range should not hang on alone
+LEVELS = 16  # of grey: fewer leave little of an image; ours
+FEW = 0.05  # share of the images that should not decide a range alone; ours
 
 
 class GreyRange(NamedTuple):
-    """The stored values that become 0 and 255; what lies beyond them does too."""
+    """The stored values that become 0 and 255; values beyond them are clipped."""
 
     black: float
     white: float
@@ -50,7 +50,7 @@ BYTES = GreyRange(0, 255)
 
 
 class Extent(NamedTuple):
-    """Percentiles of an image's stored values: 0.5th, 50th, 99.5th; and whether they are whole numbers."""
+    """The 0.5th, 50th and 99.5th percentile of an image's stored values, and whether they are integers."""
 
     low: float
     middle: float
@@ -59,7 +59,7 @@ class Extent(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> Extent:
-        """Measure an image; its percentiles are values that it holds."""
+        """Measure stored values of any shape; the percentiles are values that occur."""
         shares = np.quantile(values, [OUTSIDE, 0.5, 1 - OUTSIDE], method="inverted_cdf")
         low, middle, high = shares.tolist()
         return cls(low, middle, high, np.issubdtype(values.dtype, np.integer))
@@ -67,7 +67,7 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """How a file stores its greys: by `extent` where a range must be known, through DICOM's `window`, or,
+    """How a file stores its greys: in values of an `extent` that need a range, through a DICOM `window`, or,
     with neither, as 8 bits.
     """
 
@@ -76,7 +76,7 @@ class Stored:
 
 
 def common_range(stored: Sequence[Stored]) -> GreyRange:
-    """Return the range of a data set; that of bytes where no image needs one."""
+    """Return the range of a data set, `BYTES` where no image needs one."""
     extents = [one.extent for one in stored if one.extent]
     if not extents:
         return BYTES
@@ -90,55 +90,35 @@ def common_range(stored: Sequence[Stored]) -> GreyRange:
 
 
 def refuse_mostly_beyond(extent: Extent, known: GreyRange, path: object) -> None:
-    """Raise `DataError` for an image of which less than half would be left."""
+    """Raise `DataError` for an image whose median lies beyond the range."""
     if not known.black <= extent.middle <= known.white:
         raise DataError(
-            f"{path}: half of its values lie beyond {known}, the range that is black to white here, and "
-            f"would be lost (its median is {extent.middle:g}); give images of the scale that the model was "
-            "trained on, or save it with 8 bits"
+            f"{path}: half of its values lie beyond {known}, the range from black to white here, and would "
+            f"be lost (its median is {extent.middle:g}); use images of the scale that the model was trained "
+            "on, or save it with 8 bits"
         )
 
 
-def notes_on(stored: Sequence[tuple[str, Stored]], known: GreyRange | None, *, own: bool) -> Iterator[str]:
-    """Say how the greys of files were read; `own`: the range was decided from them, not by a model's data.
-
-    `known` is None for a model that keeps no range.
-    """
+def notes_on(stored: Sequence[tuple[str, Stored]], known: GreyRange, *, own: bool) -> Iterator[str]:
+    """Yield notes on how the greys of files are read; `own`: the range comes from them, not from a model."""
     deep = {file: one.extent for file, one in stored if one.extent}
     windows = {file: one.window for file, one in stored if one.window}
-    if known is None:
-        yield from _on_guesses(len(deep), len(windows))
-        return
     if deep:
-        decided = "the range of all of them" if own else "the range that the model was trained on"
-        yield f"{len(deep)} images store more than 8 bits: {known} become black to white, {decided}"
+        source = "the range of all of them" if own else "the range that the model was trained on"
+        yield f"{len(deep)} images store more than 8 bits: {known} become black to white, {source}"
         yield from _on_few(deep, known) if own else _on_beyond(deep, known)
         yield from _on_flat(deep, known)
         if bytes_ := len(stored) - len(deep) - len(windows):
             yield (
                 f"{bytes_} images store 8 bits and are taken as they are: their 255 is as white as "
-                f"{known.white:g} in the others; give all images in one form if that is not so"
+                f"{known.white:g} in the others; save all images in one form if that is wrong"
             )
     if windows:
         yield from _on_windows(windows, len(deep))
 
 
-def _on_guesses(deep: int, windows: int) -> Iterator[str]:
-    if deep:
-        yield (
-            f"{deep} images store more than 8 bits, and this older model does not say which values were "
-            "black and white: each is taken to have the smallest depth of 8, 12 and 16 bits that holds its "
-            "largest value, as for the training; train the model anew to be sure"
-        )
-    if windows:
-        yield (
-            f"{windows} DICOM images are shown through the window in their file, which this older model's "
-            "training passed over; train the model anew to be sure"
-        )
-
-
 def _on_few(deep: dict[str, Extent], known: GreyRange) -> Iterator[str]:
-    """Warn of a range that a few images alone make four times as wide as the others need it."""
+    """Yield a note where a few images make the range four times as wide as the others need it."""
     ordered = sorted(deep, key=lambda file: deep[file].high)
     few = ordered[len(ordered) - ceil(FEW * len(ordered)) :]
     others = common_range([Stored(deep[file]) for file in ordered[: -len(few)]])
@@ -155,7 +135,7 @@ def _on_beyond(deep: dict[str, Extent], known: GreyRange) -> Iterator[str]:
         first = deep[beyond[0]]
         yield (
             f"{len(beyond)} images exceed that range, such as {beyond[0]} ({first.low:g} to {first.high:g}): "
-            "what lies beyond it is black or white"
+            "values beyond it are black or white"
         )
 
 
@@ -166,7 +146,7 @@ def _on_flat(deep: dict[str, Extent], known: GreyRange) -> Iterator[str]:
         first = deep[flat[0]]
         yield (
             f"{len(flat)} images keep fewer than {LEVELS} of 256 levels in that range, such as {flat[0]} "
-            f"({first.low:g} to {first.high:g}): scale them as the others where they were recorded otherwise"
+            f"({first.low:g} to {first.high:g}): scale them like the others if they were recorded otherwise"
         )
 
 

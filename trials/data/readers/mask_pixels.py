@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trials.data.readers.decoding import open_image
+from trials.data.readers.image_file import open_image
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
 HALF = 0.5  # of a mask's largest value: from there on a pixel is marked, however soft the edge

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.readers.decoding import open_image
+from trials.data.readers.image_file import open_image
 from trials.data.readers.mask_pixels import is_blank, looks_like_mask, values_of
 from trials.data.records import DataError, Listing
 

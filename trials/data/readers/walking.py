@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.data.readers.decoding import SUFFIXES
 from trials.data.readers.dicom import is_dicom
+from trials.data.readers.image_file import SUFFIXES
 from trials.runs.layout import LAUNCH_LOCK, MAPS, METADATA, RUN_FILE
 
 # Folders of copies, thumbnails and deleted files, by the casefolded name; hidden names besides.
