@@ -30,7 +30,7 @@ import psutil
 import yaml
 
 from benchmarks.measure import ROOT, machine
-from search_space.files import dump_json
+from search_space.strict_json import dump_json
 from trials.nni_host.experiment import is_manager, started_for
 from trials.runs.folder import is_done
 from trials.runs.layout import RUN_FILE

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from search_space.files import dump_json
+from search_space.strict_json import dump_json
 from trials.runs.provenance import provenance
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from pytorch_lightning import Callback
 
 from benchmarks.measure import ROOT, machine, two_threads
 from benchmarks.one_search import BATCH, hub_space, our_strategy, search
-from search_space.files import dump_json
+from search_space.strict_json import dump_json
 from strategies.random_sampling import Uniform
 
 EPOCHS, IMAGES, SHOWN = 3, 64, 12  # the last epoch counts; the others take memory for the first time

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from search_space import Architecture
-from search_space.files import LinkError, NotAFileError, below, read_file, write_atomically
+from search_space.regular_files import NotAFileError, read_file
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode
 from trials.data.readers.manifest import read_rows
 from trials.data.records import DataError
-from trials.locks import FileLock, LockedError
+from trials.files import FileLock, LinkError, LockedError, below, write_atomically
 from trials.models.model_file import ModelError, load_description, load_model
 from trials.nni_host.launch import only_launcher
 from trials.pipeline.publish import run_publish

@@ -17,7 +17,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trials.errors import in_words
 from trials.methods.registry import find_method
@@ -79,7 +79,7 @@ def _refuse_results_among_images(arguments: argparse.Namespace) -> None:
 
 
 def _json(result: Any) -> str:
-    from search_space.files import dump_json  # late, as what the verbs need
+    from search_space.strict_json import dump_json  # late, as what the verbs need
 
     return dump_json(result)
 
@@ -612,6 +612,7 @@ def _architecture(arguments: argparse.Namespace) -> Outcome:
     """Describe an architecture: size, cost, cells; draw it."""
     _check_layout(arguments.layout)
     from search_space import Architecture, draw, macs, parameters
+    from trials.files import write_atomically
 
     architecture = Architecture.load(arguments.file)
     size = (arguments.layout, arguments.filters, arguments.channels, arguments.classes)
@@ -622,8 +623,17 @@ def _architecture(arguments: argparse.Namespace) -> Outcome:
         "loose_ends": {kind: list(cell.loose_ends) for kind, cell in architecture.cells.items()},
     }
     if arguments.draw:
-        draw(architecture, arguments.draw)
+        write_atomically(arguments.draw, draw(architecture, _kind_of_picture(arguments.draw)))
     return result, _outline(result), True
+
+
+def _kind_of_picture(path: Path) -> Literal["svg", "png"]:
+    match path.suffix.lower():
+        case ".svg":
+            return "svg"
+        case ".png":
+            return "png"
+    raise ValueError(f"{path}: a drawing is an .svg or a .png file")
 
 
 def _outline(values: Mapping[str, Any]) -> str:

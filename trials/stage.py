@@ -20,11 +20,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from search_space.files import below
 from strategies.divergence import DivergedError
 from trials.data.phantoms import make_phantoms
 from trials.errors import TrainingError, in_words
-from trials.locks import FileLock
+from trials.files import FileLock, below
 from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.watchdog import watch
 from trials.pipeline.contend import run_train

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from search_space.files import dump_json, parse_json, read_file, write_atomically
+from search_space.regular_files import read_file
+from search_space.strict_json import dump_json, parse_json
 
 OPERATIONS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
 """NNI's names of ENAS's operations; the position of a name is ENAS's number for it."""
@@ -205,12 +206,12 @@ class Architecture:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no architecture of this space: {error}") from None
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the sample as JSON, one choice a line; the file appears whole or not at all."""
+    def to_json(self) -> str:
+        """Return the sample as a JSON text, one choice a line."""
         lines = ",\n".join(
             f"  {dump_json(label)}: {dump_json(value, None)}" for label, value in self.to_sample().items()
         )
-        write_atomically(Path(path), f"{{\n{lines}\n}}\n".encode())
+        return f"{{\n{lines}\n}}\n"
 
 
 def _cell(kind: str, edges: Iterable[tuple[Any, Any]]) -> CellArchitecture:

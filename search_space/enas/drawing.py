@@ -8,8 +8,7 @@ so that no line runs behind a box.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from os import PathLike
-from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -18,7 +17,6 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Outline
 
 from search_space.enas.architecture import Architecture, CellArchitecture, Edge
-from search_space.files import write_atomically
 
 # Lengths are in inches, and the picture is as large as what is in it.
 _BOX, _PITCH, _CONCAT, _MARGIN, _TITLE = 1.52, 2.1, 0.3, 0.25, 0.35
@@ -63,20 +61,19 @@ class _Plan:
         return _left(self.output) + _CONCAT + _MARGIN
 
 
-def draw(architecture: Architecture, path: str | PathLike[str]) -> None:
-    """Write a picture of both cells as SVG or PNG, by the suffix of `path`; it appears whole or not at all.
+def draw(architecture: Architecture, kind: Literal["svg", "png"] = "svg") -> bytes:
+    """Return a picture of both cells as the content of an SVG or PNG file.
 
     The same architecture always gives the same bytes (with one release of matplotlib). Raises ValueError for
-    another suffix.
+    another kind.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".svg", ".png"):
-        raise ValueError(f"{path}: a drawing is an .svg or a .png file")
+    if kind not in ("svg", "png"):
+        raise ValueError(f"{kind!r}: a drawing is svg or png")
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cells"}):
-        undated = {"Date": None} if suffix == ".svg" else None
-        figure(architecture).savefig(content, format=suffix[1:], dpi=150, metadata=undated)
-    write_atomically(Path(path), content.getvalue())
+        undated = {"Date": None} if kind == "svg" else None
+        figure(architecture).savefig(content, format=kind, dpi=150, metadata=undated)
+    return content.getvalue()
 
 
 def figure(architecture: Architecture) -> Figure:

@@ -19,7 +19,8 @@ from torch import nn
 from search_space.enas.architecture import OPERATIONS, Architecture, CellArchitecture, Edge
 from search_space.enas.cost import Layer
 from search_space.enas.operations import Calibration, FactorizedReduction, Stem, operation
-from search_space.files import dump_json, parse_json, read_file, write_atomically
+from search_space.regular_files import read_file
+from search_space.strict_json import dump_json, parse_json
 
 WARM_UP, TIMED = 3, 20  # runs of a layer; the fastest counts, as other work only ever adds (Python's timeit)
 
@@ -50,13 +51,11 @@ class LatencyTable:
         """Return the table with all times multiplied."""
         return LatencyTable({layer: factor * time for layer, time in self.milliseconds.items()}, self.threads)
 
-    def save(self, path: Path) -> None:
-        """Write the table as JSON, a layer a line; the file appears whole or not at all."""
+    def to_json(self) -> str:
+        """Return the table as a JSON text, a layer a line."""
         rows = [{**layer._asdict(), "milliseconds": time} for layer, time in self.milliseconds.items()]
         lines = ",\n".join(f"    {dump_json(row, None)}" for row in rows)
-        write_atomically(
-            path, f'{{\n  "threads": {self.threads},\n  "layers": [\n{lines}\n  ]\n}}\n'.encode()
-        )
+        return f'{{\n  "threads": {self.threads},\n  "layers": [\n{lines}\n  ]\n}}\n'
 
     @classmethod
     def load(cls, path: Path, layers: Iterable[Layer]) -> "LatencyTable":

@@ -80,14 +80,14 @@ def write_run(
         if external:
             run.write_csv("external_predictions.csv", ("file", "label", "group", "probability"), external)
         if architecture:
-            draw(architecture, folder / "cells.svg")
+            run.write_bytes("cells.svg", draw(architecture))
         run.finish()
     return folder
 
 
 def write_search(folder: Path, found: Architecture, fold: int, *, seed: int = 0) -> None:
     with RunFolder(folder, {"of": "search", "fold": fold, "seed": seed}) as run:
-        found.save(folder / "architecture.json")
+        run.write_text("architecture.json", found.to_json())
         history = [
             {"epoch": epoch, "reward": 0.5 + epoch / 10, "reward_best": 0.6, "entropy": 50.0 - epoch}
             for epoch in range(3)

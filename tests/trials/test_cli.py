@@ -30,7 +30,7 @@ def retrain_arguments(lesions: Path, architecture: Path, out: Path, *more: str) 
 @pytest.fixture
 def witness(tmp_path: Path) -> Path:
     cells = ([int(digit) for digit in cell.split()] for cell in WITNESS)
-    Architecture.from_fixed_arc(*cells).save(tmp_path / "witness.json")
+    (tmp_path / "witness.json").write_text(Architecture.from_fixed_arc(*cells).to_json())
     return tmp_path / "witness.json"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trials.data.records import DataError
 from trials.errors import reason
-from trials.locks import FileLock, LockedError
+from trials.files import FileLock, LockedError
 from trials.runs.layout import LOCK
 
 _GROWING = ".growing"

@@ -12,8 +12,8 @@ from typing import Any
 
 import jinja2
 
-from search_space.files import write_atomically
 from trials.evaluation.bootstrap import Interval
+from trials.files import write_atomically
 from trials.models.model_file import ModelDescription
 from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise

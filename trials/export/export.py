@@ -25,10 +25,11 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export import export as export_program
 
-from search_space.files import dump_json, write_atomically
+from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
 from trials.evaluation.calibration import apply_temperature
 from trials.export.card import figures, read_origin, write_card
+from trials.files import write_atomically
 from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, TrainedModel, load_model
 from trials.models.onnx import export_onnx

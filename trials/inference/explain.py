@@ -20,10 +20,11 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_space.files import dump_json, write_atomically
+from search_space.strict_json import dump_json
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode_all
+from trials.files import write_atomically
 from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel, load_model, log_odds
 from trials.runs.layout import MAPS

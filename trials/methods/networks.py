@@ -157,8 +157,9 @@ class NetworkMethod(Method):
 
     def _show(self, folder: RunFolder, reporter: Reporter) -> None:
         if isinstance(self._network, CellNetwork):
-            for name in (CELLS_SVG, CELLS_PNG):
-                draw(Architecture.from_sample(self._network.architecture), folder.path / name)
+            architecture = Architecture.from_sample(self._network.architecture)
+            folder.write_bytes(CELLS_SVG, draw(architecture, "svg"))
+            folder.write_bytes(CELLS_PNG, draw(architecture, "png"))
             reporter.picture("cells", folder.path / CELLS_PNG)
         reporter.samples("training images", self.inputs.training(16, self.task.seed))
 

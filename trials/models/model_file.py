@@ -16,7 +16,7 @@ from safetensors.torch import save as dump_weights
 from scipy.special import expit
 from torch import Tensor, nn
 
-from search_space.files import not_a_file, write_atomically
+from search_space.regular_files import not_a_file
 from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
 from trials.data.images import to_tensor
@@ -24,6 +24,7 @@ from trials.data.inputs import PLAIN_BATCH, device
 from trials.data.readers.grey_range import BYTES, GreyRange
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two
+from trials.files import write_atomically
 from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import DamagedError, read, read_json

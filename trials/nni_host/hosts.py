@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_space.files import read_file
+from search_space.regular_files import read_file
 from trials.settings.load import read_yaml
 
 OPEN_SECONDS = 60.0

@@ -19,10 +19,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from search_space.files import not_a_file, read_file
+from search_space.regular_files import not_a_file, read_file
 from trials.data.findings import findings_of
 from trials.errors import reason
-from trials.locks import FileLock, LockedError
+from trials.files import FileLock, LockedError
 from trials.nni_host.experiment import (
     LOOPBACK,
     ExperimentError,

@@ -9,9 +9,9 @@ import numpy as np
 
 from search_space import Architecture
 from search_space import layout as read_layout
-from search_space.files import below
 from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.task import Task
+from trials.files import below
 from trials.methods.networks import EnasBMethod, NetworkMethod
 from trials.methods.registry import ENAS_B_CHOICES
 from trials.models.zoo import CellNetwork

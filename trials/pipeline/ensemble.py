@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from search_space.files import below
 from trials.data.dataset import LesionData
 from trials.data.task import Task
 from trials.evaluation.calibration import mean_log_odds
+from trials.files import below
 from trials.methods.base import Method
 from trials.pipeline.train import Title, train_and_test
 from trials.runs.folder import RunFolder

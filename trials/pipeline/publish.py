@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search_space.files import below, read_file, write_atomically
+from search_space.regular_files import read_file
+from trials.files import below, write_atomically
 from trials.runs.folder import RunFolderError, is_done, read
 from trials.runs.layout import (
     ARCHITECTURE,

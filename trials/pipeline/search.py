@@ -30,6 +30,7 @@ from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.data.leaks import seen
+from trials.files import write_atomically
 from trials.models.onnx import export_onnx
 from trials.nni_host.paths import network_view_file, on_another_host
 from trials.pipeline.search_limit import SearchLimit
@@ -305,19 +306,19 @@ class Search:
         """Save the table, or take the one that another process has left since this one looked."""
         file = self.out / LATENCIES
         if not file.exists():
-            measured.save(file)
+            write_atomically(file, measured.to_json().encode())
         self.latencies = self.limited.table(file) if self.limited else None
 
     def _write(self, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
         strategy = self.found
         ranked = strategy.candidates[: self.settings.search.top_k]
         best = Architecture.from_sample(ranked[0].sample)
-        for name in (CELLS_SVG, CELLS_PNG):
-            draw(best, folder.path / name)
+        folder.write_bytes(CELLS_SVG, draw(best, "svg"))
+        folder.write_bytes(CELLS_PNG, draw(best, "png"))
         reporter.picture("cells", folder.path / CELLS_PNG)
         if view := network_view_file():
             self._export_view(best, view)
-        best.save(folder.path / ARCHITECTURE)
+        folder.write_text(ARCHITECTURE, best.to_json())
         folder.write_json(
             CANDIDATES,
             [

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from search_space.files import write_atomically
+from trials.files import write_atomically
 
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _IN_FOLDS = "AUC, mean ± SD of folds | seeds (SD) | pooled AUC (95 % interval) | accuracy (95 % interval)"

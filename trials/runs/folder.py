@@ -17,16 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from search_space.files import (
-    NotAFileError,
-    dump_json,
-    parse_json,
-    read_file,
-    remove_partial,
-    write_atomically,
-)
+from search_space.regular_files import NotAFileError, read_file
+from search_space.strict_json import dump_json, parse_json
 from trials.errors import in_words, reason
-from trials.locks import FileLock, LockedError
+from trials.files import FileLock, LockedError, remove_partial, write_atomically
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.layout import LOCK, RUN_FILE
 
@@ -157,7 +151,11 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file in UTF-8."""
-        write_atomically(self.path / name, text.encode())
+        return self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a file."""
+        write_atomically(self.path / name, content)
         return self.path / name
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from search_space.files import read_file
+from search_space.regular_files import read_file
 from trials.errors import reason
 from trials.settings.schema import BOOLEAN, GRADED, KEYS, Settings, SettingsError
 

@@ -50,7 +50,7 @@ def test_a_network_takes_as_long_as_its_layers_together() -> None:
 
 
 def test_a_saved_table_is_read_as_it_was(tmp_path: Path) -> None:
-    table().save(tmp_path / "table.json")
+    (tmp_path / "table.json").write_text(table().to_json())
     assert LatencyTable.load(tmp_path / "table.json", table().milliseconds) == table()
 
 
@@ -79,8 +79,7 @@ def test_a_damaged_table_or_one_of_other_layers_is_refused_by_name(
     change: Any, words: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.json"
-    table().save(path)
-    content = json.loads(path.read_text())
+    content = json.loads(table().to_json())
     change(content)
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=rf"table\.json: .*{words}"):

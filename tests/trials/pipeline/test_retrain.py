@@ -48,7 +48,7 @@ def found_by_search(folder: Path, data: Path, **record: Any) -> Path:
     known = seen(everything, np.arange(len(everything.files)))
     record = {"data_digest": known.pop("data_digest"), "seen": known} | record
     (folder / "search.json").write_text(json.dumps(record))
-    Architecture.random(1).save(folder / "architecture.json")
+    (folder / "architecture.json").write_text(Architecture.random(1).to_json())
     return folder / "architecture.json"
 
 

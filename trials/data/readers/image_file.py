@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from search_space.files import not_a_file
+from search_space.regular_files import not_a_file
 from trials.data.readers.dicom import is_dicom, read_dicom, survey_dicom
 from trials.data.readers.grey_range import Extent, Stored
 from trials.data.records import DataError

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from search_space.files import read_file
+from search_space.regular_files import read_file
 from trials.data.duplicates import chained, connected
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank, same_key

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from search_space.files import not_a_file
+from search_space.regular_files import not_a_file
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank
 from trials.data.readers.columns import NONE

@@ -1,10 +1,12 @@
-"""One process at a time: a lock on a file that is never emptied, and never found through a link.
+"""Writing files that are whole or not there, one process at a time, and never through a link.
 
-The package filelock, which NNI holds below 3.12, opens its file with O_TRUNC and follows links.
+`FileLock` is ours because the package filelock, which NNI holds below 3.12, empties the file that it opens
+(O_TRUNC) and follows links.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -13,7 +15,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_PARTIAL = ".partial"
 _POLL_SECONDS = 0.1
+
+
+class LinkError(ValueError):
+    """A link that leads out of the folder to write to."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path` and rename it into place: `path` holds the old content or all of the new.
+
+    A link at `path` is replaced, and what it points to is left alone. Raises OSError where writing is not
+    possible (no such folder, a full disk); `path` is then as it was.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial.unlink(missing_ok=True)  # of a killed process that had this number
+    try:
+        with partial.open("xb") as file:  # x: a new file, never one that a link names
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes had begun to write in `folder`, where nobody may be writing now."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        partial.unlink(missing_ok=True)
+
+
+def below(root: Path, place: Path) -> Path:
+    """Return `place`, a path below `root`; raises `LinkError` where a link leads it out of there."""
+    real = place.resolve()
+    if not real.is_relative_to(root.resolve()):
+        raise LinkError(
+            f"{place}: a link leads out of {root}, to {real}, and is not followed; replace it by the folder "
+            "itself, or name another output folder"
+        )
+    return place
 
 
 class LockedError(RuntimeError):

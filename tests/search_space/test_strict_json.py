@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search_space.files import dump_json, parse_json
+from search_space.strict_json import dump_json, parse_json
 
 ROOT = Path(__file__).parents[2]
 
