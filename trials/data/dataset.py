@@ -22,7 +22,7 @@ from trials.data.readers.base import Options
 from trials.data.readers.choose import read
 from trials.data.readers.decoding import image_digest, in_one_range
 from trials.data.readers.grey_range import BYTES, GreyRange
-from trials.data.readers.masks import like_masks
+from trials.data.readers.mask_checks import like_masks
 from trials.data.readers.patient_folders import with_folder_groups
 from trials.data.readers.split_names import SHORT, WAY_OUT
 from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record

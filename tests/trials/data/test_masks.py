@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 from trials.data.checks import verify
 from trials.data.dataset import DataError, load
 from trials.data.prepare import prepare
+from trials.data.readers.mask_names import words
 from trials.data.readers.mask_pixels import looks_like_mask, read_shape
-from trials.data.readers.masks import words
 
 CASES = 6  # of each class
 BOX = (slice(20, 60), slice(30, 70))  # what masks mark of 80 x 100 pixels
@@ -126,7 +126,7 @@ def test_a_mask_that_two_images_may_have_is_refused(tmp_path: Path, picture: Pic
 def test_a_picture_drawn_on_is_refused(tmp_path: Path, picture: Picture) -> None:
     write(tmp_path, lambda of, n: (f"{of}/{n}.png", f"{of}/{n}_mask.png"), picture)
     save(picture(99, 80, 100), tmp_path / "benign" / "1_overlay.png")
-    with pytest.raises(DataError, match=r"1_overlay\.png: no mask by its grey values.*benign/1\.png"):
+    with pytest.raises(DataError, match=r"1_overlay\.png: its name says mask.*benign/1\.png"):
         load(tmp_path)
 
 
@@ -211,7 +211,7 @@ def test_masks_in_a_manifest_are_refused_by_their_names(tmp_path: Path, picture:
         rows.append(f"{seed}.png,{label}")
     save(Image.fromarray(mask_pixels()).filter(ImageFilter.GaussianBlur(2)), tmp_path / "3_Mask.png")
     (tmp_path / "manifest.csv").write_text("\n".join([*rows, "3_Mask.png,malignant"]))
-    with pytest.raises(DataError, match=r"1 rows .* name masks.*3_Mask\.png of 3\.png.*take those rows out"):
+    with pytest.raises(DataError, match=r"1 rows .* name masks.*3_Mask\.png of 3\.png.*remove those rows"):
         load(tmp_path)
 
 

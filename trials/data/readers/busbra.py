@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.busi import cut
 from trials.data.readers.columns import NONE, GroupColumns
+from trials.data.readers.cutting import cut
 from trials.data.readers.decoding import decode
 from trials.data.readers.manifest import group_names, read_rows
 from trials.data.records import DataError, Listing, Record

@@ -19,15 +19,8 @@ from trials.data.readers.folders import CLASS_FOLDERS
 from trials.data.readers.manifest import MANIFEST
 from trials.data.readers.medmnist import MEDMNIST
 from trials.data.readers.patch_camelyon import PATCH_CAMELYON
-from trials.data.readers.walking import (
-    holds_images,
-    is_image,
-    is_printable,
-    is_stray,
-    leads_out,
-    outside_problem,
-    printable,
-)
+from trials.data.readers.paths import is_printable, leads_out, outside_problem, printable
+from trials.data.readers.strays import holds_images, is_image, is_stray
 from trials.data.records import DataError, Listing
 
 ENTRY_POINTS = "lesion_nas.readers"  # where an installed package names its `Reader`s

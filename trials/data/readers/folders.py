@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.busi import cut, is_busis
+from trials.data.readers.cutting import cut, named_as_busi
 from trials.data.readers.decoding import decode
-from trials.data.readers.masks import Folder, pair
+from trials.data.readers.mask_names import Folder
+from trials.data.readers.masks import pair
 from trials.data.readers.split_names import WAY_OUT, like_parts, parts_of
-from trials.data.readers.walking import holds_images, is_image, walk
+from trials.data.readers.strays import holds_images, is_image
+from trials.data.readers.walking import walk
 from trials.data.records import DataError, Listing, Record
 
 OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours
@@ -35,7 +37,7 @@ def read(path: Path, options: Options) -> Listing:
     pairing = pair(path, tree.images)
     listing = class_folders(path, pairing.images)
     if pairing.masks:
-        layout = "busi" if is_busis(pairing.masks) else "masked_folders"
+        layout = "busi" if named_as_busi(pairing.masks) else "masked_folders"
         listing = cut(replace(listing, layout=layout), pairing.masks)
     return replace(
         listing,

@@ -16,7 +16,7 @@ from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank, same_key
 from trials.data.readers.columns import DUPLICATES, FOLDER, NONE, GroupColumns, find, kind_of
 from trials.data.readers.decoding import decode
-from trials.data.readers.masks import without_listed_masks
+from trials.data.readers.mask_checks import without_listed_masks
 from trials.data.readers.split_names import part_of, split_column
 from trials.data.records import SPLITS, DataError, Listing, Record
 from trials.errors import reason

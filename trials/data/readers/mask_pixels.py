@@ -1,4 +1,4 @@
-"""The pixels of masks: where they mark, and whether a picture has the look of one."""
+"""Read the pixels of masks: where they mark, and whether a picture looks like a mask."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from trials.data.readers.image_file import open_image
+from trials.data.records import DataError
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
-HALF = 0.5  # of a mask's largest value: from there on a pixel is marked, however soft the edge
-FAINT = 1 / 8  # of the largest value of all masks of a set: one that stays below marks nothing
+HALF = 0.5  # of a mask's largest value: pixels from there up are marked, however soft the edge
+FAINT = 1 / 8  # of the largest value of all masks of a data set: a mask below it marks nothing
 FEW_LEVELS = 8  # grey values; the blankest of 1,200 patches of tissue has 18
 # Of the pixels on either side of half the range, how many lie within an eighth of its end: a mask blurred
 # over a fifth of its radius has 0.53 and 0.95. Of 8,900 real crops, frames and patches none has both.
@@ -29,7 +30,7 @@ class Shape:
 
 
 def read_shape(path: Path) -> Shape:
-    """The shape in a mask file of any mode, in grey or alpha. Raises `DataError` as `open_image`."""
+    """Return the shape in a mask file of any mode, in grey or alpha. Raises `DataError` as `open_image`."""
     image = open_image(path)
     values = values_of(image)
     peak = float(values.max())
@@ -37,7 +38,7 @@ def read_shape(path: Path) -> Shape:
 
 
 def values_of(image: Image.Image) -> np.ndarray:
-    """How strongly each pixel is marked [h, w]: its grey value, or its opacity where that is the shape."""
+    """Return how strongly pixels are marked, [h, w]: the grey value, or the opacity if that is the shape."""
     if image.mode.startswith(("I", "F")):
         return np.nan_to_num(np.asarray(image, dtype=np.float64)).clip(0)
     grey = np.asarray(image.convert("RGB").convert("L"))
@@ -47,28 +48,36 @@ def values_of(image: Image.Image) -> np.ndarray:
     opaque = alpha >= 128
     if opaque.all() or not opaque.any():
         return grey
-    drawn = np.ptp(grey[opaque]) >= 128  # dark and bright are both drawn: what is clear is border
+    drawn = np.ptp(grey[opaque]) >= 128  # dark and bright are both drawn: the rest is border
     return np.where(opaque, grey, 0) if drawn else alpha
 
 
 def box_around(marked: np.ndarray) -> Box:
-    """The box around the marked pixels [h, w], one of them at least."""
+    """Return the box around the marked pixels of bool [h, w], at least one."""
     ys, xs = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
     return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
 
 
 def looks_like_mask(pixels: np.ndarray) -> bool:
-    """Whether a picture [h, w] or [h, w, 3] has a handful of values, or two with soft edges between.
+    """Return whether a picture [h, w] or [h, w, 3] has a handful of values, or two with soft edges between.
 
-    In colour that holds for each channel. A blank picture is no mask.
+    In colour each channel must. A blank picture is no mask.
     """
     channels = np.moveaxis(np.atleast_3d(pixels), -1, 0)
     drawn = [channel for channel in channels if not is_blank(channel)]  # a red mask has two blank ones
     return bool(drawn) and all(_looks_like_mask(channel) for channel in drawn)
 
 
+def file_looks_like_mask(path: Path) -> bool:
+    """Return whether a file looks like a mask, or cannot be read and so is no picture either."""
+    try:
+        return looks_like_mask(values_of(open_image(path)))
+    except DataError:
+        return True
+
+
 def is_blank(pixels: np.ndarray) -> bool:
-    """Whether all pixels are equal."""
+    """Return whether all pixels of [h, w] or [h, w, 3] are equal."""
     return bool((pixels == pixels[0, 0]).all())
 
 
@@ -84,7 +93,7 @@ def _looks_like_mask(channel: np.ndarray) -> bool:
 
 
 def _histogram(channel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values that are there, in order, and how often each is."""
+    """Return the values that occur, in order, and how often each does."""
     if channel.dtype != np.uint8:
         return np.unique(channel, return_counts=True)
     counts = np.bincount(channel.ravel(), minlength=256)
