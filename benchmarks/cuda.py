@@ -22,8 +22,9 @@ from torch.nn import functional
 from benchmarks.machine_limit import launches
 from benchmarks.measure import Timings, ratio, row, save, spread, take_turns
 from search_space import Architecture, EnasSpace
+from search_space.cpu_layers import channels_last
 from strategies import RandomSampling
-from strategies.supernet.flat_parameters import channels_last, gather
+from strategies.supernet.flat_parameters import gather
 
 VARIANTS: dict[str, dict[str, bool]] = {
     "float32": {"mixed": False, "last": True},

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from benchmarks.measure import row, save, spread, take_turns, two_threads
 from search_space import Architecture, EnasSpace, macs
-from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
+from search_space.cpu_layers import channels_last, keep_freed_memory
 
 ROUNDS = 7
 BASE = {"filters": 16, "side": 48, "nodes": 5, "cells": 7, "batch": 16}

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from benchmarks.measure import ratio, row, save, spread, take_turns, two_threads
 from search_space import Architecture, EnasSpace, macs
-from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
+from search_space.cpu_layers import channels_last, keep_freed_memory
 
 ROUNDS, SIDE, BATCH, FILTERS, MATRIX = 25, 100, 8, 20, 2048
 

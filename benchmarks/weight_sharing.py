@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from benchmarks.measure import ratio, row, save, take_turns, two_threads
 from search_space import Architecture, EnasSpace
+from search_space.cpu_layers import channels_last, keep_freed_memory
 from strategies import RandomSampling
 from strategies.supernet.enas_cells import SharedCell
-from strategies.supernet.flat_parameters import channels_last, gather, keep_freed_memory
+from strategies.supernet.flat_parameters import gather
 
 ROUNDS, SIDE, BATCH, FILTERS = 25, 100, 8, 20
 

@@ -11,7 +11,9 @@ Milliseconds below: forward and backward, two threads of an AVX-512 processor, [
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from functools import cache, partial
 from typing import Any
 
@@ -21,6 +23,48 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _PIXELS = 16  # neighbouring pixels that a loop takes together, at most
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory that tensors have freed, for this process from now on.
+
+    A training step frees and takes hundreds of megabytes; by default blocks above 32 MB go back to the
+    kernel each time, and every page of the next one is faulted in and zeroed: a fifth of a step in a virtual
+    machine. The process stays as large as it was at its peak. Does nothing where the C library is not glibc.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        trim_threshold, mmap_max = -1, -4  # names of malloc.h
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, -1)
+
+
+def channels_last(model: nn.Module) -> None:
+    """Store the weights of two-dimensional convolutions channels last, in place; their outputs follow suit.
+
+    Half the time of a step: oneDNN's depthwise convolutions are ten times faster so, torch's pools three.
+    """
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.contiguous(memory_format=torch.channels_last)
+    for module in model.modules():
+        if type(module).forward is nn.Conv2d.forward and module.kernel_size == (1, 1) != module.stride:
+            _stride_first(module)
+    quicken(model)
+
+
+def _stride_first(convolution: Any) -> None:
+    """Take a 1x1 convolution's stride before it: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
+    memory in the backward pass of a strided one of few channels, channels last.
+    """
+    stride, padding = convolution.stride, convolution.padding
+
+    def pick(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        images = functional.pad(inputs[0], (padding[1], padding[1], padding[0], padding[0]))
+        return functional.avg_pool2d(images, 1, stride)
+
+    if convolution.padding_mode == "zeros" and not isinstance(padding, str):
+        convolution.register_forward_pre_hook(pick)
+        convolution.stride, convolution.padding = (1, 1), (0, 0)
 
 
 def quicken(network: nn.Module) -> None:

@@ -1,6 +1,6 @@
-"""How a space is searched: ENAS with shared weights, and its random control.
+"""How a space is searched: ENAS with shared weights, and random sampling as its control.
 
-Each is loaded when first asked for: NNI loads :mod:`strategies.tuner` through this package, and its manager
+Names are loaded when first used: NNI imports :mod:`strategies.tuner` through this package, and its manager
 waits ten seconds for a tuner to connect, less than importing torch can take.
 """
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategies.enas import ENAS
     from strategies.limit import Limit
+    from strategies.nni_trial import InProcessEngine
     from strategies.random_sampling import RandomSampling
 
-__all__ = ["ENAS", "Limit", "RandomSampling"]
+__all__ = ["ENAS", "InProcessEngine", "Limit", "RandomSampling"]
 _HOMES = {
     "ENAS": "strategies.enas",
+    "InProcessEngine": "strategies.nni_trial",
     "Limit": "strategies.limit",
     "RandomSampling": "strategies.random_sampling",
 }

@@ -70,7 +70,7 @@ class Reinforce:
             draw = self.controller.draw(self.samples, generator)
             new = [reward(sample) for sample in draw.samples]
             if learning:
-                self._update(
+                self.update(
                     draw.log_prob,
                     [r + self.entropy_weight * e for r, e in zip(new, draw.entropy.tolist(), strict=True)],
                 )
@@ -83,7 +83,7 @@ class Reinforce:
             "baseline": self.baseline,
         }
 
-    def _update(self, log_prob: torch.Tensor, rewards: list[float]) -> None:
+    def update(self, log_prob: torch.Tensor, rewards: list[float]) -> None:
         """Ascend mean(log p · advantage); the baseline moves with each reward before it is subtracted."""
         advantages = []
         for reward in rewards:

@@ -11,31 +11,16 @@ architecture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
 from nni.mutable import Categorical, CategoricalMultiple, Sample, label_scope
-from nni.nas.hub.pytorch.nasnet import NDSStagePathSampling
-from nni.nas.nn.pytorch import Cell as NniCell
-from nni.nas.nn.pytorch import InputChoice
-from nni.nas.nn.pytorch.cell import create_cell_op_candidates, preprocess_cell_inputs
-from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.oneshot.pytorch.supermodule.operation import NATIVE_MIXED_OPERATIONS
-from nni.nas.oneshot.pytorch.supermodule.sampling import (
-    PathSamplingInput,
-    PathSamplingLayer,
-    PathSamplingRepeat,
-)
 from torch import Tensor, nn
 from torch.nn import functional
 
 from search_space import Cell
 from search_space.enas.operations import Calibration, FactorizedReduction, initialise, operation
-from strategies.supernet.flat_parameters import LooseEnds, QuickEntry, QuickReduction, keep_fixed_operation
-
-MutationHook = Callable[[nn.Module, str, dict[str, Any], dict[str, Any]], Any]
 
 
 class SampledCell(BaseSuperNetModule):
@@ -140,82 +125,3 @@ class SharedCell(SampledCell):
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
         """NNI's mutation hook: replace each cell of an ``EnasSpace``."""
         return cls(module) if isinstance(module, Cell) else None
-
-
-class SharedNniCell(SampledCell):
-    """NNI's own ``Cell`` with loose ends or with operations made by factories, as in the hub's ENAS and DARTS
-    spaces.
-
-    NNI's sampling cell concatenates all nodes even where the built network concatenates loose ends only, so
-    it searches one network and exports another. Here the nodes that are read inside the cell become zeros in
-    the concatenation: what follows is linear in each slice, so the shapes stay fixed and the network is the
-    one that is built later. The hub's own modules skip the zeros (``LooseEnds``).
-    """
-
-    def __init__(self, cell: NniCell) -> None:
-        first = cell.num_predecessors
-        make: Any = cell.op_candidates_factory or _copies(cell)
-        names = list(create_cell_op_candidates(make, first, 0, 0)[0])
-        super().__init__(cell.label, range(first, first + cell.num_nodes), cell.num_ops_per_node, names)
-        self.num_predecessors, self.concat_dim = first, cell.concat_dim
-        self.loose_end = cell.merge_op == "loose_end"
-        self.preprocessor, self.postprocessor = cell.preprocessor, cell.postprocessor
-        self.build_edges(lambda node, slot, state: create_cell_op_candidates(make, node, slot, state)[0])
-
-    def forward(self, *inputs: Any) -> Any:
-        """Map the cell's inputs to what its postprocessor makes of the concatenated nodes."""
-        given = preprocess_cell_inputs(self.num_predecessors, *inputs)
-        states = list(self.preprocessor(given))
-        self.run_nodes(states)
-        used = self.used_states() if self.loose_end else set()
-        zeros = [index for index, node in enumerate(self.nodes) if node in used]
-        nodes = LooseEnds.join(states[self.num_predecessors :], zeros, self.concat_dim)
-        return self.postprocessor(nodes, given)
-
-    @classmethod
-    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
-        """NNI's mutation hook; a plain cell that keeps all nodes is left to the hooks of its choices."""
-        if type(module) is not NniCell:
-            return None
-        cell: Any = module
-        shared = cell.op_candidates_factory is not None or cell.merge_op == "loose_end"
-        return cls(cell) if shared else None
-
-
-def _copies(cell: NniCell) -> dict[str, Callable[[int, int, int | None], nn.Module]]:
-    """Make factories of a cell's ready-made candidates: each edge gets a copy."""
-
-    def copier(module: nn.Module) -> Callable[[int, int, int | None], nn.Module]:
-        return lambda node, slot, state: deepcopy(module)
-
-    return {name: copier(module) for name, module in cell.ops[-1][-1].candidates.items()}
-
-
-def share_input_choice(
-    module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]
-) -> Any:
-    """NNI's mutation hook for input choices; unlike NNI's own it also takes those of any subset."""
-    if type(module) is not InputChoice:
-        return None
-    if module.reduction not in ("sum", "mean", "concat"):
-        raise ValueError(
-            f"the input choice {module.label!r} reduces by {module.reduction!r}; use sum, mean or concat"
-        )
-    return PathSamplingInput(module.n_candidates, module.n_chosen, module.reduction, module.label)
-
-
-def sharing_hooks() -> list[MutationHook]:
-    """Return the hooks that turn a model space into a supernet; the last refuses what the others left."""
-    return [
-        NDSStagePathSampling.mutate,  # NNI's hub gives this to its own strategies only
-        SharedCell.mutate,
-        SharedNniCell.mutate,
-        PathSamplingLayer.mutate,
-        share_input_choice,
-        PathSamplingRepeat.mutate,
-        QuickEntry.mutate,
-        QuickReduction.mutate,
-        keep_fixed_operation,
-        *(mixed.mutate for mixed in NATIVE_MIXED_OPERATIONS),
-        no_default_hook,
-    ]

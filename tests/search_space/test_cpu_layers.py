@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space import cpu_layers
-from search_space.cpu_layers import quicken
+from search_space.cpu_layers import channels_last, quicken
 
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "batch norm": nn.BatchNorm2d,
@@ -108,3 +108,25 @@ def test_a_quick_networks_copy_has_weights_of_its_own() -> None:
     images = torch.ones(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)
     assert other[0](images).any() and not one[0](images).any()
     assert list(one.state_dict()) == list(other.state_dict())
+
+
+def test_channels_last_changes_no_output_and_leaves_no_strided_pointwise_convolution() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Conv2d(4, 6, 1, stride=2),
+        nn.Conv2d(6, 2, 1, stride=(1, 2), padding=1),
+    )
+    images = torch.randn(2, 3, 9, 9)
+    before = network(images)
+    channels_last(network)
+    after = network(images)
+    assert torch.allclose(before, after, atol=1e-6)
+    assert after.is_contiguous(memory_format=torch.channels_last)
+    assert all(layer.stride == (1, 1) for layer in network)
+
+
+def test_channels_last_takes_networks_of_volumes_too() -> None:
+    network = nn.Conv3d(1, 2, 3)
+    channels_last(network)
+    assert network(torch.zeros(1, 1, 4, 4, 4)).shape == (1, 2, 2, 2, 2)

@@ -17,9 +17,9 @@ from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
 from strategies import ENAS
-from strategies.base import InProcessEngine
 from strategies.distributed import share, weighted
-from tests.helpers.small_searches import small_data
+from strategies.nni_trial import InProcessEngine
+from strategies.testing.searches import small_data
 from trials.nni_host.experiment import free_port
 
 
@@ -84,7 +84,7 @@ def search(processes: int) -> dict[str, Any]:
         "losses": [epoch["train_loss"] for epoch in module.history],
         "rewards": [epoch["reward"] for epoch in module.history],
         "weights": dict(module.model.named_parameters()),
-        "controller": dict(strategy._sampler.controller.named_parameters()),
+        "controller": dict(module.sampler.controller.named_parameters()),
     }
 
 

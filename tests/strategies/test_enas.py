@@ -14,7 +14,8 @@ from strategies import ENAS
 from strategies.controller import Controller
 from strategies.enas import Reinforce
 from strategies.random_sampling import Uniform
-from tests.helpers.small_searches import SEARCHES, Reports, evaluator, search
+from strategies.testing.searches import evaluator, search
+from tests.helpers.small_searches import SEARCHES
 
 
 def reinforce(**options: Any) -> Reinforce:
@@ -101,14 +102,14 @@ def test_a_penalty_on_expectations_is_refused() -> None:
 
 def test_the_controller_is_updated_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     updates = 0
-    inner = Reinforce._update
+    inner = Reinforce.update
 
     def counted(self: Reinforce, *args: Any) -> None:
         nonlocal updates
         updates += 1
         inner(self, *args)
 
-    monkeypatch.setattr(Reinforce, "_update", counted)
+    monkeypatch.setattr(Reinforce, "update", counted)
     search(SEARCHES["enas"](), epochs=3)
     assert updates == 3 * 2
 
@@ -121,7 +122,7 @@ def test_rewards_leave_no_trace_in_statistics_weights_or_gradients() -> None:
     for parameter in strategy.supernet.parameters():
         parameter.grad = None
     before = {name: value.clone() for name, value in strategy.supernet.state_dict().items()}
-    with module._scoring(dropout=True):
+    with module.evaluating(dropout=True):
         module.score(strategy.candidates[0].sample, iter(evaluator().val_dataloaders))
     assert all(torch.equal(value, before[name]) for name, value in strategy.supernet.state_dict().items())
     assert all(p.grad is None for p in strategy.supernet.parameters())
@@ -143,8 +144,7 @@ def test_the_checkpoint_holds_the_controllers_optimiser(tmp_path: Any) -> None:
 
 def test_several_batches_a_reward_are_averaged_over_all_images() -> None:
     seen: list[int] = []
-    reports = Reports()
-    strategy = SEARCHES["enas"](reward_batches=2, reporter=reports)
+    strategy = SEARCHES["enas"](reward_batches=2)
     inner = strategy.mutate_evaluator
 
     def watched(given: Any) -> Any:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from strategies import ENAS, Limit, base
-from strategies.base import WeightSharingModule, WeightSharingStrategy
+from strategies import ENAS, Limit, base, ranking
+from strategies.base import WeightSharingStrategy
 from strategies.limit import LimitError
-from tests.helpers.small_searches import Reports, search
+from strategies.module import WeightSharingModule
+from strategies.scoring import Score
+from strategies.testing.searches import search
+from tests.helpers.small_searches import Epochs
 
 Make = Callable[..., WeightSharingStrategy]
 
@@ -40,20 +43,19 @@ def test_an_impossible_limit_is_refused(values: dict[str, float]) -> None:
 def test_among_equally_good_architectures_the_controller_comes_to_prefer_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def alike(self: WeightSharingModule, *_: Any) -> tuple[float, float]:
-        self.metric = "val_acc"
-        return 0.5, 0.0
+    def alike(self: WeightSharingModule, *_: Any) -> Score:
+        return Score(0.5, "val_acc")
 
-    monkeypatch.setattr(WeightSharingModule, "_score_and_loss", alike)
+    monkeypatch.setattr(WeightSharingModule, "score", alike)
 
     def costs(weight: float) -> tuple[float, float]:
         """Return the mean cost of what is drawn at first, and in the last three epochs."""
-        reports = Reports()
+        epochs = Epochs()
         learning = {"controller_updates": 10, "controller_learning_rate": 0.02}
         limit = Limit(large, most=0.5, weight=weight)
-        search(ENAS(limit=limit, seed=3, final_samples=5, reporter=reports, **learning), epochs=6)
-        means = [metrics["cost"] for metrics in reports.epochs]
-        for metrics in reports.epochs:  # the reward that the web UI plots is the one that is learnt from
+        search(ENAS(limit=limit, seed=3, final_samples=5, on_epoch=epochs, **learning), epochs=6)
+        means = [metrics["cost"] for metrics in epochs]
+        for metrics in epochs:  # the reward that the web UI plots is the one that is learnt from
             assert metrics["reward"] <= limit.reward(0.5, metrics["cost"]) + 1e-6
         return means[0], sum(means[-3:]) / 3
 
@@ -66,7 +68,7 @@ def test_among_equally_good_architectures_the_controller_comes_to_prefer_small_o
 def test_nothing_beyond_the_limit_comes_before_what_keeps_it(
     make_strategy: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "_ROUNDS", 1)  # so that too few keep it to fill the ranking
+    monkeypatch.setattr(ranking, "ROUNDS", 1)  # so that too few keep it to fill the ranking
     ranked = search(make_strategy(limit=Limit(large, most=0.5), final_samples=25), epochs=1).candidates
     assert [one.cost for one in ranked] == [large(one.sample) for one in ranked]
     assert [one.feasible for one in ranked] == [one.cost == 0 for one in ranked]
@@ -82,11 +84,11 @@ def test_the_ranking_looks_for_as_many_that_keep_the_limit_as_it_scores(make_str
 
 
 def test_a_limit_out_of_reach_is_refused_before_training_with_the_smallest_cost(make_strategy: Make) -> None:
-    reports = Reports()
+    epochs = Epochs()
     limit = Limit(lambda sample: 1000 + large(sample), most=999.5, what="weights")
     with pytest.raises(LimitError, match=r"limit is 999\.5 weights.*smallest of 200 .* has 1,000"):
-        search(make_strategy(limit=limit, reporter=reports))
-    assert not reports.epochs
+        search(make_strategy(limit=limit, on_epoch=epochs))
+    assert not epochs
 
 
 def test_a_search_that_proposes_nothing_within_its_limit_says_so(make_strategy: Make) -> None:
@@ -95,7 +97,7 @@ def test_a_search_that_proposes_nothing_within_its_limit_says_so(make_strategy: 
     def cost(sample: dict[str, Any]) -> float:
         nonlocal calls
         calls += 1
-        return 1 if calls <= base._PROBED else 7  # all that is drawn before the search keeps the limit
+        return 1 if calls <= base.PROBED else 7  # all that is drawn before the search keeps the limit
 
     with pytest.raises(LimitError, match="proposes at its end has 7"):
         search(make_strategy(limit=Limit(cost, most=1)), epochs=1)

@@ -26,7 +26,9 @@ from search_space import Architecture, EnasSpace, draw
 from search_space.enas.architecture import KINDS
 from search_space.enas.latency import LatencyTable
 from strategies import ENAS, RandomSampling
-from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
+from strategies.base import WeightSharingStrategy
+from strategies.nni_trial import InProcessEngine
+from strategies.ranking import Candidate
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.data.leaks import seen
@@ -222,7 +224,7 @@ class Search:
             "seed": self.seed,
             "final_samples": options.final_samples,
             "limit": self.limited.limit(self.latencies) if self.limited else None,
-            "reporter": reporter,
+            "on_epoch": reporter.epoch if reporter else None,
         }
         if options.strategy == "random":
             return RandomSampling(**shared)

@@ -26,8 +26,8 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
+from search_space.cpu_layers import channels_last, keep_freed_memory
 from search_space.regular_files import not_a_file
-from strategies.supernet.flat_parameters import channels_last, keep_freed_memory
 from trials.errors import TrainingError
 from trials.files import write_atomically
 from trials.nni_host.watchdog import heartbeat

@@ -10,6 +10,7 @@ from search_space.enas.operations import (
     DropPath,
     FactorizedReduction,
     SeparableConv,
+    even_and_odd,
     initialise,
     operation,
 )
@@ -133,3 +134,13 @@ def test_weights_start_as_in_enas(layer: nn.Module, fan_in: int) -> None:
 def test_batch_norm_has_enas_constants() -> None:
     norms = [m for m in operation("sep_conv_3x3", 4, 4).modules() if isinstance(m, nn.BatchNorm2d)]
     assert [(norm.eps, norm.momentum) for norm in norms] == [(1e-5, 0.1)] * 2  # decay 0.9 is momentum 0.1
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 7), (6, 9)])
+def test_a_stride_of_two_reads_even_and_odd_pixels_with_zeros_beyond_the_border(
+    height: int, width: int
+) -> None:
+    images = torch.arange(1.0, 1 + height * width).view(1, 1, height, width)
+    even, odd = even_and_odd(images)
+    assert torch.equal(even, images[:, :, ::2, ::2])
+    assert torch.equal(odd, nn.functional.pad(images, (0, 1, 0, 1))[:, :, 1::2, 1::2])
