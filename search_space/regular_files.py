@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from search_space.errors import LesionNasError
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -17,7 +19,7 @@ _KINDS = (
 )
 
 
-class NotAFileError(OSError):
+class NotAFileError(LesionNasError, OSError):
     """A place that holds something else than a regular file; the text names both."""
 
 

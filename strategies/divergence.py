@@ -1,7 +1,9 @@
 """Numbers that are no longer finite, of which no measure may make a score."""
 
+from search_space.errors import LesionNasError
 
-class DivergedError(RuntimeError):
+
+class DivergedError(LesionNasError, RuntimeError):
     """A training whose loss is no longer finite or has exploded, or an architecture without a finite score.
 
     `epoch` counts from 1; `what` tells which number it was.

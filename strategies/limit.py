@@ -22,10 +22,12 @@ from dataclasses import dataclass
 
 from nni.mutable import Sample
 
+from search_space.errors import LesionNasError
+
 WEIGHT = 0.1  # that of TuNAS's released code
 
 
-class LimitError(ValueError):
+class LimitError(LesionNasError, ValueError):
     """A limit that no architecture keeps to."""
 
 

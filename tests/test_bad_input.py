@@ -26,12 +26,11 @@ from search_space import Architecture
 from trials.data.dataset import examine
 from trials.data.images import to_tensor
 from trials.data.readers.decoding import decode
-from trials.data.records import DataError
-from trials.models.model_file import ModelDescription, ModelError, load_description, load_model, save_model
-from trials.runs.folder import RunFolderError
+from trials.errors import DataError, ModelError, RunFolderError, SettingsError
+from trials.models.model_file import ModelDescription, load_description, load_model, save_model
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
-from trials.settings.schema import KEYS, SettingsError
+from trials.settings.schema import KEYS
 from trials.training.module import resume_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # libraries say what is damaged too

@@ -16,14 +16,13 @@ from search_space.regular_files import NotAFileError, read_file
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode
 from trials.data.readers.manifest import read_rows
-from trials.data.records import DataError
-from trials.files import FileLock, LinkError, LockedError, below, write_atomically
-from trials.models.model_file import ModelError, load_description, load_model
+from trials.errors import DataError, LinkError, LockedError, ModelError, RunFolderError, SettingsError
+from trials.files import FileLock, below, write_atomically
+from trials.models.model_file import load_description, load_model
 from trials.nni_host.launch import only_launcher
 from trials.pipeline.publish import run_publish
-from trials.runs.folder import RunFolder, RunFolderError, read_json
+from trials.runs.folder import RunFolder, read_json
 from trials.settings.load import read_overrides
-from trials.settings.schema import SettingsError
 from trials.training.module import resume_from
 
 

@@ -19,11 +19,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
-from trials.errors import in_words
+from trials.errors import SettingsError, in_words
 from trials.methods.registry import find_method
 from trials.runs.layout import ARCHITECTURE
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
-from trials.settings.schema import LARGEST_SEED, LARGEST_SIDE, Settings, SettingsError, check_folds
+from trials.settings.schema import LARGEST_SEED, LARGEST_SIDE, Settings, check_folds
 
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
 

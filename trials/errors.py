@@ -1,8 +1,10 @@
-"""What whoever ran into an error is told, by the command and by trials."""
+"""Every kind of error that trials raise, and what the command and trials say of an error."""
 
 from __future__ import annotations
 
 import errno
+
+from search_space.errors import LesionNasError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PASSING = (*_FULL, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)  # after which the same command can succeed
@@ -20,11 +22,78 @@ _WORDS = {
     errno.EMFILE: "too many open files; raise the limit: ulimit -n 4096",
     **dict.fromkeys(_FULL, "the disk is full; free some, or name a folder on another disk"),
 }
-_OURS = ("trials.", "search_space.", "strategies.")
 
 
-class TrainingError(RuntimeError):
+class SettingsError(LesionNasError, ValueError):
+    """A setting that does not exist or has a value that it cannot have."""
+
+
+class ParametersError(LesionNasError, ValueError):
+    """Something else than a trial's parameters."""
+
+
+class DataError(LesionNasError, ValueError):
+    """The data on disk is wrong; the text names the file, what was expected and the way out."""
+
+
+class NoLesionError(DataError):
+    """A frame in which no mask marks anything."""
+
+
+class LeakError(LesionNasError, ValueError):
+    """A test on images, or on other images of groups, that were seen before."""
+
+
+class TrainingError(LesionNasError, RuntimeError):
     """A training that cannot go on."""
+
+
+class ModelError(LesionNasError, ValueError):
+    """A folder that holds no model of ours, or a damaged one, or a model that gives no finite numbers."""
+
+
+class TuningError(LesionNasError, ValueError):
+    """Trials of a tuner that nothing can be chosen by."""
+
+
+class RunFolderError(LesionNasError, ValueError):
+    """An output folder that this run cannot use."""
+
+
+class DamagedError(LesionNasError, ValueError):
+    """A file of a finished run that is not as the run has left it."""
+
+
+class LinkError(LesionNasError, ValueError):
+    """A link that leads out of the folder to write to."""
+
+
+class LockedError(LesionNasError, RuntimeError):
+    """A lock that another process holds."""
+
+
+class PredictionsError(LesionNasError, ValueError):
+    """A table of predictions, or what is needed to read it, that holds no usable number."""
+
+
+class EvaluationError(LesionNasError, ValueError):
+    """Runs that are unfinished or do not belong together."""
+
+
+class ExportError(LesionNasError, ValueError):
+    """A model that does not say the same when it is exported, or what that check needs is not there."""
+
+
+class ExplainError(LesionNasError, ValueError):
+    """An explanation that cannot be made; the text says what is missing."""
+
+
+class ExperimentError(LesionNasError, RuntimeError):
+    """An experiment that could not be started, or that did not come to its end."""
+
+
+class HostError(LesionNasError, RuntimeError):
+    """A host that cannot take part in an experiment."""
 
 
 def in_words(error: Exception, *, resumes: bool = True) -> str:
@@ -32,7 +101,7 @@ def in_words(error: Exception, *, resumes: bool = True) -> str:
 
     An error that no line of ours raises is named as a defect, with what to do.
     """
-    if type(error).__module__.startswith(_OURS):
+    if isinstance(error, LesionNasError):
         return str(error)
     if isinstance(error, OSError):
         goes_on = resumes and error.errno in _PASSING

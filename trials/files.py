@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trials.errors import LinkError, LockedError
+
 _PARTIAL = ".partial"
 _POLL_SECONDS = 0.1
-
-
-class LinkError(ValueError):
-    """A link that leads out of the folder to write to."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -58,10 +56,6 @@ def below(root: Path, place: Path) -> Path:
             "itself, or name another output folder"
         )
     return place
-
-
-class LockedError(RuntimeError):
-    """A lock that another process holds."""
 
 
 class FileLock:

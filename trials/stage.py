@@ -20,9 +20,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from strategies.divergence import DivergedError
+from search_space.errors import LesionNasError
 from trials.data.phantoms import make_phantoms
-from trials.errors import TrainingError, in_words
+from trials.errors import in_words
 from trials.files import FileLock, below
 from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.watchdog import watch
@@ -267,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             external=arguments.external,
             of_data=_of_data(arguments),
         )
-    except (ValueError, OSError, TrainingError, DivergedError) as error:
+    except (LesionNasError, ValueError, OSError) as error:
         print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     return 0

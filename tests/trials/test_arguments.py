@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from trials.cli import main
+from trials.errors import SettingsError
 from trials.settings.load import load_settings
-from trials.settings.schema import SettingsError, check_folds
+from trials.settings.schema import check_folds
 from trials.stage import main as stage
 from trials.stage import run_stage
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.dataset import DataError, LeftOut, LesionData, examine
+from trials.data.dataset import LeftOut, LesionData, examine
 from trials.data.duplicates import near_duplicates
 from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
+from trials.errors import DataError
 from trials.evaluation.power import outlook
 
 SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has them all

@@ -25,7 +25,8 @@ from trials.data.readers.grey_range import BYTES, GreyRange
 from trials.data.readers.mask_checks import like_masks
 from trials.data.readers.patient_folders import with_folder_groups
 from trials.data.readers.split_names import SHORT, WAY_OUT
-from trials.data.records import SPLITS, DataError, LeftOut, Listing, Record
+from trials.data.records import SPLITS, LeftOut, Listing, Record
+from trials.errors import DataError
 from trials.evaluation.two_classes import as_two
 
 CONTRADICTORY = "its group holds more than one label"

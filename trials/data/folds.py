@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from trials.data.dataset import COPIES_ALONE, HASH, DataError, LeftOut, LesionData
+from trials.data.dataset import COPIES_ALONE, HASH, LeftOut, LesionData
 from trials.data.findings import excessive, findings
 from trials.data.readers.cells import is_blank, same_key
 from trials.data.readers.manifest import read_rows
+from trials.errors import DataError
 from trials.files import write_atomically
 
 FILE_NAME = "folds.csv"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trials.data.readers.masks import pair
 from trials.data.readers.walking import walk
-from trials.data.records import DataError
+from trials.errors import DataError
 
 
 @dataclass

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
-from trials.data.dataset import DataError, LesionData, load
+from trials.data.dataset import LesionData, load
 from trials.data.draw import draw_balanced
 from trials.data.findings import findings, say
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.images import to_tensor
 from trials.data.records import SPLITS
+from trials.errors import DataError
 from trials.settings.schema import GRADED, DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours

@@ -14,12 +14,9 @@ import numpy as np
 
 from trials.data.dataset import LesionData
 from trials.data.duplicates import copies
+from trials.errors import LeakError
 from trials.runs.folder import read_json
 from trials.runs.layout import SEARCH_FILE
-
-
-class LeakError(ValueError):
-    """A test on images, or on other images of groups, that were seen before."""
 
 
 def seen(data: LesionData, indices: np.ndarray) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trials.data.records import DataError
-from trials.errors import reason
-from trials.files import FileLock, LockedError
+from trials.errors import DataError, LockedError, reason
+from trials.files import FileLock
 from trials.runs.layout import LOCK
 
 _GROWING = ".growing"

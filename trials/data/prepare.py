@@ -15,7 +15,8 @@ from trials.data.dataset import HASH, LesionData, load
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read
-from trials.data.records import DataError, Record
+from trials.data.records import Record
+from trials.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,6 @@ import numpy as np
 SPLITS = ("training", "validation", "test")
 
 
-class DataError(ValueError):
-    """The data on disk is wrong; the text names the file, what was expected and the way out."""
-
-
 @dataclass(frozen=True)
 class LeftOut:
     """An image that takes no part in anything, and why."""

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from trials.data.records import DataError
+from trials.errors import DataError
 
 IN_MEMORY = 8192  # images; ours: at 96x96 in colour 230 MB
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from trials.data.dataset import DataError, LesionData, load
+from trials.data.dataset import LesionData, load
 from trials.data.inputs import describe_data, load_data, split_data
 from trials.data.leaks import refuse_copies, refuse_overlap, seen
 from trials.data.readers.medmnist import classes_elsewhere
+from trials.errors import DataError
 from trials.settings.schema import Settings
 
 

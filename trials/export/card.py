@@ -12,12 +12,12 @@ from typing import Any
 
 import jinja2
 
+from trials.errors import EvaluationError
 from trials.evaluation.bootstrap import Interval
 from trials.files import write_atomically
 from trials.models.model_file import ModelDescription
 from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise
-from trials.runs.finished import EvaluationError
 from trials.runs.folder import read_json
 from trials.runs.layout import CARD, METRICS, RECORD
 

@@ -27,6 +27,7 @@ from torch.export import export as export_program
 
 from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
+from trials.errors import ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export.card import figures, read_origin, write_card
 from trials.files import write_atomically
@@ -49,10 +50,6 @@ def network(images, weights):
     to the calibrated one [b] and the log odds [b].
     """
 '''
-
-
-class ExportError(ValueError):
-    """A model that does not say the same when it is exported, or what that check needs is not there."""
 
 
 def run_export(model: Path, out: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from search_space.strict_json import dump_json
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode_all
+from trials.errors import ExplainError
 from trials.files import write_atomically
 from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel, load_model, log_odds
@@ -32,10 +33,6 @@ from trials.runs.layout import MAPS
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
 Attribution = Callable[[TrainedModel, Tensor], np.ndarray]
-
-
-class ExplainError(ValueError):
-    """An explanation that cannot be made; the text says what is missing."""
 
 
 @dataclass(frozen=True, eq=False)

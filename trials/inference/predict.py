@@ -28,9 +28,9 @@ from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange, notes_on
 from trials.data.readers.image_file import survey
 from trials.data.readers.paths import is_printable, printable
-from trials.data.records import DataError
+from trials.errors import DataError, ModelError
 from trials.evaluation.calibration import mean_log_odds
-from trials.models.model_file import ModelError, TrainedModel, load_model
+from trials.models.model_file import TrainedModel, load_model
 
 
 class Moved(Plain):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trials.data.dataset import DataError, LesionData
+from trials.data.dataset import LesionData
 from trials.data.images import to_tensor
 from trials.data.readers.manifest import read_rows
+from trials.errors import DataError
 
 
 def geometry(data: LesionData, indices: np.ndarray) -> np.ndarray:

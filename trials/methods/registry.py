@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trials.errors import SettingsError
 from trials.settings.load import load_settings
-from trials.settings.schema import Settings, SettingsError
+from trials.settings.schema import Settings
 
 if TYPE_CHECKING:
     from trials.data.task import Task

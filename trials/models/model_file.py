@@ -22,19 +22,16 @@ from trials.data.batches import Batches
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
 from trials.data.readers.grey_range import BYTES, GreyRange
+from trials.errors import DamagedError, ModelError
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two
 from trials.files import write_atomically
 from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
 from trials.nni_host.watchdog import heartbeat
-from trials.runs.folder import DamagedError, read, read_json
+from trials.runs.folder import read, read_json
 from trials.runs.layout import MODEL_FILE, WEIGHTS
 from trials.runs.predictions import agree
 from trials.settings.schema import LARGEST_SIDE, Section
-
-
-class ModelError(ValueError):
-    """A folder that holds no model of ours, or a damaged one, or a model that gives no finite numbers."""
 
 
 class ModelDescription(Section):

@@ -23,6 +23,8 @@ from typing import Any
 
 import psutil
 
+from trials.errors import ExperimentError
+
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 LOOPBACK = "127.0.0.1"
 FOLDER = "LESION_NAS_EXPERIMENT"  # variable of all that an experiment starts: its output folder
@@ -39,10 +41,6 @@ from nni.tools.nnictl.nnictl import parse_args
 launcher._check_rest_server = partial(launcher._check_rest_server, retry=60)
 parse_args()
 """
-
-
-class ExperimentError(RuntimeError):
-    """An experiment that could not be started, or that did not come to its end."""
 
 
 class Manager:

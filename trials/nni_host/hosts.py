@@ -17,14 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_space.regular_files import read_file
+from trials.errors import HostError
 from trials.settings.load import read_yaml
 
 OPEN_SECONDS = 60.0
 RETRY_SECONDS = 10.0
-
-
-class HostError(RuntimeError):
-    """A host that cannot take part in an experiment."""
 
 
 @dataclass(frozen=True)

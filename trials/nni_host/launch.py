@@ -21,11 +21,10 @@ from typing import Any
 
 from search_space.regular_files import not_a_file, read_file
 from trials.data.findings import findings_of
-from trials.errors import reason
-from trials.files import FileLock, LockedError
+from trials.errors import ExperimentError, LockedError, reason
+from trials.files import FileLock
 from trials.nni_host.experiment import (
     LOOPBACK,
-    ExperimentError,
     Manager,
     check_home,
     end,

@@ -17,9 +17,7 @@ from typing import IO, Any
 
 import nni
 
-
-class ParametersError(ValueError):
-    """Something else than a trial's parameters."""
+from trials.errors import ParametersError
 
 
 def trial_parameters() -> dict[str, Any]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from trials.data.task import Task
+from trials.errors import RunFolderError, SettingsError
 from trials.methods.registry import METHODS, find_method
 from trials.pipeline.train import plan, train_and_test
 from trials.pipeline.tuning import Tuning
-from trials.runs.folder import RunFolderError
 from trials.settings.load import flat
-from trials.settings.schema import SettingsError
 
 
 def run_train(

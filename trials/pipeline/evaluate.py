@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from trials.data.findings import findings_of
+from trials.errors import EvaluationError
 from trials.evaluation.metrics import RATES, mean_and_std, score
 from trials.pipeline.external import evaluate_external, load_external
-from trials.runs.finished import EvaluationError, Failed, Run, by_method, read_run, warned
+from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
 from trials.runs.provenance import provenance

@@ -17,10 +17,11 @@ from trials.data.dataset import LesionData, load
 from trials.data.findings import findings
 from trials.data.leaks import refuse_overlap
 from trials.data.readers.medmnist import classes_elsewhere
+from trials.errors import EvaluationError
 from trials.evaluation.calibration import mean_log_odds
 from trials.evaluation.metrics import score
 from trials.models.model_file import load_description, load_model
-from trials.runs.finished import EvaluationError, Run
+from trials.runs.finished import Run
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EXTERNAL_PREDICTIONS
 from trials.runs.predictions import SAID, said

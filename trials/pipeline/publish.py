@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from search_space.regular_files import read_file
+from trials.errors import RunFolderError
 from trials.files import below, write_atomically
-from trials.runs.folder import RunFolderError, is_done, read
+from trials.runs.folder import is_done, read
 from trials.runs.layout import (
     ARCHITECTURE,
     CANDIDATES,

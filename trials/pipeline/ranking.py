@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from trials.data.task import Task
+from trials.errors import SettingsError
 from trials.pipeline.cells import of_candidate, random_cells
 from trials.pipeline.train import Title, plan, train_and_test
 from trials.runs.layout import candidate_name
 from trials.settings.load import load_settings
-from trials.settings.schema import SettingsError
 
 COUNT = 12  # candidates of the random search
 

@@ -32,11 +32,12 @@ from strategies.ranking import Candidate
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
 from trials.data.leaks import seen
+from trials.errors import DamagedError
 from trials.files import write_atomically
 from trials.models.onnx import export_onnx
 from trials.nni_host.paths import network_view_file, on_another_host
 from trials.pipeline.search_limit import SearchLimit
-from trials.runs.folder import DamagedError, RunFolder, read_csv, read_json
+from trials.runs.folder import RunFolder, read_csv, read_json
 from trials.runs.layout import (
     ARCHITECTURE,
     CANDIDATES,

@@ -15,14 +15,11 @@ from typing import Any
 
 from trials.data.leaks import refuse_overlap
 from trials.data.task import Task
+from trials.errors import TuningError
 from trials.runs.folder import is_done, read_json
 from trials.runs.layout import METRICS, RECORD, TUNING
 from trials.settings.load import flat
 from trials.settings.schema import Settings
-
-
-class TuningError(ValueError):
-    """Trials of a tuner that nothing can be chosen by."""
 
 
 @dataclass(frozen=True)

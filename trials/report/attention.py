@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trials.inference.explain import ExplainError, Explanation, explain, overlay
-from trials.models.model_file import ModelError, load_model
+from trials.errors import ExplainError, ModelError
+from trials.inference.explain import Explanation, explain, overlay
+from trials.models.model_file import load_model
 from trials.report.comparison import MethodRuns
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail

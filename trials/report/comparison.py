@@ -17,9 +17,10 @@ import numpy as np
 from scipy.special import expit
 
 from trials.data.findings import findings_of
+from trials.errors import EvaluationError
 from trials.evaluation.calibration import mean_log_odds
 from trials.evaluation.metrics import score
-from trials.runs.finished import EvaluationError, Failed, Run, named, read_run, warned
+from trials.runs.finished import Failed, Run, named, read_run, warned
 from trials.runs.folder import failure, is_done, read_json
 from trials.runs.layout import (
     ARCHITECTURE,

@@ -12,6 +12,7 @@ import numpy as np
 
 from trials.data.dataset import ACCEPTABLE, LesionData, load
 from trials.data.readers.manifest import read_rows
+from trials.errors import EvaluationError
 from trials.evaluation.bootstrap import GroupBootstrap, Interval
 from trials.evaluation.measures import auc, decision, spearman
 from trials.evaluation.shortcuts import (
@@ -23,7 +24,6 @@ from trials.evaluation.shortcuts import (
     correlations,
 )
 from trials.report.comparison import Comparison, Predictions
-from trials.runs.finished import EvaluationError
 
 SUBGROUPS = ("device", "birads", "histology")
 _SMALLEST_SUBGROUP = 10  # images; smaller ones are put together

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.errors import EvaluationError
 from trials.evaluation.measures import check_prevalence
 from trials.report.comparison import Comparison, MethodRuns, Predictions, read_comparison
 from trials.report.data_set import read_data
@@ -32,7 +33,7 @@ from trials.report.summaries import (
     within_layouts,
 )
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
-from trials.runs.finished import EvaluationError, Failed
+from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
 from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.errors import EvaluationError
 from trials.evaluation.two_classes import as_two
 from trials.runs.folder import failure, is_done, read_json
 from trials.runs.layout import METRICS, PREDICTIONS, RECORD
@@ -52,10 +53,6 @@ def named(method: str, fold: int | None, seed: int) -> str:
 
 
 UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log of its trial may say why"
-
-
-class EvaluationError(ValueError):
-    """Runs that are unfinished or do not belong together."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,21 +19,13 @@ from pathlib import Path
 
 from search_space.regular_files import NotAFileError, read_file
 from search_space.strict_json import dump_json, parse_json
-from trials.errors import in_words, reason
-from trials.files import FileLock, LockedError, remove_partial, write_atomically
+from trials.errors import DamagedError, LockedError, RunFolderError, in_words, reason
+from trials.files import FileLock, remove_partial, write_atomically
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.layout import LOCK, RUN_FILE
 
 _PUT_BACK = "put back what was there, or repeat the run in a new folder"
 PATIENCE = 30.0  # seconds between two signs of life while waiting for a folder
-
-
-class RunFolderError(ValueError):
-    """An output folder that this run cannot use."""
-
-
-class DamagedError(ValueError):
-    """A file of a finished run that is not as the run has left it."""
 
 
 class RunFolder:

@@ -14,15 +14,12 @@ from typing import Any, TypeGuard
 import numpy as np
 from scipy.special import expit
 
+from trials.errors import PredictionsError
 from trials.evaluation.calibration import OLD_LIMIT, apply_temperature, cutoff, log_odds
 from trials.runs.folder import read_csv
 
 SAID = ("probability", "log_odds")  # the columns of what is said of an image
 _WAY_OUT = "put back the file that the run has left, or repeat the run in a new folder"
-
-
-class PredictionsError(ValueError):
-    """A table of predictions, or what is needed to read it, that holds no usable number."""
 
 
 @dataclass(frozen=True, eq=False)

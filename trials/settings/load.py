@@ -17,8 +17,8 @@ import yaml
 from pydantic import ValidationError
 
 from search_space.regular_files import read_file
-from trials.errors import reason
-from trials.settings.schema import BOOLEAN, GRADED, KEYS, Settings, SettingsError
+from trials.errors import SettingsError, reason
+from trials.settings.schema import BOOLEAN, GRADED, KEYS, Settings
 
 
 @cache

@@ -12,11 +12,9 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from trials.errors import SettingsError
+
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS's released code
-
-
-class SettingsError(ValueError):
-    """A setting that does not exist or has a value that it cannot have."""
 
 
 LARGEST_SEED = 2**32 - 1  # NumPy's

@@ -28,10 +28,9 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 
 from search_space.cpu_layers import channels_last, keep_freed_memory
 from search_space.regular_files import not_a_file
-from trials.errors import TrainingError
+from trials.errors import RunFolderError, TrainingError
 from trials.files import write_atomically
 from trials.nni_host.watchdog import heartbeat
-from trials.runs.folder import RunFolderError
 from trials.runs.reporter import Bar, quiet_lightning
 from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import StopWhenDiverged, require_finite

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import SHOWN, verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.duplicates import connected, copies, copy_digest, near_duplicates, sign_hashes
+from trials.errors import DataError
 
 Rows = list[tuple[str, str, str]]
 

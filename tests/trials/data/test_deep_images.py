@@ -17,7 +17,7 @@ from trials.data.images import to_tensor
 from trials.data.phantoms import make_phantoms
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
-from trials.data.records import DataError
+from trials.errors import DataError
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
 from trials.models.model_file import load_model

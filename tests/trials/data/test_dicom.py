@@ -22,7 +22,7 @@ from trials.data.dataset import load
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
 from trials.data.readers.image_file import SUFFIXES
-from trials.data.records import DataError
+from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]
 

@@ -16,7 +16,7 @@ from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, SecondaryCaptureImage
 from trials.data.dataset import load
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
-from trials.data.records import DataError
+from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]
 SYNTAXES = (

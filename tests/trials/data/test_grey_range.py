@@ -16,7 +16,7 @@ from trials.data.dataset import LesionData, load
 from trials.data.readers.decoding import decode, decode_all
 from trials.data.readers.grey_range import Extent, GreyRange, Stored, common_range
 from trials.data.readers.image_file import open_image
-from trials.data.records import DataError
+from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]
 WHITE_IS_ZERO = {262: 0}

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from trials.data.dataset import load
-from trials.data.leaks import LeakError, refuse_overlap, seen
+from trials.data.leaks import refuse_overlap, seen
+from trials.errors import LeakError
 
 
 def test_a_turned_image_of_the_training_is_refused_elsewhere(lesions: Path, tmp_path: Path) -> None:

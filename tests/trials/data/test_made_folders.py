@@ -13,10 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trials.data.checks import verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.images import to_tensor
 from trials.data.phantoms import CLASSES, Lesion, contour, draw_lesion, lesion_mask, make_phantoms, scan
 from trials.data.prepare import prepare
+from trials.errors import DataError
 
 Rows = list[tuple[str, str, str]]
 

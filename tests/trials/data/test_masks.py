@@ -9,10 +9,11 @@ import pytest
 from PIL import Image, ImageFilter
 
 from trials.data.checks import verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.prepare import prepare
 from trials.data.readers.mask_names import words
 from trials.data.readers.mask_pixels import looks_like_mask, read_shape
+from trials.errors import DataError
 
 CASES = 6  # of each class
 BOX = (slice(20, 60), slice(30, 70))  # what masks mark of 80 x 100 pixels

@@ -10,11 +10,11 @@ import pytest
 
 from trials.cli import main
 from trials.data.checks import verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.inputs import load_data
 from trials.data.readers.medmnist import CLASSES, classes_elsewhere
+from trials.errors import DataError, SettingsError
 from trials.settings.load import load_settings
-from trials.settings.schema import SettingsError
 
 PARTS = ("train", "val", "test")
 

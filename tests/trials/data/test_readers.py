@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.readers import choose
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.decoding import decode
 from trials.data.records import Listing, Record
+from trials.errors import DataError
 
 LIST = "labels.txt"
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
+from trials.errors import DataError
 
 REPOSITORY = Path(__file__).parents[3]
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.readers.split_names import like_parts, part_of, parts_of
 from trials.data.records import SPLITS
+from trials.errors import DataError
 
 NAMES = {
     "training": ("train", "Train", "TRAINING", "train_set", "TrainSet", "trainset", "imagesTr"),

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import verify
-from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, DataError, load
+from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, load
 from trials.data.folds import OWN_SPLIT
 from trials.data.inputs import load_data, split_data
 from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
+from trials.errors import DataError
 from trials.settings.load import load_settings
 
 Write = Callable[..., Path]

@@ -14,12 +14,13 @@ from PIL import Image
 
 from trials.data import storage
 from trials.data.checks import verify
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.inputs import Inputs, split_data
 from trials.data.readers.decoding import image_digest
 from trials.data.readers.patch_camelyon import META, NAME
 from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
+from trials.errors import DataError
 from trials.settings.load import load_settings
 
 Write = Callable[..., Path]

@@ -26,11 +26,11 @@ from trials.cli import main
 from trials.data.images import to_tensor
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange
-from trials.data.records import DataError
+from trials.errors import DataError, ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export import export
 from trials.export.card import Origin, claim, read_origin
-from trials.export.export import ExportError, run_export
+from trials.export.export import run_export
 from trials.models.model_file import ModelDescription, load_model, save_model
 
 # Runs load_model.py where nothing of NNI, Lightning or this project can be imported.

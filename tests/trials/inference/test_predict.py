@@ -15,7 +15,7 @@ from PIL import Image
 from search_space import Architecture
 from trials.cli import main
 from trials.data.given import image_files
-from trials.data.records import DataError
+from trials.errors import DataError
 from trials.inference.predict import COLUMNS, run_predict
 from trials.models.model_file import ModelDescription, save_model
 

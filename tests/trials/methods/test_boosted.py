@@ -16,6 +16,7 @@ from torchvision import models
 from search_space.boosted_efficientnet import CBAM, imagenet_weights
 from trials.data.dataset import load
 from trials.data.task import Task
+from trials.errors import RunFolderError
 from trials.inference.predict import run_predict
 from trials.methods.networks import BoostedMethod
 from trials.methods.registry import METHODS
@@ -26,7 +27,6 @@ from trials.pipeline.evaluate import run_evaluate, text_table
 from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import run_search
 from trials.report.report import run_report, text
-from trials.runs.folder import RunFolderError
 from trials.settings.load import load_settings
 from trials.training.module import seed_everything
 

@@ -14,19 +14,19 @@ from PIL import Image
 
 from search_space import Architecture, macs, parameters
 from trials.data import task as task_module
-from trials.data.dataset import DataError, load
+from trials.data.dataset import load
 from trials.data.folds import assign_folds, write_folds
 from trials.data.inputs import Split
-from trials.data.leaks import LeakError
 from trials.data.phantoms import make_phantoms
 from trials.data.task import Task
+from trials.errors import DataError, LeakError, ModelError, RunFolderError, SettingsError
 from trials.evaluation.power import TOO_FEW
 from trials.inference.predict import run_predict
 from trials.methods.classical import ClassicalMethod
 from trials.methods.features import STATISTICS, statistics
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import METHODS
-from trials.models.model_file import ModelError, load_model
+from trials.models.model_file import load_model
 from trials.models.zoo import (
     AlexNet,
     CellNetwork,
@@ -39,10 +39,8 @@ from trials.models.zoo import (
 )
 from trials.pipeline.contend import run_train
 from trials.report.report import run_report
-from trials.runs.folder import RunFolderError
 from trials.runs.layout import TUNING
 from trials.settings.load import load_settings
-from trials.settings.schema import SettingsError
 
 TINY = {
     "data.image_size": 32,

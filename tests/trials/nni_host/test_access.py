@@ -16,7 +16,8 @@ import nni
 import nni_node
 import pytest
 
-from trials.nni_host.parameters import ParametersError, meant, plain_json
+from trials.errors import ParametersError
+from trials.nni_host.parameters import meant, plain_json
 from trials.nni_host.tensorboard_access import guarded
 
 NODE = Path(nni_node.__path__[0]) / "node"

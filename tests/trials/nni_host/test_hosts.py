@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks.lost_hosts import losses, start, write_experiment
 from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
+from trials.errors import HostError
 from trials.nni_host.experiment import free_port
-from trials.nni_host.hosts import HostError, hosts_of
+from trials.nni_host.hosts import hosts_of
 
 TOY = Path(__file__).parent / "toy"
 PATIENCE = 300  # seconds; for machines that are busy, nothing waits so long

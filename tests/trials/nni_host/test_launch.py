@@ -17,15 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trials.nni_host.experiment import (
-    ExperimentError,
-    Manager,
-    check_home,
-    end,
-    free_port,
-    no_proxy,
-    started_for,
-)
+from trials.errors import ExperimentError
+from trials.nni_host.experiment import Manager, check_home, end, free_port, no_proxy, started_for
 from trials.nni_host.launch import CONFIGS, find_config, launch, results
 
 TOY = Path(__file__).parent / "toy"

@@ -15,14 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from trials.cli import main
 from trials.data.dataset import load
-from trials.data.leaks import LeakError
 from trials.data.phantoms import make_phantoms
+from trials.errors import EvaluationError, LeakError, ModelError, RunFolderError
 from trials.evaluation.calibration import cutoff, log_odds
 from trials.inference.predict import VIEWS, Moved, run_predict
-from trials.models.model_file import ModelError, load_model
+from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, summarise, text_table
-from trials.runs.finished import EvaluationError, Run
-from trials.runs.folder import RunFolderError
+from trials.runs.finished import Run
 
 Retrain = Callable[..., Mapping[str, Any]]
 

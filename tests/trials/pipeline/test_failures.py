@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from trials.cli import main
+from trials.errors import RunFolderError
 from trials.models.model_file import TrainedModel
 from trials.pipeline.evaluate import text_table
 from trials.pipeline.publish import run_publish
-from trials.runs.folder import RunFolder, RunFolderError, failure, is_done
+from trials.runs.folder import RunFolder, failure, is_done
 from trials.stage import run_stage
 
 Retrain = Callable[..., Mapping[str, Any]]

@@ -20,8 +20,7 @@ import psutil
 import pytest
 import torch
 
-from trials.data.dataset import DataError
-from trials.errors import TrainingError
+from trials.errors import DamagedError, DataError, RunFolderError, TrainingError
 from trials.models.model_file import load_model
 from trials.nni_host import watchdog
 from trials.pipeline.evaluate import run_evaluate
@@ -29,7 +28,7 @@ from trials.pipeline.publish import run_publish
 from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import read_ranking, run_search
 from trials.runs import folder as run_folder
-from trials.runs.folder import DamagedError, RunFolder, RunFolderError, is_done, read_json
+from trials.runs.folder import RunFolder, is_done, read_json
 from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS
 from trials.settings.load import load_settings
 from trials.training import memory

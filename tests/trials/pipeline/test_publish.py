@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from trials.models.model_file import ModelError, load_model
+from trials.errors import ModelError, RunFolderError
+from trials.models.model_file import load_model
 from trials.pipeline.contend import run_train
 from trials.pipeline.publish import PUBLISHED, run_publish
 from trials.report.report import run_report
-from trials.runs.folder import RunFolderError
 
 TINY = {
     "data.image_size": 24,

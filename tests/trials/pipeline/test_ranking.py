@@ -10,11 +10,11 @@ import yaml
 
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
+from trials.errors import SettingsError
 from trials.pipeline.contend import run_train
 from trials.pipeline.ranking import COUNT, run_rank
 from trials.pipeline.search import read_ranking
 from trials.report.report import run_report, text
-from trials.settings.schema import SettingsError
 
 TINY = {
     "data.image_size": 24,

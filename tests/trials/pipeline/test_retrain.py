@@ -16,9 +16,9 @@ from search_space import Architecture, parameters
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.data.inputs import Inputs
-from trials.data.leaks import LeakError, seen
-from trials.models.model_file import ModelError, TrainedModel, load_model
-from trials.runs.folder import RunFolderError
+from trials.data.leaks import seen
+from trials.errors import LeakError, ModelError, RunFolderError
+from trials.models.model_file import TrainedModel, load_model
 from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import ProtocolSettings, Settings

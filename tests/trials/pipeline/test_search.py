@@ -19,11 +19,10 @@ from search_space.enas.latency import LatencyTable
 from strategies.limit import LimitError
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
-from trials.data.leaks import LeakError
+from trials.errors import LeakError, RunFolderError
 from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import read_ranking, run_search
 from trials.pipeline.search_limit import WHOLE, SearchLimit
-from trials.runs.folder import RunFolderError
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings

@@ -12,13 +12,12 @@ import pytest
 from search_space import Architecture
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
-from trials.data.leaks import LeakError
+from trials.errors import LeakError, SettingsError, TuningError
 from trials.pipeline.contend import run_train
-from trials.pipeline.tuning import Tuning, TuningError
+from trials.pipeline.tuning import Tuning
 from trials.report.report import run_report
 from trials.runs.folder import RunFolder
 from trials.runs.layout import RUN_FILE, TUNING
-from trials.settings.schema import SettingsError
 
 TINY: dict[str, Any] = {
     "data.image_size": 32,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.report_runs import GOOD, POOR, table, write_run
+from trials.errors import EvaluationError
 from trials.report.comparison import read_comparison
-from trials.runs.finished import EvaluationError
 
 
 def test_runs_are_found_below_a_folder_and_pooled(comparison: Path) -> None:

@@ -13,11 +13,10 @@ from search_space import Architecture
 from tests.helpers.report_runs import GOOD, table, write_run, write_search
 from trials.cli import main
 from trials.data.dataset import LesionData
+from trials.errors import EvaluationError, RunFolderError
 from trials.report.comparison import read_comparison
 from trials.report.report import run_report, text
 from trials.report.summaries import by_patient, summarise, within_layouts
-from trials.runs.finished import EvaluationError
-from trials.runs.folder import RunFolderError
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

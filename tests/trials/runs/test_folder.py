@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trials.runs.folder import DamagedError, RunFolder, RunFolderError, read_json
+from trials.errors import DamagedError, RunFolderError
+from trials.runs.folder import RunFolder, read_json
 
 IDENTITY = {"verb": "retrain", "seed": 0, "settings": {"epochs": 2, "layouts": ("enas7",)}}
 

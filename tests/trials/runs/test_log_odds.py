@@ -14,14 +14,15 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
 from trials.cli import main
+from trials.errors import ModelError, PredictionsError
 from trials.evaluation.calibration import OLD_LIMIT, apply_temperature
 from trials.evaluation.metrics import fit_temperature, score
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
-from trials.models.model_file import ModelError, load_description, load_model, save_model
+from trials.models.model_file import load_description, load_model, save_model
 from trials.pipeline.train import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
-from trials.runs.predictions import PredictionsError, read_predictions, said
+from trials.runs.predictions import read_predictions, said
 
 
 @pytest.fixture

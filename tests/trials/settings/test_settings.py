@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from trials.errors import SettingsError
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
-from trials.settings.schema import KEYS, SettingsError
+from trials.settings.schema import KEYS
 
 
 def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:

@@ -15,7 +15,8 @@ from trials.data.readers.columns import NONE, GroupColumns
 from trials.data.readers.cutting import cut
 from trials.data.readers.decoding import decode
 from trials.data.readers.manifest import group_names, read_rows
-from trials.data.records import DataError, Listing, Record
+from trials.data.records import Listing, Record
+from trials.errors import DataError
 
 TABLE, PATIENT = "bus_data.csv", "Case"
 COLUMNS = ("ID", PATIENT, "Pathology")

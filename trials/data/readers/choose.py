@@ -21,7 +21,8 @@ from trials.data.readers.medmnist import MEDMNIST
 from trials.data.readers.patch_camelyon import PATCH_CAMELYON
 from trials.data.readers.paths import is_printable, leads_out, outside_problem, printable
 from trials.data.readers.strays import holds_images, is_image, is_stray
-from trials.data.records import DataError, Listing
+from trials.data.records import Listing
+from trials.errors import DataError
 
 ENTRY_POINTS = "lesion_nas.readers"  # where an installed package names its `Reader`s
 READERS = [MANIFEST, BUSBRA, PATCH_CAMELYON, MEDMNIST]  # in the order in which they are asked

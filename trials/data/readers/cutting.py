@@ -20,7 +20,8 @@ from trials.data.readers.decoding import decode
 from trials.data.readers.image_file import open_image
 from trials.data.readers.mask_pixels import FAINT, Box, Shape, read_shape
 from trials.data.readers.paths import some
-from trials.data.records import DataError, LeftOut, Listing, Record
+from trials.data.records import LeftOut, Listing, Record
+from trials.errors import DataError, NoLesionError
 
 MARGIN = 0.1
 WITHOUT_LESION = "normal"
@@ -81,10 +82,6 @@ def _with_whole_frames(listing: Listing, whole: Sequence[str]) -> Listing:
         "or remove all masks if the images are crops already"
     )
     return replace(listing, problems=(*listing.problems, problem))
-
-
-class NoLesionError(DataError):
-    """A frame in which no mask marks anything."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from trials.data.readers.grey_range import (
     refuse_mostly_beyond,
 )
 from trials.data.readers.image_file import INVERTED, is_deep, open_image, survey
-from trials.data.records import DataError, Listing, Record
+from trials.data.records import Listing, Record
+from trials.errors import DataError
 
 LONGEST_SIDE = 512
 

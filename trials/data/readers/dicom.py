@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from trials.data.readers.grey_range import Extent, Stored
-from trials.data.records import DataError
+from trials.errors import DataError
 
 _ELEMENTS = [
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),

@@ -15,7 +15,8 @@ from trials.data.readers.masks import pair
 from trials.data.readers.split_names import WAY_OUT, like_parts, parts_of
 from trials.data.readers.strays import holds_images, is_image
 from trials.data.readers.walking import walk
-from trials.data.records import DataError, Listing, Record
+from trials.data.records import Listing, Record
+from trials.errors import DataError
 
 OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours
 

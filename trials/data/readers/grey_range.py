@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trials.data.records import DataError
+from trials.errors import DataError
 
 OUTSIDE = 0.005  # share of an image's pixels that may lie beyond the range on either side
 LEVELS = 16  # of grey: fewer leave little of an image; ours

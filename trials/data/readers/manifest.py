@@ -18,8 +18,8 @@ from trials.data.readers.columns import DUPLICATES, FOLDER, NONE, GroupColumns, 
 from trials.data.readers.decoding import decode
 from trials.data.readers.mask_checks import without_listed_masks
 from trials.data.readers.split_names import part_of, split_column
-from trials.data.records import SPLITS, DataError, Listing, Record
-from trials.errors import reason
+from trials.data.records import SPLITS, Listing, Record
+from trials.errors import DataError, reason
 
 MANIFEST_FILE = "manifest.csv"
 

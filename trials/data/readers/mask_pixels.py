@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from trials.data.readers.image_file import open_image
-from trials.data.records import DataError
+from trials.errors import DataError
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
 HALF = 0.5  # of a mask's largest value: pixels from there up are marked, however soft the edge

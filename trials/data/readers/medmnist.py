@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 
 from trials.data.readers.base import Options, Reader
-from trials.data.records import SPLITS, DataError, Listing, Record
+from trials.data.records import SPLITS, Listing, Record
+from trials.errors import DataError
 
 PARTS = dict(zip(SPLITS, ("train", "val", "test"), strict=True))  # what the file calls them
 JOINED = "breastmnist"

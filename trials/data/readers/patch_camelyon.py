@@ -20,7 +20,8 @@ from trials.data.readers.cells import is_blank
 from trials.data.readers.columns import NONE
 from trials.data.readers.manifest import read_rows
 from trials.data.readers.split_names import SHORT
-from trials.data.records import SPLITS, DataError, Listing, Record
+from trials.data.records import SPLITS, Listing, Record
+from trials.errors import DataError
 
 FOLDER = "pcam"
 NAME = "camelyonpatch_level_2_split_{split}_{part}.h5"  # part: x, the patches, or y, their labels
