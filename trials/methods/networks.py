@@ -36,8 +36,9 @@ from trials.models.zoo import (
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder
 from trials.runs.layout import CELLS_PNG, CELLS_SVG, CHECKPOINT, ONNX, REFIT_CHECKPOINT
-from trials.runs.reporter import ReportEachEpoch, Reporter
+from trials.runs.reporter import Reporter
 from trials.settings.schema import RetrainSettings
+from trials.training.callbacks import ReportEachEpoch
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
 from trials.training.module import LesionModule, make_trainer, resume_from, seed_everything
@@ -161,7 +162,8 @@ class NetworkMethod(Method):
             folder.write_bytes(CELLS_SVG, draw(architecture, "svg"))
             folder.write_bytes(CELLS_PNG, draw(architecture, "png"))
             reporter.picture("cells", folder.path / CELLS_PNG)
-        reporter.samples("training images", self.inputs.training(16, self.task.seed))
+        images, _ = next(iter(self.inputs.training(16, self.task.seed)))
+        reporter.samples("training images", images)
 
     def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return the log odds of the positive class against all others."""

@@ -261,7 +261,7 @@ class Search:
         """Search from the last epoch saved, and write everything."""
         if self.latencies:
             self._keep(self.latencies)
-        reporter.samples("training images", self.training)
+        reporter.samples("training images", next(iter(self.training))[0])
         if self.devices > 1:  # the other processes would not hear of a second attempt
             seconds = self.train(self.settings.search, reporter=reporter)
         else:

@@ -1,29 +1,23 @@
 """Where a run's progress goes: NNI's web UI, TensorBoard, and the terminal or log.
 
-Lightning's own loggers and bars stay off. Outside NNI nothing is sent to it. Standard output is left to
-results: progress is written to standard error.
+Outside NNI nothing is sent to it. Standard output is left to results: progress is written to standard error.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
-from trials.data.batches import Batches
 from trials.errors import TrainingError
 from trials.nni_host.paths import tensorboard_directory
 from trials.runs.layout import TENSORBOARD
@@ -89,9 +83,8 @@ class Reporter:
         self._writer.add_image(name, pixels, dataformats="HWC")
         self._writer.flush()
 
-    def samples(self, name: str, batches: Batches) -> None:
-        """Show the images of a first batch [b, channels, h, w] side by side, each from black to white."""
-        images, _ = next(iter(batches))
+    def samples(self, name: str, images: Tensor) -> None:
+        """Show images, float [n, channels, h, w], side by side, each from black to white."""
         low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
         self._writer.add_images(name, (images - low) / (high - low).clamp(min=1e-6))
         self._writer.flush()
@@ -101,49 +94,3 @@ def _require_finite(metrics: Mapping[str, float]) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise TrainingError(f"{name} is {value}, which is no result; nothing was reported")
-
-
-class ReportEachEpoch(pl.Callback):
-    """Tells a reporter all that a Lightning module has logged in an epoch."""
-
-    def __init__(self, reporter: Reporter, *, again: bool = False) -> None:
-        self._reporter, self._again = reporter, again
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report."""
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        self._reporter.epoch(trainer.current_epoch, metrics, again=self._again)
-
-
-class Bar(pl.Callback):
-    """A progress bar for each epoch, on a terminal only."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar."""
-        self._bar = tqdm(
-            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            total=int(trainer.num_training_batches),
-            leave=False,
-            file=sys.stderr,
-            disable=None,  # where standard error is no terminal
-        )
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Move the bar."""
-        self._bar.update()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar."""
-        self._bar.close()
-
-
-def quiet_lightning() -> None:
-    """Silence what Lightning says about its own surroundings; nothing about the run is hidden."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # strategies.distributed does that
-    warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # a refit has none to validate by
-    torch.set_float32_matmul_precision("high")  # else Lightning advises so on accelerators

@@ -31,8 +31,8 @@ from search_space.regular_files import not_a_file
 from trials.errors import RunFolderError, TrainingError
 from trials.files import write_atomically
 from trials.nni_host.watchdog import heartbeat
-from trials.runs.reporter import Bar, quiet_lightning
 from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
+from trials.training.callbacks import Bar, quiet_lightning
 from trials.training.divergence import StopWhenDiverged, require_finite
 from trials.training.memory import suggest_batch_size
 

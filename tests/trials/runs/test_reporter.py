@@ -5,8 +5,11 @@ from pathlib import Path
 import nni
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+from torch.utils.tensorboard.writer import SummaryWriter
 
 from trials.errors import TrainingError
 from trials.runs.reporter import Reporter
@@ -67,6 +70,15 @@ def test_scalars_and_pictures_lie_where_the_web_ui_looks(
     ).Reload()
     assert [(event.step, event.value) for event in events.Scalars("val_auc")] == [(0, 0.75), (1, 0.5)]
     assert (events.Images("cells")[0].width, events.Images("cells")[0].height) == (6, 4)
+
+
+def test_each_sample_goes_from_black_to_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Tensor] = []
+    monkeypatch.setattr(SummaryWriter, "add_images", lambda _, name, images: shown.append(images))
+    images = torch.tensor([[0.0, 2.0], [5.0, 6.0], [3.0, 3.0]]).reshape(3, 1, 1, 2)
+    with Reporter(tmp_path) as reporter:
+        reporter.samples("training images", images)
+    assert shown[0].flatten(1).tolist() == [[0, 1], [0, 1], [0, 0]]
 
 
 def test_log_gets_a_plain_line_an_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,9 +14,10 @@ from search_space import Architecture, EnasSpace
 from strategies.divergence import DivergedError
 from trials.data.batches import Batches
 from trials.runs.layout import CHECKPOINT
-from trials.runs.reporter import ReportEachEpoch, Reporter
+from trials.runs.reporter import Reporter
 from trials.settings.load import load_settings
 from trials.settings.schema import RetrainSettings
+from trials.training.callbacks import ReportEachEpoch
 from trials.training.module import (
     LesionModule,
     cosine_with_restarts,
@@ -178,19 +179,19 @@ def test_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: Pat
 
 def test_checkpoint_holds_what_the_end_of_its_epoch_has_changed(tmp_path: Path) -> None:
     class Learns(LesionModule):
-        learnt = 0
+        learned = 0
 
         def on_train_epoch_end(self) -> None:
-            self.development += 1
+            self.learned += 1
 
         def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-            checkpoint["learnt"] = self.development
+            checkpoint["learned"] = self.learned
 
     module = Learns(recipe(epochs=2))
     module.set_model(TwoHeads())
     make_trainer(module.settings, tmp_path / CHECKPOINT, 0).fit(module, batches(), batches(shuffle=False))
     saved = resume_from(tmp_path / CHECKPOINT)
-    assert saved and torch.load(saved, weights_only=True)["learnt"] == 2
+    assert saved and torch.load(saved, weights_only=True)["learned"] == 2
 
 
 def test_step_limit_ends_a_run_annealed(tmp_path: Path) -> None:
