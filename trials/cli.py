@@ -17,13 +17,16 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trials.errors import SettingsError, in_words
 from trials.methods.registry import find_method
 from trials.runs.layout import ARCHITECTURE
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
 from trials.settings.schema import LARGEST_SEED, LARGEST_SIDE, Settings, check_folds
+
+if TYPE_CHECKING:
+    from trials.data.split import Split
 
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
 
@@ -217,12 +220,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace, **named: object) -> Settings:
-    """Return the settings in force: the profile's, then the overrides."""
-    return load_settings(arguments.profile, _overrides(arguments, **named))
-
-
-def _overrides(arguments: argparse.Namespace, **named: object) -> dict[str, object]:
-    """Return what differs from the profile: file, then --set, then the options that name a setting."""
+    """Return the settings in force: the profile's, the file's, then --set, then the options that name one."""
     overrides = read_overrides(arguments.settings) if arguments.settings else {}
     overrides |= dict(map(parse_assignment, arguments.set))
     named |= {
@@ -231,23 +229,21 @@ def _overrides(arguments: argparse.Namespace, **named: object) -> dict[str, obje
         "data.accept": arguments.accept,
         "data.external_group_column": getattr(arguments, "external_group_column", None),
     }
-    return overrides | {key: value for key, value in named.items() if value is not None}
+    overrides |= {key: value for key, value in named.items() if value is not None}
+    return load_settings(arguments.profile, overrides)
 
 
-def _folds(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments about folds and seed; raises `SettingsError` where they make no sense."""
+def _split(arguments: argparse.Namespace, settings: Settings) -> Split:
+    """Return the data, loaded and split; raises `SettingsError` where folds and seed make no sense."""
     folds, fold = 5 if arguments.folds is None else arguments.folds, arguments.fold
     check_folds(folds, fold, arguments.seed)
     if fold is None and arguments.folds is not None:
         raise SettingsError("--folds needs --fold: which of them is set aside?")
-    _check_out(arguments.out)  # of a dry run too
-    return {"folds": folds, "fold": fold, "seed": arguments.seed}
-
-
-def _check_out(path: Path) -> None:
+    from trials.data.split import Split
     from trials.runs.folder import check_place
 
-    check_place(path)
+    check_place(arguments.out)  # of a dry run too
+    return Split.load(arguments.data, settings, folds=folds, fold=fold, seed=arguments.seed)
 
 
 def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
@@ -287,17 +283,15 @@ def _search_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _search(arguments: argparse.Namespace) -> Outcome:
     """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
-    settings, folds = _settings(arguments, **{"search.strategy": arguments.strategy}), _folds(arguments)
-    from trials.pipeline.search import run_search
+    settings = _settings(arguments, **{"search.strategy": arguments.strategy})
+    split = _split(arguments, settings)
+    from trials.pipeline.search import WorkerDone, run_search
 
-    result = run_search(
-        arguments.data,
-        out=arguments.out,
-        settings=settings,
-        devices=arguments.devices,
-        dry_run=arguments.dry_run,
-        **folds,
-    )
+    options = {"devices": arguments.devices, "dry_run": arguments.dry_run}
+    try:
+        result = run_search(split, settings, arguments.out, **options)
+    except WorkerDone:
+        os._exit(0)  # the process that started this one prints the result
     if arguments.dry_run:
         return result, _outline(result), True
     text = f"best architecture: {arguments.out / ARCHITECTURE} ({result['metric']} {result['score']:.3f})"
@@ -312,19 +306,13 @@ def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _retrain(arguments: argparse.Namespace) -> Outcome:
     """Train a found architecture from scratch and test it on the fold set aside."""
-    settings, folds = _settings(arguments), _folds(arguments)
+    settings = _settings(arguments)
     _check_layout(arguments.layout)
-    from trials.pipeline.retrain import run_retrain
+    split = _split(arguments, settings)
+    from trials.pipeline.train import run_retrain
 
-    result = run_retrain(
-        arguments.data,
-        arguments.architecture,
-        layout=arguments.layout,
-        out=arguments.out,
-        settings=settings,
-        dry_run=arguments.dry_run,
-        **folds,
-    )
+    options = {"layout": arguments.layout, "dry_run": arguments.dry_run}
+    result = run_retrain(split, settings, arguments.architecture, arguments.out, **options)
     return _run_outcome(arguments, result, "search_overlap")
 
 
@@ -360,21 +348,22 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> Outcome:
-    """Let a method, searched, known or cheap, learn and be tested like all others."""
-    overrides, folds = _overrides(arguments), _folds(arguments)
-    find_method(arguments.method).settings(arguments.profile, overrides)  # wrong names end here
-    from trials.pipeline.contend import run_train
+    """Train and test one method, searched, known or cheap, under the comparison protocol."""
+    settings = _settings(arguments)
+    find_method(arguments.method).settings(settings)  # wrong names end here
+    split = _split(arguments, settings)
+    from trials.data.load import load_external
+    from trials.pipeline.train import run_train
 
+    external = load_external(arguments.external, settings, split.data) if arguments.external else None
     result = run_train(
-        arguments.data,
+        split,
+        settings,
         arguments.method,
-        out=arguments.out,
-        profile=arguments.profile,
-        overrides=overrides,
-        external=arguments.external,
+        arguments.out,
+        external=external,
         tested=not arguments.untested,
         dry_run=arguments.dry_run,
-        **folds,
     )
     return _run_outcome(arguments, result)
 
@@ -395,21 +384,19 @@ def _rank_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _rank(arguments: argparse.Namespace) -> Outcome:
     """Train a search's candidate alone, to see whether its cheap score ranks rightly."""
-    overrides, folds = _overrides(arguments), _folds(arguments)
-    load_settings(arguments.profile, overrides)
+    settings = _settings(arguments)
     _check_layout(arguments.layout)
+    split = _split(arguments, settings)
     from trials.pipeline.ranking import run_rank
 
     result = run_rank(
-        arguments.data,
+        split,
+        settings,
         arguments.index,
-        out=arguments.out,
+        arguments.out,
         layout=arguments.layout,
         count=arguments.count,
-        profile=arguments.profile,
-        overrides=overrides,
         dry_run=arguments.dry_run,
-        **folds,
     )
     if arguments.dry_run:
         return result, _outline(result), True

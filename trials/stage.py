@@ -1,7 +1,7 @@
 """What NNI starts as a trial: runs the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
-retrain, contend, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
+retrain, train, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
 ``method``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
 ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,16 +22,18 @@ from types import MappingProxyType
 from typing import Any
 
 from search_space.errors import LesionNasError
+from trials.data.load import load_external
 from trials.data.phantoms import make_phantoms
+from trials.data.split import Split
 from trials.errors import in_words
 from trials.files import FileLock, below
+from trials.methods.registry import find_method
 from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.watchdog import watch
-from trials.pipeline.contend import run_train
 from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.ranking import run_rank
-from trials.pipeline.retrain import run_retrain
 from trials.pipeline.search import run_search
+from trials.pipeline.train import run_retrain, run_train
 from trials.runs.finished import UNKNOWN_REASON, Failed
 from trials.runs.folder import failure, is_done
 from trials.runs.layout import (
@@ -78,53 +81,52 @@ def run_stage(
     Raises ValueError where the parameters, the data or the output folder do not fit.
     """
     parameters = _checked(parameters)
-    overrides = {name: value for name, value in parameters.items() if name not in OF_STAGE}
-    varied = variant(overrides)
-    overrides = {**of_data, **overrides}
-    settings = load_settings(profile, overrides)
+    changes = {name: value for name, value in parameters.items() if name not in OF_STAGE}
+    varied = variant(changes)
+    settings = load_settings(profile, {**of_data, **changes})
     folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
     tuning = parameters["stage"] == "tune"
     root = seed_folder(out, seed)
     alone = fold_folder(root, fold)
     shared = tuning_folder(alone, varied) if tuning else fold_folder(root, fold, varied)
-    place: dict[str, Any] = {"folds": folds, "fold": fold, "seed": seed}
-    common = {"settings": settings, **place}
+
+    def split() -> Split:
+        return Split.load(data, settings, folds=folds, fold=fold, seed=seed)
+
     match parameters["stage"]:
         case "search":
-            run_search(data, out=below(out, alone / with_variant(SEARCHES["enas"], varied)), **common)
+            run_search(split(), settings, below(out, alone / with_variant(SEARCHES["enas"], varied)))
         case "retrain":
             layout = parameters["layout"]
             run_retrain(
-                data,
+                split(),
+                settings,
                 architecture or alone / SEARCHES["enas"] / ARCHITECTURE,
+                below(out, alone / with_variant(layout, varied)),
                 layout=layout,
-                out=below(out, alone / with_variant(layout, varied)),
-                **common,
             )
         case "train" | "tune":
             name = parameters["method"]
+            find_method(name).settings(settings)  # wrong names end here
+            loaded = split()
             run_train(
-                data,
+                loaded,
+                settings,
                 name,
-                out=below(out, shared / name),
-                profile=profile,
-                overrides=overrides,
-                external=external,
+                below(out, shared / name),
+                external=load_external(external, settings, loaded.data) if external else None,
                 tested=not tuning,
                 home=alone if tuning else None,
-                **place,
             )
         case "rank":
             layout, index = parameters["layout"], parameters["index"]
             run_rank(
-                data,
+                split(),
+                settings,
                 index,
-                out=below(out, shared / candidate_name(layout, index)),
+                below(out, shared / candidate_name(layout, index)),
                 layout=layout,
                 count=parameters["count"],
-                profile=profile,
-                overrides=overrides,
-                **place,
             )
         case "evaluate":
             runs = [
@@ -250,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--accept", help="problems that are none in these data, with commas between")
     arguments = parser.parse_args(argv)
-    watch(60 * arguments.patience)
+    watch(60 * arguments.patience, end=lambda: os._exit(1))  # a thread cannot end its process otherwise
     parameters = trial_parameters()
     data = arguments.data or arguments.out / "synthetic_phantoms"
     try:

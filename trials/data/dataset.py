@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,19 @@ class LesionData:
         if self.splits is None:
             raise ValueError(f"{self.root}: has no split of its own")
         return np.flatnonzero(np.array(self.splits) == name)
+
+    @property
+    def positive_index(self) -> int:
+        """The label of the positive class."""
+        return self.classes.index(self.positive)
+
+    def found(self) -> dict[str, object]:
+        """Return, as JSON values, what reading the data has found."""
+        return {
+            "name": self.name,
+            "left_out": [asdict(item) for item in self.left_out],
+            "notes": list(self.notes),
+        }
 
     @property
     def tested(self) -> np.ndarray:

@@ -57,13 +57,13 @@ class ClassicalMethod(Method):
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Fit the classifier, in one go."""
-        data, training = self.task.data, self.task.development if refit else self.task.split.training
+        data, training = self.task.data, self.task.split.development if refit else self.task.split.training
         start = time.perf_counter()
         before, self._fitted = (
             self._fitted,
             self._learn(
                 self._features(data, training),
-                data.labels[training] == self.task.positive,
+                data.labels[training] == self.task.data.positive_index,
                 np.array(data.groups)[training],
                 self.task.seed,
             ),

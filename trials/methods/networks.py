@@ -114,8 +114,8 @@ class NetworkMethod(Method):
         """Train from the last epoch saved."""
         task = self.task
         if refit:
-            self.inputs = Inputs(task.data, task.settings.data, task.development)
-            reporter.say(f"once more, from all {len(task.development)} images outside the test")
+            self.inputs = Inputs(task.data, task.settings.data, task.split.development)
+            reporter.say(f"once more, from all {len(task.split.development)} images outside the test")
         else:
             self._show(folder, reporter)
         checkpoint = REFIT_CHECKPOINT if refit else CHECKPOINT
@@ -140,7 +140,10 @@ class NetworkMethod(Method):
         report = ReportEachEpoch(reporter, again=validation is None)
         trainer = make_trainer(settings, checkpoint, seed, report, timer, classes=classes, clip=clip)
         module = LesionModule(
-            settings, classes=classes, positive=self.task.positive, class_weights=self.inputs.class_weights
+            settings,
+            classes=classes,
+            positive=self.task.data.positive_index,
+            class_weights=self.inputs.class_weights,
         )
         module.set_model(self.network)
         trainer.fit(
@@ -191,7 +194,7 @@ class NetworkMethod(Method):
         first = split.validation[: validation.batch_size]
         validating = seconds_of(lambda: self.log_odds(self.task.data, first))
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
-        trainings = 1 + len(self.task.development) / len(split.training) if self.task.refit else 1
+        trainings = 1 + len(self.task.split.development) / len(split.training) if self.task.refit else 1
         seconds = trainings * steps * training_seconds(network, training)
         seconds += settings.epochs * len(validation) * validating
         return estimate(seconds, self.disk_bytes).to_dict()

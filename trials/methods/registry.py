@@ -1,6 +1,6 @@
-"""All methods by name, and in which settings some differ from the others, and why.
+"""All methods by name, as data: what each needs, and in which settings some differ from the others, and why.
 
-How each is made is in `makers`, which needs torch; a name and its settings are checked before that is there.
+How each is built is in `build`, which needs torch; a name and its settings are checked before that is there.
 """
 
 from __future__ import annotations
@@ -8,16 +8,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from trials.errors import SettingsError
-from trials.settings.load import load_settings
-from trials.settings.schema import Settings
+from trials.settings.load import with_defaults
+from trials.settings.schema import Settings, SettingsError
 
-if TYPE_CHECKING:
-    from trials.data.task import Task
-    from trials.methods.base import Method
+CHOSEN = "chosen"  # the layout of cells whose number the settings choose
 
 
 @dataclass(frozen=True)
@@ -37,26 +33,22 @@ class Title:
 class Entry:
     """A method's title, and where its settings differ, with the reason.
 
-    `choices` are the settings that a tuning chooses by validation images before the method is tested.
+    `cells` are those of a search by the strategy of the method's settings, or random ones; None: it has no
+    cells. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
+    setting, as all have the ensemble's own. `choices` are the settings that a tuning chooses by validation
+    images before the method is tested.
     """
 
     title: Title
     differs: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
+    cells: Literal["searched", "random"] | None = None
+    members: tuple[str, ...] = ()
     choices: frozenset[str] = frozenset()
 
-    def settings(self, profile: str, overrides: Mapping[str, object]) -> Settings:
-        """Return the profile's settings, this method's differences over them, `overrides` over all."""
-        return load_settings(profile, {**self.differs, **overrides})
-
-    def make(self, task: Task, home: Path | None) -> Method:
-        """Make the method of a task; what it shares with others, such as a search, goes to `home`.
-
-        Without `home` nothing may be written.
-        """
-        from trials.pipeline.makers import MAKERS
-
-        return MAKERS[self.title.name](task, home)
+    def settings(self, settings: Settings) -> Settings:
+        """Return `settings` with this method's differences over the profile and under what was given."""
+        return with_defaults(settings, self.differs)
 
 
 ENAS_B_CHOICES = frozenset(  # made for the cells that are found; nni_config/enas_b.yml says among what
@@ -81,15 +73,21 @@ ENTRIES = (
     Entry(Title("hog", "HOG, RBF SVM")),
     Entry(Title("hog_geometry", "HOG and box geometry, RBF SVM")),
     Entry(Title("statistics", "colour and gradient statistics, RBF SVM")),
-    Entry(Title("enas7", "ENAS-7", "enas7")),
-    Entry(Title("enas17", "ENAS-17", "enas17")),
-    Entry(Title("enas_b", "ENAS-B", "chosen"), choices=ENAS_B_CHOICES),  # in each fold another layout
-    Entry(Title("random7", "random search, 7 cells", "enas7"), *_OF_RANDOM_SEARCH),
-    Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH),
-    Entry(Title("cells7", "random cells, 7", "enas7")),
-    Entry(Title("cells17", "random cells, 17", "enas17")),
-    Entry(Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7")),
-    Entry(Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7")),
+    Entry(Title("enas7", "ENAS-7", "enas7"), cells="searched"),
+    Entry(Title("enas17", "ENAS-17", "enas17"), cells="searched"),
+    Entry(Title("enas_b", "ENAS-B", CHOSEN), cells="searched", choices=ENAS_B_CHOICES),
+    Entry(Title("random7", "random search, 7 cells", "enas7"), *_OF_RANDOM_SEARCH, cells="searched"),
+    Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH, cells="searched"),
+    Entry(Title("cells7", "random cells, 7", "enas7"), cells="random"),
+    Entry(Title("cells17", "random cells, 17", "enas17"), cells="random"),
+    Entry(
+        Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7"),
+        members=("enas7", "hog_geometry"),
+    ),
+    Entry(
+        Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7"),
+        members=("cells7", "hog_geometry"),
+    ),
     Entry(Title("cnn3", "CNN3 (our layout)")),
     Entry(Title("resnet18", "ResNet-18")),
     Entry(Title("efficientnet_b0", "EfficientNet-B0")),

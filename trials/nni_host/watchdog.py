@@ -1,8 +1,9 @@
 """Ends a trial from which nothing more can come: one that hangs, or that NNI's manager has left behind.
 
 A trial hangs when it gives no sign of life for long; every batch that goes through a network is one. It says
-where it hung and ends with status 1, so that NNI counts it as failed and goes on with the others. A trial
-whose manager was killed has nobody to report to, and would be in the way of the experiment's next start.
+where it hung and is ended by whoever started the watch, so that NNI counts it as failed and goes on with the
+others. A trial whose manager was killed has nobody to report to, and would be in the way of the experiment's
+next start.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 
 TICK = 1.0  # seconds
 _signs = 0
@@ -23,24 +25,29 @@ def heartbeat() -> None:
     _signs += 1
 
 
-def watch(patience: float) -> None:
-    """Watch this process from now on, in a thread; it hangs after `patience` seconds without a sign."""
+def watch(patience: float, end: Callable[[], object]) -> None:
+    """Watch this process from now on, in a thread; it hangs after `patience` seconds without a sign.
+
+    Then, or when the process that started it is gone, the reason is printed and `end` is called, once.
+    """
     main = threading.main_thread().ident
     assert main is not None
-    threading.Thread(target=_watch, args=(patience, os.getppid(), main), daemon=True).start()
+    threading.Thread(target=_watch, args=(patience, os.getppid(), main, end), daemon=True).start()
 
 
-def _watch(patience: float, parent: int, main: int) -> None:
+def _watch(patience: float, parent: int, main: int, end: Callable[[], object]) -> None:
     seen, quiet = _signs, 0.0
     while quiet < patience:  # counted, not read off a clock: a machine that was asleep has not hung
         time.sleep(TICK)
         seen, quiet = (seen, quiet + TICK) if seen == _signs else (_signs, 0.0)
         if os.getppid() != parent:
-            _end("NNI's manager, which had started this trial, is gone")
+            _say("NNI's manager, which had started this trial, is gone")
+            end()
+            return
     traceback.print_stack(sys._current_frames()[main])
-    _end(f"no batch in {patience / 60:g} minutes: the trial hangs where the lines above say")
+    _say(f"no batch in {patience / 60:g} minutes: the trial hangs where the lines above say")
+    end()
 
 
-def _end(reason: str) -> None:
+def _say(reason: str) -> None:
     print(f"error: {reason}; started again, it goes on from its last epoch", file=sys.stderr, flush=True)
-    os._exit(1)

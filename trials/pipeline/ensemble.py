@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,24 @@ from trials.data.task import Task
 from trials.evaluation.calibration import mean_log_odds
 from trials.files import below
 from trials.methods.base import Method
-from trials.pipeline.train import Title, train_and_test
+from trials.methods.registry import Title
+from trials.models.model_file import load_model
+from trials.pipeline.protocol import Trained, read_log_odds, train_and_test
 from trials.runs.folder import RunFolder
-from trials.runs.layout import EXTERNAL_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS
-from trials.runs.predictions import read_predictions
 from trials.runs.reporter import Reporter
 
 
-class MeanMethod(Method):
+class Ensemble(Method):
     """The `members`, titles and methods of the task, weighted alike: nothing is fitted to join them.
 
-    Each contends in the task's folder `home` as it does on its own, or has done so already, and what it said
-    there is what is averaged. Without `home` nothing can be fitted.
+    Each is trained in the task's folder `home` as it is on its own, or has been before, and its log odds
+    there are averaged. Without `home` nothing can be fitted.
     """
 
     def __init__(self, task: Task, members: Sequence[tuple[Title, Method]], home: Path | None) -> None:
         self._task, self._members, self._home = task, members, home
-        self._warnings: list[str] = []
+        self._trained: list[Trained] = []
+        self._log_odds: list[Mapping[str, np.ndarray]] = []  # of each member, by part of the task
         each = [member for _, member in members]
         self.sections = frozenset().union(*(member.sections for member in each))  # type: ignore[misc]
         self.identity = {"members": {title.name: dict(member.identity) for title, member in members}}
@@ -44,49 +44,53 @@ class MeanMethod(Method):
         return {key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")}
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
-        """Let the members contend, or wait for them; return their seconds. They refit themselves."""
+        """Train the members, or wait for them; return their seconds. They refit themselves."""
         if refit:
             return 0.0
-        results = {
-            title.label: train_and_test(self._task, member, title, self._place(title), "train", nested=True)
+        self._trained = [
+            train_and_test(self._task, member, title, self._place(title), "train", nested=True)
             for title, member in self._members
-        }
-        self._warnings = [
-            f"{label}: {warning}"
-            for label, metrics in results.items()
-            for warning in metrics.get("warnings", [])
         ]
-        return float(sum(metrics["seconds"] for metrics in results.values()))
+        self._log_odds = [
+            trained.log_odds or read_log_odds(self._place(title), self._task)
+            for (title, _), trained in zip(self._members, self._trained, strict=True)
+        ]
+        return float(sum(trained.metrics["seconds"] for trained in self._trained))
 
     def warnings(self, folder: Path) -> list[str]:
         """Return what is to be known of its members."""
-        return self._warnings
+        return [
+            f"{title.label}: {warning}"
+            for (title, _), trained in zip(self._members, self._trained, strict=True)
+            for warning in trained.metrics.get("warnings", [])
+        ]
 
     def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the log odds of the members' mean probability of the images at `indices`: float64 [n]."""
-        said = self._said_of_external if data is self._task.external else self._said
-        return np.array([said[data.files[index]] for index in indices])
+        """Return the log odds of the members' mean probability of the images at `indices`: float64 [n].
+
+        Raises ValueError before `fit`, and `ModelError` for new images where a member was trained before
+        and left no model file.
+        """
+        if not self._trained:
+            raise ValueError("log odds of an ensemble that is not fitted: call fit before")
+        for part, (of, at) in self._task.parts.items():
+            if data is of and np.array_equal(indices, at):
+                return mean_log_odds([odds[part] for odds in self._log_odds])
+        return mean_log_odds([self._ask(number, data, indices) for number in range(len(self._members))])
 
     def estimate(self) -> dict[str, float] | None:
         """Return what the dearest member's `fit` would cost."""
         known = [cost for _, member in self._members if (cost := member.estimate())]
         return max(known, key=lambda cost: cost["seconds"], default=None)
 
-    @cached_property
-    def _said(self) -> dict[str, float]:
-        return self._mean(VALIDATION_PREDICTIONS) | self._mean(PREDICTIONS)
-
-    @cached_property
-    def _said_of_external(self) -> dict[str, float]:
-        return self._mean(EXTERNAL_PREDICTIONS)
-
-    def _mean(self, file: str) -> dict[str, float]:
-        positive = self._task.data.positive
-        tables = [read_predictions(self._place(title) / file, positive) for title, _ in self._members]
-        mean = mean_log_odds([table.log_odds for table in tables]).tolist()
-        return dict(zip(tables[0].files.tolist(), mean, strict=True))
+    def _ask(self, number: int, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return a member's log odds [n] of new images."""
+        title, member = self._members[number]
+        if self._trained[number].log_odds is not None:
+            return member.log_odds(data, indices)
+        return load_model(self._place(title)).log_odds([data.images[i] for i in indices])
 
     def _place(self, title: Title) -> Path:
         if self._home is None:
-            raise ValueError("a mean of methods needs the folder that they contend in")
+            raise ValueError("an ensemble needs the folder that its members are trained in")
         return below(self._home, self._home / title.name)

@@ -7,39 +7,38 @@ validation images, which choose nothing in this training. No image of the outer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trials.data.leaks import read_search_record
+from trials.data.split import Split
 from trials.data.task import Task
-from trials.errors import SettingsError
-from trials.pipeline.cells import of_candidate, random_cells
-from trials.pipeline.train import Title, plan, train_and_test
-from trials.runs.layout import candidate_name
-from trials.settings.load import load_settings
+from trials.methods.cells import Found, cell_network, random_cells
+from trials.methods.registry import Title
+from trials.pipeline.protocol import plan, train_and_test
+from trials.pipeline.search import read_ranking, search_in
+from trials.runs.layout import ARCHITECTURE, candidate_name
+from trials.settings.load import with_changes
+from trials.settings.schema import Settings, SettingsError
 
 COUNT = 12  # candidates of the random search
 
 
 def run_rank(
-    data_path: Path,
+    split: Split,
+    settings: Settings,
     index: int,
+    out: str | Path,
     *,
-    out: Path,
     layout: str = "enas7",
     count: int = COUNT,
-    profile: str = "cpu",
-    overrides: Mapping[str, object] | None = None,
-    folds: int = 5,
-    fold: int | None = None,
-    seed: int = 0,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Train alone, in `layout`, candidate `index`: 0 is what ENAS found, 1 the best of the random search.
 
     `count` is the random search's last candidate of all, so that they are spread evenly over its ranking. The
     searches are made beside `out`, or resumed, or waited for, as methods' are. Writes to `out` what
-    `trials.pipeline.train` names, with no image tested, and returns the content of `metrics.json`: the
+    `trials.pipeline.protocol` names, with no image tested, and returns the content of `metrics.json`: the
     score is `validation.auc`, the place in the ranking `candidate`. The same arguments again resume an
     interrupted run, or report a finished one; with `dry_run` nothing is written or searched. Raises
     ValueError (`SettingsError`, `DataError`, `RunFolderError`, ...) before any training starts.
@@ -49,16 +48,30 @@ def run_rank(
             f"candidate {index} of {count}: expected 0, which ENAS found, to the count, which is 2 or more"
         )
     strategy = "random" if index else "enas"
-    settings = load_settings(profile, {**(overrides or {}), "search.strategy": strategy})
+    settings = with_changes(settings, {"search.strategy": strategy})
     if index and settings.search.final_samples < count:
         raise SettingsError(
             f"search.final_samples = {settings.search.final_samples}: {count} candidates are to be ranked; "
             "score as many, or ask for fewer"
         )
-    task = Task(data_path, settings, folds=folds, fold=fold, seed=seed, tested=False)
+    task, out = Task(split, settings, tested=False), Path(out)
     if dry_run:
-        return plan(task, random_cells(task, None, layout))
+        return plan(task, cell_network(task, random_cells(task), layout))
     share = (index - 1) / (count - 1) if index else 0.0
-    network = of_candidate(task, out.absolute().parent, layout, share)
+    network = cell_network(task, _candidate(task, out.absolute().parent, share), layout)
     title = Title(candidate_name(layout, index), f"candidate {index} of {strategy}", layout)
-    return train_and_test(task, network, title, out, "rank")
+    return train_and_test(task, network, title, out, "rank").metrics
+
+
+def _candidate(task: Task, home: Path, share: float) -> Found:
+    """Return the cells at `share` of the ranking of the task's own search: 0 is its best, 1 its last.
+
+    The facts tell the place, counted from 1.
+    """
+    folder, search = search_in(home, task.split, task.settings)
+    ranking = read_ranking(folder)
+    place = round(share * (len(ranking) - 1))
+    score, architecture = ranking[place]
+    strategy = search["settings"]["search"]["strategy"]
+    found = {"strategy": strategy, "place": place + 1, "of": len(ranking), "score": score}
+    return Found(architecture, read_search_record(folder / ARCHITECTURE), {"candidate": found})

@@ -6,7 +6,6 @@ the rest, whole groups, give the controller its rewards and rank the architectur
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
@@ -15,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nni.nas.evaluator.pytorch import Lightning
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
@@ -26,18 +24,18 @@ from search_space import Architecture, EnasSpace, draw
 from search_space.enas.architecture import KINDS
 from search_space.enas.latency import LatencyTable
 from strategies import ENAS, RandomSampling
-from strategies.base import WeightSharingStrategy
-from strategies.nni_trial import InProcessEngine
-from strategies.ranking import Candidate
+from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
 from trials.data.batches import Batches
-from trials.data.inputs import Inputs, describe_data, device, load_data, split_data
-from trials.data.leaks import seen
-from trials.errors import DamagedError
-from trials.files import write_atomically
+from trials.data.inputs import Inputs, device
+from trials.data.leaks import read_search_record, refuse_overlap
+from trials.data.split import Split
+from trials.data.task import Task
+from trials.files import below, write_atomically
+from trials.methods.cells import Found
 from trials.models.onnx import export_onnx
 from trials.nni_host.paths import network_view_file, on_another_host
 from trials.pipeline.search_limit import SearchLimit
-from trials.runs.folder import RunFolder, read_csv, read_json
+from trials.runs.folder import DamagedError, RunFolder, read, read_csv, read_json
 from trials.runs.layout import (
     ARCHITECTURE,
     CANDIDATES,
@@ -47,6 +45,7 @@ from trials.runs.layout import (
     LATENCIES,
     RANKING,
     SEARCH_FILE,
+    SEARCHES,
 )
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
@@ -59,19 +58,20 @@ RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost a
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
 
+class WorkerDone(SystemExit):
+    """The end of a process that another one started to share a search: it has no result to go on with."""
+
+
 def run_search(
-    data_path: Path,
-    *,
-    out: Path,
+    split: Split,
     settings: Settings,
-    folds: int = 5,
-    fold: int | None = None,
-    seed: int = 0,
+    out: str | Path,
+    *,
     devices: int = 1,
     dry_run: bool = False,
     nested: bool = False,
 ) -> dict[str, Any]:
-    """Search on all the data, or on all but outer fold `fold` of `folds`, or but the data's own test images.
+    """Search on the training and validation images of a split.
 
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
     ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, those two
@@ -80,15 +80,17 @@ def run_search(
     written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
     many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
-    Lightning starts this process's command again for the others, which write nothing and end here. Raises
-    ValueError before any work starts where data, settings, folder or devices do not fit.
+    Lightning starts this process's command again for the others, which write nothing: there `WorkerDone` is
+    raised at the end. Raises ValueError before any work starts where data, settings, folder or devices do not
+    fit.
     """
-    search = Search(data_path, settings, folds, fold, seed, out, devices)
+    out = Path(out)
+    search = Search(split, settings, out, devices)
     if dry_run:
         return search.dry_run()
     if devices > 1 and int(os.environ.get("LOCAL_RANK", 0)):
         search.train(settings.search)
-        os._exit(0)  # not back to the caller, who would go on with a result
+        raise WorkerDone
     with (
         RunFolder(
             out,
@@ -107,6 +109,32 @@ def run_search(
         record: dict[str, Any] = read_json(out / SEARCH_FILE)
         reporter.final({"score": record["score"]})
     return record
+
+
+def search_in(home: Path, split: Split, settings: Settings) -> tuple[Path, dict[str, Any]]:
+    """Make the search of a split in `home`, or resume or wait for it; return its folder and record.
+
+    All methods of the split share it, one for each strategy.
+    """
+    folder = below(home, home / SEARCHES[settings.search.strategy])
+    return folder, run_search(split, settings, folder, nested=True)
+
+
+def read_found(task: Task, path: Path, **facts: Any) -> Found:
+    """Read the architecture that a search, or whoever, left at `path`; `facts` go into a method's results.
+
+    Raises ValueError for a file that is none, and `LeakError` where the search that wrote it has seen the
+    task's test images.
+    """
+    architecture = Architecture.parse(read(path), path)
+    record = read_search_record(path)
+    split = task.split
+    if record is not None and split.fold is not None:
+        way_out = (
+            f"search again with --folds {split.folds} --fold {split.fold}, or test the fold that it left out"
+        )
+        refuse_overlap(record, task.data, task.test, f"the search that found {path}", way_out)
+    return Found(architecture, record, {**facts, "search_overlap": "unknown" if record is None else "none"})
 
 
 def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
@@ -147,24 +175,13 @@ def check_devices(devices: int, batch_size: int) -> None:
 class Search:
     """One search: data and arguments are checked on construction, nothing is written before `go`."""
 
-    def __init__(
-        self,
-        data_path: Path,
-        settings: Settings,
-        folds: int,
-        fold: int | None,
-        seed: int,
-        out: Path,
-        devices: int = 1,
-    ) -> None:
+    def __init__(self, split: Split, settings: Settings, out: Path, devices: int = 1) -> None:
         check_devices(devices, settings.search.batch_size)
-        self.settings, self.seed, self.out, self.devices = settings, seed, out, devices
-        options = settings.data
-        self.data = load_data(data_path, options)
-        self.split = split_data(self.data, options, folds=folds, fold=fold, seed=seed)
-        self.folds, self.fold = self.split.folds, self.split.fold
-        self.side = settings.search.image_size or options.image_size
-        self.inputs = Inputs(self.data, options, self.split.training, side=self.side)
+        split.check(settings.data)
+        self.split, self.settings, self.out, self.devices = split, settings, out, devices
+        self.data, self.seed = split.data, split.seed
+        self.side = settings.search.image_size or settings.data.image_size
+        self.inputs = Inputs(self.data, settings.data, split.training, side=self.side)
         limited = settings.search.limit is not None
         self.limited = SearchLimit(settings, len(self.data.classes)) if limited else None
 
@@ -173,11 +190,7 @@ class Search:
         """What makes this search itself and no other."""
         return {
             "verb": "search",
-            "data": self.data.digest,
-            "test": hashlib.sha256(self.split.test.tobytes()).hexdigest()[:16],
-            "folds": self.folds,
-            "fold": self.fold,
-            "seed": self.seed,
+            **self.split.identity,
             "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
             **({"limit": self.limited.identity} if self.limited else {}),
             **({"devices": self.devices} if self.devices > 1 else {}),  # others' rounding
@@ -225,7 +238,7 @@ class Search:
             "seed": self.seed,
             "final_samples": options.final_samples,
             "limit": self.limited.limit(self.latencies) if self.limited else None,
-            "on_epoch": reporter.epoch if reporter else None,
+            "reporter": reporter,
         }
         if options.strategy == "random":
             return RandomSampling(**shared)
@@ -294,7 +307,7 @@ class Search:
         module = LesionModule(
             options,
             classes=classes,
-            positive=self.data.classes.index(self.data.positive),
+            positive=self.data.positive_index,
             class_weights=self.inputs.class_weights,
         )
         fit = {"ckpt_path": resume_from(self.out / CHECKPOINT), "weights_only": True}
@@ -341,9 +354,9 @@ class Search:
             "warnings": [*divergences(folder.path, CHECKPOINT), *_unscored(strategy.oneshot_module.unscored)],
             **self.identity,
             **({"limit": self._kept(self.limited, strategy.candidates)} if self.limited else {}),
-            "data": describe_data(self.data, self.split),
+            "data": self.split.describe(),
             "data_digest": self.data.digest,
-            "seen": seen(self.data, np.concatenate([self.split.training, self.split.validation])),
+            "seen": self.split.seen,
             **provenance(),
         }
         folder.write_json(SEARCH_FILE, record)
@@ -388,7 +401,7 @@ class Search:
         seconds += (rewards + scored) * seconds_of(reward)
         return {
             "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
-            "data": describe_data(self.data, self.split),
+            "data": self.split.describe(),
             "estimate": estimate(seconds, self.disk_bytes).to_dict(),
         }
 

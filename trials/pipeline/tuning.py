@@ -18,8 +18,8 @@ from trials.data.task import Task
 from trials.errors import TuningError
 from trials.runs.folder import is_done, read_json
 from trials.runs.layout import METRICS, RECORD, TUNING
-from trials.settings.load import flat
-from trials.settings.schema import Settings
+from trials.settings.load import flat, with_changes
+from trials.settings.schema import Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Tuning:
     """
 
     def __init__(self, home: Path, name: str, choices: Collection[str]) -> None:
-        self._choices = sorted(choices)
+        self._name, self._choices = name, sorted(choices)
         found = sorted(file.parent for file in (home / TUNING).glob(f"*/{name}/{METRICS}"))
         self.trials = [
             Trial(folder, read_json(folder / METRICS), read_json(folder / RECORD))
@@ -68,6 +68,12 @@ class Tuning:
         settings = dict(flat(self.best.record["settings"]))
         return {key: settings[key] for key in self._choices}
 
+    def applied(self, settings: Settings) -> Settings:
+        """Return the settings with what was chosen; raises `SettingsError` where it was given too."""
+        if named := [key for key in self._choices if key in settings.given]:
+            raise SettingsError(f"{named[0]}: {self._name} takes it from its tuning; leave it out")
+        return with_changes(settings, self.chosen)
+
     def check(self, task: Task) -> None:
         """Raise `TuningError` for a trial of another task, or of other settings beside the choices.
 
@@ -75,7 +81,7 @@ class Tuning:
         """
         sections = set(self.best.record["settings"])
         wanted = {
-            **{key: task.identity[key] for key in ("folds", "fold", "seed")},
+            **task.split.place,
             "data_digest": task.data.digest,
             "profile": task.settings.profile,
             **dict(flat(task.settings.model_dump(mode="json", include=sections))),
@@ -91,10 +97,10 @@ class Tuning:
             if differing:
                 raise TuningError(
                     f"{trial.folder}: is a trial of something else ({'; '.join(differing[:4])}); tune and "
-                    "contend with the same data, fold, seed, profile and settings, or remove it"
+                    "train with the same data, fold, seed, profile and settings, or remove it"
                 )
         way_out = "tune again in a new folder"
-        refuse_overlap(self.best.record["seen"], task.data, task.split.test, "the tuning", way_out)
+        refuse_overlap(self.best.record["seen"], task.data, task.test, "the tuning", way_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Return, as JSON values, what was chosen, among how many, and how well it did."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,27 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
         section, name = key.split(".")
         nested.setdefault(section, {})[name] = value
     try:
-        return Settings.model_validate({"profile": profile, **nested})
+        settings = Settings.model_validate({"profile": profile, **nested})
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
+    settings._names = frozenset(chosen)
+    return settings
+
+
+def with_changes(settings: Settings, changes: Mapping[str, object]) -> Settings:
+    """Return the settings with `changes` over what was given; raises as `load_settings`."""
+    return load_settings(settings.profile, settings.given | dict(flat(changes)))
+
+
+def with_defaults(settings: Settings, defaults: Mapping[str, object]) -> Settings:
+    """Return the settings with `defaults` over the profile and under what was given."""
+    return load_settings(settings.profile, {**defaults, **settings.given})
+
+
+def without(settings: Settings, names: Collection[str]) -> Settings:
+    """Return the settings as if those called `names` had not been given."""
+    kept = {name: value for name, value in settings.given.items() if name not in names}
+    return load_settings(settings.profile, kept)
 
 
 class _Once(yaml.SafeLoader):

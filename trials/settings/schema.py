@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from trials.errors import SettingsError
@@ -359,7 +359,10 @@ class ProtocolSettings(Section):
 
 
 class Settings(Section):
-    """All settings of a run, under the name of the profile that they started from."""
+    """All settings of a run, under the name of the profile that they started from.
+
+    `given` are those that were set over the profile; no dump has them apart.
+    """
 
     profile: str = "paper"
     data: DataSettings = DataSettings()
@@ -368,6 +371,14 @@ class Settings(Section):
     boosted: BoostedSettings = BoostedSettings()
     enas_b: EnasBSettings = EnasBSettings()
     protocol: ProtocolSettings = ProtocolSettings()
+
+    _names: frozenset[str] = PrivateAttr(default=frozenset())  # of what was given
+
+    @property
+    def given(self) -> dict[str, object]:
+        """What was set over the profile, by dotted name."""
+        names = {name: name.split(".") for name in sorted(self._names)}
+        return {name: getattr(getattr(self, section), key) for name, (section, key) in names.items()}
 
 
 KEYS = {  # every dotted name with its description

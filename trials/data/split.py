@@ -1,0 +1,162 @@
+"""Which images a run learns from, chooses by and is tested on.
+
+Of the images outside the test fold most are trained on; the rest, whole groups, choose the decision threshold
+and the temperature, which are then frozen. Data with a split of their own say all three parts themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.data.dataset import DataError, LesionData
+from trials.data.findings import say
+from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
+from trials.data.leaks import refuse_copies, refuse_overlap, seen
+from trials.data.load import load_data
+from trials.data.records import SPLITS
+from trials.settings.schema import DataSettings, Settings, SettingsError
+
+_MADE_BY = (  # settings that say which images there are, and in which part each is
+    *("positive", "group_column", "accept", "classes", "duplicates"),
+    *("validation_fraction", "fold_seed", "balanced_draw"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Loaded data, and the indices of a run's training, validation and test images: int64 [n] each.
+
+    Outer fold `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0
+    of 1. `seed` has drawn the validation images, and is the seed of all runs on this split. `source` and
+    `notes` say where the folds came from; `settings` are those that made the split. Raises `LeakError` where
+    a test image, an image of its group or a copy of it would be learnt from.
+    """
+
+    data: LesionData
+    training: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    folds: int | None
+    fold: int | None
+    seed: int
+    source: str
+    settings: DataSettings
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.test):
+            self.refuse_seen(self.data, self.test, "give them one group, or take one of them out")
+
+    @classmethod
+    def load(
+        cls, path: str | Path, settings: Settings, *, folds: int = 5, fold: int | None = None, seed: int = 0
+    ) -> Split:
+        """Decode the data set at `path` and split it; raises as `load_data` and `of`."""
+        return cls.of(load_data(path, settings), settings, folds=folds, fold=fold, seed=seed)
+
+    @classmethod
+    def of(
+        cls,
+        data: LesionData,
+        settings: Settings,
+        *,
+        folds: int = 5,
+        fold: int | None = None,
+        seed: int = 0,
+    ) -> Split:
+        """Set outer fold `fold` of `folds` aside for the test (None: nothing) and split the rest by `seed`.
+
+        Groups are never split. Data with a split of their own are split so, whatever the seed. Raises
+        `DataError` where the images are too few, and for folds of data that have their own split.
+        """
+        options = settings.data
+        if data.splits is not None:
+            _refuse_folds(data, folds, fold)
+            training, validation, test = map(data.of_split, SPLITS)
+            return cls(data, training, validation, test, 1, 0, seed, OWN_SPLIT, options)
+        rest, test, source = np.arange(len(data.files)), np.arange(0), "no folds"
+        notes: tuple[str, ...] = ()
+        if fold is not None:
+            assigned = assign_folds(data, folds, options.fold_seed, options.accept)
+            source, notes = assigned.source, assigned.notes
+            rest, test = assigned.split(fold)
+            say(notes)
+        training, validation = inner_split(data, rest, options.validation_fraction, seed)
+        count = None if fold is None else folds
+        return cls(data, training, validation, test, count, fold, seed, source, options, notes)
+
+    @cached_property
+    def development(self) -> np.ndarray:
+        """Indices of all images outside the test: those trained on, then those that choose."""
+        return np.concatenate([self.training, self.validation])
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What a run on this split has seen, as `leaks.seen` tells it."""
+        return seen(self.data, self.development)
+
+    @property
+    def place(self) -> dict[str, int | None]:
+        """Its folds, fold and seed by name."""
+        return {"folds": self.folds, "fold": self.fold, "seed": self.seed}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes this split itself and no other."""
+        return {"data": self.data.digest, "test": digest(self.test), **self.place}
+
+    def describe(self) -> dict[str, Any]:
+        """Return, as JSON values, which data were found and how they are split."""
+        data = self.data
+        counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+        return {
+            "name": data.name,
+            "layout": data.layout,
+            "digest": data.digest,
+            "images": dict(zip(data.classes, counts, strict=True)),
+            "positive": data.positive,
+            "groups": len(set(data.groups)),
+            "group_source": data.group_source,
+            "left_out": [asdict(item) for item in data.left_out],
+            "notes": [*data.notes, *self.notes],
+            "grey_range": list(data.grey_range),
+            "folds": self.source,
+            "training": len(self.training),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
+    def check(self, settings: DataSettings) -> None:
+        """Raise `SettingsError` for settings of a run by which this split would be another."""
+        for name in _MADE_BY:
+            made, given = getattr(self.settings, name), getattr(settings, name)
+            if made != given:
+                raise SettingsError(
+                    f"data.{name} = {given!r}: the data were split with {made!r}; split them with the "
+                    "settings of the run"
+                )
+
+    def refuse_seen(self, tested: LesionData, test: np.ndarray, way_out: str) -> None:
+        """Raise `LeakError` where an image of `tested` at `test` is or resembles one outside the test."""
+        refuse_overlap(self.seen, tested, test, f"a training on {self.data.name}", way_out)
+        if tested is not self.data or self.data.splits is None:  # there `official_split` has looked
+            refuse_copies(self.data, self.development, tested, test, way_out)
+
+
+def digest(indices: np.ndarray) -> str:
+    """Return what tells these indices, int64 [n], from others."""
+    return hashlib.sha256(indices.tobytes()).hexdigest()[:16]
+
+
+def _refuse_folds(data: LesionData, folds: int, fold: int | None) -> None:
+    if fold is not None and (folds, fold) != (1, 0):
+        raise DataError(
+            f"{data.root}: fold {fold} of {folds}, but the data have a split of their own, which every "
+            "run takes; leave out --folds and --fold, or fold and folds in an experiment"
+        )
