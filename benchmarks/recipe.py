@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import ROOT
-from trials.pipeline.contend import run_train
+from trials.data.load import load_data
+from trials.data.split import Split
+from trials.pipeline.train import run_train
+from trials.settings.load import load_settings
 
 FOLDS = 5
 CHANGES: dict[str, dict[str, object]] = {
@@ -46,14 +49,14 @@ CHANGES: dict[str, dict[str, object]] = {
 
 def measured(data: Path, method: str, out: Path, overrides: dict[str, object]) -> list[dict[str, Any]]:
     """Train in every fold by one recipe, or read what it gave; return the folds' metrics."""
+    settings = load_settings("cpu", overrides)
+    lesions = load_data(data, settings)
     return [
         run_train(
-            data,
+            Split.of(lesions, settings, folds=FOLDS, fold=fold),
+            settings,
             method,
-            out=out / f"fold{fold}" / method,
-            overrides=overrides,
-            folds=FOLDS,
-            fold=fold,
+            out / f"fold{fold}" / method,
             tested=False,
         )
         for fold in range(FOLDS)

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from benchmarks.measure import ROOT
 from search_space import Architecture, EnasSpace, FinalCell
 from strategies.divergence import DivergedError
-from trials.data.inputs import Inputs, load_data, split_data
+from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms
+from trials.data.split import Split
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings
 from trials.training.divergence import CLIP
@@ -117,9 +118,8 @@ def trained(
     architecture: Architecture, layout: str, settings: Settings, remedy: str, data: Path, out: Path
 ) -> dict[str, Any]:
     """Train one network; return the largest mean loss of an epoch and the validation AUC at the end."""
-    lesions = load_data(data, settings.data)
-    split = split_data(lesions, settings.data, folds=3, fold=0, seed=0)
-    inputs = Inputs(lesions, settings.data, split.training)
+    split = Split.load(data, settings, folds=3, fold=0)
+    inputs = Inputs(split.data, settings.data, split.training)
     module = LesionModule(settings.retrain, class_weights=inputs.class_weights)
     module.set_model(network(architecture, layout, settings, remedy))
     curve = Curve()

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from search_space import Architecture
+from tests.helpers.runs import retrain_on
 from trials.data.phantoms import make_phantoms
-from trials.pipeline.retrain import run_retrain
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings
 
@@ -71,7 +71,7 @@ def retrain(lesions: Path, architecture_file: Path, tiny: Settings) -> Callable[
     def run(out: Path, **changes: Any) -> Mapping[str, Any]:
         arguments: dict[str, Any] = {"layout": "enas3", "settings": tiny, "folds": 2, "fold": 0} | changes
         data, architecture = arguments.pop("data", lesions), arguments.pop("architecture", architecture_file)
-        return run_retrain(data, architecture, out=out, **arguments)
+        return retrain_on(data, architecture, out=out, **arguments)
 
     return run
 

@@ -13,9 +13,11 @@ import pytest
 
 from search_space import Architecture
 from trials.cli import build_parser, main
+from trials.data.split import Split
 from trials.errors import in_words
+from trials.methods.build import BUILDERS
 from trials.methods.registry import METHODS
-from trials.pipeline.makers import MAKERS
+from trials.settings.schema import Settings
 
 WITNESS = "0 0 1 0 0 0 1 0 0 1 1 1 0 1 1 1 2 2 1 4", "0 0 1 0 0 0 1 0 0 1 1 1 0 4 1 2 2 3 1 3"
 TINY = ["--profile", "quick", "--set", "data.image_size=24", "--set", "retrain.epochs=1"]
@@ -58,14 +60,14 @@ def test_what_is_tried_untested_says_how_it_did_without_a_test_image(
 
 
 def test_what_libraries_print_does_not_mix_with_json(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def chatty(*_: Any, **__: Any) -> dict[str, int]:
         print("a library says hello")
         return {"done": 1}
 
-    monkeypatch.setattr("trials.pipeline.retrain.run_retrain", chatty)
-    assert main([*retrain_arguments(tmp_path / "data", tmp_path, tmp_path), "--dry-run", "--json"]) == 0
+    monkeypatch.setattr("trials.pipeline.train.run_retrain", chatty)
+    assert main([*retrain_arguments(lesions, tmp_path, tmp_path), "--dry-run", "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"done": 1}
     assert "hello" in captured.err
@@ -192,6 +194,7 @@ def test_bad_input_ends_with_1_and_one_clear_message(
     ],
 )
 def test_interruption_and_defect_end_with_1_and_a_message(
+    lesions: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     raised: BaseException,
@@ -201,8 +204,8 @@ def test_interruption_and_defect_end_with_1_and_a_message(
     def fail(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr("trials.pipeline.retrain.run_retrain", fail)
-    arguments = retrain_arguments(tmp_path / "data", tmp_path, tmp_path / "out")
+    monkeypatch.setattr("trials.pipeline.train.run_retrain", fail)
+    arguments = retrain_arguments(lesions, tmp_path, tmp_path / "out")
     assert main(arguments) == 1
     captured = capsys.readouterr().err
     assert message in captured and "Traceback" not in captured
@@ -214,8 +217,13 @@ def test_settings_file_set_and_named_options_override_in_this_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
+
+    def split(path: Path, settings: Settings, **place: Any) -> None:
+        given.update(place, settings=settings)
+
+    monkeypatch.setattr(Split, "load", split)
     monkeypatch.setattr(
-        "trials.pipeline.retrain.run_retrain", lambda *_, **options: given.update(options) or {}
+        "trials.pipeline.train.run_retrain", lambda *_, **options: given.update(options) or {}
     )
     (tmp_path / "mine.yml").write_text("retrain: {epochs: 9, batch_size: 9}\ndata: {positive: cyst}\n")
     more = ["--settings", str(tmp_path / "mine.yml"), "--set", "retrain.batch_size=4", "--dry-run"]
@@ -275,8 +283,10 @@ def test_wrong_names_are_refused_before_anything_heavy_is_imported(arguments: st
     assert ran.returncode in (1, 2) and message in ran.stderr
 
 
-def test_every_method_has_a_maker_and_no_other_has() -> None:
-    assert MAKERS.keys() == METHODS.keys()
+def test_every_method_has_cells_members_or_a_builder() -> None:
+    others = {name for name, entry in METHODS.items() if not entry.cells and not entry.members}
+    assert BUILDERS.keys() == others
+    assert all(not METHODS[name].members for entry in METHODS.values() for name in entry.members)
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(architecture_file: Path) -> None:

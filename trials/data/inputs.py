@@ -10,8 +10,9 @@ from torch import Tensor
 
 from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping, expand
 from trials.data.batches import Batches, standardisation
-from trials.data.dataset import DataError, LesionData
+from trials.data.dataset import LesionData
 from trials.data.images import to_tensor
+from trials.errors import DataError
 from trials.settings.schema import GRADED, DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours

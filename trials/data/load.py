@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trials.data.dataset import DataError, LesionData, load
+from trials.data.dataset import LesionData, load
 from trials.data.draw import draw_balanced
 from trials.data.findings import findings, say
 from trials.data.readers.medmnist import classes_elsewhere
+from trials.errors import DataError
 from trials.settings.schema import Settings
 
 

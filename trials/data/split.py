@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from trials.data.dataset import DataError, LesionData
+from trials.data.dataset import LesionData
 from trials.data.findings import say
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
 from trials.data.leaks import refuse_copies, refuse_overlap, seen
 from trials.data.load import load_data
 from trials.data.records import SPLITS
-from trials.settings.schema import DataSettings, Settings, SettingsError
+from trials.errors import DataError, SettingsError
+from trials.settings.schema import DataSettings, Settings
 
 _MADE_BY = (  # settings that say which images there are, and in which part each is
     *("positive", "group_column", "accept", "classes", "duplicates"),

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from trials.data.dataset import DataError, LesionData
+from trials.data.dataset import LesionData
 from trials.data.split import Split, digest
+from trials.errors import DataError
 from trials.settings.schema import Settings
 
 Images = tuple[LesionData, np.ndarray]  # a data set and indices of some of its images, int64 [n]

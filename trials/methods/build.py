@@ -25,9 +25,7 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
     if entry.cells is None:
         return BUILDERS[name](task)
     if found is None or layout is None:
-        raise ValueError(
-            f"{name}: a network of cells needs an architecture and a layout; search one"
-        )
+        raise ValueError(f"{name}: a network of cells needs an architecture and a layout; search one")
     return enas_b(task, found) if layout == CHOSEN else cell_network(task, found, layout)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trials.errors import SettingsError
 from trials.settings.load import with_defaults
-from trials.settings.schema import Settings, SettingsError
+from trials.settings.schema import Settings
 
 CHOSEN = "chosen"  # the layout of cells whose number the settings choose
 

@@ -13,13 +13,14 @@ from typing import Any
 from trials.data.leaks import read_search_record
 from trials.data.split import Split
 from trials.data.task import Task
+from trials.errors import SettingsError
 from trials.methods.cells import Found, cell_network, random_cells
 from trials.methods.registry import Title
 from trials.pipeline.protocol import plan, train_and_test
 from trials.pipeline.search import read_ranking, search_in
 from trials.runs.layout import ARCHITECTURE, candidate_name
 from trials.settings.load import with_changes
-from trials.settings.schema import Settings, SettingsError
+from trials.settings.schema import Settings
 
 COUNT = 12  # candidates of the random search
 

@@ -30,12 +30,13 @@ from trials.data.inputs import Inputs, device
 from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.split import Split
 from trials.data.task import Task
+from trials.errors import DamagedError
 from trials.files import below, write_atomically
 from trials.methods.cells import Found
 from trials.models.onnx import export_onnx
 from trials.nni_host.paths import network_view_file, on_another_host
 from trials.pipeline.search_limit import SearchLimit
-from trials.runs.folder import DamagedError, RunFolder, read, read_csv, read_json
+from trials.runs.folder import RunFolder, read, read_csv, read_json
 from trials.runs.layout import (
     ARCHITECTURE,
     CANDIDATES,

@@ -9,6 +9,7 @@ from search_space.enas.layouts import layout as read_layout
 from trials.data.dataset import LesionData
 from trials.data.split import Split
 from trials.data.task import Task
+from trials.errors import RunFolderError
 from trials.methods.base import Method
 from trials.methods.build import build
 from trials.methods.cells import Found, cell_network, random_cells
@@ -17,7 +18,6 @@ from trials.pipeline.ensemble import Ensemble
 from trials.pipeline.protocol import plan, train_and_test
 from trials.pipeline.search import read_found, search_in
 from trials.pipeline.tuning import Tuning
-from trials.runs.folder import RunFolderError
 from trials.runs.layout import ARCHITECTURE
 from trials.settings.load import without
 from trials.settings.schema import Settings

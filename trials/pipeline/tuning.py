@@ -15,11 +15,11 @@ from typing import Any
 
 from trials.data.leaks import refuse_overlap
 from trials.data.task import Task
-from trials.errors import TuningError
+from trials.errors import SettingsError, TuningError
 from trials.runs.folder import is_done, read_json
 from trials.runs.layout import METRICS, RECORD, TUNING
 from trials.settings.load import flat, with_changes
-from trials.settings.schema import Settings, SettingsError
+from trials.settings.schema import Settings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from trials.data.dataset import load
 from trials.data.draw import draw_balanced
 from trials.data.folds import assign_folds, write_folds
-from trials.data.inputs import load_data
+from trials.data.load import load_data
 from trials.data.phantoms import make_phantoms
 from trials.settings.load import load_settings
 
@@ -30,6 +30,6 @@ def test_the_paper_profile_draws_before_folds_that_a_file_gives(tmp_path: Path) 
     make_phantoms(tmp_path / "data", count=40, side=40)
     data = load(tmp_path / "data")
     write_folds(tmp_path / "data" / "folds.csv", data, assign_folds(data, 2))
-    settings = load_settings("paper", {"data.balanced_draw": 15}).data
+    settings = load_settings("paper", {"data.balanced_draw": 15})
     drawn = load_data(tmp_path / "data", settings)
     assert len(drawn.files) == 30 and len(assign_folds(drawn, 2).fold) == 30

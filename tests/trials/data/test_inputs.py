@@ -8,14 +8,19 @@ import torch
 
 from trials.data.dataset import LesionData, load
 from trials.data.folds import assign_folds
-from trials.data.inputs import Inputs, describe_data, split_data
+from trials.data.inputs import Inputs
+from trials.data.split import Split
 from trials.settings.load import load_settings
-from trials.settings.schema import DataSettings
+from trials.settings.schema import DataSettings, Settings
+
+
+def settings(**changes: object) -> Settings:
+    named = {f"data.{key}": value for key, value in {"image_size": 24, **changes}.items()}
+    return load_settings("quick", named)
 
 
 def options(**changes: object) -> DataSettings:
-    named = {f"data.{key}": value for key, value in {"image_size": 24, **changes}.items()}
-    return load_settings("quick", named).data
+    return settings(**changes).data
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def data(lesions: Path) -> LesionData:
 
 
 def test_parts_share_no_image_and_no_group_and_the_test_is_the_outer_fold(data: LesionData) -> None:
-    split = split_data(data, options(), folds=2, fold=1, seed=3)
+    split = Split.of(data, settings(), folds=2, fold=1, seed=3)
     parts = [split.training, split.validation, split.test]
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(data.files)))
     groups = [{data.groups[index] for index in part} for part in parts]
@@ -33,10 +38,10 @@ def test_parts_share_no_image_and_no_group_and_the_test_is_the_outer_fold(data: 
 
 
 def test_training_seed_moves_the_inner_split_but_no_outer_fold(data: LesionData) -> None:
-    one, other = (split_data(data, options(), folds=2, fold=0, seed=seed) for seed in (0, 1))
+    one, other = (Split.of(data, settings(), folds=2, fold=0, seed=seed) for seed in (0, 1))
     assert one.test.tolist() == other.test.tolist()
     assert one.validation.tolist() != other.validation.tolist()
-    moved = split_data(data, options(fold_seed=1), folds=2, fold=0, seed=0)
+    moved = Split.of(data, settings(fold_seed=1), folds=2, fold=0, seed=0)
     assert moved.test.tolist() != one.test.tolist()
 
 
@@ -72,7 +77,7 @@ def test_classes_weigh_alike_in_the_weighted_loss(data: LesionData) -> None:
 
 
 def test_description_counts_what_was_found(data: LesionData) -> None:
-    described = describe_data(data, split_data(data, options(), folds=2, fold=0, seed=0))
+    described = Split.of(data, settings(), folds=2, fold=0).describe()
     assert described["images"] == {"benign": 20, "malignant": 20}
     assert described["training"] + described["validation"] + described["test"] == 40
     assert (described["folds"], described["left_out"]) == ("generated", [])
@@ -81,7 +86,7 @@ def test_description_counts_what_was_found(data: LesionData) -> None:
 def test_crops_are_for_training_alone(patches: Path) -> None:
     stained = load(patches, positive="1")
     changes = {"data.image_size": 40, "data.smallest_crop": 33}
-    split = split_data(stained, load_settings("patches").data, folds=5, fold=None, seed=0)
+    split = Split.of(stained, load_settings("patches"))
     inputs = Inputs(stained, load_settings("patches", changes).data, split.training)
     batches = inputs.training(2, seed=0)
     sizes = {images.shape[-1] for images, _ in batches}

@@ -11,7 +11,7 @@ import pytest
 from trials.cli import main
 from trials.data.checks import verify
 from trials.data.dataset import load
-from trials.data.inputs import load_data
+from trials.data.load import load_data
 from trials.data.readers.medmnist import CLASSES, classes_elsewhere
 from trials.errors import DataError, SettingsError
 from trials.settings.load import load_settings
@@ -80,7 +80,7 @@ def test_other_files_need_their_classes_named(tmp_path: Path, capsys: pytest.Cap
     path = write_npz(tmp_path / "mine.npz", [0, 1, 1])
     with pytest.raises(DataError, match=r"numbers 0 to 1, not names.*--set data\.classes=NAME0,NAME1"):
         load(path)
-    settings = load_settings("quick", {"data.classes": "normal, ill", "data.positive": "ill"}).data
+    settings = load_settings("quick", {"data.classes": "normal, ill", "data.positive": "ill"})
     data = load_data(path, settings)
     assert data.classes == ("ill", "normal") and data.labels.tolist() == [1, 0, 0] * 3
     assert main(["verify", str(path), "--positive", "ill", "--set", "data.classes=normal,ill"]) == 0

@@ -14,9 +14,10 @@ from PIL import Image
 from trials.data.checks import verify
 from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, load
 from trials.data.folds import OWN_SPLIT
-from trials.data.inputs import load_data, split_data
+from trials.data.load import load_data
 from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
+from trials.data.split import Split
 from trials.errors import DataError
 from trials.settings.load import load_settings
 
@@ -39,7 +40,7 @@ def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Pa
     data = load(patches, positive="1")
     assert data.group_source == "copies" and "slide" in data.notes[0]
     for seed in (0, 1):
-        split = split_data(data, load_settings("cpu").data, folds=5, fold=None, seed=seed)
+        split = Split.of(data, load_settings("cpu", {"data.positive": "1"}), seed=seed)
         for name, indices in zip(SPLITS, (split.training, split.validation, split.test), strict=True):
             assert [data.files[i] for i in indices] == [file for file, _, part in ROWS if part == SHORT[name]]
         assert (split.folds, split.fold, split.source) == (1, 0, OWN_SPLIT)
@@ -48,12 +49,12 @@ def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Pa
 def test_outer_folds_of_split_data_are_refused(patches: Path) -> None:
     data = load(patches, positive="1")
     with pytest.raises(DataError, match=r"split of their own.*leave out --folds and --fold"):
-        split_data(data, load_settings("cpu").data, folds=5, fold=0, seed=0)
+        Split.of(data, load_settings("cpu", {"data.positive": "1"}), fold=0)
 
 
 def test_a_draw_that_would_change_the_split_is_refused(patches: Path) -> None:
     with pytest.raises(DataError, match=r"data\.balanced_draw=null"):
-        load_data(patches, load_settings("paper", {"data.positive": "1"}).data)
+        load_data(patches, load_settings("paper", {"data.positive": "1"}))
 
 
 def test_the_positive_class_is_asked_for_by_the_option_that_names_it(patches: Path) -> None:

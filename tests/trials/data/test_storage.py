@@ -15,11 +15,12 @@ from PIL import Image
 from trials.data import storage
 from trials.data.checks import verify
 from trials.data.dataset import load
-from trials.data.inputs import Inputs, split_data
+from trials.data.inputs import Inputs
 from trials.data.readers.decoding import image_digest
 from trials.data.readers.patch_camelyon import META, NAME
 from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
+from trials.data.split import Split
 from trials.errors import DataError
 from trials.settings.load import load_settings
 
@@ -65,12 +66,12 @@ def test_a_set_in_a_file_trains_and_validates_as_in_memory(
     augmentation: str, mixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"data.augmentation": augmentation, "data.image_size": 40}
-    options = load_settings("quick", changes).data
+    settings = load_settings("quick", changes)
 
     def seen() -> tuple[str, bool, list[torch.Tensor]]:
         data = load(mixed)
-        split = split_data(data, options, folds=2, fold=0, seed=0)
-        inputs = Inputs(data, options, split.training)
+        split = Split.of(data, settings, folds=2, fold=0)
+        inputs = Inputs(data, settings.data, split.training)
         batches = [*inputs.training(4, seed=1), *inputs.plain(split.validation)]
         stored = [*data.images, storage.room(tuple(inputs.images.shape))]
         return data.digest, all(map(lies_in_a_file, stored)), [images for images, _ in batches]

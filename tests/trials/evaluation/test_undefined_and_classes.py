@@ -16,7 +16,7 @@ from trials.evaluation.measures import DECISION, decision
 from trials.evaluation.two_classes import as_two
 from trials.export.export import run_export
 from trials.models.model_file import ModelDescription
-from trials.pipeline.train import PREDICTION_COLUMNS
+from trials.pipeline.protocol import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import said
 

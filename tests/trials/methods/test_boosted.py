@@ -14,7 +14,9 @@ from PIL import Image
 from torchvision import models
 
 from search_space.boosted_efficientnet import CBAM, imagenet_weights
+from tests.helpers.runs import retrain_on, search_on, train_on
 from trials.data.dataset import load
+from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import RunFolderError
 from trials.inference.predict import run_predict
@@ -22,10 +24,7 @@ from trials.methods.networks import BoostedMethod
 from trials.methods.registry import METHODS
 from trials.models.model_file import load_model
 from trials.models.zoo import BoostedNetwork, Shape
-from trials.pipeline.contend import run_train
 from trials.pipeline.evaluate import run_evaluate, text_table
-from trials.pipeline.retrain import run_retrain
-from trials.pipeline.search import run_search
 from trials.report.report import run_report, text
 from trials.settings.load import load_settings
 from trials.training.module import seed_everything
@@ -50,9 +49,9 @@ CROPPED = {"data.smallest_crop": 32}
 FILES = [f"test_{index}.png" for index in range(8)]
 
 
-def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
+def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes = CROPPED if name in ("boosted", "boosted_cropping") else {}
-    return run_train(data, name, out=out, profile="patches", overrides=TINY | changes, **more)
+    return train_on(data, name, out=out, profile="patches", overrides=TINY | changes, **more)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -66,14 +65,14 @@ def trained(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("boosted")
     for seed in (0, 1):
         for name in ("boosted_baseline", "boosted"):
-            contend(patches, name, out / f"seed{seed}" / name, seed=seed)
-    contend(patches, "enas7", out / "seed0" / "enas7")
+            train(patches, name, out / f"seed{seed}" / name, seed=seed)
+    train(patches, "enas7", out / "seed0" / "enas7")
     return out
 
 
 def test_the_ablation_differs_by_one_change_each_and_all_four_in_the_last() -> None:
     def chosen(name: str) -> dict[str, Any]:
-        settings = METHODS[name].settings("patches", {})
+        settings = METHODS[name].settings(load_settings("patches"))
         return {"smallest_crop": settings.data.smallest_crop, **settings.boosted.model_dump()}
 
     baseline, everything = chosen("boosted_baseline"), chosen("boosted")
@@ -99,11 +98,11 @@ def test_what_starts_from_imagenet_weights_says_so_and_is_loaded_without_them(
     pytest.importorskip("timm")
     changes = {"boosted.variant": "lite0", "boosted.pretrained": True}
     settings = load_settings("patches", TINY | changes)
-    task = Task(patches, settings, folds=5, fold=None, seed=0)
+    task = Task(Split.load(patches, settings), settings)
     stem = BoostedMethod(task).network.get_submodule("features.0.0").weight
     stored = imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True)["conv_stem.weight"]
     assert torch.equal(stem, stored)
-    metrics = run_train(
+    metrics = train_on(
         patches, "boosted_baseline", out=tmp_path / "run", profile="patches", overrides=TINY | changes
     )
     assert metrics["saw_other_data"] is True
@@ -189,13 +188,13 @@ def test_a_published_split_is_evaluated_as_that_and_reported_over_seeds(
 
 def test_enas_searches_and_retrains_on_the_same_patches(patches: Path, tmp_path: Path) -> None:
     settings = load_settings("patches", TINY | CROPPED)
-    record = run_search(patches, out=tmp_path / "search", settings=settings)
+    record = search_on(patches, out=tmp_path / "search", settings=settings)
     assert (record["folds"], record["fold"], record["data"]["test"]) == (1, 0, 8)
     data = load(patches, positive="1")
     tested = {data.image_digests[i] for i in data.of_split("test")}
     assert len(record["seen"]["image_digests"]) == 28 and not tested & set(record["seen"]["image_digests"])
     found = tmp_path / "search" / "architecture.json"
-    metrics = run_retrain(patches, found, layout="enas7", out=tmp_path / "enas7", settings=settings)
+    metrics = retrain_on(patches, found, layout="enas7", out=tmp_path / "enas7", settings=settings)
     assert metrics["search_overlap"] == "none" and metrics["test"]["n"] == 8
 
 
@@ -203,11 +202,11 @@ def test_tuning_looks_at_no_test_image_and_takes_no_part_in_a_report(
     trained: Path, patches: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(trained / "seed0", tmp_path / "runs")
-    metrics = contend(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted", tested=False)
+    metrics = train(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted", tested=False)
     assert metrics["test"] is None and metrics["validation"]["n"] == 8
     assert rows(tmp_path / "runs" / "tuning" / "boosted" / "predictions.csv") == []
     with pytest.raises(RunFolderError, match="belongs to another run"):
-        contend(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted")
+        train(patches, "boosted", tmp_path / "runs" / "tuning" / "boosted")
     result = run_report([tmp_path / "runs"], tmp_path / "report")
     assert sorted(row["method"] for row in result["results"]) == ["boosted", "boosted_baseline", "enas7"]
     assert "1 runs for tuning" in " ".join(result["warnings"])
@@ -258,5 +257,5 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
 ) -> None:
     data = repainted(patches, tmp_path / "data", size, mode)
     with pytest.raises(ValueError, match=words):
-        run_train(data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=TINY | changes)
+        train_on(data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=TINY | changes)
     assert not (tmp_path / "out").exists()

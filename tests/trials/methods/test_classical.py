@@ -8,11 +8,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
+from tests.helpers.runs import train_on
 from trials.cli import main
 from trials.data.dataset import load
 from trials.data.phantoms import make_phantoms
 from trials.methods.classical import support_vectors
-from trials.pipeline.contend import run_train
 
 
 def patients(positives: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,7 +100,7 @@ def test_what_an_svm_could_not_do_is_in_the_record_the_output_and_the_report(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides: Mapping[str, object] = {"data.balanced_draw": None}
-    metrics = run_train(
+    metrics = train_on(
         few, "hog", out=tmp_path / "fold0" / "hog", profile="quick", overrides=overrides, folds=3, fold=0
     )
     (note, *_) = metrics["warnings"]

@@ -13,15 +13,17 @@ import yaml
 from PIL import Image
 
 from search_space import Architecture, macs, parameters
-from trials.data import task as task_module
+from tests.helpers.runs import train_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds, write_folds
-from trials.data.inputs import Split
 from trials.data.phantoms import make_phantoms
+from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import DataError, LeakError, ModelError, RunFolderError, SettingsError
 from trials.evaluation.power import TOO_FEW
 from trials.inference.predict import run_predict
+from trials.methods.build import build
+from trials.methods.cells import random_cells
 from trials.methods.classical import ClassicalMethod
 from trials.methods.features import STATISTICS, statistics
 from trials.methods.networks import NetworkMethod
@@ -37,7 +39,6 @@ from trials.models.zoo import (
     count_parameters,
     load_imagenet_lite0,
 )
-from trials.pipeline.contend import run_train
 from trials.report.report import run_report
 from trials.runs.layout import TUNING
 from trials.settings.load import load_settings
@@ -63,16 +64,16 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def contend(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
+def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
     choices = METHODS[name].choices if name in METHODS else ()
     if choices:  # tuned by one trial, whose choice the test takes
         trial = {"out": out.parent / TUNING / "only" / name, "home": out.parent, "tested": False}
-        run_train(data, name, **(arguments | trial))
+        train_on(data, name, **(arguments | trial))
         arguments["overrides"] = {key: value for key, value in (TINY | changes).items() if key not in choices}
-    return run_train(data, name, out=out, **(arguments | more))
+    return train_on(data, name, out=out, **(arguments | more))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def fold0(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_method_leaves_the_same_files_about_the_right_images(
     name: str, lesions: Path, elsewhere: Path, fold0: Path
 ) -> None:
-    metrics = contend(lesions, name, fold0 / name, external=elsewhere)
+    metrics = train(lesions, name, fold0 / name, external=elsewhere)
     data, other = load(lesions), load(elsewhere)
     test = assign_folds(data, 2).split(0)[1]
     for file, of, indices in (
@@ -120,26 +121,26 @@ def test_every_method_leaves_the_same_files_about_the_right_images(
 def test_the_same_seed_gives_the_same_probabilities_and_a_finished_run_is_only_reported(
     name: str, lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = contend(lesions, name, tmp_path / "first")
-    contend(lesions, name, tmp_path / "second")
+    first = train(lesions, name, tmp_path / "first")
+    train(lesions, name, tmp_path / "second")
     files = [tmp_path / run / "predictions.csv" for run in ("first", "second")]
     assert files[0].read_bytes() == files[1].read_bytes()
     capsys.readouterr()
-    assert contend(lesions, name, tmp_path / "first") == first
+    assert train(lesions, name, tmp_path / "first") == first
     assert "done already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "file", ["predictions.csv", "validation_predictions.csv", "external_predictions.csv"]
 )
-def test_a_mean_is_of_what_its_members_said_who_contend_once(
+def test_an_ensemble_averages_its_members_which_are_trained_once(
     file: str, lesions: Path, elsewhere: Path, fold0: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [fold0 / "cells7", fold0 / "hog_geometry"]
-    seconds = sum(contend(lesions, place.name, place, external=elsewhere)["seconds"] for place in members)
+    seconds = sum(train(lesions, place.name, place, external=elsewhere)["seconds"] for place in members)
     for kind in (ClassicalMethod, NetworkMethod):
         monkeypatch.setattr(kind, "fit", lambda *_, **__: pytest.fail("fitted twice"))
-    mean = contend(lesions, "cells7_hog_geometry", fold0 / "cells7_hog_geometry", external=elsewhere)
+    mean = train(lesions, "cells7_hog_geometry", fold0 / "cells7_hog_geometry", external=elsewhere)
     assert mean["seconds"] == pytest.approx(seconds, abs=1e-3)
     said = zip(*(rows(place / file) for place in members), strict=True)
     for row, (network, gradients) in zip(rows(fold0 / mean["method"] / file), said, strict=True):
@@ -151,8 +152,10 @@ def test_a_mean_is_of_what_its_members_said_who_contend_once(
 def test_the_folder_of_another_method_is_refused_before_anything_is_written(
     lesions: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunFolderError, match="cells7: there contends cells7, not cells7_hog_geometry; name"):
-        contend(lesions, "cells7_hog_geometry", tmp_path / "cells7")
+    with pytest.raises(
+        RunFolderError, match="cells7: is the place of cells7, not of cells7_hog_geometry; name"
+    ):
+        train(lesions, "cells7_hog_geometry", tmp_path / "cells7")
     assert not list(tmp_path.iterdir())
 
 
@@ -161,9 +164,9 @@ def test_layouts_share_one_search_of_their_fold(
     strategy: str, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seven, seventeen = ("enas7", "enas17") if strategy == "enas" else ("random7", "random17")
-    told = contend(lesions, seven, tmp_path / seven)
+    told = train(lesions, seven, tmp_path / seven)
     monkeypatch.setattr("trials.pipeline.search.Search.go", lambda *_: pytest.fail("searched twice"))
-    contend(lesions, seventeen, tmp_path / seventeen)
+    train(lesions, seventeen, tmp_path / seventeen)
     folder = tmp_path / {"enas": "search", "random": "search-random"}[strategy]
     record = json.loads((folder / "search.json").read_text())
     assert record["settings"]["search"]["strategy"] == strategy
@@ -176,15 +179,16 @@ def test_layouts_share_one_search_of_their_fold(
 
 def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> None:
     def cells(name: str, fold: int) -> object:
-        task = Task(lesions, load_settings("quick", TINY), folds=2, fold=fold)
-        return METHODS[name].make(task, None).identity["network"]["architecture"]
+        settings = load_settings("quick", TINY)
+        task = Task(Split.load(lesions, settings, folds=2, fold=fold), settings)
+        return build(task, METHODS[name], random_cells(task)).identity["network"]["architecture"]
 
     assert cells("cells7", 0) == cells("cells17", 0) != cells("cells7", 1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions: Path, fold0: Path) -> None:
-    contend(lesions, name, fold0 / f"{name}-again")
+    train(lesions, name, fold0 / f"{name}-again")
     written = rows(fold0 / f"{name}-again" / "predictions.csv")
     told = run_predict(fold0 / f"{name}-again", [lesions / row["file"] for row in written])
     assert [row["probability"] for row in told["predictions"]] == pytest.approx(
@@ -199,7 +203,7 @@ def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions:
 def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
     lesions: Path, fold0: Path, tmp_path: Path
 ) -> None:
-    contend(lesions, "cells7", tmp_path / "new")
+    train(lesions, "cells7", tmp_path / "new")
     shutil.copytree(tmp_path / "new", tmp_path / "old")
     (tmp_path / "old" / "run.json").unlink()  # a model by itself, which nothing vouches for
     described = json.loads((tmp_path / "new" / "model.json").read_text())
@@ -223,7 +227,7 @@ def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
 def test_a_model_file_of_an_impossible_network_is_refused(
     change: dict[str, Any], words: str, lesions: Path, tmp_path: Path
 ) -> None:
-    contend(lesions, "cnn3", tmp_path / "run")
+    train(lesions, "cnn3", tmp_path / "run")
     (tmp_path / "run" / "run.json").unlink()  # a model by itself, which nothing vouches for
     described = json.loads((tmp_path / "run" / "model.json").read_text())
     (tmp_path / "run" / "model.json").write_text(json.dumps(described | change))
@@ -270,17 +274,23 @@ def test_imagenet_weights_come_with_every_layer_but_the_head() -> None:
     assert differing == {"classifier.weight", "classifier.bias"}
 
 
-def test_a_group_on_both_sides_of_a_split_is_refused(lesions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = task_module.split_data
-
-    def leaky(*arguments: Any, **named: Any) -> Split:
-        honest = split(*arguments, **named)
-        planted = np.concatenate([honest.training, honest.test[:1]])
-        return replace(honest, training=planted)
-
-    monkeypatch.setattr(task_module, "split_data", leaky)
+def test_a_group_on_both_sides_of_a_split_is_refused(lesions: Path) -> None:
+    honest = Split.load(lesions, load_settings("quick"), folds=2, fold=0)
     with pytest.raises(LeakError, match="has seen"):
-        Task(lesions, load_settings("quick"), folds=2, fold=0)
+        replace(honest, training=np.concatenate([honest.training, honest.test[:1]]))
+
+
+def test_settings_that_would_split_otherwise_are_refused(lesions: Path) -> None:
+    split = Split.load(lesions, load_settings("quick"), folds=2, fold=0)
+    with pytest.raises(SettingsError, match=r"data\.fold_seed = 1: the data were split with 0"):
+        Task(split, load_settings("quick", {"data.fold_seed": 1}))
+
+
+def test_external_data_that_were_read_by_themselves_are_refused(lesions: Path, elsewhere: Path) -> None:
+    settings = load_settings("quick")
+    split = Split.load(lesions, settings, folds=2, fold=0)
+    with pytest.raises(DataError, match="positive = benign, expected malignant.*load_external"):
+        Task(split, settings, load(elsewhere, positive="benign"))
 
 
 @pytest.mark.parametrize("saved_anew", [False, True])
@@ -302,7 +312,7 @@ def test_a_test_group_copied_into_training_under_other_names_is_refused(
     with (folder / "folds.csv").open("a") as listed:
         listed.write("new.png,1\n")
     with pytest.raises(LeakError if saved_anew else DataError, match=r"new\.png|is split over folds"):
-        contend(folder, "geometry", tmp_path / "out")
+        train(folder, "geometry", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -312,10 +322,10 @@ def test_a_training_image_among_the_external_ones_is_refused(
     mixed = tmp_path / "mixed"
     shutil.copytree(elsewhere, mixed)
     data, other = load(lesions), load(mixed)
-    trained_on = Task(lesions, load_settings("quick", TINY), folds=2, fold=0).split.training[0]
+    trained_on = Split.load(lesions, load_settings("quick", TINY), folds=2, fold=0).training[0]
     Image.fromarray(data.images[trained_on]).save(mixed / other.files[0], quality=90)
     with pytest.raises(LeakError, match="take those out of the external data"):
-        contend(lesions, "geometry", tmp_path / "out", external=mixed)
+        train(lesions, "geometry", tmp_path / "out", external=mixed)
 
 
 def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
@@ -330,7 +340,7 @@ def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
         writer.writeheader()
         writer.writerows(row | {"label": of_group[row["duplicate_group"]]} for row in table)
     for fold in (0, 1):
-        contend(tmp_path / "data", "geometry", tmp_path / "out" / str(fold), fold=fold)
+        train(tmp_path / "data", "geometry", tmp_path / "out" / str(fold), fold=fold)
     (told,) = run_report([tmp_path / "out"], tmp_path / "report")["results"]
     assert told["low"] < 0.5 < told["high"] and told["high"] - told["low"] < 0.3
 
@@ -356,26 +366,26 @@ def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Pa
     manifest = folder / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",width,", ",wide,"))
     with pytest.raises(DataError, match="no column width"):
-        contend(folder, "geometry", tmp_path / "out")
+        train(folder, "geometry", tmp_path / "out")
 
 
 def test_a_methods_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
     alexnet = METHODS["alexnet"]
-    assert alexnet.settings("cpu", {}).data.image_size == 227
-    assert alexnet.settings("cpu", {"data": {"image_size": 99}}).data.image_size == 99
+    assert alexnet.settings(load_settings("cpu")).data.image_size == 227
+    assert alexnet.settings(load_settings("cpu", {"data": {"image_size": 99}})).data.image_size == 99
     assert all(bool(entry.differs) == bool(entry.reason) for entry in METHODS.values())
 
 
 def test_an_unknown_method_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nearest: resnet18"):
-        contend(tmp_path, "resnet", tmp_path / "out")
+        train(tmp_path, "resnet", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["enas7", "hog"])
 def test_a_dry_run_tells_settings_and_data_and_writes_nothing(
     name: str, lesions: Path, tmp_path: Path
 ) -> None:
-    told = contend(lesions, name, tmp_path / "out" / name, dry_run=True)
+    told = train(lesions, name, tmp_path / "out" / name, dry_run=True)
     assert told["settings"]["data"]["image_size"] == 32 and told["data"]["test"] == 20
     assert (told["estimate"] is None) == (name == "hog")
     assert told["smallest_auc_difference"]["images"] == TOO_FEW  # of 40 images

@@ -1,11 +1,14 @@
 """Where the stages of an experiment read and write."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from trials import stage
+from trials.data.split import Split
+from trials.settings.schema import Settings
 from trials.stage import run_stage
 
 DATA, OUT = Path("data"), Path("out")
@@ -15,6 +18,12 @@ DATA, OUT = Path("data"), Path("out")
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """What the verbs are called with, instead of running them."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def split(data: Path, settings: Settings, **place: Any) -> Any:
+        return SimpleNamespace(data=data, **place)
+
+    monkeypatch.setattr(Split, "load", split)
+    monkeypatch.setattr(stage, "load_external", lambda path, settings, data: path)
     for verb in ("run_search", "run_retrain", "run_train", "run_rank", "run_evaluate"):
         monkeypatch.setattr(
             stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
@@ -25,39 +34,39 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], d
 def test_a_retraining_takes_the_architecture_of_its_own_folds_search(calls: list[Any]) -> None:
     run_stage({"stage": "search", "folds": 5, "fold": 2}, DATA, OUT, "quick")
     run_stage({"stage": "retrain", "folds": 5, "fold": 2, "layout": "enas7"}, DATA, OUT, "quick")
-    (_, _, search), (_, (_, architecture), retrain) = calls
-    assert architecture == search["out"] / "architecture.json" == OUT / "fold2/search/architecture.json"
-    assert retrain["out"] == OUT / "fold2/enas7"
-    assert (search["folds"], search["fold"]) == (retrain["folds"], retrain["fold"]) == (5, 2)
+    (_, (searched, _, search), _), (_, (retrained, _, architecture, out), _) = calls
+    assert architecture == search / "architecture.json" == OUT / "fold2/search/architecture.json"
+    assert out == OUT / "fold2/enas7"
+    assert (searched.folds, searched.fold) == (retrained.folds, retrained.fold) == (5, 2)
 
 
 def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: list[Any]) -> None:
     base = {"stage": "retrain", "folds": 5, "fold": 0, "layout": "enas7"}
     for differing in ({}, {"seed": 1}, {"retrain.epochs": 7}, {"retrain.epochs": 8}):
         run_stage(base | differing, DATA, OUT, "quick", Path("architecture.json"))
-    assert len({named["out"] for _, _, named in calls}) == 4
-    assert [named["settings"].retrain.epochs for _, _, named in calls][2:] == [7, 8]
+    assert len({arguments[-1] for _, arguments, _ in calls}) == 4
+    assert [settings.retrain.epochs for _, (_, settings, *_), _ in calls][2:] == [7, 8]
 
 
 def test_a_method_runs_in_its_folds_folder_with_what_differs_from_the_profile(calls: list[Any]) -> None:
     grid = {"stage": "train", "folds": 5, "fold": 2, "seed": 0, "method": "hog"}
     run_stage(grid, DATA, OUT, "quick", external=Path("other"))
     run_stage({**grid, "retrain.epochs": 7}, DATA, OUT, "quick")
-    (_, arguments, first), (_, _, second) = calls
-    assert arguments == (DATA, "hog") and first["out"] == OUT / "fold2/hog" != second["out"]
+    (_, (split, settings, name, out), first), (_, (_, changed, _, other), second) = calls
+    assert (split.data, name) == (DATA, "hog") and out == OUT / "fold2/hog" != other
     assert (first["external"], second["external"]) == (Path("other"), None)
-    assert (first["overrides"], second["overrides"]) == ({}, {"retrain.epochs": 7})
-    assert (first["folds"], first["fold"], first["seed"], first["profile"]) == (5, 2, 0, "quick")
+    assert (settings.given, changed.given) == ({}, {"retrain.epochs": 7})
+    assert (split.folds, split.fold, split.seed, settings.profile) == (5, 2, 0, "quick")
 
 
 def test_a_candidate_shares_its_searches_with_the_methods_of_fold_and_seed(calls: list[Any]) -> None:
     grid = {"folds": 5, "fold": 2, "seed": 1}
     run_stage({"stage": "train", "method": "enas7", **grid}, DATA, OUT, "quick")
     run_stage({"stage": "rank", "layout": "enas7", "index": 3, "count": 12, **grid}, DATA, OUT, "quick")
-    (_, _, method), (_, arguments, candidate) = calls
-    assert arguments == (DATA, 3) and candidate["out"] == OUT / "seed1/fold2/enas7-candidate3"
-    assert candidate["out"].parent == method["out"].parent
-    assert (candidate["count"], candidate["layout"], candidate["overrides"]) == (12, "enas7", {})
+    (_, (*_, trained), _), (_, (split, settings, index, out), candidate) = calls
+    assert (split.data, index) == (DATA, 3) and out == OUT / "seed1/fold2/enas7-candidate3"
+    assert out.parent == trained.parent
+    assert (candidate["count"], candidate["layout"], settings.given) == (12, "enas7", {})
 
 
 def test_the_evaluation_takes_the_retrainings_that_came_to_their_end(
@@ -77,33 +86,33 @@ def test_without_folds_results_stand_in_the_folder_itself(calls: list[Any]) -> N
     run_stage({"stage": "search"}, DATA, OUT, "patches")
     run_stage({"stage": "retrain", "layout": "enas7"}, DATA, OUT, "patches")
     places = ["boosted", "seed1/boosted", "boosted.fusion=True/boosted", "search", "enas7"]
-    assert [named["out"] for _, _, named in calls] == [OUT / place for place in places]
-    assert {named["fold"] for _, _, named in calls} == {None}
-    assert calls[-1][1] == (DATA, OUT / "search/architecture.json")
+    assert [arguments[-1] for _, arguments, _ in calls] == [OUT / place for place in places]
+    assert {split.fold for _, (split, *_), _ in calls} == {None}
+    assert calls[-1][1][2] == OUT / "search/architecture.json"
 
 
 def test_tuning_trains_without_a_test_and_apart(calls: list[Any]) -> None:
     choices = {"stage": "tune", "method": "boosted", "boosted.attention": "cbam"}
     run_stage(choices | {"data.smallest_crop": None}, DATA, OUT, "patches")
     run_stage({"stage": "train", "method": "boosted"}, DATA, OUT, "patches")
-    (_, arguments, tuned), (_, _, trained) = calls
-    assert arguments == (DATA, "boosted") and (tuned["tested"], trained["tested"]) == (False, True)
-    assert tuned["out"] == OUT / "tuning/boosted.attention=cbam-data.smallest_crop=None/boosted"
-    assert tuned["overrides"] == {"boosted.attention": "cbam", "data.smallest_crop": None}
+    (_, (_, settings, name, out), tuned), (_, _, trained) = calls
+    assert name == "boosted" and (tuned["tested"], trained["tested"]) == (False, True)
+    assert out == OUT / "tuning/boosted.attention=cbam-data.smallest_crop=None/boosted"
+    assert settings.given == {"boosted.attention": "cbam", "data.smallest_crop": None}
 
 
 def test_the_words_of_version_0_1_still_work(calls: list[Any]) -> None:
     run_stage({"stage": "contend", "contestant": "hog"}, DATA, OUT, "quick")
-    assert calls[0][:2] == ("run_train", (DATA, "hog"))
+    assert calls[0][0] == "run_train" and calls[0][1][2] == "hog"
 
 
 def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls: list[Any]) -> None:
     parameters = {"stage": "tune", "method": "enas_b", "folds": 5, "fold": 2, "seed": 1}
     run_stage(parameters | {"retrain.dropout": 3 * 0.1, "enas_b.cells": 11}, DATA, OUT, "quick")
-    ((_, _, tuned),) = calls
+    ((_, (_, settings, _, out), tuned),) = calls
     assert tuned["home"] == OUT / "seed1/fold2"
-    assert tuned["out"] == tuned["home"] / "tuning/enas_b.cells=11-retrain.dropout=0.3/enas_b"
-    assert tuned["overrides"]["retrain.dropout"] == 0.30000000000000004
+    assert out == tuned["home"] / "tuning/enas_b.cells=11-retrain.dropout=0.3/enas_b"
+    assert settings.given["retrain.dropout"] == 0.30000000000000004
 
 
 @pytest.mark.parametrize(("text", "fold"), [("3", 3), ("", None)])
@@ -112,7 +121,7 @@ def test_a_fold_that_the_tuner_does_not_choose_comes_from_the_command(
 ) -> None:
     monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "tune", "method": "enas_b"})
     assert stage.main(["--data", "data", "--out", "out", "--profile", "quick", "--fold", text]) == 0
-    assert calls[0][2]["fold"] == fold
+    assert calls[0][1][0].fold == fold
 
 
 def test_a_fold_that_is_no_number_is_refused(
@@ -149,19 +158,18 @@ def test_what_the_command_says_of_the_data_reaches_every_stage_and_names_no_fold
         {"stage": "rank", "layout": "enas7", "index": 3, "count": 12},
     ):
         run_stage({**base, **named}, DATA, OUT, "quick", of_data=of_data)
-    outs = [named["out"].relative_to(OUT).as_posix() for _, _, named in calls]
+    outs = [arguments[-1].relative_to(OUT).as_posix() for _, arguments, _ in calls]
     assert outs == ["fold0/search", "fold0/enas7", "fold0/hog", "fold0/enas7-candidate3"]
-    for _, _, named in calls[:2]:
-        assert named["settings"].data.group_column == "case" and named["settings"].data.accept == ("labels",)
-    assert [named["overrides"] for _, _, named in calls[2:]] == [of_data, of_data]
+    for _, (_, settings, *_), _ in calls:
+        assert settings.data.group_column == "case" and settings.data.accept == ("labels",)
 
 
 def test_the_command_line_says_what_it_is_of_the_data(
     calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "search"})
-    monkeypatch.setattr(stage, "watch", lambda seconds: None)
+    monkeypatch.setattr(stage, "watch", lambda seconds, end: None)
     words = ["--data", "d", "--out", str(OUT), "--profile", "quick"]
     assert stage.main([*words, "--group-column", "case", "--accept", "labels,left_out"]) == 0
-    assert calls[0][2]["settings"].data.accept == ("labels", "left_out")
-    assert calls[0][2]["settings"].data.group_column == "case"
+    settings = calls[0][1][1]
+    assert settings.data.accept == ("labels", "left_out") and settings.data.group_column == "case"

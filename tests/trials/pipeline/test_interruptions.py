@@ -20,13 +20,13 @@ import psutil
 import pytest
 import torch
 
+from tests.helpers.runs import retrain_on, search_on
 from trials.errors import DamagedError, DataError, RunFolderError, TrainingError
 from trials.models.model_file import load_model
 from trials.nni_host import watchdog
 from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.publish import run_publish
-from trials.pipeline.retrain import run_retrain
-from trials.pipeline.search import read_ranking, run_search
+from trials.pipeline.search import read_ranking
 from trials.runs import folder as run_folder
 from trials.runs.folder import RunFolder, is_done, read_json
 from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS
@@ -74,17 +74,17 @@ def test_a_run_that_is_killed_three_times_ends_as_one_that_never_was(
     stage: str, lesions: Path, architecture_file: Path, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("forkserver")  # imports what takes long once
-    context.set_forkserver_preload(["trials.pipeline.search", "trials.pipeline.retrain"])
+    context.set_forkserver_preload(["tests.helpers.runs"])
 
     def start(out: Path) -> multiprocessing.process.BaseProcess:
         common: dict[str, Any] = {"out": out, "folds": 2, "fold": 0}
         if stage == "search":
             named = {**common, "settings": load_settings("quick", SEARCH)}
-            process = context.Process(target=run_search, args=(lesions,), kwargs=named)
+            process = context.Process(target=search_on, args=(lesions,), kwargs=named)
         else:
             settings = load_settings("quick", RETRAIN)
             named = {**common, "settings": settings, "layout": "enas3"}
-            process = context.Process(target=run_retrain, args=(lesions, architecture_file), kwargs=named)
+            process = context.Process(target=retrain_on, args=(lesions, architecture_file), kwargs=named)
         process.start()
         return process
 
@@ -118,7 +118,7 @@ IN_A_NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 SMALL_DISK = """
 import sys, shutil, subprocess
 from pathlib import Path
-from trials.pipeline.retrain import run_retrain
+from tests.helpers.runs import retrain_on
 from trials.runs.folder import RunFolder, read_json
 from trials.settings.load import load_settings
 from trials.training.module import SeedEachEpoch
@@ -126,7 +126,7 @@ from trials.training.module import SeedEachEpoch
 disk, lesions, architecture, finished = map(Path, sys.argv[1:5])
 identity = read_json(finished / "run.json")["identity"]
 def mount(options): subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
-def run(): return run_retrain(lesions, architecture, layout="enas3", out=disk / "out", folds=2, fold=0,
+def run(): return retrain_on(lesions, architecture, layout="enas3", out=disk / "out", folds=2, fold=0,
                               settings=load_settings("quick", identity["settings"]))
 def told(action):
     try:
@@ -230,8 +230,8 @@ def test_a_run_keeps_to_the_data_that_it_has_read_and_is_not_resumed_on_others(
 # Hangs ------------------------------------------------------------------------------------------------------
 
 HANGS = (
-    "import time; from trials.nni_host import watchdog; "
-    "watchdog.TICK = 0.02; watchdog.watch({}); time.sleep(120)"
+    "import os, time; from trials.nni_host import watchdog; "
+    "watchdog.TICK = 0.02; watchdog.watch({}, end=lambda: os._exit(1)); time.sleep(120)"
 )
 
 
@@ -309,7 +309,7 @@ def test_too_little_memory_is_told_with_what_would_fit_and_the_run_can_be_resume
         patch.setattr(LesionModule, "training_step", out_of_memory)
         if stage == "search":
             chosen = load_settings("quick", SEARCH | {"search.filters": 16})
-            run_search(lesions, out=tmp_path / "out", settings=chosen)
+            search_on(lesions, out=tmp_path / "out", settings=chosen)
         else:
             retrain(tmp_path / "out")
     if stage == "search":
@@ -351,7 +351,7 @@ def test_what_a_search_has_found_is_taken_only_as_it_was_left(
     lesions: Path, retrain: Retrain, tmp_path: Path
 ) -> None:
     found = tmp_path / "search"
-    run_search(lesions, out=found, settings=load_settings("quick", SEARCH | {"search.epochs": 1}))
+    search_on(lesions, out=found, settings=load_settings("quick", SEARCH | {"search.epochs": 1}))
     for name in (ARCHITECTURE, "ranking.csv"):
         with (found / name).open("a") as file:
             file.write("\n")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.runs import train_on
 from trials.errors import ModelError, RunFolderError
 from trials.models.model_file import load_model
-from trials.pipeline.contend import run_train
 from trials.pipeline.publish import PUBLISHED, run_publish
 from trials.report.report import run_report
 
@@ -26,8 +26,8 @@ TINY = {
 }
 
 
-def contend(data: Path, name: str, out: Path) -> dict[str, Any]:
-    return run_train(data, name, out=out, folds=2, fold=0, profile="quick", overrides=TINY, external=None)
+def train(data: Path, name: str, out: Path) -> dict[str, Any]:
+    return train_on(data, name, out=out, folds=2, fold=0, profile="quick", overrides=TINY, external=None)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def runs(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A searched network and a cheap one on a fold."""
     out = tmp_path_factory.mktemp("runs")
     for name in ("enas7", "geometry"):
-        contend(lesions, name, out / "fold0" / name)
+        train(lesions, name, out / "fold0" / name)
     return out
 
 
@@ -57,7 +57,7 @@ def test_what_was_published_counts_as_done(runs: Path, lesions: Path, tmp_path: 
     run_publish(runs, tmp_path / "published")
     before = files(tmp_path / "published")
     for name in ("enas7", "geometry"):
-        contend(lesions, name, tmp_path / "published" / "fold0" / name)
+        train(lesions, name, tmp_path / "published" / "fold0" / name)
     after = files(tmp_path / "published")
     assert {name: content for name, content in after.items() if Path(name).name in PUBLISHED} == before
     assert not any(name.endswith(".safetensors") for name in after)

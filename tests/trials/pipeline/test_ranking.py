@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.helpers.runs import rank_on, train_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.errors import SettingsError
-from trials.pipeline.contend import run_train
-from trials.pipeline.ranking import COUNT, run_rank
+from trials.pipeline.ranking import COUNT
 from trials.pipeline.search import read_ranking
 from trials.report.report import run_report, text
 
@@ -36,9 +36,9 @@ PLACE: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides":
 def ranked(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fold's folder with one method, three candidates of its random search and what ENAS found."""
     home = tmp_path_factory.mktemp("ranked") / "fold0"
-    run_train(lesions, "geometry", out=home / "geometry", **PLACE)
+    train_on(lesions, "geometry", out=home / "geometry", **PLACE)
     for index in range(4):
-        run_rank(lesions, index, out=home / f"enas3-candidate{index}", layout="enas3", count=3, **PLACE)
+        rank_on(lesions, index, out=home / f"enas3-candidate{index}", layout="enas3", count=3, **PLACE)
     return home
 
 
@@ -77,7 +77,7 @@ def test_a_finished_candidate_is_only_reported(
     ranked: Path, lesions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ranked / "enas3-candidate1"
-    assert run_rank(lesions, 1, out=out, layout="enas3", count=3, **PLACE) == metrics(out)
+    assert rank_on(lesions, 1, out=out, layout="enas3", count=3, **PLACE) == metrics(out)
     assert "done already" in capsys.readouterr().err
 
 
@@ -101,12 +101,12 @@ def test_a_report_tells_search_quality_beside_the_methods(ranked: Path, tmp_path
 def test_candidates_that_cannot_be_are_refused_before_any_search(lesions: Path, tmp_path: Path) -> None:
     for index, count, words in ((4, 3, "candidate 4 of 3"), (1, 7, "final_samples = 6")):
         with pytest.raises(SettingsError, match=words):
-            run_rank(lesions, index, out=tmp_path / "out", count=count, **PLACE)
+            rank_on(lesions, index, out=tmp_path / "out", count=count, **PLACE)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_searches_and_writes_nothing(lesions: Path, tmp_path: Path) -> None:
-    told = run_rank(lesions, 0, out=tmp_path / "out", layout="enas3", count=3, dry_run=True, **PLACE)
+    told = rank_on(lesions, 0, out=tmp_path / "out", layout="enas3", count=3, dry_run=True, **PLACE)
     assert told["data"]["test"] == 0 and told["estimate"]["seconds"] > 0
     assert not list(tmp_path.iterdir())
 

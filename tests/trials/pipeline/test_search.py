@@ -17,11 +17,11 @@ from search_space import Architecture, macs, parameters
 from search_space.enas.cost import Layer
 from search_space.enas.latency import LatencyTable
 from strategies.limit import LimitError
+from tests.helpers.runs import retrain_on, search_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.errors import LeakError, RunFolderError
-from trials.pipeline.retrain import run_retrain
-from trials.pipeline.search import read_ranking, run_search
+from trials.pipeline.search import read_ranking
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
@@ -47,7 +47,7 @@ def settings(**changes: Any) -> Settings:
 @pytest.fixture(scope="module")
 def searched(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("searched") / "search"
-    run_search(lesions, out=out, settings=settings(), folds=2, fold=0)
+    search_on(lesions, out=out, settings=settings(), folds=2, fold=0)
     return out
 
 
@@ -83,10 +83,10 @@ def test_what_was_found_can_be_tested_on_the_fold_left_out_and_on_no_other(
 ) -> None:
     found = searched / "architecture.json"
     common: dict[str, Any] = {"layout": "enas3", "settings": tiny, "folds": 2}
-    metrics = run_retrain(lesions, found, out=tmp_path / "right", fold=0, **common)
+    metrics = retrain_on(lesions, found, out=tmp_path / "right", fold=0, **common)
     assert metrics["search_overlap"] == "none"
     with pytest.raises(LeakError, match=r"--folds 2 --fold 1"):
-        run_retrain(lesions, found, out=tmp_path / "wrong", fold=1, **common)
+        retrain_on(lesions, found, out=tmp_path / "wrong", fold=1, **common)
     assert not (tmp_path / "wrong").exists()
 
 
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
 ) -> None:
     chosen = settings(**changes)
     pretend_to_measure([1.0, 1.0, 9.0], monkeypatch)  # resumed, the machine would measure otherwise
-    run_search(lesions, out=tmp_path / "whole", settings=chosen, seed=5)
+    search_on(lesions, out=tmp_path / "whole", settings=chosen, seed=5)
 
     class Killed(Exception):
         pass
@@ -137,9 +137,9 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
     save = SaveEachEpoch.on_train_epoch_end
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(SaveEachEpoch, "on_train_epoch_end", save_and_die)
-        run_search(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
+        search_on(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
     assert (tmp_path / "killed" / CHECKPOINT).exists()
-    run_search(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
+    search_on(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
     for name in ("architecture.json", "candidates.json", "ranking.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -157,7 +157,7 @@ def test_what_is_found_keeps_the_limit_in_the_network_that_is_retrained(
 
     most = sorted(cost(Architecture.random(seed, nodes=2)) for seed in range(20))[6]
     limits = {f"search.most_{of}": most, "search.limit_layout": "enas5", "retrain.filters": 6}
-    record = run_search(
+    record = search_on(
         lesions, out=tmp_path, settings=settings(**limits, **{"search.strategy": strategy}), folds=2, fold=0
     )
     found = Architecture.load(tmp_path / "architecture.json")
@@ -178,7 +178,7 @@ def test_what_is_found_keeps_the_limit_in_the_network_that_is_retrained(
 def test_a_limit_of_milliseconds_is_of_a_table_that_stays_with_the_search(
     lesions: Path, tmp_path: Path
 ) -> None:
-    record = run_search(lesions, out=tmp_path / "a", settings=settings(**{"search.most_milliseconds": 1e4}))
+    record = search_on(lesions, out=tmp_path / "a", settings=settings(**{"search.most_milliseconds": 1e4}))
     limit = record["limit"]
     assert 0 < limit["cost"] <= 1e4 and limit["measured_milliseconds"] > 0 and limit["threads"] >= 1
     table = json.loads((tmp_path / "a" / "latencies.json").read_text())
@@ -187,7 +187,7 @@ def test_a_limit_of_milliseconds_is_of_a_table_that_stays_with_the_search(
 
 def test_a_limit_out_of_reach_is_refused_before_anything_is_written(lesions: Path, tmp_path: Path) -> None:
     with pytest.raises(LimitError, match=r"limit is 10 parameters in enas7 of 4 filters.* has [\d,]+: allow"):
-        run_search(lesions, out=tmp_path / "none", settings=settings(**{"search.most_parameters": 10}))
+        search_on(lesions, out=tmp_path / "none", settings=settings(**{"search.most_parameters": 10}))
     assert not (tmp_path / "none").exists()
 
 
@@ -197,11 +197,11 @@ def test_a_search_with_a_limit_is_another_than_one_without_or_of_other_filters(
     monkeypatch.setattr("trials.pipeline.search.Search.go", lambda *_: pytest.fail("begun"))
     limited = settings(**{"search.most_parameters": 10**6})
     with pytest.raises(pytest.fail.Exception):
-        run_search(lesions, out=tmp_path / "out", settings=limited)
+        search_on(lesions, out=tmp_path / "out", settings=limited)
     wider = settings(**{"search.most_parameters": 10**6, "retrain.filters": 8})
     for other, words in ((settings(), "most_parameters"), (wider, "limit.filters: 4, not 8")):
         with pytest.raises(RunFolderError, match=words):
-            run_search(lesions, out=tmp_path / "out", settings=other)
+            search_on(lesions, out=tmp_path / "out", settings=other)
 
 
 def test_a_finished_search_is_reported_and_not_repeated(
@@ -210,7 +210,7 @@ def test_a_finished_search_is_reported_and_not_repeated(
     copy = tmp_path / "copy"
     shutil.copytree(searched, copy)
     before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir() if path.suffix == ".json"}
-    record = run_search(lesions, out=copy, settings=settings(), folds=2, fold=0)
+    record = search_on(lesions, out=copy, settings=settings(), folds=2, fold=0)
     assert record == json.loads((searched / "search.json").read_text())
     assert before == {path.name: path.stat().st_mtime_ns for path in copy.iterdir() if path.suffix == ".json"}
 
@@ -230,20 +230,20 @@ def test_ranking_that_is_missing_or_damaged_is_refused_by_name(searched: Path, t
 
 def test_a_folder_of_another_search_is_refused(searched: Path, lesions: Path) -> None:
     with pytest.raises(RunFolderError, match="seed: 0, not 1"):
-        run_search(lesions, out=searched, settings=settings(), folds=2, fold=0, seed=1)
+        search_on(lesions, out=searched, settings=settings(), folds=2, fold=0, seed=1)
 
 
 def test_few_steps_for_many_images_leave_the_controller_its_epochs(lesions: Path, tmp_path: Path) -> None:
     few = settings(
         **{"search.epochs": 4, "search.warmup_epochs": 2, "search.max_steps": 4, "search.batch_size": 4}
     )
-    record = run_search(lesions, out=tmp_path, settings=few, folds=2, fold=0)
+    record = search_on(lesions, out=tmp_path, settings=few, folds=2, fold=0)
     assert record["data"]["training"] > 2 * 4, "an epoch of all images would have more steps than the search"
     assert [epoch["baseline"] != 0 for epoch in record["history"]] == [False, False, True, True]
 
 
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(lesions: Path, tmp_path: Path) -> None:
-    plan = run_search(lesions, out=tmp_path / "none", settings=settings(), folds=2, fold=0, dry_run=True)
+    plan = search_on(lesions, out=tmp_path / "none", settings=settings(), folds=2, fold=0, dry_run=True)
     assert plan["settings"]["search"]["epochs"] == 2
     assert plan["data"]["test"] + plan["data"]["training"] + plan["data"]["validation"] == 40
     assert plan["estimate"]["seconds"] > 0 and plan["estimate"]["disk_bytes"] > 0
@@ -255,7 +255,7 @@ def test_a_search_divided_among_two_processes_finds_what_one_process_finds(
 ) -> None:
     # without dropout and class weights, which each process has for its own share
     alike = {"search.dropout": 0, "data.class_balance": "none"}
-    one = run_search(lesions, out=tmp_path / "one", settings=settings(**alike), folds=2, fold=0)
+    one = search_on(lesions, out=tmp_path / "one", settings=settings(**alike), folds=2, fold=0)
     changes = [f"--set={name}={value}" for name, value in (TINY | alike).items()]
     command = [
         "search",
@@ -286,12 +286,12 @@ def test_a_search_divided_among_two_processes_finds_what_one_process_finds(
     rankings = [read_ranking(tmp_path / name) for name in ("one", "two")]
     assert rankings[0] == rankings[1]
     with pytest.raises(RunFolderError, match="devices: 2, not None"):
-        run_search(lesions, out=tmp_path / "two", settings=settings(**alike), folds=2, fold=0)
+        search_on(lesions, out=tmp_path / "two", settings=settings(**alike), folds=2, fold=0)
 
 
 def test_more_devices_than_a_batch_has_images_are_refused_before_anything_is_written(
     lesions: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="--devices 9: expected 1 or more"):
-        run_search(lesions, out=tmp_path / "out", settings=settings(), devices=9)
+        search_on(lesions, out=tmp_path / "out", settings=settings(), devices=9)
     assert not (tmp_path / "out").exists()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from search_space import Architecture
+from tests.helpers.runs import train_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.errors import LeakError, SettingsError, TuningError
-from trials.pipeline.contend import run_train
 from trials.pipeline.tuning import Tuning
 from trials.report.report import run_report
 from trials.runs.folder import RunFolder
@@ -34,9 +34,9 @@ FIRST = {"enas_b.cells": 3, "retrain.filters": 2, "data.augmentation_strength": 
 SECOND = {"enas_b.cells": 4, "retrain.filters": 2, "retrain.learning_rate": 0.01}
 
 
-def contend(data: Path, out: Path, **more: Any) -> dict[str, Any]:
+def train(data: Path, out: Path, **more: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY}
-    return run_train(data, arguments.pop("name", "enas_b"), out=out, **(arguments | more))
+    return train_on(data, arguments.pop("name", "enas_b"), out=out, **(arguments | more))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def tuned(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("tuned") / "fold0"
     for name, choices in (("first", FIRST), ("second", SECOND)):
         out = home / TUNING / name / "enas_b"
-        contend(lesions, out, overrides=TINY | choices, home=home, tested=False)
+        train(lesions, out, overrides=TINY | choices, home=home, tested=False)
     return home
 
 
@@ -90,7 +90,7 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
         for name in ("first", "second")
     }
     best, choices = max((("first", FIRST), ("second", SECOND)), key=lambda one: aucs[one[0]])
-    metrics = contend(lesions, home / "enas_b")
+    metrics = train(lesions, home / "enas_b")
     assert metrics["tuning"]["trials"] == 2 and metrics["tuning"]["validation_auc"] == aucs[best]
     assert choices.items() <= metrics["tuning"]["chosen"].items()
     record = json.loads((home / "enas_b" / "retrain.json").read_text())
@@ -102,7 +102,7 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
         for folder in (home, home / TUNING / best)
     )
     assert again == trial and metrics["test"]["n"] == 20
-    run_train(
+    train_on(
         lesions,
         "cells7",
         out=home / "cells7",
@@ -158,7 +158,7 @@ def test_a_trial_that_was_tested_chooses_nothing(trial: Any, tmp_path: Path) -> 
 
 def test_without_a_tuning_the_way_to_one_is_named(lesions: Path, tmp_path: Path) -> None:
     with pytest.raises(TuningError, match=r"no finished trial of enas_b.* has enas_b as method"):
-        contend(lesions, tmp_path / "fold0" / "enas_b")
+        train(lesions, tmp_path / "fold0" / "enas_b")
     assert not (tmp_path / "fold0").exists()
 
 
@@ -175,7 +175,7 @@ def test_a_tuning_of_something_else_is_refused(
     more: dict[str, Any], error: type[Exception], words: str, tuned: Path, lesions: Path
 ) -> None:
     with pytest.raises(error, match=words):
-        contend(lesions, tuned / "enas_b", **more)
+        train(lesions, tuned / "enas_b", **more)
     assert not (tuned / "enas_b").exists()
 
 
@@ -188,4 +188,4 @@ def test_a_tuning_that_has_seen_a_test_image_is_refused(tuned: Path, lesions: Pa
         seen = json.loads(file.read_text())["seen"]
         rewritten(file, seen=seen | {"image_digests": [*seen["image_digests"], stolen]})
     with pytest.raises(LeakError, match="the tuning has seen 1 of the 20 test images"):
-        contend(lesions, home / "enas_b")
+        train(lesions, home / "enas_b")

@@ -20,7 +20,7 @@ from trials.evaluation.metrics import fit_temperature, score
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
 from trials.models.model_file import load_description, load_model, save_model
-from trials.pipeline.train import PREDICTION_COLUMNS
+from trials.pipeline.protocol import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import read_predictions, said
 

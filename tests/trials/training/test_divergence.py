@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from strategies.divergence import DivergedError
+from tests.helpers.runs import search_on
 from trials.errors import TrainingError
 from trials.evaluation.metrics import doubts
 from trials.models.model_file import load_model
-from trials.pipeline.search import run_search
 from trials.runs.layout import CHECKPOINT, divergence_file
 from trials.settings.load import load_settings
 from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged
@@ -90,7 +90,7 @@ def test_what_diverges_twice_ends_with_the_setting_to_change(
     diverge_above(monkeypatch, 0.0)
     with pytest.raises(TrainingError, match=rf"--set {stage}\.learning_rate=0\.0005") as told:
         if stage == "search":
-            run_search(lesions, out=tmp_path / "out", settings=load_settings("quick", SEARCH))
+            search_on(lesions, out=tmp_path / "out", settings=load_settings("quick", SEARCH))
         else:
             retrain(tmp_path / "out")
     assert "in a second attempt too" in str(told.value)
@@ -101,7 +101,7 @@ def test_diverged_search_is_made_again_and_says_so(
     lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = diverge_above(monkeypatch, RATE / 2)
-    record = run_search(lesions, out=tmp_path / "out", settings=load_settings("quick", SEARCH))
+    record = search_on(lesions, out=tmp_path / "out", settings=load_settings("quick", SEARCH))
     assert tried == pytest.approx([RATE, RATE / 10])
     assert len(record["warnings"]) == 1
     assert "train_loss is" in record["warnings"][0]
