@@ -289,7 +289,7 @@ def test_settings_that_would_split_otherwise_are_refused(lesions: Path) -> None:
 def test_external_data_that_were_read_by_themselves_are_refused(lesions: Path, elsewhere: Path) -> None:
     settings = load_settings("quick")
     split = Split.load(lesions, settings, folds=2, fold=0)
-    with pytest.raises(DataError, match="positive = benign, expected malignant.*load_external"):
+    with pytest.raises(DataError, match=r"positive = benign, expected malignant.*load_external"):
         Task(split, settings, load(elsewhere, positive="benign"))
 
 
