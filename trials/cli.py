@@ -285,13 +285,15 @@ def _search(arguments: argparse.Namespace) -> Outcome:
     """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
     settings = _settings(arguments, **{"search.strategy": arguments.strategy})
     split = _split(arguments, settings)
-    from trials.pipeline.search import WorkerDone, run_search
+    from trials.pipeline.search import run_search
 
     options = {"devices": arguments.devices, "dry_run": arguments.dry_run}
     try:
         result = run_search(split, settings, arguments.out, **options)
-    except WorkerDone:
-        os._exit(0)  # the process that started this one prints the result
+    except SystemExit as end:
+        if end.code == 0:  # of a process that shared the search; the one that started it prints the result
+            os._exit(0)
+        raise
     if arguments.dry_run:
         return result, _outline(result), True
     text = f"best architecture: {arguments.out / ARCHITECTURE} ({result['metric']} {result['score']:.3f})"

@@ -24,7 +24,9 @@ from search_space import Architecture, EnasSpace, draw
 from search_space.enas.architecture import KINDS
 from search_space.enas.latency import LatencyTable
 from strategies import ENAS, RandomSampling
-from strategies.base import Candidate, InProcessEngine, WeightSharingStrategy
+from strategies.base import WeightSharingStrategy
+from strategies.nni_trial import InProcessEngine
+from strategies.ranking import Candidate
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, device
 from trials.data.leaks import read_search_record, refuse_overlap
@@ -59,10 +61,6 @@ RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost a
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
 
-class WorkerDone(SystemExit):
-    """The end of a process that another one started to share a search: it has no result to go on with."""
-
-
 def run_search(
     split: Split,
     settings: Settings,
@@ -81,7 +79,7 @@ def run_search(
     written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
     many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
-    Lightning starts this process's command again for the others, which write nothing: there `WorkerDone` is
+    Lightning starts this process's command again for the others, which write nothing: there `SystemExit` is
     raised at the end. Raises ValueError before any work starts where data, settings, folder or devices do not
     fit.
     """
@@ -91,7 +89,7 @@ def run_search(
         return search.dry_run()
     if devices > 1 and int(os.environ.get("LOCAL_RANK", 0)):
         search.train(settings.search)
-        raise WorkerDone
+        raise SystemExit(0)  # the caller must not go on: the other process has the result
     with (
         RunFolder(
             out,
@@ -239,7 +237,7 @@ class Search:
             "seed": self.seed,
             "final_samples": options.final_samples,
             "limit": self.limited.limit(self.latencies) if self.limited else None,
-            "reporter": reporter,
+            "on_epoch": reporter.epoch if reporter else None,
         }
         if options.strategy == "random":
             return RandomSampling(**shared)

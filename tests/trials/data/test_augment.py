@@ -204,7 +204,7 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("side", "smallest", "center_crop"), SIZES)
+@pytest.mark.parametrize(("side", "smallest", "centre"), SIZES)
 def test_crops_are_squares_of_the_source_that_keep_its_centre(side: int, smallest: int, centre: int) -> None:
     images = numbered(side)
     policy = cropping(images, smallest=smallest, centre=centre)
@@ -258,7 +258,7 @@ def test_cropped_and_turned_images_keep_their_centre() -> None:
     ("side", "options", "message"),
     [
         (28, {}, "a centre of 32x32 pixels, and the images have 28x28: use larger images"),
-        (96, {"center_crop": 0}, "a centre of 0x0"),
+        (96, {"centre": 0}, "a centre of 0x0"),
         (96, {"smallest": 31}, r"smallest crop is 31x31 .* centre of 32x32 .*\.smallest_crop from 32 to 96"),
         (40, {}, r"smallest crop is 48x48 .* images of 40x40: set data\.smallest_crop from 32 to 40"),
     ],
