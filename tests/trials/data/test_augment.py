@@ -315,5 +315,5 @@ def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarra
 
 
 def test_unknown_fit_is_refused(picture: Callable[..., np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="stretch, pad, centre"):
-        to_tensor([picture(1)], fit="stretch")
+    with pytest.raises(ValueError, match="stretch, pad, center_crop"):
+        to_tensor([picture(1)], fit="squash")
