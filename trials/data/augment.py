@@ -1,17 +1,16 @@
-"""Augmentation of training images, by policy name.
+"""Augment training images by a named policy.
 
-`"paper"` is that of Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695): rotations by 90, 180 and 270
-degrees, mirroring, and reconstruction at rank 25, 35 and 45 from the singular value decomposition. The
-paper does not say how they combine; both readings here are ours: `expand` adds one version for each to the
-training set (8 images of one), and `Paper` draws on the fly, for each image and epoch, one of the 8 poses
-of the square and one of the 4 ranks (all included).
+`"paper"` is the policy of Ahmed, Du and AlZoubi (MIDL 2020, arXiv 2005.13695): rotations by 90, 180 and 270
+degrees, mirroring, and reconstruction at rank 25, 35 and 45 from the singular value decomposition. The paper
+does not say how they combine. Both readings here are ours: `expand` adds one version for each to the training
+set (8 images of one), and `Paper` draws for each image and epoch one of the 8 poses of the square and one of
+the 4 ranks (full rank included).
 
-`"ultrasound"` is our choice of what ultrasound allows (up stays up, as shadows fall downwards): see
-`Ultrasound`. `"histology"` is our choice for stained tissue, which has no up and whose colours differ from
-one laboratory to the next: see `Histology`; `"poses"` are its 8 poses of the square alone.
+`"ultrasound"` is our choice for ultrasound, where up stays up because shadows fall downwards: see
+`Ultrasound`. `"histology"` is our choice for stained tissue, which has no up and whose colours differ between
+laboratories: see `Histology`. `"poses"` are only its 8 poses of the square.
 
-Before any of them `RandomCenterCropping` may crop the batch. All of it is for training; in use the whole
-image is seen.
+`RandomCenterCropping` may crop the batch before any policy. In use the model sees the whole image.
 """
 
 from __future__ import annotations
@@ -27,52 +26,52 @@ RANKS = (25, 35, 45)
 
 
 def reconstruct(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch.Tensor:
-    """The best approximations of rank at most k: [ranks, n, channels, h, w] of [n, channels, h, w], as float.
+    """Return the best approximations of rank at most k: float [ranks, n, channels, h, w].
 
-    A channel whose shorter side is k or less is its own approximation, up to rounding.
+    `images` are [n, channels, h, w]. A channel whose shorter side is k or less is its own approximation, up
+    to rounding.
     """
     u, s, vh = torch.linalg.svd(images.float(), full_matrices=False)
     return torch.stack([(u[..., :k] * s[..., None, :k]) @ vh[..., :k, :] for k in ranks])
 
 
 def rank_versions(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch.Tensor:
-    """`reconstruct` as bytes: uint8 [ranks, n, channels, h, w] of uint8 [n, channels, h, w], on the CPU."""
+    """Return `reconstruct` of uint8 [n, channels, h, w] as uint8 [ranks, n, channels, h, w], on the CPU."""
     parts = [reconstruct(part, ranks).round_().clamp_(0, 255).byte() for part in images.cpu().split(256)]
     return torch.cat(parts, dim=1)
 
 
 def rank_k(images: torch.Tensor, k: int) -> torch.Tensor:
-    """uint8 [n, channels, h, w] reconstructed from its k largest singular values, rounded to bytes."""
+    """Reconstruct uint8 [n, channels, h, w] from its k largest singular values, rounded to uint8."""
     return rank_versions(images, (k,))[0]
 
 
 def expand(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The paper's expanded training set: [8 n, channels, s, s] and [8 n].
+    """Return the paper's expanded training set, [8 n, channels, s, s] and [8 n], of n images and labels.
 
-    In blocks of n: as they are, turned by 90, 180 and 270 degrees, mirrored left to right, of rank 25, 35
-    and 45.
+    In blocks of n: unchanged, rotated by 90, 180 and 270 degrees, mirrored left to right, of rank 25, 35 and
+    45.
     """
-    turned = [torch.rot90(images, quarter, (-2, -1)) for quarter in (1, 2, 3)]
-    versions = [images, *turned, images.flip(-1), *rank_versions(images)]
+    rotated = [torch.rot90(images, quarter, (-2, -1)) for quarter in (1, 2, 3)]
+    versions = [images, *rotated, images.flip(-1), *rank_versions(images)]
     return torch.cat(versions), labels.repeat(len(versions))
 
 
 @dataclass(frozen=True)
 class RandomCenterCropping:
-    """Cuts squares of random size and position that keep the centre, at native resolution (Wang et al. 2021).
+    """Cut squares of random size and position that keep the centre, at native resolution.
 
-    Cancers 13(4), 661. PCam labels a patch by its central 32x32 pixels alone, hence `centre`; where it cannot
-    lie exactly in the middle, it lies half a pixel up and left. The paper does not give limits: `smallest` =
-    48 is ours, the largest crop is the whole image, and all sizes between are equally likely. The size is
-    drawn once a batch, which is one tensor, and the position for every image: it costs nothing, and a batch
-    then shows as many surroundings as images.
+    Wang et al., Cancers 13(4), 661, 2021. PCam labels a patch by its central 32x32 pixels, hence `centre`;
+    where it cannot lie exactly in the middle, it lies half a pixel up and left. The paper gives no limits:
+    `smallest` = 48 is ours, the largest crop is the whole image, and all sizes between are equally likely.
+    The size is drawn once for a batch, which is one tensor, and the position for every image.
     """
 
     smallest: int = 48
     centre: int = 32
 
     def check(self, side: int) -> None:
-        """Raise ValueError where images of `side` pixels cannot be cropped so."""
+        """Raise ValueError where images of `side` pixels cannot be cropped like this."""
         if not 1 <= self.centre <= side:
             raise ValueError(
                 f"every crop keeps a centre of {self.centre}x{self.centre} pixels, and the images have "
@@ -86,7 +85,7 @@ class RandomCenterCropping:
             )
 
     def __call__(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Crop [batch, channels, s, s] to one size from `smallest` to s, which `check` has seen."""
+        """Crop [batch, channels, s, s] to one size from `smallest` to s; `check` must have accepted s."""
         side, device = batch.shape[-1], batch.device
         size = int(torch.randint(self.smallest, side + 1, (), generator=generator, device=device))
         start = (side - self.centre) // 2  # of the centre
@@ -98,18 +97,18 @@ class RandomCenterCropping:
 
 
 class Plain:
-    """Images as they are. A policy holds uint8 [n, channels, s, s]; called with indices it gives a batch.
+    """Leave images unchanged. A policy holds uint8 [n, channels, s, s]; indices give a batch.
 
-    `crop` comes first: once turned, an odd margin would have moved the centre by a pixel.
+    `crop` comes first: after a rotation, an odd margin would have moved the centre by a pixel.
     """
 
     def __init__(self, images: torch.Tensor, crop: RandomCenterCropping | None = None) -> None:
         self.images, self._crop = images, crop
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """float32 [batch, channels, s, s] in 0 to 255, or [.., size, size] of crops.
+        """Return float32 [batch, channels, s, s] in 0 to 255, or [.., size, size] of crops.
 
-        On the device of `indices`, wherever the images are; whatever is random comes from `generator`.
+        It lies on the device of `indices`, wherever the images are; all randomness comes from `generator`.
         """
         batch = self._taken(indices, generator).to(indices.device).float()
         return self._crop(batch, generator) if self._crop else batch
@@ -119,7 +118,7 @@ class Plain:
 
 
 class Paper(Plain):
-    """Draws one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, all) an image.
+    """Draw one of 8 poses (quarter turns, mirrored or not) and one of 4 ranks (25, 35, 45, full) an image.
 
     All versions of all images are made beforehand: four times their memory.
     """
@@ -128,7 +127,7 @@ class Paper(Plain):
         super().__init__(torch.cat([images[None], rank_versions(images).to(images.device)]), crop)
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """As `Plain`."""
+        """Return a batch as `Plain` does."""
         return _posed(super().__call__(indices, generator), generator)
 
     def _taken(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -145,10 +144,10 @@ def _posed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 class Ultrasound(Plain):
-    """Mirrors half the images left to right, moves them a little, and changes their contrast and speckle.
+    """Mirror half the images left to right, move them a little, and change their contrast and speckle.
 
-    Turned up to 10 degrees, zoomed by up to 10 %, shifted by up to 5 %; contrast changed by up to 15 %,
-    gain by up to 12 grey levels of 255; multiplied by speckle of deviation up to 0.15. All drawn uniformly.
+    Rotation up to 10 degrees, zoom up to 10 %, shift up to 5 %, contrast up to 15 %, gain up to 12 grey
+    levels of 255, factors of speckle with a standard deviation up to 0.15. All are drawn uniformly;
     `strength` multiplies all these ranges.
     """
 
@@ -159,7 +158,7 @@ class Ultrasound(Plain):
         self._strength = strength
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """As `Plain`."""
+        """Return a batch as `Plain` does."""
         batch, s = super().__call__(indices, generator), self._strength
 
         def uniform(low: float, high: float) -> torch.Tensor:
@@ -184,9 +183,7 @@ class Ultrasound(Plain):
 
 
 def _grains(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Noise [batch, 1, s, s] of mean 0 and deviation about 1, in grains of two pixels, as speckle is
-    coarser.
-    """
+    """Return noise [batch, 1, s, s] of mean 0 and deviation about 1, in coarse grains of two pixels."""
     size = batch.shape[-2:]
     shape = (len(batch), 1, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     coarse = torch.randn(shape, generator=generator, device=batch.device)
@@ -194,17 +191,17 @@ def _grains(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 class Poses(Plain):
-    """Draws one of 8 poses (quarter turns, mirrored or not) an image; ours."""
+    """Draw one of 8 poses (quarter turns, mirrored or not) for each image; ours."""
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """As `Plain`."""
+        """Return a batch as `Plain` does."""
         return _posed(super().__call__(indices, generator), generator)
 
 
 class Histology(Poses):
-    """Draws one of the 8 poses, and changes each channel a little, as another stain or scanner would; ours.
+    """Draw one of the 8 poses, and change each channel a little, as another stain or scanner would; ours.
 
-    By a factor of 0.9 to 1.1 and a level of up to 10 of 255, drawn uniformly for each image and channel.
+    A factor of 0.9 to 1.1 and a level of up to 10 of 255 are drawn uniformly for each image and channel;
     `strength` multiplies both ranges.
     """
 
@@ -215,7 +212,7 @@ class Histology(Poses):
         self._strength = strength
 
     def __call__(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """As `Plain`."""
+        """Return a batch as `Plain` does."""
         batch = super().__call__(indices, generator)
         drawn = torch.rand(2, *batch.shape[:2], 1, 1, generator=generator, device=batch.device) * 2 - 1
         factor, level = drawn * self._strength

@@ -1,5 +1,8 @@
-"""Batches: images stay bytes, large sets where they are, others on the device; there each batch is augmented
-and standardised."""
+"""Make batches of images.
+
+Images stay bytes: large data sets where they are, others on the device. Each batch is augmented and
+standardised on the device.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ from trials.data.augment import AUGMENTATIONS, Policy, RandomCenterCropping
 def standardisation(
     images: torch.Tensor, indices: torch.Tensor | np.ndarray | None = None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1.
+    """Return mean and standard deviation of each channel of uint8 [n, channels, h, w], on the scale 0 to 1.
 
-    Of all images or of those at `indices`: give it training images only. A channel without variation has the
-    deviation of one grey level.
+    They are of all images or of those at `indices`, which must be training images only. A channel without
+    variation has the deviation of one grey level.
     """
     chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
-    for part in chosen.split(1024):  # of a set that memory does not hold
+    for part in chosen.split(1024):  # memory may not hold all images
         channels = images[part].transpose(0, 1).flatten(1)
         counts += torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels])
     share = counts.double() / counts.sum(1, keepdim=True)
@@ -36,8 +39,8 @@ def standardisation(
 def standardise_each(images: torch.Tensor) -> torch.Tensor:
     """Give each of [n, channels, h, w] the mean 0 and, nearly, the deviation 1 over its channels and pixels.
 
-    Of images already standardised together; 0.05 of their common deviation is added to that of each, so that
-    an image without variation stays one: its mean is exact, because the network would enlarge what rounding
+    The images are standardised together before; 0.05 of their common deviation is added to that of each, so
+    an image without variation stays one. The mean is exact, because the network would enlarge what rounding
     leaves, differently in each runtime.
     """
     centred = images - images.double().mean((1, 2, 3), keepdim=True).to(images.dtype)
@@ -47,16 +50,14 @@ def standardise_each(images: torch.Tensor) -> torch.Tensor:
 class Batches:
     """An iterable of (float32 [b, channels, s, s], int64 [b]) that Lightning takes as a dataloader.
 
-    With a `crop`, s changes from batch to batch.
-
-    `images` uint8 [n, 1 or 3, s, s] and `labels` [n] of the whole data set; `indices` those that take part
-    (default: all). With `shuffle`, order and augmentation are a function of (`seed`, epoch) alone, so a run
-    resumed at an epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot
-    train on it. Without it nothing is dropped. Shuffled, an epoch may be one of so many `parts` of the
-    images, drawn from all of them every time. `balanced` draws every class equally often (rare classes
-    again and again), `augment` names a policy of `augment.AUGMENTATIONS` or is one, `crop` goes before it,
-    `mean` and `std` are those of `standardisation`; with `per_image` follows `standardise_each`. Grey images
-    are repeated to `channels`.
+    `images` uint8 [n, 1 or 3, s, s] and `labels` [n] are of the whole data set; `indices` take part (default:
+    all). With `shuffle`, order and augmentation depend only on (`seed`, epoch), so a run that resumes at an
+    epoch repeats it; a last batch of one image is dropped, as batch normalisation cannot train on it. Without
+    `shuffle` nothing is dropped. A shuffled epoch may be one of `parts` parts of the images, drawn from all
+    of them every time. `balanced` draws every class equally often, rare classes repeatedly. `augment` names a
+    policy of `augment.AUGMENTATIONS` or is one; `crop` goes before it and makes s change from batch to batch.
+    `mean` and `std` are those of `standardisation`; with `per_image`, `standardise_each` follows. Grey images
+    are repeated to `channels`. Raises ValueError for arguments that contradict each other.
     """
 
     def __init__(
@@ -81,13 +82,13 @@ class Batches:
         if isinstance(augment, str) and augment not in AUGMENTATIONS:
             raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
         if (balanced or parts > 1) and not shuffle:
-            raise ValueError("balanced drawing, and of parts, needs shuffle=True")
+            raise ValueError("balanced=True and parts > 1 need shuffle=True")
         chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
         if len(chosen) == 0:
             raise ValueError("no images to make batches of")
         if images.shape[1] not in (1, channels):
             raise ValueError(
-                f"{images.shape[1]} channels for {channels}: make them grey with to_tensor(channels=1)"
+                f"images of {images.shape[1]} channels, expected 1 or {channels}: use to_tensor(channels=1)"
             )
         self.device = torch.device(device)
         self.labels = torch.as_tensor(labels)[chosen].long()
@@ -107,15 +108,15 @@ class Batches:
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )
 
-    batch_sampler = None  # Lightning asks all that has a sampler for this too
+    batch_sampler = None  # Lightning asks for this where there is a sampler
 
     @property
     def sampler(self) -> Batches:
-        """Itself: Lightning calls `set_epoch` on a dataloader's sampler before every epoch."""
+        """The object itself: Lightning calls `set_epoch` on a dataloader's sampler before every epoch."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch that the next iteration is."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -148,6 +149,6 @@ class Batches:
 
 
 def _repeated(members: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """`count` draws from `members`, each drawn n or n + 1 times."""
+    """Return `count` draws from `members`, each drawn n or n + 1 times."""
     rounds = range(math.ceil(count / len(members)))
     return torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in rounds])[:count]

@@ -1,4 +1,4 @@
-"""Is a data set fit for use: all that forbids it, at once, and all that a reader of results should know."""
+"""Verify a data set: list all that forbids its use, and all that readers of results should know."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
 from trials.errors import DataError
 from trials.evaluation.power import outlook
 
-SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has them all
+SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has all
 
 
 @dataclass(frozen=True)
 class Report:
-    """Outcome of `verify`. `problems` forbid the use of the data, `warnings` do not."""
+    """The result of `verify`. `problems` forbid the use of the data, `warnings` do not."""
 
     path: str
     layout: str
@@ -38,11 +38,11 @@ class Report:
         return not self.problems
 
     def to_dict(self) -> dict[str, object]:
-        """All of it as JSON values."""
+        """Return all of it as JSON values."""
         return {"ok": self.ok, **asdict(self)}
 
     def text(self) -> str:
-        """All of it to read, long lists cut after `SHOWN` lines."""
+        """Return all of it as text, long lists cut after `SHOWN` lines."""
         lines = [f"{self.path}: {self.layout or 'unreadable'}"]
         if self.layout:
             lines += [f"groups from {self.group_source}, folds {self.fold_source}, digest {self.digest}"]
@@ -63,7 +63,7 @@ def verify(
     accept: Sequence[str] = (),
     folds: int = 5,
 ) -> Report:
-    """Read everything and judge it, without raising; arguments as of `sources.load`."""
+    """Read and check a data set without raising; arguments as of `dataset.load`."""
     examined = examine(
         path,
         positive=positive,
@@ -131,7 +131,7 @@ def _some(files: list[str]) -> str:
 
 
 def _leaks(data: LesionData) -> list[str]:
-    """Near-duplicates that the data's own groups keep apart: they may end on both sides of a split."""
+    """Return near-duplicates in different groups of the data: a split may put them on both sides."""
     if not data.group_source.startswith("column"):
         return []
     return [

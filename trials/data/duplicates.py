@@ -1,22 +1,21 @@
-"""Copies and near-duplicates among images, and the groups they form.
+"""Find copies and near-duplicates among images, and the groups that they form.
 
-A copy has the same pixels, mirrored, turned by quarters or inverted perhaps: `copy_digest` is the same
-for all.
+A copy has the same pixels, perhaps mirrored, rotated by quarters or inverted: all have one `copy_digest`.
 
 Near-duplicates are found by a perceptual hash: the signs of the differences between neighbours, along
 rows and columns, of the image reduced to 13 x 13 grey values (a difference hash, 312 signs, 0 for equal
 neighbours). Crops of one frame often differ by their box, so one image of a pair is hashed with and
-without a tenth cut from each of its sides (16 ways), and the other in its 8 poses (mirrored, turned),
+without a tenth cut from each of its sides (16 ways), and the other in its 8 poses (mirrored, rotated),
 which only change the places and signs in a hash; inverting changes all signs. Two images are near-
-duplicates where the cosine of two such hashes is 0.6 or more as they lie (without ties: at most a fifth
-of the signs differ), 0.7 in another pose or inverted.
+duplicates if the cosine of two such hashes is at least 0.6 in the same pose (without ties: at most a fifth
+of the signs differ), or 0.7 in another pose or inverted.
 
-Chosen on the 647 crops of BUSI, whose `duplicate_group` is the truth (253 pairs): recall 0.49, precision
-0.98 over pairs (`test_half_of_busis_duplicate_pairs_are_found` repeats this). The other pairs mostly show
-a lesion in another plane or frame, which no hash of a crop finds, nor other images of a patient (BUS-BRA:
-3 of 819 pairs): patient or lesion numbers are better, where there are any. In another pose or inverted no
-two of them, of BUS-BRA's 1875 crops or of 5600 patches of PatchCamelyon come above 0.69. Time grows with
-the square of the number of images; 2,000 take some ten seconds.
+The thresholds were chosen on the 647 crops of BUSI, whose `duplicate_group` is the truth (253 pairs): recall
+0.49, precision 0.98 over pairs (`test_half_of_busis_duplicate_pairs_are_found` repeats this). The other pairs
+mostly show a lesion in another plane or frame. No hash of a crop finds these, or other images of a patient
+(BUS-BRA: 3 of 819 pairs): patient or lesion numbers are better. In another pose or inverted, no two images of
+BUSI, of BUS-BRA's 1875 crops or of 5600 patches of PatchCamelyon come above 0.69. Time grows with the square
+of the number of images; 2,000 take some ten seconds.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 SIMILAR = 0.6
-MOVED = 0.7  # in another pose or inverted: so many more comparisons hit by chance more often
+MOVED = 0.7  # in another pose or inverted: more comparisons agree more often by chance
 COPY = 0.9  # of the uncut images: one file saved twice; no two groups of BUSI or BUS-BRA come above 0.7
 CUT = 0.1
 THUMBNAIL = 48
 GRID = 13
-BORDER = 8  # grey values up to this one, or so near to white, are border, which many frames share
+BORDER = 8  # grey values this near to black or white are border, which many frames share
 _CUTS = tuple(itertools.product((0.0, CUT), repeat=4))  # left, top, right, bottom; the first cuts nothing
 _ROWS_AT_ONCE = 1024
 
 
 def copy_digest(pixels: np.ndarray) -> str:
-    """16 hex digits, the same for uint8 [h, w] or [h, w, 3] and for it mirrored, turned or inverted.
+    """Return 16 hex digits, the same for uint8 [h, w] or [h, w, 3] mirrored, rotated or inverted.
 
-    An image of one value is its own copy only: nothing in it could be recognised inverted.
+    An image of one value is not compared inverted: black would be a copy of white.
     """
     flat = pixels.min() == pixels.max()
     views = [view for one in ((pixels,) if flat else (pixels, 255 - pixels)) for view in _views(one)]
@@ -55,13 +54,13 @@ def copy_digest(pixels: np.ndarray) -> str:
 
 
 def _views(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """All 8 poses."""
+    """Yield all 8 poses."""
     for one in (pixels, pixels.swapaxes(0, 1)):
         yield from (one, one[::-1], one[:, ::-1], one[::-1, ::-1])
 
 
 def sign_hashes(image: np.ndarray, cuts: Sequence[tuple[float, ...]] = _CUTS) -> np.ndarray:
-    """Of uint8 [h, w] or [h, w, 3]: float32 [cuts, 312], norm 1 (0 for a flat image), uncut image first."""
+    """Return the hashes of uint8 [h, w] or [h, w, 3]: float32 [cuts, 312], norm 1 (0 for a flat image)."""
     lanczos = Image.Resampling.LANCZOS
     grey = Image.fromarray(image).convert("L")
     inside = grey.point(lambda value: BORDER < value < 255 - BORDER).getbbox()
@@ -76,14 +75,16 @@ def sign_hashes(image: np.ndarray, cuts: Sequence[tuple[float, ...]] = _CUTS) ->
 
 
 def _poses(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """The hashes [n, 312] that the images would have in each of the 8 poses, as they lie first."""
+    """Yield the hashes [n, 312] that the images would have in each of the 8 poses, unchanged first."""
     steps = GRID * (GRID - 1)
     across, down = (
         hashes[:, :steps].reshape(-1, GRID, GRID - 1),
         hashes[:, steps:].reshape(-1, GRID - 1, GRID),
     )
-    turned = down.swapaxes(1, 2), across.swapaxes(1, 2)
-    for (x, y), mirrored, upside in itertools.product(((across, down), turned), (False, True), (False, True)):
+    rotated = down.swapaxes(1, 2), across.swapaxes(1, 2)
+    for (x, y), mirrored, upside in itertools.product(
+        ((across, down), rotated), (False, True), (False, True)
+    ):
         if mirrored:
             x, y = -x[:, :, ::-1], y[:, :, ::-1]
         if upside:
@@ -92,21 +93,21 @@ def _poses(hashes: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _alike(
-    hashes: np.ndarray, others: Sequence[np.ndarray], as_it_lies: float, moved: float
+    hashes: np.ndarray, others: Sequence[np.ndarray], unmoved: float, moved: float
 ) -> Iterator[tuple[int, int]]:
-    """Indices (of `hashes` [n, 312], of an array of `others`, each [m, 312]) so alike in some pose."""
+    """Yield indices (of `hashes` [n, 312], of an array of `others`, each [m, 312]) alike in some pose."""
     for start in range(0, len(hashes), _ROWS_AT_ONCE):
         for pose, rows in enumerate(_poses(hashes[start : start + _ROWS_AT_ONCE])):
             for known in others:
                 cosine = rows @ known.T
                 alike = np.abs(cosine) >= moved
                 if pose == 0:
-                    alike |= cosine >= as_it_lies
+                    alike |= cosine >= unmoved
                 yield from ((start + i, j) for i, j in np.argwhere(alike).tolist())
 
 
 def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """All pairs i < j of near-duplicates, in order."""
+    """Return all pairs i < j of near-duplicates among uint8 [h, w] or [h, w, 3], in order."""
     if not images:
         return []
     hashes = np.stack([sign_hashes(image) for image in images])
@@ -115,7 +116,7 @@ def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """All pairs (image, other) that are one picture, saved anew perhaps: smaller, lossy, brighter, moved."""
+    """Return all pairs (image, other) of one picture, perhaps saved anew: smaller, lossy, brighter, moved."""
     if not images or not others:
         return []
     hashes = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in images])
@@ -126,14 +127,14 @@ def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[t
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """The group int64 [count] of each item when paired items belong together, by first appearance."""
+    """Return the group int64 [count] of each item if paired items belong together, by first appearance."""
     edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(edges.shape[1], dtype=bool), (edges[0], edges[1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def chained(keys: Sequence[Hashable | None]) -> list[tuple[int, int]]:
-    """Pairs that connect all items of equal key; None equals nothing."""
+    """Return pairs that connect all items of equal key; None equals nothing."""
     last: dict[Hashable, int] = {}
     pairs = []
     for index, key in enumerate(keys):

@@ -1,8 +1,7 @@
-"""What a reading of the data left out, joined or doubted: a line each for whoever reads results.
+"""Report what reading the data left out, joined or doubted, for readers of results.
 
-More than a fifth of the images left out for one reason, or without a patient where others have one,
-or joined to another group, is a
-problem, unless it is accepted by name.
+More than a fifth of the images left out for one reason, without a patient where others have one, or joined to
+another group are a problem, unless it is accepted by name.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from typing import Any
 from trials.data import labels
 from trials.data.records import LeftOut
 
-SHARE, FEW = 0.2, 5  # of the images, and so many at least: less says nothing of so small a set
+SHARE, FEW = 0.2, 5  # of the images, and at least so many; ours
 SHOWN = 3  # examples in a line
 LEFT_OUT, GROUPS = "left_out", "groups"
 ACCEPTABLE = (labels.ACCEPT, LEFT_OUT, GROUPS)
-_MANY_TIMES = 10  # as large as the median group, and a twentieth of the images: perhaps no one patient's
+_MANY_TIMES = 10  # times the median group, and a twentieth of the images: perhaps not of one patient
 
 
 def findings(left_out: Iterable[LeftOut | Mapping[str, Any]], notes: Iterable[str]) -> list[str]:
-    """Return a line for each reason to leave images out, and the notes; left out as objects or JSON."""
+    """Return a line for each reason to leave images out, and the notes; `left_out` are objects or JSON."""
     files: dict[str, list[str]] = defaultdict(list)
     for item in left_out:
         reason, file = (
@@ -46,7 +45,7 @@ def findings_of(description: object) -> list[str]:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Write findings to standard error, where progress goes."""
+    """Print findings to standard error, as progress is."""
     for line in lines:
         print(f"data: {line}", file=sys.stderr, flush=True)
 
@@ -59,7 +58,7 @@ def excessive(left_out: Sequence[LeftOut], images: int, accept: Sequence[str]) -
 
 
 def too_many_apart(count: int, images: int, what: str, accept: Sequence[str]) -> Iterator[str]:
-    """Yield a problem where more than `SHARE` of the images are, for their groups, `what`."""
+    """Yield a problem where more than `SHARE` of the images are `what` by their groups."""
     if GROUPS not in accept:
         yield from _too_many(count, images, what, GROUPS)
 
@@ -67,13 +66,13 @@ def too_many_apart(count: int, images: int, what: str, accept: Sequence[str]) ->
 def _too_many(count: int, images: int, what: str, kind: str) -> Iterator[str]:
     if count >= FEW and count > SHARE * images:
         yield (
-            f"{count} of {images} images are {what}; more than a fifth is taken for a fault of the data: "
-            f"correct them, or, if they are as they should be: --accept {kind}"
+            f"{count} of {images} images are {what}; more than a fifth is a fault of the data: correct "
+            f"them, or, if they are right: --accept {kind}"
         )
 
 
 def large_groups(groups: Sequence[str], source: str) -> Iterator[str]:
-    """Yield a line for each group too large to be one patient's, perhaps, or one word for unknown ones."""
+    """Yield a line for each group that may be too large for one patient, or a word for unknown patients."""
     sizes = Counter(groups)
     usual = median(sizes.values()) if sizes else 0
     for name, size in sizes.most_common():
@@ -82,5 +81,5 @@ def large_groups(groups: Sequence[str], source: str) -> Iterator[str]:
         ):
             yield (
                 f"group {name} holds {size} of {len(groups)} images ({size / len(groups):.0%}), by "
-                f"{source}; if it is no one patient, leave its cells blank or name another --group-column"
+                f"{source}; if it is not one patient, leave its cells blank or name another --group-column"
             )

@@ -1,4 +1,4 @@
-"""Image files as a command is given them: single ones, and folders for all that they hold."""
+"""Find the image files that a command is given: single files, and folders for all that they hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trials.errors import DataError
 
 @dataclass
 class Given:
-    """Image files, each once, in their order; what was passed over (`notes`), and refused (`left_out`)."""
+    """Image files, each once, in order; `notes` on what was passed over; `left_out`: what was refused."""
 
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -25,7 +25,7 @@ def image_files(places: Iterable[Path]) -> Given:
 
     Masks and strays in a folder are passed over. Raises `DataError` for a folder without an image.
     """
-    given, found = Given(), dict[Path, Path]()  # by where they really are: `x.png` and `./x.png` are one
+    given, found = Given(), dict[Path, Path]()  # by their real paths: `x.png` and `./x.png` are one
     for place in places:
         for file in _in_folder(place, given) if place.is_dir() else (place,):
             found.setdefault(file.resolve(), file)

@@ -1,4 +1,4 @@
-"""Decoded images of any size to one tensor of bytes, kept where `storage.py` says."""
+"""Make decoded images of any size one tensor of bytes, kept where `storage.py` says."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ FITS = ("stretch", "pad", "center_crop")
 def to_tensor(
     data: LesionData | Sequence[np.ndarray], side: int = 100, fit: str = "stretch", channels: int = 3
 ) -> torch.Tensor:
-    """uint8 [n, 1 or 3, side, side], bicubic; one channel if all images are grey or `channels` is 1, else
-    three.
+    """Return images, uint8 [h, w] or [h, w, 3], as uint8 [n, 1 or 3, side, side], resized bicubically.
 
-    `fit="stretch"` stretches to the square as Ahmed et al. (2020) do at side 100; `"pad"` keeps the
-    proportions and adds black borders (our choice: taller than wide is a sign of malignancy that stretching
-    hides); `"center_crop"` cuts the square from the middle, at native resolution (ours, for patches whose
-    label is of their centre); where it cannot lie exactly there, half a pixel up and left. Colour becomes
-    grey by the weights of ITU-R BT.601.
+    There is one channel if all images are grey or `channels` is 1, else three. Colour becomes grey by the
+    weights of ITU-R BT.601. `fit` is one of `FITS`:
 
-    Raises ValueError for an image that is smaller than the centre to cut, naming its file or its index.
+    - `stretch` stretches to the square, as Ahmed et al. (2020) do at side 100;
+    - `pad` keeps the proportions and adds black borders (ours: taller than wide is a sign of malignancy,
+      which stretching hides);
+    - `center_crop` cuts the square from the middle at native resolution (ours, for patches whose label is of
+      their centre), half a pixel up and left where it cannot lie exactly there.
+
+    Raises ValueError for another `fit`, and for an image smaller than the square to cut, by file or index.
     """
     if fit not in FITS:
         raise ValueError(f"fit {fit!r}: expected one of {', '.join(FITS)}")
@@ -38,7 +40,7 @@ def to_tensor(
             name = data.root / data.files[index] if isinstance(data, LesionData) else f"image {index}"
             raise ValueError(
                 f"{name}: {image.shape[1]}x{image.shape[0]} pixels, which have no centre of {side}x{side}: "
-                "give larger images, or set data.image_size to their shorter side, or data.fit=stretch"
+                "use larger images, or set data.image_size to their shorter side, or data.fit=stretch"
             )
         square = _square(Image.fromarray(image).convert(mode), side, fit)
         place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)

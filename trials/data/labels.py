@@ -1,8 +1,8 @@
-"""Are the labels usable: two classes at least, the positive one among them, no misspelt names.
+"""Check the labels: two classes at least, the positive one among them, no misspelt names.
 
-Names that differ by case, spaces or marks alone are one name. A rare name that resembles a commoner one is a
-slip where a word of five letters or more has up to two wrong letters, else perhaps a true name, such as a
-grade: that is said.
+Names that differ only by case, spaces or marks are one name. A rare name that resembles a commoner one is
+misspelt if a word of five letters or more has up to two wrong letters; otherwise it may be a true name, such
+as a grade, and a note says so. Rules of ours.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Iterator, Sequence
 
 from trials.data.readers.cells import is_blank, plain, same_key
 
-RARE = 4  # images; a name this rare, or ten times rarer than one it resembles, may be a slip of that one
+RARE = 4  # images; a name this rare, or ten times rarer than one it resembles, may be misspelt
 SIMILAR = 0.8  # difflib's ratio of names that resemble each other
 WRONG_LETTERS, LONG_ENOUGH = 2, 5
-ACCEPT = "labels"  # in `accept`: names are as they should be
+ACCEPT = "labels"  # in `accept`: the names are correct
 
 _PREFIXES = ("a", "an", "un", "in", "im", "ir", "non", "pre", "post", "anti", "sub", "epi", "de")
 _OPPOSITES = (("hypo", "hyper"), ("inter", "intra"), ("micro", "macro"), ("endo", "exo"), ("mono", "poly"))
 
 
 def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] = ()) -> Iterator[str]:
-    """Each problem as one line; `accept` with `ACCEPT` in it: no name is a slip, or a word for nothing."""
+    """Yield a line for each problem; with `ACCEPT` in `accept` no name is misspelt or stands for no label."""
     counts = Counter(labels)
     if not counts:
         yield "no labelled image was found"
@@ -35,9 +35,9 @@ def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] =
     if ACCEPT not in accept:
         yield from _for_nothing(counts)
         for label, other in _pairs(counts):
-            if label != positive and _is_slip(label, other):
+            if label != positive and _is_misspelt(label, other):
                 yield (
-                    f"label {label!r} ({counts[label]} images) looks like a slip of {other!r}; correct it, "
+                    f"label {label!r} ({counts[label]} images) looks like {other!r} misspelt; correct it, "
                     f"or, if it is a class of its own: --accept {ACCEPT}"
                 )
     if positive not in counts:
@@ -47,13 +47,13 @@ def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] =
 
 
 def label_notes(labels: Sequence[str], accept: Sequence[str] = ()) -> Iterator[str]:
-    """A line for each rare class whose name resembles another's and is no clear slip."""
+    """Yield a line for each rare class whose name resembles another's but is not clearly misspelt."""
     counts = Counter(labels)
     for label, other in () if ACCEPT in accept else _pairs(counts):
-        if not _is_slip(label, other):
+        if not _is_misspelt(label, other):
             yield (
                 f"class {label!r} ({counts[label]} images) resembles {other!r} ({counts[other]} images) "
-                f"and is taken for another; correct it if it is a slip, else --accept {ACCEPT}"
+                f"and is taken for another class; correct it if it is misspelt, else --accept {ACCEPT}"
             )
 
 
@@ -68,7 +68,7 @@ def _one_name(counts: Counter[str]) -> Iterator[str]:
     for names in alike.values():
         if len(names) > 1:
             found = " and ".join(f"{name!r} ({counts[name]} images)" for name in names)
-            yield f"labels {found} are one name but for case, spaces or marks; write them alike"
+            yield f"labels {found} differ only by case, spaces or marks; write them alike"
 
 
 def _essence(label: str) -> str:
@@ -86,7 +86,7 @@ def _for_nothing(counts: Counter[str]) -> Iterator[str]:
 
 
 def _pairs(counts: Counter[str]) -> Iterator[tuple[str, str]]:
-    """Yield each rare name with the commonest other that it resembles by letters, numbers apart."""
+    """Yield each rare name with the commonest other that it resembles; numbers alone do not count."""
     for label in sorted(counts):
         for other, count in counts.most_common():
             few = counts[label] <= RARE or 10 * counts[label] <= count
@@ -105,12 +105,14 @@ def _letters(label: str) -> str:
     return "".join(filter(str.isalpha, label)).casefold()
 
 
-def _is_slip(label: str, other: str) -> bool:
-    """Whether the words that differ have a wrong letter or two; short ones and numerals tell names apart."""
+def _is_misspelt(label: str, other: str) -> bool:
+    """Return whether each word that differs has a wrong letter or two; short words must agree."""
     words, others = _words(label), _words(other)
     if len(words) != len(others):
-        return _misspelt("".join(words), "".join(others))
-    return all(_misspelt(word, known) for word, known in zip(words, others, strict=True) if word != known)
+        return _word_is_misspelt("".join(words), "".join(others))
+    return all(
+        _word_is_misspelt(word, known) for word, known in zip(words, others, strict=True) if word != known
+    )
 
 
 def _words(label: str) -> list[str]:
@@ -118,12 +120,13 @@ def _words(label: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", plain(apart)) if word]
 
 
-def _misspelt(word: str, known: str) -> bool:
+def _word_is_misspelt(word: str, known: str) -> bool:
     long_enough = min(len(word), len(known)) >= LONG_ENOUGH and word.isalpha() and known.isalpha()
     return long_enough and not _opposed(word, known) and _wrong_letters(word, known) <= WRONG_LETTERS
 
 
 def _opposed(word: str, known: str) -> bool:
+    """Return whether two words differ by a numeral or a prefix that changes their meaning."""
     stems = {re.sub("[ivx]+$", "", text) for text in (word, known)}
     numbered = len(stems) == 1 and all(text not in stems for text in (word, known))
     prefixed = any(prefix + one == two for prefix in _PREFIXES for one, two in ((word, known), (known, word)))

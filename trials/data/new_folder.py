@@ -1,4 +1,4 @@
-"""Data folders that this package writes: wholly there or not at all, with a manifest."""
+"""Write a folder completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GROWING = ".growing"
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `out` at the end and vanishes after an error.
+    """Yield a folder to fill, which becomes `out` at the end and is removed after an error.
 
     It lies beside `out`, hidden and locked; what killed processes have left there is removed. Raises
-    `DataError` where `out` already holds something, which is never written over, where it cannot be written,
-    and where another process is writing it.
+    `DataError` where `out` holds something already, cannot be written, or is being written by another
+    process.
     """
     _check_free(out)
     growing = out.with_name(f".{out.name}{_GROWING}")
@@ -32,7 +32,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             _check_free(out)  # another process may have finished in between
             _empty(growing)
             yield growing
-            growing.chmod(0o755)  # until now it was its owner's alone
+            growing.chmod(0o755)  # until now only its owner could read it
             growing.replace(out)
         except BaseException:
             shutil.rmtree(growing, ignore_errors=True)
@@ -49,7 +49,7 @@ def _check_free(out: Path) -> None:
 
 @contextmanager
 def _claimed(out: Path, growing: Path) -> Iterator[None]:
-    """Hold the lock in the hidden folder, which is made, or taken over from a killed process."""
+    """Hold the lock in the hidden folder, which is created, or taken over from a killed process."""
     lock = FileLock(growing / LOCK)
     try:
         growing.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def _claimed(out: Path, growing: Path) -> Iterator[None]:
         growing.mkdir(mode=0o700, exist_ok=True)
         found = growing.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError(f"{growing} is in the way, a link or another user's; remove it")
+            raise OSError(f"{growing} is in the way: a link, or another user's; remove it")
         lock.acquire()
     except LockedError:
         raise DataError(f"{out}: another process is writing it; wait for it or name another folder") from None
@@ -70,7 +70,7 @@ def _claimed(out: Path, growing: Path) -> Iterator[None]:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the hidden folders in `parent` whose processes were killed: nobody holds their locks."""
+    """Remove the hidden folders in `parent` whose processes were killed, so that nobody holds their locks."""
     for growing in parent.glob(f".*{_GROWING}"):
         if growing.is_symlink() or not (growing / LOCK).is_file():
             continue
@@ -87,7 +87,7 @@ def _empty(growing: Path) -> None:
 
 
 def write_manifest(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """`manifest.csv` with the columns of the first row."""
+    """Write `manifest.csv` with the columns of the first row."""
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -1,11 +1,11 @@
-"""Synthetic lesions: ultrasound-like phantoms for demonstrations and tests, never evidence about patients.
+"""Draw synthetic lesions in ultrasound for demonstrations and tests; they are no evidence about patients.
 
 A lesion is a closed contour in layered tissue. Echoes come from random scatterers under a point-spread
-function, so their envelope is Rayleigh speckle (Wagner et al. 1983, 10.1109/T-SU.1983.31404); sound is
+function, so their envelope is Rayleigh speckle (Wagner et al. 1983, 10.1109/T-SU.1983.31404). Sound is
 attenuated along the depth, less in a benign lesion (enhancement behind it) and more in a malignant one
-(shadow); the image is the envelope in decibels. Benign lesions tend to be smooth, wider than tall and
-sharply bounded, malignant ones irregular, spiculated, taller and blurred (the descriptors of BI-RADS). The
-classes overlap; all numbers are our choice.
+(shadow). The image is the envelope in decibels. Benign lesions tend to be smooth, wider than tall and sharply
+bounded, malignant ones irregular, spiculated, taller and blurred (the descriptors of BI-RADS). The classes
+overlap; all numbers are ours.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ They show no people, and nothing measured on them says anything about patients.
 
 @dataclass(frozen=True)
 class Lesion:
-    """What one lesion looks like; lengths in pixels, `irregularity` 0 (an ellipse) to 1."""
+    """The looks of one lesion; lengths in pixels, `irregularity` 0 (an ellipse) to 1."""
 
     width: float
     height: float
     irregularity: float
     phases: np.ndarray
     echo: float  # decibels below the tissue
-    attenuation: float  # decibels a pixel beyond the tissue's; negative enhances what lies behind
+    attenuation: float  # decibels a pixel, beyond the tissue's; negative enhances what lies behind
     blur: float  # width of the edge, pixels
     tissue_seed: int  # of what lies around it, the same in all its frames
 
@@ -47,10 +47,11 @@ def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -
     """Write `count` images, half of each class, with `manifest.csv` and a README that names them synthetic.
 
     The longer side of an image is at most `side` pixels; `duplicate_group` numbers the lesions. The same
-    arguments give the same bytes. Raises `DataError` where `out` already holds something.
+    arguments give the same bytes. Raises ValueError for too few or too small images, and `DataError` where
+    `out` already holds something.
     """
     if count < 2 or side < 32:
-        raise ValueError(f"{count} phantoms of side {side}: at least 2 of side 32 are needed")
+        raise ValueError(f"{count} phantoms of side {side}: expected at least 2 of side 32")
     rng = np.random.default_rng(seed)
     rows: list[dict[str, object]] = []
     with new_folder(out) as folder:
@@ -67,7 +68,7 @@ def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -
 
 
 def _frames(label: str, count: int, side: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
-    """(lesion number, image) for `count` images; some lesions are seen twice."""
+    """Return (lesion number, image) for `count` images; some lesions have two."""
     frames: list[tuple[int, np.ndarray]] = []
     number = 0
     while len(frames) < count:
@@ -80,7 +81,7 @@ def _frames(label: str, count: int, side: int, rng: np.random.Generator) -> list
 
 
 def draw_lesion(label: str, side: int, rng: np.random.Generator) -> Lesion:
-    """A lesion of the class, whose crop is at most `side` pixels long. The classes' ranges overlap."""
+    """Draw a lesion of the class, whose crop is at most `side` pixels long."""
     malignant = label == "malignant"
     aspect = np.exp(rng.normal(0.12 if malignant else 0.42, 0.22))  # width over height
     longer = side / (1 + 2 * MARGIN) * np.clip(rng.normal(0.8 if malignant else 0.68, 0.15), 0.35, 1)
@@ -97,7 +98,7 @@ def draw_lesion(label: str, side: int, rng: np.random.Generator) -> Lesion:
 
 
 def scan(lesion: Lesion, rng: np.random.Generator) -> np.ndarray:
-    """One frame of the lesion, cropped with a margin of 10 %: uint8 [h, w]."""
+    """Return one frame of the lesion, cropped with a margin of 10 %: uint8 [h, w]."""
     inside = lesion_mask(lesion)
     tissue = _tissue(inside.shape, np.random.default_rng(lesion.tissue_seed))
     echo = tissue * (1 - inside) + inside * (0.3 * tissue - lesion.echo)
@@ -108,7 +109,7 @@ def scan(lesion: Lesion, rng: np.random.Generator) -> np.ndarray:
 
 
 def lesion_mask(lesion: Lesion) -> np.ndarray:
-    """How much of each pixel is lesion, 0 to 1, float [h, w]."""
+    """Return the share of each pixel that is lesion, 0 to 1, float [h, w]."""
     height, width = (round(length * (1 + 2 * MARGIN)) for length in (lesion.height, lesion.width))
     y, x = np.mgrid[:height, :width]
     v, u = (y - (height - 1) / 2) / (lesion.height / 2), (x - (width - 1) / 2) / (lesion.width / 2)
@@ -117,7 +118,7 @@ def lesion_mask(lesion: Lesion) -> np.ndarray:
 
 
 def contour(lesion: Lesion, angle: np.ndarray) -> np.ndarray:
-    """Radius relative to the ellipse's at `angle`, at most 1: lobes and spicules, if it is irregular."""
+    """Return the radius relative to the ellipse's at each `angle`, at most 1, with lobes and spicules."""
     lobes = np.zeros_like(angle)
     for order, phase in enumerate(lesion.phases[:8], start=2):
         lobes += np.cos(order * angle + phase) / order
@@ -127,14 +128,14 @@ def contour(lesion: Lesion, angle: np.ndarray) -> np.ndarray:
 
 
 def _tissue(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Echo of the tissue in decibels: layers across the beam, bright septa, patches of fat and gland."""
+    """Return the tissue's echo in decibels: layers across the beam, bright septa, patches of fat, gland."""
     layers, patches = (gaussian_filter(rng.normal(size=shape), sigma, mode="wrap") for sigma in ((2, 14), 9))
     layers, patches = layers / layers.std(), patches / patches.std()
     return 3 * layers + 3 * patches + 9 * np.exp(-((layers - 0.8) ** 2) / 0.08)
 
 
 def _speckle(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Root of the mean power of `LOOKS` fields of scatterers, whose points spread across the beam most.
+    """Return the root mean power of `LOOKS` fields of scatterers, whose points spread most across the beam.
 
     The envelope of each is Rayleigh distributed; the mean square of the result is 1.
     """

@@ -1,4 +1,4 @@
-"""Frames with masks, to a folder of lesion crops with a manifest: quicker to read, open to corrections."""
+"""Write frames with masks as lesion crops with a manifest: quicker to read, open to corrections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trials.errors import DataError
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` wrote: crops by class, their groups, and how many frames have no lesion."""
+    """What `prepare` wrote: crops by class, groups, and the number of frames without a lesion."""
 
     out: str
     images: dict[str, int]
@@ -30,11 +30,11 @@ class Prepared:
     without_lesion: int
 
     def to_dict(self) -> dict[str, object]:
-        """All of it as JSON values."""
+        """Return all of it as JSON values."""
         return asdict(self)
 
     def text(self) -> str:
-        """All of it to read."""
+        """Return all of it as text."""
         crops = ", ".join(f"{count} {label}" for label, count in self.images.items())
         return (
             f"{self.out}: {crops} in {self.groups} groups of near-duplicates; "
@@ -50,18 +50,16 @@ def prepare(
     `manifest.csv` to `out`.
 
     The manifest names each source file with its SHA-256, the box (half-open, source pixels), its width and
-    height (source pixels too: the stored crop may be smaller) and the group, in `duplicate_group` if it was
-    found by the images' looks, else in `patient`; images of contradictory groups are among them.
-    `group_column` and `accept` are as `load` takes them. Raises `DataError` for whatever `verify` finds, for
-    data without masks (which need no preparation), and where `out` already holds something.
+    height (source pixels too: the stored crop may be smaller) and the group, in `duplicate_group` if the
+    images' pixels tell it, else in `patient`. Images of contradictory groups are included. `group_column` and
+    `accept` are as for `load`. Raises `DataError` for all problems that `verify` finds, for data without
+    masks (which need no preparation), and where `out` already holds something.
     """
     source, out = Path(source).absolute(), Path(out)
     data = load(source, group_column=group_column, accept=accept)
     frames = [record for record in read(source, Options(group_column)).records if record.box]
     if not frames:
-        raise DataError(
-            f"{source}: its layout ({data.layout}) can be used as it is; only frames with masks are prepared"
-        )
+        raise DataError(f"{source}: has no masks ({data.layout}) and needs no preparation; use it as it is")
     groups = dict(zip(data.files, data.groups, strict=True))
     groups |= {item.file: item.group for item in data.left_out if item.group}
     with new_folder(out) as folder:

@@ -1,4 +1,4 @@
-"""What a reader of one on-disk layout hands over: records that decode themselves when asked."""
+"""The images of a data set as a reader lists them: records that decode themselves when asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPLITS = ("training", "validation", "test")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An image that takes no part in anything, and why."""
+    """An image that takes no part, and why."""
 
     file: str
     label: str
@@ -24,14 +24,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Record:
-    """A labelled image: `decode()` gives uint8 [h, w] or [h, w, 3], or raises `DataError`.
+    """A labelled image: `decode()` returns uint8 [h, w] or [h, w, 3], or raises `DataError`.
 
-    Images of one `group`, a patient perhaps, stay on one side of every split. Those of one `lesion` have one
-    label too, or are contradictory; without it nothing is known but what the pixels say.
-    `frame()` gives the whole picture that the image is cut from, where there is one, and `box` its place
-    there (x0, y0, x1, y1, half-open). Where it is an image file, that is `path`, and both take the
-    `grey_range` of the data set. `split` is one of `SPLITS` where the data come with a split of their own;
-    then every record of a listing has it.
+    Images of one `group`, such as a patient, stay on one side of every split. Images of one `lesion` must
+    have one label. `path` is the image file, if the image has one of its own; `decode` and `frame` then take
+    the `grey_range` of the data set. `frame()` returns the whole picture that the image is cut from, if it
+    is, and `box` is its place there (x0, y0, x1, y1, half-open). `split` is one of `SPLITS` if the data come
+    with a split of their own; then every record of a listing has one.
     """
 
     file: str
@@ -47,10 +46,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Listing:
-    """All records of a data set, with every problem (fatal) and note (worth saying) met while listing them.
+    """All records of a data set, and every problem (fatal) and note found while listing them.
 
-    `group_column` is the manifest's column that the records' groups come from; None where the layout has no
-    groups.
+    `group_column` names the column that the records' groups come from; None: there is none.
     """
 
     name: str
@@ -61,4 +59,4 @@ class Listing:
     left_out: tuple[LeftOut, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    ungrouped: int = 0  # images of which the column of groups says nothing, where it should
+    ungrouped: int = 0  # images for which the column of groups is blank

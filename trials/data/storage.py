@@ -1,8 +1,7 @@
-"""Where pixels are kept: in memory, those of large sets in a temporary file that is mapped into it.
+"""Keep pixels in memory, or those of large data sets in a temporary file that is mapped into memory.
 
-Then memory holds what the operating system finds room for, as with any file that is read again and again, and
-nothing else changes. The file has no name, lies where `tempfile` puts it (`TMPDIR` tells it) and is gone with
-the process.
+The operating system then keeps in memory what there is room for, as with any file. The temporary file has no
+name, lies where `TMPDIR` says and is gone with the process.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ IN_MEMORY = 8192  # images; ours: at 96x96 in colour 230 MB
 
 
 def room(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of bytes [images, ...], all 0, where `IN_MEMORY` says; raises `DataError` for a full disk."""
+    """Return zeros, uint8 [images, ...], where `IN_MEMORY` says. Raises `DataError` for a full disk."""
     return np.zeros(shape, np.uint8) if shape[0] <= IN_MEMORY else _in_file(shape)
 
 
 def in_file(images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The same images of bytes, moved to a file."""
+    """Move images of bytes to a file; return them as they were. Raises `DataError` for a full disk."""
     pixels = _in_file((max(1, sum(image.nbytes for image in images)),))  # an empty file cannot be mapped
     moved, start = [], 0
     for image in images:
@@ -38,7 +37,7 @@ def in_file(images: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _in_file(shape: tuple[int, ...]) -> np.ndarray:
     size, free = prod(shape), shutil.disk_usage(tempfile.gettempdir()).free
-    if size > free:  # writing on would end the process without a word
+    if size > free:  # writing more would end the process without a message
         raise DataError(
             f"{tempfile.gettempdir()}: the images need {size / 1e6:,.0f} MB, the disk has "
             f"{free / 1e6:,.0f} MB; set TMPDIR to a folder on a larger one"

@@ -1,1 +1,1 @@
-"""What trained models say of images, and what they looked at."""
+"""Predict images with trained models, and show what the models looked at."""

@@ -1,24 +1,20 @@
-"""What a trained network looked at: Grad-CAM on its last map, and occlusion, drawn over what it saw.
+"""Explain what a trained network looked at: maps over what it saw, with a sanity check.
 
-Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391, without the last ReLU, so that what speaks against is
-seen too. Occlusion: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901. Both are of the log odds of the positive
-class. A map says where, never why; whether it has to do with what was learnt at all is tested as by Adebayo
-et al., NeurIPS 2018, arXiv 1810.03292: with random weights it must become another.
+A map shows where, never why. Whether it depends on what was learnt at all is tested as by Adebayo et al.,
+NeurIPS 2018, arXiv 1810.03292: with random weights it must become another map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from scipy.stats import spearmanr
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from search_space.strict_json import dump_json
 from trials.data.images import to_tensor
@@ -26,13 +22,12 @@ from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode_all
 from trials.errors import ExplainError
 from trials.files import write_atomically
-from trials.models.inference import InferenceModel
-from trials.models.model_file import TrainedModel, load_model, log_odds
+from trials.inference.attributions import ATTRIBUTIONS
+from trials.inference.map_pictures import draw
+from trials.models.model_file import TrainedModel, load_model
 from trials.runs.layout import MAPS
 
-WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
-Attribution = Callable[[TrainedModel, Tensor], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +35,8 @@ class Explanation:
     """What the network saw, uint8 [side, side] or [side, side, 3], and maps by name, float [side, side].
 
     A map is above 0 where the image speaks for the positive class. `sanity` holds for each map its rank
-    correlation with that of the same network with random weights: near 1 or -1 it says nothing of what was
-    learnt. NaN for a map without variation.
+    correlation with the map of the same network with random weights: near 1 or -1 the map does not depend on
+    what was learnt. It is NaN for a map without variation.
     """
 
     seen: np.ndarray
@@ -49,96 +44,14 @@ class Explanation:
     sanity: Mapping[str, float]
 
 
-def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
-    """Return Grad-CAM on the last map, float [n, side, side], of uint8 images [n, channels, side, side].
-
-    The last map is the output of the last cell, normalised where the network does that, or of whatever comes
-    last in another network before the mean.
-    Where the model looks at the mirror image too, it is the mean of both views' maps.
-    """
-    from captum.attr import LayerGradCam
-
-    one_view = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
-    decision = InferenceModel(one_view).eval()
-    tap = nn.Identity()  # captum wants a layer of one output; a cell has two
-
-    def through_tap(_: nn.Module, __: object, output: Any) -> Any:
-        return (*output[:-1], tap(output[-1])) if isinstance(output, tuple) else tap(output)
-
-    def view(images: Tensor) -> Tensor:
-        found = LayerGradCam(_log_odds(decision), tap).attribute(images)
-        return functional.interpolate(found.detach(), squares.shape[-2:], mode="bilinear")[:, 0]
-
-    hook = last_map(model.network, decision, squares[:1]).register_forward_hook(through_tap)
-    try:
-        maps = view(squares.float())
-        if model.description.mirror:
-            maps = (maps + view(squares.flip(-1).float()).flip(-1)) / 2
-    finally:
-        hook.remove()
-    return maps.numpy()
-
-
-def last_map(network: nn.Module, decision: InferenceModel, example: Tensor) -> nn.Module:
-    """Return the layer of the last map of more than one pixel: the last cell's, where there are cells."""
-    found: list[nn.Module] = []
-
-    def note(module: nn.Module, _: object, output: Any) -> None:
-        last = output[-1] if isinstance(output, tuple) else output
-        if last.ndim == 4 and last.shape[-1] > 1:
-            found.append(module)
-
-    hooks = [part.register_forward_hook(note) for part in network.modules()]
-    with torch.no_grad():
-        decision.logits(example)
-    for hook in hooks:
-        hook.remove()
-    if not found:
-        raise ExplainError(f"no layer of this network keeps a map of images of {example.shape[-1]} pixels")
-    return found[-1]
-
-
-def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
-    """Return by how much the log odds fall where the image is covered by the training images' mean.
-
-    Float [n, side, side], of uint8 images [n, channels, side, side]: for each pixel the mean over the
-    squares, a sixth of the side wide, that cover it.
-    """
-    from captum.attr import Occlusion
-
-    decision = InferenceModel(model).eval()
-    side, channels = squares.shape[-1], squares.shape[1]
-    window = max(1, side // WINDOW)
-    stride = max(1, window // 2)
-    with torch.no_grad():
-        found = Occlusion(_log_odds(decision)).attribute(
-            squares.float(),
-            sliding_window_shapes=(channels, window, window),
-            strides=(channels, stride, stride),
-            baselines=decision.get_buffer("mean").expand(1, channels, side, side),
-            perturbations_per_eval=16,
-        )
-    return found.mean(1).numpy()
-
-
-ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "occlusion": occlusion}
-
-
-def _log_odds(decision: InferenceModel) -> Callable[[Tensor], Tensor]:
-    return lambda images: log_odds(decision.logits(images), decision.positive)
-
-
 def explain(
     model: TrainedModel, images: Sequence[np.ndarray], methods: Sequence[str] = tuple(ATTRIBUTIONS)
 ) -> list[Explanation]:
     """Explain what the model says of images, uint8 [h, w] or [h, w, 3]; on the processor.
 
-    Raises `ExplainError` where captum is not installed.
+    Raises `ExplainError` without captum, and for maps that are not finite.
     """
-    try:
-        import captum  # noqa: F401
-    except ImportError:
-        raise ExplainError(_INSTALL) from None
+    _require_captum()
     card = model.description
     squares = to_tensor(images, card.image_size, card.fit, card.channels)
     squares = squares.expand(-1, card.channels, -1, -1)
@@ -161,6 +74,13 @@ def explain(
     ]
 
 
+def _require_captum() -> None:
+    try:
+        import captum  # noqa: F401
+    except ImportError:
+        raise ExplainError(_INSTALL) from None
+
+
 def _is_grey(square: Tensor) -> bool:
     return bool((square == square[:1]).all())
 
@@ -179,20 +99,18 @@ def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any]:
     """Explain what a trained model says of image files: a picture of each and `maps.json`, in a new folder.
 
-    Raises ValueError for a folder that holds no model, files that are no images, and an `out` in use.
+    Raises ValueError for a folder without a model, files that are no images, and an `out` in use.
     """
     with new_folder(out) as folder:
         trained = load_model(model)
-        pixels, notes = decode_all(images, trained.description.grey_range)
-        probabilities = trained.probabilities(pixels).tolist()
-        explained = explain(trained, pixels)
         card = trained.description
-        rows = []
-        for number, (path, p, one) in enumerate(zip(images, probabilities, explained, strict=True), start=1):
-            name = f"{number:03d}-{path.stem}.png"  # two folders may hold files of one name
-            _draw(one, card.positive, p).savefig(folder / name, dpi=110)
-            sanity = {key: None if np.isnan(value) else value for key, value in one.sanity.items()}
-            rows.append({"file": str(path), "picture": name, "probability": p, "sanity": sanity})
+        pixels, notes = decode_all(images, card.grey_range)
+        probabilities = trained.probabilities(pixels).tolist()
+        explained = zip(images, probabilities, explain(trained, pixels), strict=True)
+        rows = [
+            _write_picture(folder, number, path, one, card.positive, probability)
+            for number, (path, probability, one) in enumerate(explained, start=1)
+        ]
         result = {
             "positive": card.positive,
             "threshold": card.threshold,
@@ -205,31 +123,14 @@ def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any
     return {"out": str(out), **result}
 
 
-def overlay(one: Explanation, name: str) -> np.ndarray:
-    """Return one map over what was seen, uint8 [side, side, 3]: red speaks for the class, blue against."""
-    import matplotlib as mpl
-
-    found = one.maps[name]
-    strength = found / max(float(np.abs(found).max()), 1e-12)
-    colour = mpl.colormaps["coolwarm"]((strength + 1) / 2)[..., :3]
-    seen = one.seen if one.seen.ndim == 3 else one.seen[..., None]
-    opacity = 0.6 * np.abs(strength)[..., None]  # what does not matter stays as it is
-    mixed: np.ndarray = (seen / 255 * (1 - opacity) + colour * opacity) * 255
-    return mixed.astype(np.uint8)
-
-
-def _draw(one: Explanation, positive: str, probability: float) -> Figure:
-    figure = Figure(figsize=(3 * (1 + len(one.maps)), 3.5), layout="constrained")
-    panels = figure.subplots(1, 1 + len(one.maps))
-    panels[0].imshow(one.seen, cmap="gray", vmin=0, vmax=255)
-    panels[0].set_title(f"as the network sees it\nprobability of {positive} {probability:.3f}", fontsize=8)
-    for axes, name in zip(panels[1:], one.maps, strict=True):
-        axes.imshow(overlay(one, name))
-        said = f"correlation with random weights' map {one.sanity[name]:.2f}"
-        axes.set_title(f"{name}: red for {positive}, blue against\n{said}", fontsize=8)
-    for axes in panels:
-        axes.set_axis_off()
-    return figure
+def _write_picture(
+    folder: Path, number: int, path: Path, one: Explanation, positive: str, probability: float
+) -> dict[str, Any]:
+    """Draw an explanation; return its row of `maps.json`."""
+    name = f"{number:03d}-{path.stem}.png"  # two folders may hold files of one name
+    draw(one.seen, one.maps, one.sanity, positive, probability).savefig(folder / name, dpi=110)
+    sanity = {key: None if np.isnan(value) else value for key, value in one.sanity.items()}
+    return {"file": str(path), "picture": name, "probability": probability, "sanity": sanity}
 
 
 def text(result: dict[str, Any]) -> str:
@@ -237,7 +138,7 @@ def text(result: dict[str, Any]) -> str:
     lines = [
         f"{result['out']}: red speaks for {result['positive']}, blue against; not for {result['not_for']}",
         "correlation: of a map with that of the same network with random weights; the nearer to 1, the less "
-        "the map has to do with what was learnt",
+        "the map depends on what was learnt",
     ]
     lines += [f"warning: {warning}" for warning in result["warnings"]]
     for row in result["explanations"]:

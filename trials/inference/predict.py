@@ -1,28 +1,22 @@
-"""Prediction: what trained models say of image files, and how firmly.
+"""Predict image files with trained models, and show how firm each prediction is.
 
-Firmness is shown by two spreads, standard deviations of the probability: over views, the image as it is and
+Two spreads, standard deviations of the probability, show firmness: over views, the image as it is and
 slightly zoomed and shifted (test-time augmentation), and over models, such as those of all folds. Neither
-says that the answer is right: networks can be wrong alike, and firmly.
+says that the prediction is right: networks can be wrong together, and firmly.
 """
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import expit
-from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
-from trials.data.augment import Plain, Policy, RandomCenterCropping
 from trials.data.given import image_files
 from trials.data.readers.decoding import decode
 from trials.data.readers.grey_range import GreyRange, notes_on
@@ -30,63 +24,27 @@ from trials.data.readers.image_file import survey
 from trials.data.readers.paths import is_printable, printable
 from trials.errors import DataError, ModelError
 from trials.evaluation.calibration import mean_log_odds
+from trials.inference.prediction_table import COLUMNS, Row, new_table
+from trials.inference.views import VIEWS
 from trials.models.model_file import TrainedModel, load_model
 
-
-class Moved(Plain):
-    """Images zoomed about their centre and shifted, both as shares of the side; the border is repeated."""
-
-    def __init__(
-        self,
-        images: Tensor,
-        crop: RandomCenterCropping | None = None,
-        *,
-        zoom: float = 1.0,
-        right: float = 0.0,
-        down: float = 0.0,
-    ) -> None:
-        super().__init__(images, crop)
-        self._matrix = torch.tensor([[1 / zoom, 0, -2 * right], [0, 1 / zoom, -2 * down]])
-
-    def __call__(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """As `Plain`."""
-        batch = super().__call__(indices, generator)
-        matrices = self._matrix.to(batch.device).expand(len(batch), 2, 3)
-        grid = functional.affine_grid(matrices, list(batch.shape), align_corners=False)
-        return functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
-
-
-# The image as it is comes first. Half of what training with "ultrasound" draws at most; ours. A mirror image
-# is no view of its own: a model that was made to look at it does so in each.
-VIEWS: tuple[Policy, ...] = (
-    Plain,
-    *(partial(Moved, zoom=zoom) for zoom in (0.95, 1.05)),
-    *(partial(Moved, right=shift) for shift in (-0.025, 0.025)),
-    *(partial(Moved, down=shift) for shift in (-0.025, 0.025)),
-)
-
-
-Row = dict[str, Any]  # of an image: its file and the columns below
-COLUMNS = ("file", "probability", "log_odds", "std_over_views", "std_over_models", "called_positive")
 TOGETHER = 128  # images in memory at a time
 
 
 def run_predict(
     model: Path, images: Sequence[Path], others: Sequence[Path] = (), table: Path | None = None
 ) -> dict[str, Any]:
-    """Return the probability of the positive class for each image, its spread, and the decision.
+    """Return the probability of the positive class for each image, its spreads, and the decision.
 
-    Images are crops of lesions, like those that the model was trained on; a folder stands for all that it
-    holds. With `others`, such as the models of other folds, all decide together: mean probability against
-    mean frozen threshold, as log odds. What cannot be read is named in `left_out`, and the rest goes on.
-    `table`, a new CSV file, has a row an image with the columns `COLUMNS`, written as they come. Raises
-    ValueError for folders that hold no model, models of other classes than the first or without finite
-    outputs, and where no image can be read.
+    Images are crops of lesions, like those that the model was trained on; a folder stands for all images in
+    it. With `others`, such as the models of other folds, all decide together: mean probability against mean
+    frozen threshold, as log odds. Images that cannot be read are named in `left_out`; the rest goes on.
+    `table`, a new CSV file, gets a row an image with the columns `COLUMNS`, written at once. Raises
+    ValueError for folders without a model, models of other classes than the first or without finite outputs,
+    and where no image can be read.
     """
-    with _new_table(table) as write:
-        models = [load_model(folder) for folder in (model, *others)]
-        for folder, one in zip(others, models[1:], strict=True):
-            _refuse_other_classes(models[0], one, folder)
+    with new_table(table) as write:
+        models = _load(model, others)
         asked = image_files(images)
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
@@ -116,27 +74,17 @@ def run_predict(
     }
 
 
-@contextmanager
-def _new_table(path: Path | None) -> Iterator[Callable[[Sequence[Row]], None]]:
-    """Yield what writes rows to a new file, which stays when its maker is stopped; None: to nowhere."""
-    if path is None:
-        yield lambda rows: None
-        return
-    with path.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-
-        def write(rows: Sequence[Row]) -> None:
-            writer.writerows(row | {"called_positive": int(row["called_positive"])} for row in rows)
-            file.flush()
-
-        head = file.tell()
-        try:
-            yield write
-        except BaseException:
-            if file.tell() == head:  # nothing came of it
-                path.unlink(missing_ok=True)
-            raise
+def _load(first: Path, others: Sequence[Path]) -> list[TrainedModel]:
+    """Load the models; raises `ModelError` where they tell different classes apart."""
+    models = [load_model(folder) for folder in (first, *others)]
+    known, *rest = ((one.description.classes, one.description.positive) for one in models)
+    for folder, found in zip(others, rest, strict=True):
+        if found != known:
+            raise ModelError(
+                f"{folder}: tells {' from '.join(found[0])}, positive {found[1]}; the first model tells "
+                f"{' from '.join(known[0])}, positive {known[1]}: name models of the same question"
+            )
+    return models
 
 
 def _readable(
@@ -145,7 +93,7 @@ def _readable(
     """Return the files that begin as images, and notes on how their greys are read; name the others."""
     stored = []
     for file in files:
-        with _left_out(left_out):
+        with _naming(left_out):
             if not is_printable(file):
                 raise DataError(f"{printable(file)}: a name that is not UTF-8; rename the file")
             stored.append((file, survey(file)))
@@ -159,11 +107,7 @@ def _predicted(
     models: Sequence[TrainedModel], files: Sequence[Path], cutoff: float, left_out: list[str]
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
-    ranges = dict.fromkeys(one.description.grey_range for one in models)
-    read: dict[Path, dict[GreyRange, np.ndarray]] = {}
-    for file in files:
-        with _left_out(left_out):
-            read[file] = {known: decode(file, grey_range=known) for known in ranges}
+    read = _decoded(models, files, left_out)
     if not read:
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
@@ -181,21 +125,24 @@ def _predicted(
     ]
 
 
+def _decoded(
+    models: Sequence[TrainedModel], files: Sequence[Path], left_out: list[str]
+) -> dict[Path, dict[GreyRange, np.ndarray]]:
+    """Return the pixels of each file that can be read, by the models' grey ranges; name the others."""
+    ranges = dict.fromkeys(one.description.grey_range for one in models)
+    read: dict[Path, dict[GreyRange, np.ndarray]] = {}
+    for file in files:
+        with _naming(left_out):
+            read[file] = {known: decode(file, grey_range=known) for known in ranges}
+    return read
+
+
 @contextmanager
-def _left_out(reasons: list[str]) -> Iterator[None]:
+def _naming(left_out: list[str]) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        reasons.append(str(error))
-
-
-def _refuse_other_classes(first: TrainedModel, other: TrainedModel, folder: Path) -> None:
-    known, found = ((one.description.classes, one.description.positive) for one in (first, other))
-    if found != known:
-        raise ModelError(
-            f"{folder}: tells {' from '.join(found[0])}, positive {found[1]}; the first model tells "
-            f"{' from '.join(known[0])}, positive {known[1]}: name models of the same question"
-        )
+        left_out.append(str(error))
 
 
 def text(result: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trials.errors import ExplainError, ModelError
-from trials.inference.explain import Explanation, explain, overlay
+from trials.inference.explain import Explanation, explain
+from trials.inference.map_pictures import overlay
 from trials.models.model_file import load_model
 from trials.report.comparison import MethodRuns
 from trials.report.data_set import DataSet
@@ -76,4 +77,6 @@ def _shown(case: Case, data: DataSet | None, explained: Explanation | None) -> S
     picture = thumbnail(data.images[case.file]) if data and case.file in data.images else None
     if explained is None:
         return Shown(case, picture)
-    return Shown(case, picture, thumbnail(overlay(explained, METHOD)), explained.sanity[METHOD])
+    return Shown(
+        case, picture, thumbnail(overlay(explained.seen, explained.maps[METHOD])), explained.sanity[METHOD]
+    )

@@ -40,7 +40,7 @@ def test_findings_of_every_kind_come_in_one_report(
     assert not report.ok and len(report.problems) == 5
     for text in (
         "gone.png: there is no such file",
-        "labels 'Malignant' (1 images) and 'malignant' (7 images) are one name",
+        "labels 'Malignant' (1 images) and 'malignant' (7 images) differ only by",
         "class benign has 6 groups",
     ):
         assert text in found

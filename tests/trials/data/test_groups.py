@@ -88,7 +88,7 @@ def test_a_column_that_only_repeats_is_not_taken(table: Table) -> None:
     rows = rows_of(10, 2, lambda i: ("left", "right")[i % 2], lambda i: "trial A", lambda i: f"{50 + i // 2}")
     data = load(table(["woman", "eye", "study", "patient_age"], rows))
     assert data.group_source == "perceptual hash" and len(data.notes) == 2
-    assert "column eye is not what keeps images together: its values (2) identify nothing" in data.notes[0]
+    assert "column eye does not keep images together: its values (2) identify nothing" in data.notes[0]
 
 
 @pytest.mark.parametrize("heading", ["enrolled_patient_ab", "id", "lesionfrom"])
@@ -105,7 +105,7 @@ def test_the_coarsest_column_holds(table: Table) -> None:
     data = load(table(["patient_id", "lesion_id", "slide"], rows))
     assert data.group_source == "column patient_id" and len(set(data.groups)) == 10
     assert any(
-        "column lesion_id is not what keeps images together: patient_id is coarser" in n for n in data.notes
+        "column lesion_id does not keep images together: patient_id is coarser" in n for n in data.notes
     )
 
 
@@ -302,7 +302,7 @@ def test_what_was_found_is_said_on_standard_error(table: Table, capsys: pytest.C
     load(table(["patient", "lesion"], rows))
     said = capsys.readouterr().err.splitlines()
     assert said[0] == f"data: 4 images left out: {CONTRADICTORY} (00_0.png, 00_1.png, x.png, ...)"
-    assert said[1].startswith("data: column lesion is not what keeps images together")
+    assert said[1].startswith("data: column lesion does not keep images together")
 
 
 def test_many_images_joined_to_another_group_are_a_problem(table: Table) -> None:

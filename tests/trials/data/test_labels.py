@@ -29,7 +29,7 @@ def judged(
 def test_one_name_written_in_two_ways_is_refused_at_any_count(name: str, other: str, count: int) -> None:
     for accept in ((), ("labels",)):
         (problem,), notes = judged(name, other, count, accept)
-        assert "one name but for case, spaces or marks" in problem and not notes
+        assert "differ only by case, spaces or marks" in problem and not notes
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_names_that_are_clearly_two_pass(name: str, other: str) -> None:
         ("malignant", "malignat"),
     ],
 )
-def test_slips_are_refused_until_accepted(name: str, other: str) -> None:
+def test_misspelt_names_are_refused_until_accepted(name: str, other: str) -> None:
     (problem,), notes = judged(name, other)
-    assert f"{other!r} (3 images) looks like a slip of {name!r}" in problem and not notes
+    assert f"{other!r} (3 images) looks like {name!r} misspelt" in problem and not notes
     assert judged(name, other, accept=("labels",)) == ([], [])
 
 

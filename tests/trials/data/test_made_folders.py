@@ -130,7 +130,7 @@ def test_prepare_refuses_what_it_cannot_do_and_leaves_nothing(
     manifest_folder: Callable[..., Path],
     balanced_rows: Callable[..., Rows],
 ) -> None:
-    with pytest.raises(DataError, match="used as it is"):
+    with pytest.raises(DataError, match="has no masks"):
         prepare(manifest_folder(balanced_rows(2, 2)), tmp_path / "out")
     (busi_folder / "benign" / "benign (2)_mask.png").write_bytes(b"")
     with pytest.raises(DataError, match="is empty"):

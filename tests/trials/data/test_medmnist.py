@@ -120,10 +120,10 @@ def test_more_labels_than_names_are_refused(tmp_path: Path) -> None:
 
 def test_several_findings_an_image_and_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
     findings = {f"{part}_labels": np.zeros((2, 14), np.uint8) for part in PARTS}
-    with pytest.raises(DataError, match=r"several findings an image \(multi-label, as ChestMNIST\)"):
+    with pytest.raises(DataError, match=r"several for each image \(multi-label, as ChestMNIST\)"):
         load(write_npz(tmp_path / "chestmnist.npz", [0, 1], **findings))
     volumes = {f"{part}_images": np.zeros((2, 28, 28, 28), np.uint8) for part in PARTS}
-    with pytest.raises(DataError, match="neither volumes"):
+    with pytest.raises(DataError, match=r"volumes .* cannot be read"):
         load(write_npz(tmp_path / "organmnist3d.npz", [0, 1], **volumes))
 
 

@@ -164,7 +164,7 @@ def test_every_problem_is_named_at_once(manifest_folder: Callable[..., Path]) ->
     ]
     expected += [
         "image 18: b0.png is already image 1",
-        "'malignnat' (1 images) looks like a slip of 'malignant'",
+        "'malignnat' (1 images) looks like 'malignant' misspelt",
     ]
     expected += [
         "gone.png: there is no such file",
@@ -191,7 +191,7 @@ def test_positive_class_is_never_guessed(manifest_folder: Callable[..., Path]) -
     assert load(root, positive="1").positive == "1"
 
 
-def test_labels_that_differ_by_a_number_are_no_slips(manifest_folder: Callable[..., Path]) -> None:
+def test_labels_that_differ_by_a_number_are_not_misspelt(manifest_folder: Callable[..., Path]) -> None:
     rows = [(f"{i}.png", "malignant" if i == 0 else f"grade{1 + (i > 2)}", str(i)) for i in range(15)]
     assert load(manifest_folder(rows)).classes == ("grade1", "grade2", "malignant")
 
@@ -199,11 +199,11 @@ def test_labels_that_differ_by_a_number_are_no_slips(manifest_folder: Callable[.
 @pytest.mark.parametrize(
     ("label", "other"), [("bengin", "benign"), ("benig", "benign"), ("malignat", "malignant")]
 )
-def test_slips_are_refused_with_the_likely_name(
+def test_misspelt_names_are_refused_with_the_likely_name(
     label: str, other: str, manifest_folder: Callable[..., Path]
 ) -> None:
     rows = [(f"{i}.png", ("benign", "malignant")[i % 2], str(i)) for i in range(12)]
-    with pytest.raises(DataError, match=f"'{label}'.*slip of '{other}'"):
+    with pytest.raises(DataError, match=f"'{label}'.*looks like '{other}' misspelt"):
         load(manifest_folder([*rows, ("x.png", label, "x")]))
 
 

@@ -289,7 +289,7 @@ def test_nothing_is_written_over_and_nothing_half_written(
         run_export(finished[0], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(ExportError, match="differs from what the model says"):
+    with pytest.raises(ExportError, match="differ from the model's"):
         run_export(finished[0], tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

@@ -12,7 +12,9 @@ from torch import nn
 
 from search_space import Architecture
 from trials.cli import main
-from trials.inference.explain import explain, grad_cam, last_map, occlusion, overlay, run_explain
+from trials.inference.attributions import grad_cam, last_map, occlusion
+from trials.inference.explain import explain, run_explain
+from trials.inference.map_pictures import overlay
 from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, TrainedModel
 from trials.report.report import run_report
@@ -104,7 +106,7 @@ def test_the_drawing_is_red_for_and_blue_against_and_leaves_the_rest(bright_corn
     pixels = np.full((32, 32), 102, dtype=np.uint8)
     pixels[4:12, 4:8], pixels[4:12, 8:12] = 255, 0
     (one,) = explain(bright_corner, [pixels])
-    drawn = overlay(one, "occlusion").astype(int)
+    drawn = overlay(one.seen, one.maps["occlusion"]).astype(int)
     assert drawn[8, 4, 0] > drawn[8, 4, 2] and drawn[8, 11, 2] > drawn[8, 11, 0]
     assert (drawn[28, 28] == 102).all() and (one.seen == pixels).all()
 

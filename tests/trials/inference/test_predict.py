@@ -16,7 +16,8 @@ from search_space import Architecture
 from trials.cli import main
 from trials.data.given import image_files
 from trials.errors import DataError
-from trials.inference.predict import COLUMNS, run_predict
+from trials.inference.predict import run_predict
+from trials.inference.prediction_table import COLUMNS
 from trials.models.model_file import ModelDescription, save_model
 
 

@@ -18,7 +18,8 @@ from trials.data.dataset import load
 from trials.data.phantoms import make_phantoms
 from trials.errors import EvaluationError, LeakError, ModelError, RunFolderError
 from trials.evaluation.calibration import cutoff, log_odds
-from trials.inference.predict import VIEWS, Moved, run_predict
+from trials.inference.predict import run_predict
+from trials.inference.views import VIEWS, Moved
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, summarise, text_table
 from trials.runs.finished import Run

@@ -1,1 +1,1 @@
-"""The layouts in which lesion images come, one reader each."""
+"""Readers of the formats in which lesion images come, one each; `choose.py` picks one."""

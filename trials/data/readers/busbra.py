@@ -1,7 +1,7 @@
-"""BUS-BRA as published (Gomez-Flores et al. 2024, 10.1002/mp.16812): whole frames, masks, a table of cases.
+"""Read BUS-BRA as published (Gomez-Flores et al. 2024, 10.1002/mp.16812): frames, masks, a table of cases.
 
-`bus_data.csv` has a row an image; its `ID` bus_0001-l names `Images/bus_0001-l.png` and
-`Masks/mask_0001-l.png`, `Pathology` the class, and `Case` the patient, of whom there are often two images.
+`bus_data.csv` has a row an image: the `ID` bus_0001-l names `Images/bus_0001-l.png` and
+`Masks/mask_0001-l.png`, `Pathology` is the class, and `Case` the patient, who often has two images.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _row_problems(table: Path, rows: Sequence[dict[str, str]]) -> Iterator[str]:
 
 
 def _masks(root: Path, rows: Sequence[dict[str, str]]) -> dict[Path, list[Path]]:
-    """The masks that are there, by their images."""
+    """Return the masks that exist, by their images."""
     places = {
         root / row["file"]: root / "Masks" / f"mask_{row['ID'].removeprefix('bus_')}.png" for row in rows
     }
@@ -78,6 +78,7 @@ def _masks(root: Path, rows: Sequence[dict[str, str]]) -> dict[Path, list[Path]]
 
 
 def _unlisted(root: Path, rows: Sequence[dict[str, str]]) -> list[str]:
+    """Return a note on images that have no row."""
     there = {f"Images/{path.name}" for path in (root / "Images").glob("*.png")}
     unlisted = sorted(there - {row["file"] for row in rows})
     shown = ", ".join(unlisted[:5])

@@ -1,4 +1,4 @@
-"""What the cells of a table mean: words that stand for nothing, and one value that is written in two ways."""
+"""Compare the cells of tables: which stand for nothing, and which are one value written in two ways."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d+(?:[.,]0*)?")
 
 
 def is_blank(cell: str) -> bool:
-    """Whether a cell says that nothing is known: empty, dashes, question marks, or a word such as `NA`."""
+    """Return whether a cell is blank: empty, dashes, question marks, or a word such as `NA`."""
     text = "".join(plain(cell).strip("()[]<>{}\"'").split())
     return text in _FOR_NOTHING.split() or not any(map(str.isalnum, text))
 
 
 def plain(text: str) -> str:
-    """Return the text without case, marks that are not seen and two codes of one letter."""
+    """Return the text casefolded, without invisible marks, with one code for each letter (NFKC)."""
     seen = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
     return unicodedata.normalize("NFKC", seen).casefold().strip()
 
 
 def same_key(cell: str) -> str:
-    """Return what cells have in common that differ by case, spaces, or as the number 3 does from 3.0."""
+    """Return one key for cells that differ only by case, spaces, or as 3 and 3.0 do."""
     text = "".join(plain(cell).split())
     return str(int(re.split("[.,]", text)[0])) if _WHOLE_NUMBER.fullmatch(text) else text

@@ -1,9 +1,9 @@
-"""Which columns of a manifest say what must stay together, by their headings and, in doubt, their values.
+"""Find the columns of a manifest that say which images belong together, by headings and, in doubt, by values.
 
 Headings are matched without case, spaces, marks and endings such as `id` or `number`. Of several columns the
-coarsest kind counts: patients above their visits, these above specimens (a slide, an eye, a video), these
-above plain groups and lesions; columns of one kind are joined, and groups of duplicates join whatever else
-is there. Lesions and duplicates have one label each, the others may hold images of several.
+coarsest kind counts: patients before visits, visits before specimens (a slide, an eye, a video), specimens
+before plain groups and lesions. Columns of one kind are joined, and groups of duplicates join any others.
+Lesions and duplicates have one label each; the others may hold images of several labels. Rules of ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from trials.data.readers.cells import is_blank, plain, same_key
 
-NONE, FOLDER = "none", "folder"  # instead of a heading: no groups; the folder that an image lies in
+NONE, FOLDER = "none", "folder"  # instead of a heading: no groups; the folder of an image
 DUPLICATES, PATIENT, VISIT, SPECIMEN, GROUP, LESION = (
     "duplicates",
     "patients",
@@ -26,7 +26,7 @@ DUPLICATES, PATIENT, VISIT, SPECIMEN, GROUP, LESION = (
 )
 _COARSEST_FIRST = (PATIENT, VISIT, SPECIMEN, GROUP, LESION)
 ONE_LABEL = (DUPLICATES, LESION)
-_OURS = ("duplicate_group", "patient", "group")  # the documented headings, of which nothing need be said
+_OURS = ("duplicate_group", "patient", "group")  # the documented headings, which need no note
 
 
 def _set(words: str) -> frozenset[str]:
@@ -70,15 +70,15 @@ _OF_A_PROPERTY = _set(
     "std ratio orientation phototype smoker modality thickness report control scanner device vendor "
     "manufacturer stain"
 )
-_FEW, _MANY_EACH = 5, 20  # an identifier has so many values; one without digits so many images a value
+_FEW, _MANY_EACH = 5, 20  # an identifier has at least so many values, and at most so many images for each
 
 
 @dataclass(frozen=True)
 class GroupColumns:
     """Headings by what equal values in their columns mean.
 
-    `together`: such images stay together. `finer`: they do where nothing is known of `together`. `lesion`:
-    they show one lesion, if they are of one group at all.
+    `together`: the images stay together. `finer`: they do where `together` is blank. `lesion`: they show one
+    lesion, if they are of one group.
     """
 
     together: tuple[str, ...] = ()
@@ -89,13 +89,13 @@ class GroupColumns:
 
 
 def kind_of(heading: str) -> str | None:
-    """What a column of this heading identifies, such as `patients`; None: nothing that groups images."""
+    """Return what a column of this heading identifies, such as `patients`; None: no groups."""
     core = _core(heading)
     return None if core in _NEED_AN_ENDING and core == _letters(heading) else _KIND_OF.get(core)
 
 
 def find(columns: Mapping[str, Sequence[str]], asked: str | None = None) -> GroupColumns:
-    """Choose among columns, given with their cells; `asked` is one of their headings, `NONE` or `FOLDER`."""
+    """Choose among columns, given with their cells. `asked` is one of their headings, `NONE` or `FOLDER`."""
     if asked in (NONE, FOLDER) and asked not in columns:
         return GroupColumns()
     kinds = {name: kind for name in columns if (kind := kind_of(name))}
@@ -125,7 +125,7 @@ def _letters(heading: str) -> str:
 
 
 def _core(heading: str) -> str:
-    """Return the heading's letters without what begins and ends it."""
+    """Return the heading's letters without the beginnings and endings that say nothing."""
     text = _letters(heading)
     while text not in _KIND_OF:
         rest = next((text.removesuffix(word) for word in _ENDINGS if text.endswith(word)), text)
@@ -151,7 +151,7 @@ def _count(cells: Sequence[str]) -> int:
 
 
 def _usable(kind: str, heading: str, cells: Sequence[str]) -> bool:
-    """Whether a column's values identify; patients and plain groups are taken at their word."""
+    """Return whether a column's values identify; for patients and plain groups any known value will do."""
     known = _known(cells)
     if not known or kind in (PATIENT, GROUP) or _letters(heading) == "duplicategroup":
         return bool(known)
@@ -178,7 +178,7 @@ def _notes(
         else:
             known = _count(cells)
             why = f"its values ({known}) identify nothing" if known else "it is blank throughout"
-        yield f"column {name} is not what keeps images together: {why}; --group-column {name} if it should"
+        yield f"column {name} does not keep images together: {why}; --group-column {name} if it should"
 
 
 def _doubts(
@@ -191,7 +191,7 @@ def _doubts(
         repeats = known.total() > len(known) and known.total() <= _MANY_EACH * len(known)
         if name not in kinds and _may_name(name) and repeats and _identifies(known):
             yield (
-                f"column {name} looks as if it named patients or lesions, while {used} is taken to say which "
+                f"column {name} looks as if it named patients or lesions, but {used} is taken to say which "
                 f"images belong together; choose: --group-column {name}, or, if it names none, "
                 f"--group-column {together[0] if together else NONE}"
             )

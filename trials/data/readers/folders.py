@@ -83,7 +83,7 @@ def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
 
 
 def _names(folders: Iterable[Folder], level: int) -> list[str]:
-    """What the folders are called at a level, "" for none; images in no folder at all are strays."""
+    """Return the names of folders at a level, "" for none; images in no folder are strays."""
     return sorted({each[level] if len(each) > level else "" for each in folders if each})
 
 

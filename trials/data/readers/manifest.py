@@ -25,9 +25,9 @@ MANIFEST_FILE = "manifest.csv"
 
 
 def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -> list[dict[str, str]]:
-    """The rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing.
+    """Return the rows of a CSV file, cells stripped. Raises `DataError` where a required column is missing.
 
-    Columns without a heading are passed over, or with `unnamed` the last of them is kept, under "".
+    Columns without a heading are dropped; with `unnamed` the last of them is kept, as "".
     """
     try:
         lines = csv.reader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
@@ -44,7 +44,7 @@ def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -
 
 
 def _cells(path: Path, line: int, row: list[str], columns: list[str], unnamed: bool) -> dict[str, str]:
-    """The cells under headings, or all of them; raises `DataError` for cells beyond the last of them."""
+    """Return the cells by heading. Raises `DataError` for cells beyond the last heading."""
     if any(map(str.strip, row[len(columns) :])):
         raise DataError(
             f"{path}, line {line}: {len(row)} cells, but the first line has {len(columns)}; put text that "
@@ -103,12 +103,12 @@ def read(root: Path, options: Options) -> Listing:
 
 
 def _with_split(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[str]]:
-    """The rows with each part of a split, if there is one, under `split` by the name that it has here."""
+    """Return the rows with the part of a split, if there is one, as `split` by its name of `SPLITS`."""
     column = split_column({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
     if column is None:
         return rows, []
-    told = [] if column.lower() == "split" else [f"column {column} is taken for the data's own split"]
-    return [row | {"split": part_of(row[column]) or row[column]} for row in rows], told
+    notes = [] if column.lower() == "split" else [f"column {column} is taken for the data's own split"]
+    return [row | {"split": part_of(row[column]) or row[column]} for row in rows], notes
 
 
 def _group_columns(manifest: Path, rows: list[dict[str, str]], asked: str | None) -> GroupColumns:
@@ -121,7 +121,7 @@ def _group_columns(manifest: Path, rows: list[dict[str, str]], asked: str | None
 
 
 def group_names(rows: list[dict[str, str]], chosen: GroupColumns) -> tuple[list[str], list[str]]:
-    """Return each row's group, named as its first row writes it, and notes on what was blank or joined."""
+    """Return each row's group, named as in its first row, and notes on what was blank or joined."""
     first = chosen.together[0]
     keys = [_keys(row, chosen.together) or _keys(row, chosen.finer)[:1] for row in rows]
     number = connected(len(rows), [pair for each in _columns_of(keys) for pair in chained(each)]).tolist()
@@ -139,7 +139,7 @@ def group_names(rows: list[dict[str, str]], chosen: GroupColumns) -> tuple[list[
 
 
 def _ungrouped(rows: list[dict[str, str]], chosen: GroupColumns) -> int:
-    """Return how many rows name no group; of duplicates alone only those that have some need one."""
+    """Return how many rows should name a group and do not; a column of duplicates alone may be blank."""
     if not chosen.together or all(kind_of(name) == DUPLICATES for name in chosen.together):
         return 0
     return sum(not _keys(row, (*chosen.together, *chosen.finer)) for row in rows)
@@ -165,7 +165,7 @@ def _written_in_two_ways(rows: list[dict[str, str]], columns: tuple[str, ...]) -
 def _lesions(
     rows: list[dict[str, str]], groups: Sequence[str | None], columns: tuple[str, ...]
 ) -> list[str | None]:
-    """Return what names each row's lesion; its number may start anew with every group."""
+    """Return a name for each row's lesion; numbers of lesions may start anew in every group."""
     keys = [
         [(name, f"{key} of {group}") for name, key in _keys(row, columns)]
         for row, group in zip(rows, groups, strict=True)

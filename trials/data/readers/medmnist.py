@@ -1,7 +1,7 @@
-"""MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): the 2-D sets, labels by name.
+"""Read MedMNIST `.npz` files (Yang et al. 2023, 10.1038/s41597-022-01721-8): the 2-D sets, labels by name.
 
-The official split into train, val and test is kept. BreastMNIST's puts frames of one lesion on both sides, so
-that one is not: its images are joined, and folds are made of them; see `folds.py`.
+The official split is kept, except BreastMNIST's, which puts frames of one lesion on both sides: its images
+are joined, and `folds.py` makes folds of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trials.data.readers.base import Options, Reader
 from trials.data.records import SPLITS, Listing, Record
 from trials.errors import DataError
 
-PARTS = dict(zip(SPLITS, ("train", "val", "test"), strict=True))  # what the file calls them
+PARTS = dict(zip(SPLITS, ("train", "val", "test"), strict=True))  # the names in the file
 JOINED = "breastmnist"
 _ORGANS = (
     *("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver"),
@@ -55,13 +55,13 @@ CLASSES: Mapping[str, tuple[str, ...]] = {  # by label number, as in `medmnist.I
 
 
 def set_name(path: Path) -> str | None:
-    """Which of MedMNIST's sets a file holds by its name, its size aside: `pathmnist_224.npz` is pathmnist."""
+    """Return which of MedMNIST's sets a file holds, by its name: `pathmnist_224.npz` is pathmnist."""
     stem = path.stem.lower()
     return next((name for name in CLASSES if re.match(rf"{name}(?![a-z0-9])", stem)), None)
 
 
 def classes_elsewhere(path: Path, classes: Sequence[str] | None) -> Sequence[str] | None:
-    """What names the labels of data beside a run's, which go by `classes`: MedMNIST's own names go before."""
+    """Return a run's `classes` for other data that need names: an `.npz` that is not MedMNIST's."""
     return classes if path.suffix.lower() == ".npz" and set_name(path) is None else None
 
 
@@ -111,7 +111,7 @@ def _records(path: Path, parts: Parts, names: Sequence[str], *, split: bool) -> 
 
 
 def _arrays(path: Path) -> Parts:
-    """The images [n, h, w] or [n, h, w, 3] and labels int64 [n] of each of `SPLITS`."""
+    """Return uint8 images [n, h, w] or [n, h, w, 3] and int64 labels [n] for each of `SPLITS`."""
     try:
         _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as stored:
@@ -137,12 +137,12 @@ def _checked(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> t
     if images.dtype != np.uint8 or not grey_or_rgb or 0 in images.shape[1:]:
         raise DataError(
             f"{path}: {part} images of {images.dtype} {images.shape}; expected uint8 [n, h, w] or "
-            "[n, h, w, 3]: neither volumes (MedMNIST's 3-D sets) nor other values are read"
+            "[n, h, w, 3]; volumes (MedMNIST's 3-D sets) and other values cannot be read"
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise DataError(
-            f"{path}: {part} labels of {labels.shape}: several findings an image (multi-label, as "
-            "ChestMNIST), but an image has one class here; save the images of those to tell apart in folders"
+            f"{path}: {part} labels of {labels.shape}, several for each image (multi-label, as ChestMNIST); "
+            "expected one class an image; save the images of the classes to tell apart in folders"
         )
     if labels.size != len(images) or labels.dtype.kind not in "iu":
         raise DataError(

@@ -1,8 +1,8 @@
-"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962) as published: HDF5, as torchvision's `PCAM` lays it.
+"""Read PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962) as published, in HDF5.
 
-`PCAM(FOLDER, split=..., download=True)` does so. It is read without `PCAM`, which opens two files for
-every image and takes six times as long; a test holds both to be the same. h5py comes with the extra
-`methods`. The publication has a `*_meta.csv` for each part too, a row a patch (coord_y, coord_x,
+torchvision's `PCAM(FOLDER, split=..., download=True)` writes these files. They are read without `PCAM`, which
+opens two files for every image and takes six times as long; a test compares both. h5py comes with the extra
+`methods`. The publication also has a `*_meta.csv` for each part, a row a patch (coord_y, coord_x,
 tumor_patch, center_tumor_patch and wsi, the slide), which `PCAM` leaves out.
 """
 
@@ -42,8 +42,8 @@ def holds(path: Path) -> bool:
 def read(path: Path, options: Options) -> Listing:
     """List all three parts: labels `0` and `1` (tumour in the centre), `file` is `NAME.h5#index`.
 
-    Groups are the slides, where `*_meta.csv` name them, or what their column `group_column` names; "none":
-    there are none. Raises `DataError` for a file that is missing, cut short or of other contents, and without
+    Groups are the slides, if `*_meta.csv` name them, or the values of their column `group_column`; "none":
+    there are none. Raises `DataError` for a file that is missing, damaged or of other contents, and without
     h5py.
     """
     records: list[Record] = []
@@ -74,7 +74,7 @@ def read(path: Path, options: Options) -> Listing:
 
 
 def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
-    """Return each part's slides, one a patch, "" where it is not named; {} where no file names any.
+    """Return each part's slides, one a patch, "" where it is not named; {}: no file names any.
 
     Raises `DataError` where some parts' files are missing, or the rows are not the patches in their order.
     """
@@ -84,7 +84,7 @@ def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
         return {}
     if missing:
         raise DataError(
-            f"{missing[0]}: there is no such file, which names the slides; put the three *_meta.csv there, "
+            f"{missing[0]}: there is no such file, which names the slides; put all three *_meta.csv there, "
             "unpacked, or none"
         )
     slides = {}

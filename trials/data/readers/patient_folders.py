@@ -1,8 +1,8 @@
-"""Patients that are told by folders alone: `benign/patient_07/3.png`, or such paths in a manifest.
+"""Find patients that only folders name: `benign/patient_07/3.png`, or such paths in a manifest.
 
-Folders are taken for patients where that is clear: names that are numbered or say so, none that speak of
-kinds of files, batches, years or magnifications, and none with more than a fifth of the images. What is left
-open is said, with the way out: `--group-column folder` or `none`.
+Folders are taken for patients where that is clear: their names are numbered or say so, none is of files,
+batches, years or magnifications, and none has more than a fifth of the images. Otherwise a note names the way
+out: `--group-column folder` or `none`. Rules of ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trials.data.readers.columns import FOLDER, NONE, kind_of
 from trials.data.readers.split_names import part_of
 from trials.data.records import Listing, Record
 
-LARGEST = 0.2  # of the images, in one folder
+LARGEST = 0.2  # the share of the images in one folder
 _OF_FILES = re.compile(
     r"(images?|imgs?|pics?|pictures?|photos?|frames?|crops?|rois?|masks?|labels?|png|jpe?g|tiff?|bmp|dicom|dcm|raw|"
     r"data|dataset|database|original|processed|enhanced|augmented|batch|part|set|subset|fold|split|train|training|"
@@ -31,7 +31,7 @@ _OF_SCANS = re.compile(r"(19|20)\d\d([ _.-]?\d\d){0,2}|\d+([.,]\d+)?x|x\d+|mag[ 
 
 
 def with_folder_groups(listing: Listing, asked: str | None) -> Listing:
-    """The listing, its records grouped by the folder of their patient where that is clear or `asked` for."""
+    """Return the listing, grouped by the folders of patients where these are clear or `asked` for."""
     if listing.group_column or asked == NONE or not listing.records:
         return listing
     parts = [_folders(record) for record in listing.records]
@@ -58,7 +58,7 @@ def with_folder_groups(listing: Listing, asked: str | None) -> Listing:
 
 
 def _folders(record: Record) -> tuple[str, ...]:
-    """Return the folders that a file lies in, without those of its split and class."""
+    """Return the folders of a file, without those of its split and class."""
     names = PurePosixPath(record.file).parts[:-1]
     if record.label in names:
         return names[names.index(record.label) + 1 :]
@@ -66,7 +66,7 @@ def _folders(record: Record) -> tuple[str, ...]:
 
 
 def _depth(parts: Sequence[tuple[str, ...]]) -> int | None:
-    """Return how deep the folders of patients lie, the outermost that are clear; None: none are."""
+    """Return the depth of the outermost folders that are clearly patients; None: none are."""
     for depth in range(1, max(map(len, parts)) + 1):
         counts = Counter("/".join(one[:depth]) for one in parts if len(one) >= depth)
         names = {one[depth - 1] for one in parts if len(one) >= depth}

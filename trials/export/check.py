@@ -1,0 +1,84 @@
+"""Check what an export has written against the model itself, on made images."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from scipy.special import expit
+from torch import Tensor
+
+from trials.errors import ExportError
+from trials.evaluation.calibration import apply_temperature
+from trials.models.model_file import TrainedModel
+from trials.runs.layout import NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
+
+OUTPUTS = ("probabilities", "calibrated", "log_odds")
+
+
+def noise(shape: tuple[int, ...]) -> Tensor:
+    """Return uint8 [9, *shape]: a black image, and noise in grains from a pixel to a quarter."""
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.zeros(1, *shape)]
+    for cells in (4, 8, 16, shape[-1]):
+        coarse = torch.rand(2, shape[0], cells, cells, generator=generator) * 255
+        images.append(torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bilinear"))
+    return torch.cat(images).byte()
+
+
+def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.ndarray]:
+    """Return the model's outputs for uint8 squares [n, channels, side, side], by `OUTPUTS`, as its run does.
+
+    Each is float [n]; `probabilities` are of the positive class only. Raises `ModelError` for outputs that
+    are not finite.
+    """
+    card = trained.description
+    pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
+        odds = trained.log_odds([np.squeeze(image) for image in pixels])
+    calibrated = apply_temperature(odds, card.temperature, card.log_odds_limit)
+    return dict(zip(OUTPUTS, (expit(odds), calibrated, odds), strict=True))
+
+
+def differences(
+    folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], positive: int
+) -> dict[str, float]:
+    """Return for each file how far its outputs for the squares are from the expected ones at most."""
+    network = runpy.run_path(str(folder / NETWORK_CODE))["network"]
+    opened = torch.export.load(folder / PROGRAM).module()
+    with torch.inference_mode():
+        given = {
+            ONNX: _onnx_outputs(folder / ONNX, squares),
+            PROGRAM: opened(squares),
+            WEIGHTS: network(squares, load_file(folder / WEIGHTS)),
+        }
+    return {name: _difference(outputs, expected, positive) for name, outputs in given.items()}
+
+
+def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], positive: int) -> float:
+    """Return the largest difference of any output: of probabilities, and of log odds relative to them."""
+    probabilities, calibrated, odds = (np.asarray(output, dtype=float) for output in outputs)
+    scale = np.maximum(np.abs(expected["log_odds"]), 1)
+    gaps = (
+        np.abs(probabilities[:, positive] - expected["probabilities"]),
+        np.abs(calibrated - expected["calibrated"]),
+        np.abs(odds - expected["log_odds"]) / scale,
+    )
+    return float(np.max(gaps))  # NaN where one is
+
+
+def _onnx_outputs(path: Path, squares: Tensor) -> list[np.ndarray]:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ExportError(
+            "the check of an export needs onnxruntime: pip install -c constraints.txt -e '.[export]'"
+        ) from None
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs: list[np.ndarray] = session.run(OUTPUTS, {"images": squares.numpy()})
+    return outputs

@@ -1,0 +1,68 @@
+"""Describe an exported model in `metadata.json`, after MONAI's bundle specification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from trials.models.model_file import ModelDescription
+
+
+def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return `metadata.json`, after MONAI's bundle specification; `model` is what `load_model.py` reads."""
+    versions = metrics.get("versions") or {}
+    colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+        "meta_schema_20240725.json",
+        "version": "1.0.0",
+        "changelog": {"1.0.0": "exported"},
+        "pytorch_version": torch.__version__,
+        "numpy_version": np.__version__,
+        "required_packages_version": {"safetensors": "0.5", "pillow": "11"},
+        "name": f"lesion-nas {metrics.get('label') or card.network.kind}",
+        "task": f"Classification of lesion crops: {' or '.join(card.classes)}",
+        "description": "A small convolutional network for cropped lesion images, from bytes to probabilities",
+        "authors": "not named by the export",
+        "copyright": "not named by the export",
+        "data_source": metrics.get("data"),
+        "data_type": "image",
+        "intended_use": f"Research only. Not for {card.not_for}",
+        "warnings": card.cautions,
+        "eval_metrics": metrics.get("test") or {},
+        "trained_with": versions,
+        "network_data_format": {
+            "inputs": {
+                "images": _tensor("image", "magnitude", "uint8", [0, 255], colours, [card.image_size] * 2)
+            },
+            "outputs": {
+                "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
+                "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [card.positive]),
+                "log_odds": _tensor("log odds", "classes", "float32", [], [card.positive]),
+            },
+        },
+        "model": {**card.model_dump(mode="json"), "threshold_log_odds": card.cutoff},
+    }
+
+
+def _tensor(
+    kind: str,
+    form: str,
+    dtype: str,
+    limits: Sequence[int],
+    channels: Sequence[str],
+    spatial_shape: Sequence[int] = (),
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "format": form,
+        "num_channels": len(channels),
+        "spatial_shape": list(spatial_shape),
+        "dtype": dtype,
+        "value_range": list(limits),
+        "is_patch_data": False,
+        "channel_def": {str(index): name for index, name in enumerate(channels)},
+    }

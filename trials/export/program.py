@@ -1,0 +1,54 @@
+"""Write a model as a program: torch's own file, and plain Python with its weights by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as dump_weights
+from torch.export import Dim, ExportedProgram
+from torch.export import export as export_program
+
+from trials.files import write_atomically
+from trials.models.inference import InferenceModel
+from trials.runs.layout import NETWORK_CODE, PROGRAM, WEIGHTS
+
+# No names of classes here: they are text from the data, and this becomes a program.
+_HEAD = '''"""The network of this folder, written out step by step for `load_model.py`."""
+
+import torch
+from torch import device, inf, nan  # noqa: F401
+
+
+def network(images, weights):
+    """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive class
+    to the calibrated one [b] and the log odds [b].
+    """
+'''
+
+
+def write_program(model: InferenceModel, shape: tuple[int, ...], folder: Path) -> None:
+    """Write the program of a model of uint8 images [b, *shape] to `folder`, in both forms."""
+    program = _program(model, shape)
+    torch.export.save(program, folder / PROGRAM)
+    used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
+    names = {
+        spec.arg.name: spec.target
+        for spec in program.graph_signature.input_specs
+        if spec.target is not None and spec.arg.name in used
+    }
+    tensors = {**program.state_dict, **program.constants}
+    weights = {target: tensors[target].detach().contiguous() for target in names.values()}
+    write_atomically(folder / WEIGHTS, dump_weights(weights))
+    lines = [f'    {argument} = weights["{target}"]\n' for argument, target in names.items()]
+    body = program.graph_module.code.partition("):\n")[2].rstrip() + "\n"
+    write_atomically(folder / NETWORK_CODE, "".join([_HEAD, *lines, body]).encode())
+
+
+def _program(model: InferenceModel, shape: tuple[int, ...]) -> ExportedProgram:
+    example = torch.zeros(2, *shape, dtype=torch.uint8)  # 2, as torch would take 1 for fixed
+    program = export_program(model, (example,), dynamic_shapes=({0: Dim("batch")},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names places of this machine
+    program.example_inputs = None  # would be pickled
+    return program

@@ -1,0 +1,107 @@
+"""Map where an image speaks for the positive class, in log odds, to a trained network.
+
+Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391, without the last ReLU, so that the map also shows
+what speaks against. Occlusion: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901. All of it runs on the
+processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trials.errors import ExplainError
+from trials.models.inference import InferenceModel
+from trials.models.model_file import TrainedModel, log_odds
+
+WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
+Attribution = Callable[[TrainedModel, Tensor], np.ndarray]
+
+
+def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
+    """Return Grad-CAM on the last map, float [n, side, side], of uint8 images [n, channels, side, side].
+
+    The last map is the output of the last cell, normalised if the network does that; in other networks it is
+    that of the last layer before the mean. For a model that looks at the mirror image too, it is the mean of
+    both views' maps.
+    """
+    one_view = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
+    inference = InferenceModel(one_view).eval()
+    tap = nn.Identity()  # captum wants a layer of one output; a cell has two
+
+    def through_tap(_: nn.Module, __: object, output: Any) -> Any:
+        return (*output[:-1], tap(output[-1])) if isinstance(output, tuple) else tap(output)
+
+    hook = last_map(model.network, inference, squares[:1]).register_forward_hook(through_tap)
+    try:
+        maps = _cam(inference, tap, squares)
+        if model.description.mirror:
+            maps = (maps + _cam(inference, tap, squares.flip(-1)).flip(-1)) / 2
+    finally:
+        hook.remove()
+    return maps.numpy()
+
+
+def _cam(inference: InferenceModel, layer: nn.Module, squares: Tensor) -> Tensor:
+    """Return the Grad-CAM of a layer, float [n, side, side]."""
+    from captum.attr import LayerGradCam
+
+    found = LayerGradCam(_log_odds(inference), layer).attribute(squares.float())
+    return functional.interpolate(found.detach(), squares.shape[-2:], mode="bilinear")[:, 0]
+
+
+def last_map(network: nn.Module, inference: InferenceModel, example: Tensor) -> nn.Module:
+    """Return the layer of the last map of more than one pixel: the last cell, in networks of cells.
+
+    `example` is uint8 [1, channels, side, side]. Raises `ExplainError` where no layer keeps a map.
+    """
+    found: list[nn.Module] = []
+
+    def note(module: nn.Module, _: object, output: Any) -> None:
+        last = output[-1] if isinstance(output, tuple) else output
+        if last.ndim == 4 and last.shape[-1] > 1:
+            found.append(module)
+
+    hooks = [part.register_forward_hook(note) for part in network.modules()]
+    with torch.no_grad():
+        inference.logits(example)
+    for hook in hooks:
+        hook.remove()
+    if not found:
+        raise ExplainError(f"no layer of this network keeps a map of images of {example.shape[-1]} pixels")
+    return found[-1]
+
+
+def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
+    """Return by how much the log odds fall where the training images' mean covers the image.
+
+    Float [n, side, side], of uint8 images [n, channels, side, side]: for each pixel the mean over the
+    squares, a sixth of the side wide, that cover it.
+    """
+    from captum.attr import Occlusion
+
+    inference = InferenceModel(model).eval()
+    side, channels = squares.shape[-1], squares.shape[1]
+    window = max(1, side // WINDOW)
+    stride = max(1, window // 2)
+    with torch.no_grad():
+        found = Occlusion(_log_odds(inference)).attribute(
+            squares.float(),
+            sliding_window_shapes=(channels, window, window),
+            strides=(channels, stride, stride),
+            baselines=inference.get_buffer("mean").expand(1, channels, side, side),
+            perturbations_per_eval=16,
+        )
+    return found.mean(1).numpy()
+
+
+def _log_odds(inference: InferenceModel) -> Callable[[Tensor], Tensor]:
+    return lambda images: log_odds(inference.logits(images), inference.positive)
+
+
+ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "occlusion": occlusion}

@@ -1,0 +1,43 @@
+"""Draw maps of what a network looked at over what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def overlay(seen: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return a map, float [side, side], over what was seen, uint8 [side, side] or [side, side, 3].
+
+    Uint8 [side, side, 3]: red speaks for the class, blue against.
+    """
+    strength = found / max(float(np.abs(found).max()), 1e-12)
+    colour = mpl.colormaps["coolwarm"]((strength + 1) / 2)[..., :3]
+    seen = seen if seen.ndim == 3 else seen[..., None]
+    opacity = 0.6 * np.abs(strength)[..., None]  # what does not matter stays as it is
+    mixed: np.ndarray = (seen / 255 * (1 - opacity) + colour * opacity) * 255
+    return mixed.astype(np.uint8)
+
+
+def draw(
+    seen: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    sanity: Mapping[str, float],
+    positive: str,
+    probability: float,
+) -> Figure:
+    """Return a figure of what was seen and each map over it; arguments as of `Explanation`."""
+    figure = Figure(figsize=(3 * (1 + len(maps)), 3.5), layout="constrained")
+    panels = figure.subplots(1, 1 + len(maps))
+    panels[0].imshow(seen, cmap="gray", vmin=0, vmax=255)
+    panels[0].set_title(f"as the network sees it\nprobability of {positive} {probability:.3f}", fontsize=8)
+    for axes, (name, found) in zip(panels[1:], maps.items(), strict=True):
+        axes.imshow(overlay(seen, found))
+        said = f"correlation with random weights' map {sanity[name]:.2f}"
+        axes.set_title(f"{name}: red for {positive}, blue against\n{said}", fontsize=8)
+    for axes in panels:
+        axes.set_axis_off()
+    return figure
