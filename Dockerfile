@@ -1,5 +1,5 @@
-# The image in which nni_config/kubernetes.yml runs trials: docker build --tag REGISTRY/lesion-nas .
-# Nothing but the program goes in: no images, no results.
+# The image in which nni_config/kubernetes.yml runs its trials: docker build --tag REGISTRY/lesion-nas .
+# It holds the program only: no images, no results.
 FROM python:3.11-slim
 WORKDIR /opt/lesion-nas
 COPY pyproject.toml constraints.txt README.md LICENSE ./

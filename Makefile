@@ -1,14 +1,17 @@
-# make demo   the whole job on synthetic lesions, under NNI      make test   the tests
-# make bench  speed, against NNI's own ENAS too, in an environment of its own; half an hour
-# make bench-job DATA=BUSI   how long the whole job takes on lesion images of yours; an hour
+# make demo   the whole job on synthetic lesions, under NNI      make test   all tests
+# make check  lint and the quick tests: before every commit      make docs   the documentation as a site, in build/site
+# make bench  speed, compared with NNI's own ENAS too, which gets an environment of its own; half an hour
+# make bench-job DATA=BUSI   how long the whole job takes on your lesion images; an hour
 # make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
+# make wheel  installs the wheel in a new environment and runs the quickstart there; minutes, 7 GB
 # make findings   whether other packages still do what findings/ says; half an hour, several downloads
 
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
-# The versions of Python that are tested. The first interpreter of these versions that can make environments is taken:
-# from the path, else from pyenv's. `make env PYTHONS=3.13` wants that version, `make env PYTHON=/path/to/python3` that interpreter.
+DOCS_READY = $(VENV)/.docs-installed
+# The tested versions of Python. Make takes the first interpreter of these versions that can create environments, from the
+# path, then from pyenv. `make env PYTHONS=3.13` asks for that version, `make env PYTHON=/path/to/python3` for that interpreter.
 PYTHONS = 3.11 3.12 3.13
 PYENV_ROOT ?= $(HOME)/.pyenv
 PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
@@ -18,18 +21,20 @@ PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
 BENCHMARKS = weight_sharing machine_limit retraining growth cuda
+QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/test_docs.py \
+	tests/test_where_is_it.py tests/test_wheel.py
 
-.PHONY: env versions python demo test lint bench bench-job findings clean
+.PHONY: env versions python demo test check lint docs wheel bench bench-job findings clean
 
 env: $(READY)
 
-# What .ci/run asks: the versions that are tested, and the interpreter that would make the environment (none: an empty line).
+# .ci/run asks for these: the tested versions, and the interpreter that would make the environment (an empty line: none).
 versions:
 	@echo $(PYTHONS)
 python:
 	@echo $(PYTHON)
 
-# Without a fitting interpreter uv fetches one, where it is installed.
+# Without a suitable interpreter uv fetches one, if it is installed.
 $(BIN)/python:
 	@test -n "$(PYTHON)" || command -v uv >/dev/null || { echo "lesion-nas needs Python $(firstword $(PYTHONS)) to" \
 		"$(lastword $(PYTHONS)) with pip and venv: install one, or name it: make env PYTHON=/path/to/python3.13; or" \
@@ -37,11 +42,11 @@ $(BIN)/python:
 	$(if $(PYTHON),,uv python install --no-bin $(lastword $(PYTHONS)))
 	$(or $(PYTHON),"$$(uv python find --managed-python $(lastword $(PYTHONS)))") -m venv $(VENV)
 
-# Installed again only when the wanted packages change.
+# Installed again only when the required packages change.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing in $(VENV): up to 7 GB on disk, 3.4 GB to download (PyTorch with its CUDA libraries), 2 to 10 minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@# NNI writes one of its modules when it is first imported; two processes at once would read half of it.
+	@# NNI writes one of its modules when it is first imported; two processes that import it at once would read half of it.
 	$(BIN)/python -W ignore -c 'import nni.nas.nn.pytorch'
 	touch $@
 
@@ -49,9 +54,29 @@ demo: $(READY)
 	@echo "the whole job on synthetic lesions: 2 to 5 minutes on two cores; its files go to ~/lesion-nas"
 	$(BIN)/lesion-nas launch nni_config/quickstart.yml
 
-# A file's tests share what they made, so that files are dealt out, not tests.
+# Tests of one file share what they made, so a worker gets whole files.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+check: lint
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(QUICK)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# The reference of commands and settings is in the repository too; a test says when it is out of date.
+docs: $(DOCS_READY)
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+wheel: $(READY)
+	PYTHON="$(abspath $(BIN)/python)" .ci/wheel
 
 bench: $(READY) $(NNI_READY)
 	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.$$one || exit 1; done
@@ -61,18 +86,13 @@ bench: $(READY) $(NNI_READY)
 bench-job: $(READY)
 	$(BIN)/python -m benchmarks.whole_job "$(DATA)" --out "runs/bench-job-$$(date +%Y%m%d-%H%M%S)"
 
-# What NNI's own ENAS needs cannot be installed beside ours.
+# What NNI's own ENAS needs cannot be installed beside our packages.
 $(NNI_READY): benchmarks/requirements-nni.txt
 	test -x $(NNI_VENV)/bin/python || $(PYTHON) -m venv $(NNI_VENV)
 	$(NNI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-
-# Each script makes an environment of its own, and fails where a package does something else now.
+# Each script makes its own environment, and fails if a package behaves differently now.
 findings:
 	@changed=; for one in findings/*.sh; do echo "== $$one"; PYTHON="$(PYTHON)" bash $$one || changed="$$changed $$one"; done; \
 	test -z "$$changed" || { echo "changed, or did not run:$$changed" >&2; exit 1; }
