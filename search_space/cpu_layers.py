@@ -1,10 +1,9 @@
-"""Layers of two-dimensional networks as a processor computes them fastest, channels last.
+"""Layers of two-dimensional networks as a processor computes them fastest: channels last.
 
-PyTorch's own loops over channels-last maps are vectorised within one pixel: with channels that are no
-multiple of eight, ENAS's 20 or 36 among them, they fall back to slow remainders at every pixel. oneDNN's
-depthwise convolutions know no such remainder, but have no quick gradient for kernels wider than three. Each
-function here computes what the layer does, up to rounding, and leaves to the layer itself what it was not
-made for: other devices, types and memory layouts.
+PyTorch's own loops over channels-last maps are vectorised within one pixel. If the number of channels is not
+a multiple of eight, as ENAS's 20 or 36, each pixel ends in a slow remainder. oneDNN's depthwise convolutions
+have no such remainder, but no fast gradient for kernels wider than three. Each function here computes the
+layer's result, up to rounding, and calls the layer itself for other devices, types and memory layouts.
 
 Milliseconds below: forward and backward, two threads of an AVX-512 processor, [8, 20, 100, 100] float32.
 """
@@ -28,9 +27,10 @@ _PIXELS = 16  # neighbouring pixels that a loop takes together, at most
 def keep_freed_memory() -> None:
     """Let glibc keep the memory that tensors have freed, for this process from now on.
 
-    A training step frees and takes hundreds of megabytes; by default blocks above 32 MB go back to the
-    kernel each time, and every page of the next one is faulted in and zeroed: a fifth of a step in a virtual
-    machine. The process stays as large as it was at its peak. Does nothing where the C library is not glibc.
+    A training step frees and allocates hundreds of megabytes. By default blocks above 32 MB go back to the
+    kernel each time, and every page of the next one is faulted in and zeroed, which takes a fifth of a step
+    in a virtual machine. The process stays as large as it was at its peak. With a C library other than glibc
+    this does nothing.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         trim_threshold, mmap_max = -1, -4  # names of malloc.h
@@ -39,9 +39,10 @@ def keep_freed_memory() -> None:
 
 
 def channels_last(model: nn.Module) -> None:
-    """Store the weights of two-dimensional convolutions channels last, in place; their outputs follow suit.
+    """Store the weights of two-dimensional convolutions channels last, in place; their outputs follow.
 
-    Half the time of a step: oneDNN's depthwise convolutions are ten times faster so, torch's pools three.
+    That halves the time of a step: oneDNN's depthwise convolutions become ten times faster, torch's pools
+    three times.
     """
     for parameter in model.parameters():
         if parameter.dim() == 4:
@@ -53,8 +54,10 @@ def channels_last(model: nn.Module) -> None:
 
 
 def _stride_first(convolution: Any) -> None:
-    """Take a 1x1 convolution's stride before it: oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts
-    memory in the backward pass of a strided one of few channels, channels last.
+    """Apply a 1x1 convolution's stride before it.
+
+    oneDNN (3.x, uxlfoundation/oneDNN issue 6035) corrupts memory in the backward pass of a strided 1x1
+    convolution of few channels, channels last.
     """
     stride, padding = convolution.stride, convolution.padding
 
@@ -68,8 +71,9 @@ def _stride_first(convolution: Any) -> None:
 
 
 def quicken(network: nn.Module) -> None:
-    """Let the layers of a network compute so in training, in place; names, classes and weights stay as they
-    are, and so does what the network computes in use and is exported as.
+    """Let the layers of a network compute this way in training, in place.
+
+    Names, classes and weights stay the same, and so do inference and export.
     """
     for layer in network.modules():
         forward = type(layer).forward
@@ -113,7 +117,7 @@ def _normalise(layer: Any, images: Tensor) -> Tensor:
 class _BatchNorm(torch.autograd.Function):
     """Ioffe and Szegedy's equations (ICML 2015, arXiv 1502.03167), on rows of several pixels.
 
-    Maps [b, c, h, w] are read as rows of n pixels of c channels each; what belongs to a channel is repeated n
+    Maps [b, c, h, w] are read as rows of n pixels of c channels each. Values of a channel are repeated n
     times along a row, and sums over rows are added up over the pixels of a row.
     """
 
@@ -221,10 +225,10 @@ def _convolve(layer: Any, images: Tensor) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):
-    """The gradient of 5x5 weights as two of 5x3, for which oneDNN has its quick kernel.
+    """The gradient of 5x5 weights as two of 5x3, for which oneDNN has a fast kernel.
 
-    That kernel in turn takes no map lower than its window, padding left out: such maps get their rows of
-    zeros here (1.5 instead of 11 ms for [32, 1152, 3, 3], one thread).
+    That kernel does not take maps lower than its window without padding, so that such maps are padded with
+    rows of zeros here (1.5 instead of 11 ms for [32, 1152, 3, 3], one thread).
     """
 
     @staticmethod

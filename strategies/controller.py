@@ -1,108 +1,28 @@
-"""The controller of ENAS: an LSTM that writes an architecture decision by decision.
+"""ENAS's controller: an LSTM that draws an architecture decision by decision.
 
 Source: Pham et al., "Efficient Neural Architecture Search via Parameter Sharing", ICML 2018 (arXiv
 1802.03268), and the authors' released code. Their controller knows one space, two cells of nodes with two
-inputs and two operations; this one reads any space of NNI's categorical choices. Choices labelled as NNI
-labels cells (``normal/input_2_0``, ``normal/op_2_0``) are drawn exactly as ENAS draws them, pointers over
-earlier states included. Any other choice is one LSTM step with an output layer and embeddings of its own,
-which is how ENAS treats an operation; that extension is ours.
+inputs and two operations; this one reads any space of NNI's categorical choices. Cells
+(:mod:`strategies.decisions`) are drawn exactly as in ENAS, with pointers over earlier states. Any other
+choice is one LSTM step with an output layer and embeddings of its own, which is how ENAS treats an operation;
+that extension is ours.
 
-It runs on the CPU whatever the network runs on: its matrices are 64 wide, and sixty tiny steps cost more in
-kernel launches and synchronisation than in arithmetic. Architectures drawn together share each step.
+It always runs on the CPU: its matrices are 64 wide, and sixty tiny steps cost more in kernel launches and
+synchronisation than in arithmetic. Architectures drawn together share each step.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nni.mutable import Categorical, CategoricalMultiple, LabeledMutable, Sample
+from nni.mutable import LabeledMutable, Sample
 from torch import Tensor, nn
 from torch.nn import functional
 
-_CELL_LABEL = re.compile(r"(?P<cell>.+)/(?P<kind>input|op)_(?P<node>\d+)_(?P<slot>\d+)")
-
-
-@dataclass(frozen=True)
-class CellPlan:
-    """The decisions of one cell: each node, numbered after the inputs, takes ``slots`` pairs."""
-
-    label: str
-    nodes: range
-    slots: int
-    operations: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class ChoicePlan:
-    """A decision outside any cell: ``chosen`` of ``values``; ``single`` when the sample holds a bare value,
-    not a list.
-
-    ``chosen`` is None where any subset may be taken; the empty one is left out, because nothing can be
-    computed from it.
-    """
-
-    label: str
-    values: tuple[Any, ...]
-    chosen: int | None
-    single: bool
-
-
-def plan_decisions(mutables: Mapping[str, LabeledMutable]) -> tuple[list[ChoicePlan], list[CellPlan]]:
-    """Sort a space's labelled choices into free choices and cells, both in the space's own order.
-
-    Raises:
-        TypeError: for anything but NNI's categorical choices: a controller needs a finite list of options.
-    """
-    cells: dict[str, dict[str, LabeledMutable]] = {}
-    for label, mutable in mutables.items():
-        if not isinstance(mutable, (Categorical, CategoricalMultiple)):
-            raise TypeError(
-                f"the choice {label!r} is a {type(mutable).__name__}; "
-                "weight sharing needs choices from a finite list: LayerChoice, InputChoice, Cell, Repeat, "
-                "nni.choice"
-            )
-        if match := _CELL_LABEL.fullmatch(label):
-            cells.setdefault(match["cell"], {})[label] = mutable
-    plans = [plan for name, members in cells.items() if (plan := _cell_plan(name, members)) is not None]
-    in_cells = {label for plan in plans for label in cells[plan.label]}
-    return [_choice_plan(m) for label, m in mutables.items() if label not in in_cells], plans
-
-
-def _cell_plan(cell: str, members: Mapping[str, LabeledMutable]) -> CellPlan | None:
-    """Return the plan of the cell that these choices form, or None where they merely share a label's form."""
-    matches = [match for label in members if (match := _CELL_LABEL.fullmatch(label))]
-    numbers = [int(match["node"]) for match in matches]
-    nodes, slots = range(min(numbers), max(numbers) + 1), 1 + max(int(match["slot"]) for match in matches)
-    if len(members) != 2 * slots * len(nodes):
-        return None
-    operations: set[tuple[Any, ...]] = set()
-    for node in nodes:
-        for slot in range(slots):
-            source, operation = (
-                members.get(f"{cell}/input_{node}_{slot}"),
-                members.get(f"{cell}/op_{node}_{slot}"),
-            )
-            if not (
-                isinstance(source, CategoricalMultiple)
-                and source.n_chosen == 1
-                and len(source.values) == node
-            ):
-                return None
-            if not isinstance(operation, Categorical):
-                return None
-            operations.add(tuple(operation.values))
-    return CellPlan(cell, nodes, slots, operations.pop()) if len(operations) == 1 else None
-
-
-def _choice_plan(mutable: LabeledMutable) -> ChoicePlan:
-    if isinstance(mutable, CategoricalMultiple):
-        return ChoicePlan(mutable.label, tuple(mutable.values), mutable.n_chosen, single=False)
-    assert isinstance(mutable, Categorical)
-    return ChoicePlan(mutable.label, tuple(mutable.values), 1, single=True)
+from strategies.decisions import CellPlan, ChoicePlan, plan_decisions
 
 
 @dataclass(frozen=True)
@@ -130,6 +50,8 @@ class Controller(nn.Module):
             with ``sep_conv``).
         fixed_bias: added for separable convolutions and subtracted for other operations, in the first cell
             only; not learned.
+
+    Raises TypeError for choices without a finite list of options, ValueError for a space without choices.
     """
 
     def __init__(
@@ -154,7 +76,7 @@ class Controller(nn.Module):
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.query = nn.Linear(hidden, hidden, bias=False)
         self.pointer = nn.Linear(hidden, 1, bias=False)
-        # ENAS's two cells share the operations' output layer and embeddings; free choices have their own.
+        # ENAS's two cells share the operations' output layer and embeddings; other choices have their own.
         self.heads = nn.ModuleDict()
         self.embeddings = nn.ModuleDict()
         for cell in self.cells:
@@ -191,7 +113,7 @@ class Controller(nn.Module):
 
 
 class _Walk:
-    """One pass of the controller for ``count`` architectures: LSTM state, what was drawn, its probability."""
+    """One pass of the controller for ``count`` architectures: LSTM state, drawn options, probabilities."""
 
     def __init__(self, controller: Controller, count: int, generator: torch.Generator | None) -> None:
         self.controller, self.count, self.generator = controller, count, generator
@@ -200,7 +122,7 @@ class _Walk:
         self.input = controller.start.expand(count, -1)
         self.log_prob = self.entropy = controller.start.new_zeros(count)
         self.samples: list[Sample] = [{} for _ in range(count)]
-        self.taken: list[tuple[Tensor, Tensor]] = []  # logits [count, options] and what was drawn [count, 1]
+        self.taken: list[tuple[Tensor, Tensor]] = []  # logits [count, options] and drawn options [count, 1]
 
     def step(self) -> Tensor:
         self.state = self.controller.lstm(self.input, self.state)
@@ -228,7 +150,7 @@ class _Walk:
         return self.log_prob + log_p.gather(2, index).sum((1, 2)), self.entropy + entropy
 
     def cell(self, plan: CellPlan, first: bool) -> None:
-        """Draw a cell as ENAS does; the second cell goes on from the first cell's last state."""
+        """Draw a cell as ENAS does; the second cell continues from the first cell's last state."""
         controller = self.controller
         name = _head_name(plan.operations)
         fixed = (2 * _is_convolution(plan.operations) - 1) * controller.fixed_bias if first else 0.0
@@ -261,7 +183,7 @@ class _Walk:
             self.input = controller.start.expand(self.count, -1)
 
     def choice(self, plan: ChoicePlan) -> None:
-        """Draw a choice outside any cell and feed the mean embedding of what was chosen to the next step."""
+        """Draw a choice outside any cell and feed the mean embedding of the chosen values to the LSTM."""
         controller, name = self.controller, _head_name(plan.label)
         logits = controller.operation_tanh * torch.tanh(controller.heads[name](self.step()))
         mask = self.take_subset(logits) if plan.chosen is None else self.take_distinct(logits, plan.chosen)
@@ -281,7 +203,7 @@ class _Walk:
         return mask
 
     def take_subset(self, logits: Tensor) -> Tensor:
-        """Draw a subset that is not empty, an option by its own coin; returns a mask [count, options]."""
+        """Draw a non-empty subset, each option by its own coin; returns a mask [count, options]."""
         p = torch.sigmoid(logits)
         mask = torch.zeros_like(p)
         while (empty := mask.sum(1) == 0).any():
@@ -299,7 +221,7 @@ class _Walk:
 
 
 def _head_name(key: object) -> str:
-    """Name a head: module names may not hold dots, and labels may."""
+    """Return the name of a head: unlike labels, module names have no dots."""
     return repr(key).replace(".", "_")
 
 

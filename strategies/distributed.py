@@ -1,10 +1,10 @@
 """One search in several processes, each with a share of every batch, through Lightning's DDP.
 
-All processes draw the same architectures, because their seeds and rewards are the same. What DDP does not see
-to is here: that a batch is divided, that each share weighs what it holds, and that batch normalisation uses
-the statistics of the whole batch. Without dropout the search is then that of one process, up to rounding.
+All processes draw the same architectures, because their seeds and rewards are the same. This module does what
+DDP does not: it divides each batch, weights each share by its images, and normalises by the statistics of the
+whole batch. Without dropout the search is then that of one process, up to rounding.
 
-One process is what all of this does nothing in.
+With one process these functions do nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def processes() -> int:
 
 
 def share(batch: Any) -> tuple[Any, float]:
-    """Return this process's part of a batch, every so manieth image, and what to multiply its mean loss by.
+    """Return this process's share of a batch, every n-th image with n processes, and the weight of its loss.
 
-    DDP averages the processes' gradients; with that factor they add up to those of the whole batch's mean.
+    DDP averages the processes' gradients; with that weight the average is the gradient of the whole batch.
 
     Raises:
-        ValueError: where there are fewer images than processes.
+        ValueError: if there are fewer images than processes.
     """
     count = processes()
     if count == 1:
@@ -53,7 +53,7 @@ def share(batch: Any) -> tuple[Any, float]:
 
 
 def weighted(output: Any, weight: float) -> Any:
-    """Return what a training step has returned, a loss or a dict with one, with its loss multiplied."""
+    """Return a training step's output, a loss or a dict with one, with its loss multiplied."""
     if weight == 1:
         return output
     if isinstance(output, Mapping):
@@ -62,7 +62,7 @@ def weighted(output: Any, weight: float) -> Any:
 
 
 def agreed(value: float, device: torch.device) -> float:
-    """Return the processes' mean of a number, so that rounding on one of them cannot lead it elsewhere."""
+    """Return the mean of a number over all processes, so that rounding cannot make them diverge."""
     count = processes()
     if count == 1:
         return value
@@ -72,9 +72,9 @@ def agreed(value: float, device: torch.device) -> float:
 
 
 def normalise_together(norms: Iterable[Any]) -> None:
-    """Let batch norms that keep no running statistics use those of all processes' images, in place.
+    """Let batch norms without running statistics use those of all processes' images, in place.
 
-    PyTorch's own SyncBatchNorm refuses processors.
+    PyTorch's own SyncBatchNorm does not run on processors.
     """
     if processes() > 1:
         for norm in norms:
@@ -101,7 +101,7 @@ def _normalise(norm: Any, images: Tensor) -> Tensor:
 
 
 class _AllReduce(torch.autograd.Function):
-    """The sum over processes, each of whose losses depends on every process's summand."""
+    """The sum over processes; every process's loss depends on every process's summand."""
 
     @staticmethod
     def forward(ctx: Any, summand: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Numbers that are no longer finite, of which no measure may make a score."""
+"""Training that diverges: numbers that are no longer finite must not become scores."""
 
 from search_space.errors import LesionNasError
 

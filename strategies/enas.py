@@ -1,4 +1,4 @@
-"""ENAS: a controller trained by REINFORCE on rewards of shared weights.
+"""ENAS: a controller trained by REINFORCE on rewards that shared weights give.
 
 Source: Pham et al., ICML 2018 (arXiv 1802.03268), and the authors' released code, whose micro-search defaults
 are the defaults here. In place of ``nni.nas.strategy.ENAS``.
@@ -27,7 +27,7 @@ _REFUSED = {
 
 
 class Reinforce:
-    """A sampler that learns: ENAS's controller, its optimiser, and the moving-average baseline."""
+    """ENAS's sampler: the controller, its optimizer, and the moving-average baseline."""
 
     def __init__(
         self,
@@ -45,8 +45,7 @@ class Reinforce:
         self.updates, self.samples = updates, samples
         self.entropy_weight, self.baseline_decay = entropy_weight, baseline_decay
         self.warmup_epochs = warmup_epochs
-        # beta1 = 0 and epsilon = 1e-3 are ENAS's: no momentum over a policy that keeps moving, and bounded
-        # steps.
+        # beta1 = 0 and epsilon = 1e-3 are ENAS's: no momentum for a policy that keeps moving, bounded steps.
         self.optimizer = torch.optim.Adam(
             controller.parameters(), lr=learning_rate, betas=(0.0, 0.999), eps=1e-3
         )
@@ -54,14 +53,14 @@ class Reinforce:
         self.epochs = 0
 
     def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
-        """Draw architectures from the policy as it is; in the warm-up uniformly."""
+        """Draw architectures from the current policy; in the warm-up uniformly."""
         if self.epochs < self.warmup_epochs:
             return self.uniform.draw(count, generator)
         with torch.no_grad():
             return self.controller.draw(count, generator).samples
 
     def learn(self, reward: Callable[[Sample], float], generator: torch.Generator) -> dict[str, float]:
-        """Make ENAS's updates of an epoch; in the warm-up measure one update's rewards, change nothing."""
+        """Make ENAS's updates of an epoch; in the warm-up only measure the rewards of one update."""
         learning = self.epochs >= self.warmup_epochs
         self.epochs += 1
         rewards: list[float] = []
@@ -95,7 +94,7 @@ class Reinforce:
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, optimiser, baseline and the count of epochs."""
+        """Return weights, optimizer, baseline and the number of epochs."""
         return {
             "controller": self.controller.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -104,7 +103,7 @@ class Reinforce:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.baseline, self.epochs = state["baseline"], state["epochs"]
@@ -113,23 +112,23 @@ class Reinforce:
 class ENAS(WeightSharingStrategy):
     """Efficient neural architecture search, as ``NasExperiment(space, evaluator, ENAS(...))`` takes it.
 
-    Works on any space of NNI's categorical choices; on :class:`search_space.EnasSpace` it is ENAS's micro
-    search exactly. All defaults are ENAS's. The training recipe (optimiser, schedule, batch, epochs) is the
+    It searches any space of NNI's categorical choices; on :class:`search_space.EnasSpace` it is ENAS's micro
+    search exactly. All defaults are ENAS's. The training recipe (optimizer, schedule, batch, epochs) is the
     evaluator's.
 
     Args:
         warmup_epochs: epochs before the controller starts to learn, in which architectures are drawn
-            uniformly (ours): a fresh controller prefers convolutions, and what it hardly draws hardly learns.
-            ENAS: 0.
+            uniformly (ours): a new controller prefers convolutions, and operations that it rarely draws
+            hardly train. ENAS: 0.
         controller_updates: updates of the controller after every epoch of the shared weights.
-        controller_samples: architectures, each with a reward of its own, whose gradients one update averages.
+        controller_samples: architectures whose gradients one update averages, each with its own reward.
         controller_learning_rate: of Adam.
-        entropy_weight: nats of an architecture's entropy are added to its reward with this weight.
+        entropy_weight: weight with which an architecture's entropy, in nats, is added to its reward.
         baseline_decay: of the moving average, which starts from 0.
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
         **shared: arguments of :class:`strategies.base.WeightSharingStrategy`: ``reward_metric_name``,
             ``mutation_hooks``, ``penalty``, ``limit``, ``seed``, ``final_samples``, ``reward_batches``,
-            ``reward_dropout``, ``update_unsampled``.
+            ``reward_dropout``, ``update_unsampled``, ``on_epoch``.
 
     Raises:
         TypeError: for arguments that only make sense for NNI's own ENAS, which learns by PPO; the message
@@ -168,7 +167,7 @@ class ENAS(WeightSharingStrategy):
         }
 
     def make_sampler(self, mutables: Mapping[str, LabeledMutable]) -> Reinforce:
-        """Make a fresh controller, its weights determined by the seed."""
+        """Make a new controller, whose weights the seed determines."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             controller = Controller(mutables, **self._controller)  # type: ignore[arg-type]

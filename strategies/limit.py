@@ -1,17 +1,17 @@
-"""A search for architectures of limited cost, whatever the cost is: parameters, multiply-adds, milliseconds.
+"""A search for architectures of limited cost: parameters, multiply-adds, milliseconds or any other cost.
 
 The reward is the absolute one of TuNAS (Bender et al., CVPR 2020, arXiv 2008.06120, and its released code):
 quality - weight * |cost / most - 1|. It draws a controller to the limit from both sides. MnasNet's (Tan et
-al., CVPR 2019, arXiv 1807.11626), quality * (cost / most)^-0.07, does not: it pays for every saving below the
-limit as well, so that what comes out follows from the exponent as much as from the limit. A reward that only
-punishes what lies above would push a controller that still spreads its draws well below the limit. A sum also
-leaves the noise of a reward measured on a few images as it is.
+al., CVPR 2019, arXiv 1807.11626), quality * (cost / most)^-0.07, also rewards every saving below the limit,
+so that the result depends on the exponent as much as on the limit. A reward that only punishes costs above
+the limit would push a controller that still spreads its draws well below the limit. Unlike a product, a sum
+does not scale the noise of a reward measured on a few images.
 
-A reward only steers. That nothing above the limit is exported is the final ranking's doing, which takes the
-score without the cost: below the limit, cost is no object.
+The reward only steers. The final ranking exports nothing above the limit, and orders the rest by score alone.
 
 NNI's `SampleProfilerPenalty`, the strategies' `penalty`, has this reward too (nonlinear "absolute", scale
-below 0), but takes the cost off the final ranking's scores as well, and lets what is above the limit win.
+below 0), but also subtracts the cost from the scores of the final ranking, and can export what is above the
+limit.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ WEIGHT = 0.1  # that of TuNAS's released code
 
 
 class LimitError(LesionNasError, ValueError):
-    """A limit that no architecture keeps to."""
+    """A limit that no architecture keeps."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The cost that an architecture may have at most.
+    """The largest cost that an architecture may have.
 
-    `cost` gives an architecture's, at least 0, and the same each time; `what` names it and its unit. Raises
-    ValueError for a limit or weight that is none.
+    `cost` returns the cost of an architecture, at least 0 and always the same; `what` names it and its unit.
+    Raises ValueError unless `most` is a finite number above 0 and `weight` a finite number from 0.
     """
 
     cost: Callable[[Sample], float]
@@ -51,15 +51,15 @@ class Limit:
             raise ValueError(f"weight ({self.weight!r}) is a number from 0")
 
     def reward(self, quality: float, cost: float) -> float:
-        """Return what the controller is to make large."""
+        """Return the reward that the controller maximizes."""
         return quality - self.weight * abs(cost / self.most - 1)
 
     def keeps(self, cost: float) -> bool:
-        """Tell whether a cost is within the limit."""
+        """Return whether a cost is within the limit."""
         return cost <= self.most
 
     def require_one(self, costs: Iterable[float], of: str) -> None:
-        """Raise `LimitError`, which tells the smallest cost, where none of those `of` something keeps it."""
+        """Raise `LimitError`, which names the smallest cost, if none of the costs keeps the limit."""
         smallest = min(costs)
         if not self.keeps(smallest):
             raise LimitError(

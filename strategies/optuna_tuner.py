@@ -1,8 +1,8 @@
-"""A tuner for NNI that asks Optuna's TPE what to try next.
+"""A tuner for NNI that proposes parameters by Optuna's TPE.
 
 Source: Watanabe, "Tree-Structured Parzen Estimator" (arXiv 2304.11127), as Optuna implements it:
-multivariate, and with running trials taken for poor ones (constant liar), so that two at a time do not try
-the same. In place of NNI's own ``TPE``, which hears nothing of trials that an assessor has ended, and whose
+multivariate, and with running trials counted as poor ones (constant liar), so that two at a time do not try
+the same. It replaces NNI's own ``TPE``, which is not told of trials that an assessor has ended, and whose
 repeated proposals NNI replaces by the first points of a grid.
 
 NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: optuna_tuner.OptunaTuner``). As
@@ -33,7 +33,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 _log = logging.getLogger(__name__)
-_ASKS = 50  # of TPE for something that was not tried yet, before chance decides
+_ASKS = 50  # proposals of TPE that may repeat before one is drawn at random
 _PATIENCE = 5.0  # seconds for NNI's other thread to tell how a trial ended
 
 Parameters = dict[str, Any]
@@ -41,47 +41,47 @@ Parameters = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dimension:
-    """A parameter: what Optuna draws for it, and the value that this stands for in a trial's parameters."""
+    """A parameter: what Optuna draws for it, and the value that this means in a trial's parameters."""
 
     distribution: BaseDistribution
     to_value: Callable[[Any], Any]
-    to_drawn: Callable[[Any], Any]  # the way back, which raises ValueError or TypeError for a foreign value
-    size: float  # how many values it has
+    to_drawn: Callable[[Any], Any]  # the inverse; raises ValueError or TypeError for any other value
+    size: float  # number of values
 
 
 @dataclass
 class Record:
-    """A proposal and what is known of it: the last result, and whether the trial came to its end."""
+    """A proposal and its trial so far: the last result, and how the trial ended."""
 
     parameters: Parameters
     reported: bool = False
-    value: float | None = None  # None for a result that is no finite number
+    value: float | None = None  # None for a result that is not a finite number
     success: bool | None = None  # None while the trial runs
 
     @property
     def state(self) -> TrialState:
-        """What the trial is to Optuna; the last result of one that was ended is an intermediate one."""
+        """The trial's state for Optuna; the last result of a trial that was ended is an intermediate one."""
         if self.value is not None:
             return TrialState.PRUNED if self.success is False else TrialState.COMPLETE
         return TrialState.FAIL if self.reported or self.success is not None else TrialState.RUNNING
 
 
 class OptunaTuner(Tuner):
-    """Proposes what no trial has tried yet, chosen by Optuna's TPE once `startup_trials` have a result.
+    """Proposes combinations that no trial has tried, by Optuna's TPE after `startup_trials` results.
 
     Parameters
     ----------
     optimize_mode
-        ``maximize`` or ``minimize``: what is wanted of the final result, or of its key ``default``.
+        ``maximize`` or ``minimize`` the final result, or its key ``default``.
     seed
-        Together with the results so far it determines the next proposal.
+        Determines, with the results so far, the next proposal.
     startup_trials
-        How many trials with a result are drawn at random first.
+        Number of trials with a result that are drawn at random first.
 
     A trial that an assessor has ended counts as pruned, with its last intermediate result: worse than any
-    that came to its end. One that failed, or whose result is no finite number, counts as tried alone.
+    finished one. A trial that failed, or whose result is not a finite number, only counts as tried.
 
-    After ``nnictl resume`` NNI replays the results of finished trials, and the tuner goes on from these.
+    After ``nnictl resume`` NNI replays the results of finished trials, and the tuner continues from these.
     """
 
     def __init__(self, optimize_mode: str = "maximize", seed: int = 0, startup_trials: int = 10) -> None:
@@ -97,12 +97,12 @@ class OptunaTuner(Tuner):
         _hear_of_ended_trials()
 
     def update_search_space(self, search_space: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take NNI's search space; raise ValueError that names what is not supported in it."""
+        """Take NNI's search space; raise ValueError that names an unsupported parameter."""
         with self._changed:
             self._space = {name: _dimension(name, spec) for name, spec in search_space.items()}
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> Parameters:
-        """Propose what no trial has had yet; raise NNI's NoMoreTrialError where nothing is left."""
+        """Propose a new combination; raise NNI's NoMoreTrialError if none is left."""
         with self._changed:
             self._changed.wait_for(self._settled, timeout=_PATIENCE)
             self._leave_to_nni(kwargs.get("st_callback"))
@@ -111,10 +111,10 @@ class OptunaTuner(Tuner):
             return parameters
 
     def _leave_to_nni(self, send: object) -> None:
-        """Count as running the trials that NNI itself starts again after ``nnictl resume``.
+        """Count as running the trials that NNI itself restarts after ``nnictl resume``.
 
-        It tells no tuner of them, but for their results by `import_data`; its dispatcher, whose method `send`
-        is, has them by parameter id.
+        NNI tells the tuner only their results, by `import_data`; its dispatcher, whose method `send` is, has
+        them by parameter id.
         """
         for key, parameters in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
             self._records.setdefault(key, Record(parameters))
@@ -152,7 +152,7 @@ class OptunaTuner(Tuner):
         return "imported", len(self._records)
 
     def _settled(self) -> bool:
-        """Tell whether it is known of all results whether their trials came to an end or were ended."""
+        """Return whether it is known how the trial of each result ended."""
         return all(one.success is not None or not one.reported for one in self._records.values())
 
     def _propose(self) -> Parameters:
@@ -162,10 +162,10 @@ class OptunaTuner(Tuner):
         for proposal in self._proposals():
             if self._key(proposal) not in tried:
                 return proposal
-        raise AssertionError("chance has no end")
+        raise AssertionError("random proposals are endless")
 
     def _proposals(self) -> Iterator[Parameters]:
-        """Yield what TPE proposes, to which those not taken are running trials; in the end, chance."""
+        """Yield TPE's proposals, of which those not taken count as running trials, then random ones."""
         seed = int(np.random.SeedSequence([self._seed, len(self._records)]).generate_state(1)[0])
         tpe = optuna.samplers.TPESampler(
             n_startup_trials=self._startup_trials, seed=seed, multivariate=True, constant_liar=True
@@ -209,13 +209,13 @@ class OptunaTuner(Tuner):
             return None
 
     def _key(self, parameters: Parameters) -> str | None:
-        """Return what tells combinations apart, whatever way through JavaScript their numbers have gone."""
+        """Return a key of a combination, the same before and after its numbers pass through JavaScript."""
         drawn = self._drawn(parameters)
         return None if drawn is None else json.dumps(drawn, sort_keys=True)
 
 
 def _finite(value: Any, parameters: Parameters) -> float | None:
-    """Return the number that a result is about; None, with a line in the log, where it is none."""
+    """Return a result's number; log and return None if it has none."""
     number = value.get("default") if isinstance(value, Mapping) else value
     if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
         return float(number)
@@ -226,14 +226,14 @@ def _finite(value: Any, parameters: Parameters) -> float | None:
 def _hear_of_ended_trials() -> None:
     """Let NNI's dispatcher tell its tuner the last intermediate result of a trial that the assessor ends.
 
-    NNI reads this from an environment variable that nothing in NNI 3.0 sets.
+    NNI reads this option from an environment variable that nothing in NNI 3.0 sets.
     """
     variables = msg_dispatcher.dispatcher_env_vars
     msg_dispatcher.dispatcher_env_vars = variables._replace(NNI_INCLUDE_INTERMEDIATE_RESULTS="true")
 
 
 def _dimension(name: str, spec: Mapping[str, Any]) -> Dimension:
-    """Return what a parameter of NNI's search space is to Optuna."""
+    """Return Optuna's dimension for a parameter of NNI's search space."""
     kind, values = spec["_type"], spec["_value"]
     if kind not in _KINDS:
         raise ValueError(f"{name}: {kind} is not supported here; expected one of {', '.join(_KINDS)}")
@@ -257,7 +257,7 @@ def _choice(values: list[Any]) -> Dimension:
 
 
 def _as_javascript(value: Any) -> Any:
-    """Return 1 for 1.0, which NNI's manager makes of it."""
+    """Return 1 for 1.0, as NNI's manager does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -282,7 +282,7 @@ def _quantised(low: float, high: float, step: float, log: bool = False) -> Dimen
 
 
 def _randint(low: float, high: float) -> Dimension:
-    distribution = IntDistribution(math.ceil(low), math.ceil(high) - 1)  # the upper limit never comes
+    distribution = IntDistribution(math.ceil(low), math.ceil(high) - 1)  # the upper limit is exclusive
     size = distribution.high - distribution.low + 1
     return Dimension(distribution, int, lambda value: _inside(distribution, int(value)), size)
 

@@ -1,4 +1,4 @@
-"""The control that any claim about a controller needs: the same search, with architectures drawn uniformly.
+"""Random search over shared weights: the control that any claim about a controller needs.
 
 Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019 (arXiv
 1902.07638): random search with weight sharing is a competitive baseline that papers left out.
@@ -14,7 +14,7 @@ import torch
 from nni.mutable import LabeledMutable, Sample
 
 from strategies.base import WeightSharingStrategy
-from strategies.controller import plan_decisions
+from strategies.decisions import plan_decisions
 
 
 class Uniform:
@@ -25,7 +25,7 @@ class Uniform:
         self.mutables, self.observations = mutables, observations
 
     def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
-        """Draw architectures; a choice of any subset never comes out empty."""
+        """Draw architectures; a choice of any subset is never empty."""
         state = np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator)))
         return [
             {label: _draw_one(mutable, state) for label, mutable in self.mutables.items()}
@@ -38,11 +38,11 @@ class Uniform:
         return {"reward": sum(rewards) / len(rewards), "reward_best": max(rewards)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: there is nothing that changes."""
+        """Return nothing: nothing changes."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take nothing back."""
+        """Do nothing."""
 
 
 def _draw_one(mutable: LabeledMutable, state: np.random.RandomState) -> Any:
@@ -54,8 +54,8 @@ def _draw_one(mutable: LabeledMutable, state: np.random.RandomState) -> Any:
 class RandomSampling(WeightSharingStrategy):
     """Random search over shared weights: ENAS without its controller.
 
-    The shared weights get the same number of training steps, and the final ranking the same number of
-    architectures, as with :class:`strategies.ENAS`; only the controller's rewards are saved.
+    The shared weights get as many training steps, and the final ranking as many architectures, as with
+    :class:`strategies.ENAS`; only the controller's rewards are saved.
 
     Args:
         observations: rewards measured after every epoch, for the record only.

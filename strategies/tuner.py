@@ -1,8 +1,7 @@
-"""The tuner that chains the stages of the whole job inside one NNI experiment.
+"""The tuner that runs the stages of a whole pipeline as trials of one NNI experiment.
 
-For every outer fold it hands out a search; once that has ended, a retraining for each layout; once
-everything has ended, one evaluation. A stage is NNI's trial parameter, a dict whose key ``stage`` says what
-to run.
+For every outer fold it hands out a search; after that a retraining for each layout; at the end one
+evaluation. A stage is NNI's trial parameter, a dict whose key ``stage`` says what to run.
 
 NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: tuner.PipelineTuner``) or, once
 ``tuner.yml`` is registered, by the name ``LesionPipeline``. Its manager waits ten seconds for a tuner to
@@ -22,7 +21,7 @@ Stage = dict[str, Any]
 
 
 class PipelineTuner(Tuner):
-    """Hands out the stages of the whole job, each as soon as what it needs has ended.
+    """Hands out the stages of the pipeline, each as soon as the stages that it needs have ended.
 
     Parameters
     ----------
@@ -35,8 +34,8 @@ class PipelineTuner(Tuner):
     seed
         Handed to every stage.
 
-    A failed search takes its retrainings with it: nothing could be retrained. The evaluation runs at the
-    end, over the folds that came through; it is told in ``failed`` which stages did not.
+    After a failed search its retrainings are left out. The evaluation at the end covers the folds that
+    succeeded; its ``failed`` names the stages that did not.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class PipelineTuner(Tuner):
         return {"stage": stage, **values, **self._common}
 
     def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[Stage]:
-        """Return stages for the first ids while any are ready; the others are served later, by callback."""
+        """Return stages for the first ids while any are ready; the others get theirs later, by callback."""
         with self._lock:
             self._send = kwargs["st_callback"]
             self._leave_to_nni(kwargs["st_callback"])
@@ -75,10 +74,10 @@ class PipelineTuner(Tuner):
             return [stage for _, stage in self._assign()]
 
     def _leave_to_nni(self, send: object) -> None:
-        """Count as running the stages that NNI itself starts again after ``nnictl resume``.
+        """Count as running the stages that NNI itself restarts after ``nnictl resume``.
 
-        It tells no tuner of them, but for their results by `import_data`; its dispatcher, whose method `send`
-        is, has them by parameter id.
+        NNI tells the tuner only their results, by `import_data`; its dispatcher, whose method `send` is, has
+        them by parameter id.
         """
         for key, stage in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
             if stage in self._ready:
@@ -86,7 +85,7 @@ class PipelineTuner(Tuner):
                 self._running[key] = stage
 
     def receive_trial_result(self, parameter_id: int, parameters: Stage, value: Any, **kwargs: Any) -> None:
-        """Count a stage as done: it reports its final result last, when its files are in place."""
+        """Count a stage as done: it reports its final result last, after it has written its files."""
         self._end(parameter_id, success=True)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
@@ -94,7 +93,7 @@ class PipelineTuner(Tuner):
         self._end(parameter_id, success)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
-        """Count stages as done whose results NNI replays, in the order of the trials, after a resume."""
+        """Count stages as done whose results NNI replays after a resume, in the order of the trials."""
         with self._lock:
             for entry in data:
                 stage = entry["parameter"]
@@ -108,7 +107,7 @@ class PipelineTuner(Tuner):
             self._hand_out()
 
     def update_search_space(self, search_space: Any) -> None:
-        """Accept any search space: what is searched is an architecture, inside the search stage."""
+        """Accept any search space: architectures are searched inside the search stage."""
 
     def _end(self, parameter_id: int, success: bool) -> None:
         with self._lock:
@@ -124,7 +123,7 @@ class PipelineTuner(Tuner):
             self._send(free_id, stage)
 
     def _follow(self, stage: Stage, success: bool) -> None:
-        """Make ready what comes after a stage that has ended."""
+        """Make the stages ready that follow one that has ended."""
         if not success:
             self._failed.append(name(stage))
         elif stage["stage"] == "search":

@@ -264,9 +264,9 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
 
 def _check_layout(name: str) -> None:
     """Raise ValueError for a layout that cannot be, before torch is imported."""
-    from search_space.enas.layouts import layout
+    from search_space.enas.layouts import parse_layout
 
-    layout(name)
+    parse_layout(name)
 
 
 def _search_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,8 @@ from nni.nas.space import model_context
 from torch import Tensor, nn
 
 from benchmarks.measure import ROOT
-from search_space import Architecture, EnasSpace, FinalCell
+from search_space import Architecture, EnasSpace
+from search_space.enas.network import FinalCell
 from strategies.divergence import DivergedError
 from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms

@@ -1,4 +1,4 @@
-"""An architecture as plain data: what a search finds, and all that a network is built from.
+"""An architecture as plain data: what a search finds and a network is built from.
 
 The space is the micro space of ENAS (Pham et al. 2018, arXiv 1802.03268). A cell reads two states, numbered
 0 (the output of the cell before the last) and 1 (the last cell's output), and computes one further state in
@@ -31,8 +31,8 @@ _SIZE_LABELS = ("width", "depth")  # NNI's hub spaces export the size of their n
 def choice_slots(nodes: int) -> list[tuple[int, str, str]]:
     """List the slots of a cell in the order in which ENAS decides them.
 
-    Each is (state that its node computes, NNI's label of its operation, NNI's label of its input); in a
-    sample the kind of cell and a slash come before the labels.
+    Each is (state that its node computes, NNI's label of its operation, NNI's label of its input); samples
+    prefix the labels with the kind of cell and a slash.
     """
     return [
         (state, f"op_{state}_{slot}", f"input_{state}_{slot}")
@@ -45,7 +45,7 @@ def choice_slots(nodes: int) -> list[tuple[int, str, str]]:
 class Edge:
     """One slot of a node: the state it reads and the operation it applies to that state.
 
-    Raises ValueError for a state that is no number from 0 and for an operation outside the space.
+    Raises ValueError for a state that is not an integer of at least 0, and for an unknown operation.
     """
 
     input: int
@@ -67,8 +67,8 @@ Node = tuple[Edge, Edge]
 class CellArchitecture:
     """One cell: the two edges of each node, the first node computing state 2.
 
-    Raises ValueError for a cell without nodes, a node without exactly two edges, and an edge that reads a
-    state which does not come before its node; a cell can therefore hold no loop.
+    Raises ValueError for a cell without nodes, a node without exactly two edges, and an edge that reads the
+    state of its own or a later node, so that a cell has no loop.
     """
 
     nodes: tuple[Node, ...]
@@ -94,21 +94,21 @@ class CellArchitecture:
     def loose_ends(self) -> tuple[int, ...]:
         """States that no node reads, in ascending order; the cell's output is their concatenation.
 
-        The cell's own inputs, states 0 and 1, are loose too where no node reads them.
+        An input of the cell, state 0 or 1, is a loose end too if no node reads it.
         """
         read = {edge.input for edge in self.edges}
         return tuple(state for state in range(len(self.nodes) + 2) if state not in read)
 
     def canonical(self) -> "CellArchitecture":
-        """Give the same cell for all cells that differ in the names of nodes and the order of slots alone."""
+        """Return the same cell for all cells that differ only in the order of their nodes and slots."""
         return CellArchitecture(_smallest_order(self.nodes, {0: 0, 1: 1}))
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A normal and a reduction cell; equality and hash are those of the edges as written.
+    """A normal and a reduction cell; equality and hash compare the edges as written.
 
-    Raises ValueError where the two cells have different numbers of nodes.
+    Raises ValueError if the two cells have different numbers of nodes.
     """
 
     normal: CellArchitecture
@@ -135,8 +135,8 @@ class Architecture:
     def from_sample(cls, sample: Mapping[str, Any]) -> "Architecture":
         """Read NNI's flat sample: the name of an operation and a list of one input for each slot.
 
-        Samples of NNI's hub ENAS space are read as well: their `width` and `depth` tell the size of a
-        network, which is no part of an architecture, and are dropped. Raises ValueError for all else.
+        Samples of NNI's hub ENAS space are read as well; their `width` and `depth`, which tell the size of a
+        network, are dropped. Raises ValueError for anything else.
         """
         if not isinstance(sample, Mapping):
             raise ValueError(f"an architecture is a JSON object of choices by label, not {sample!r:.60}")
@@ -150,7 +150,7 @@ class Architecture:
         return cls(*(_cell(kind, edges(kind)) for kind in KINDS))
 
     def to_sample(self) -> dict[str, Any]:
-        """Give NNI's flat sample, as `nni.nas.space.model_context` takes it."""
+        """Return NNI's flat sample, as `nni.nas.space.model_context` takes it."""
         sample: dict[str, Any] = {}
         for kind, cell in self.cells.items():
             for edge, (_, operation, input_) in zip(cell.edges, choice_slots(self.nodes), strict=True):
@@ -162,7 +162,7 @@ class Architecture:
     def from_fixed_arc(cls, normal: Sequence[int], reduce: Sequence[int]) -> "Architecture":
         """Read ENAS's notation: `input operation input operation` for each node, operations by number.
 
-        Raises ValueError for numbers that describe no cell.
+        Raises ValueError for numbers that do not describe a cell.
         """
         return cls(_cell_from_numbers("normal", normal), _cell_from_numbers("reduce", reduce))
 
@@ -176,7 +176,7 @@ class Architecture:
 
     @classmethod
     def random(cls, seed: int | np.random.Generator, nodes: int = 5) -> "Architecture":
-        """Draw every input and every operation uniformly; ENAS has five nodes in a cell."""
+        """Draw every input and every operation uniformly; ENAS has five nodes a cell."""
         generator = np.random.default_rng(seed)
 
         def edges() -> Iterator[tuple[int, str]]:
@@ -186,11 +186,11 @@ class Architecture:
         return cls(*(_cell(kind, edges()) for kind in KINDS))
 
     def canonical(self) -> "Architecture":
-        """Give the same architecture for all that are equivalent; use it to count distinct ones."""
+        """Return the same architecture for all equivalent ones; use it to count distinct ones."""
         return Architecture(self.normal.canonical(), self.reduce.canonical())
 
     def equivalent(self, other: "Architecture") -> bool:
-        """Tell whether both are the same up to the names of their nodes and the order of the slots."""
+        """Return whether both are the same up to the order of their nodes and slots."""
         return self.canonical() == other.canonical()
 
     @classmethod
@@ -239,7 +239,7 @@ def _cell_from_numbers(kind: str, numbers: Sequence[int]) -> CellArchitecture:
 
 
 def _count_nodes(choices: Mapping[str, Any]) -> int:
-    """Give the nodes a cell that a sample describes; raise ValueError for unknown and missing labels."""
+    """Return the nodes a cell of a sample; raise ValueError for unknown and missing labels."""
     nodes = max(1, math.ceil(len(choices) / 8))  # two cells, two slots a node, two choices a slot
     labels = [f"{kind}/{label}" for kind in KINDS for _, *both in choice_slots(nodes) for label in both]
     known = set(labels)
@@ -262,11 +262,11 @@ def _only(choices: Mapping[str, Any], label: str) -> Any:
 
 
 def _smallest_order(nodes: Sequence[Node], names: dict[int, int]) -> tuple[Node, ...]:
-    """Give the smallest sequence into which the nodes without a new name can be put.
+    """Return the smallest sequence in which the nodes without a new name can be listed.
 
-    `names` holds the new name of every state that has one. Of the nodes that could come next, the smallest
-    must; where several are alike, each is tried, except those that the same slots read: swapping such nodes
-    changes nothing.
+    `names` holds the new name of every state that has one. The smallest of the nodes that could come next
+    comes next. If several are equal, each is tried, except those that the same slots read: swapping such
+    nodes changes nothing.
     """
     ready = {
         state: _sorted_node(Edge(names[edge.input], edge.operation) for edge in node)

@@ -1,23 +1,22 @@
-"""What ENAS's final network costs, from its architecture alone: layers, parameters, multiply-adds.
+"""The cost of ENAS's final network, from its architecture alone: layers, parameters, multiply-adds.
 
-This walks through the same layers as `network.FinalCell` does, without building them.
+The layers are those that `network.FinalCell` builds; nothing is built here.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from search_space.enas.architecture import Architecture, CellArchitecture
-from search_space.enas.layouts import Position, check_sizes, check_stem_stride
-from search_space.enas.layouts import layout as read_layout
+from search_space.enas.layouts import Position, check_sizes, check_stem_stride, parse_layout
 
 _KERNELS = {"sep_conv_3x3": 3, "sep_conv_5x5": 5}
 
 
 class Layer(NamedTuple):
-    """A part of the network that takes time: the `kind` is an operation's name, or one of ours.
+    """A part of the network that takes time; maps [inputs, side, side] to [outputs, side / stride, ...].
 
-    Ours are "stem", "calibration", "reduction" (factorized) and "classifier" (with the mean before it). It
-    maps [inputs, side, side] to `outputs` channels of side / stride, rounded up.
+    The `kind` is the name of an operation, "stem", "calibration", "reduction" (factorized) or "classifier"
+    (with the mean before it). The output's side is rounded up.
     """
 
     kind: str
@@ -35,9 +34,9 @@ def parameters(
     classes: int = 2,
     stem_stride: int = 1,
 ) -> int:
-    """Count the trainable weights, batch norm's scale and offset included, the auxiliary head left out.
+    """Count the trainable weights, with batch norm's scale and offset, without the auxiliary head.
 
-    Raises ValueError for an unknown layout and for sizes that are no whole numbers from 1.
+    Raises ValueError for an unknown layout and for sizes that are not whole numbers from 1.
     """
     network = layers(architecture, layout, filters, channels, classes, 1, stem_stride)
     return sum(weights + 2 * normed for layer in network for weights, normed, _ in _convolutions(layer))
@@ -69,7 +68,7 @@ def layers(
     image_size: int = 100,
     stem_stride: int = 1,
 ) -> Iterator[Layer]:
-    """Walk through the layers of the network; identities, additions and concatenations are left out.
+    """Yield the layers of the network, without identities, additions and concatenations.
 
     Raises ValueError as `parameters` does.
     """
@@ -78,7 +77,7 @@ def layers(
     before_last = last = 3 * filters
     yield Layer("stem", channels, last, image_size, stem_stride)
     side_before = side = _smaller(image_size, stem_stride)
-    for position in read_layout(layout).positions(filters):
+    for position in parse_layout(layout).positions(filters):
         cell = architecture.cells[position.kind]
         yield from _cell(cell, position, (before_last, last), (side_before, side))
         before_last, last = last, len(cell.loose_ends) * position.filters
@@ -89,7 +88,7 @@ def layers(
 def _cell(
     cell: CellArchitecture, position: Position, channels: tuple[int, int], sides: tuple[int, int]
 ) -> Iterator[Layer]:
-    """Walk through a cell; `channels` and `sides` are those of the outputs of the last two cells."""
+    """Yield the layers of a cell; `channels` and `sides` are those of the outputs of the last two cells."""
     (before_last, last), (side_before, side) = channels, sides
     width = position.filters
     inside = _smaller(side, 2) if position.reduction else side
@@ -112,7 +111,7 @@ def _cell(
 
 
 def _convolutions(layer: Layer) -> Iterator[tuple[int, int, int]]:
-    """List a layer's convolutions: weights, channels of a batch norm after it, side of its output."""
+    """Yield (weights, channels of the batch norm that follows, side of the output) of each convolution."""
     kind, inputs, outputs, side, stride = layer
     if kind == "stem" and stride == 4:
         half, side, stride = outputs // 2, _smaller(side, 2), 2

@@ -1,8 +1,8 @@
 """A picture of an architecture: both cells, from their inputs on the left to their output on the right.
 
-A node is a box that holds its two operations and the number of the state they add up to. Nodes stand in
-columns by their depth. A state that is read further on keeps a lane of its own through the columns between,
-so that no line runs behind a box.
+A node is a box with its two operations and the number of the state that they add up to. Nodes stand in
+columns by their depth. A state that is read several columns later has a lane of its own through the columns
+between, so that no line runs behind a box.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the parts of a cell stand: the column of each state, and the height of each place."""
+    """The position of each part of a cell: the column of each state, and the height of each place."""
 
     cell: CellArchitecture
     reduction: bool
@@ -53,7 +53,7 @@ class _Plan:
         return max(self.columns) + 1
 
     def halves(self, state: int) -> bool:
-        """Whether what reads this state has stride 2."""
+        """Return whether the operations that read this state have stride 2."""
         return self.reduction and state < 2
 
     @property
@@ -116,7 +116,7 @@ def _plan(cell: CellArchitecture, reduction: bool) -> _Plan:
 def _wanted_height(
     cell: CellArchitecture, state: int, column: int, own_column: int, heights: Mapping[Place, float]
 ) -> float:
-    """Give the height that makes the lines into a place straight: the mean of those it comes from."""
+    """Return the height that makes the lines into a place straight: the mean of its sources."""
     if column == 0:
         return (0.5, -0.5)[state]
     if column > own_column:
@@ -129,7 +129,7 @@ def _size(state: int) -> float:
 
 
 def _stack(wanted: Mapping[int, float], sizes: Mapping[int, float]) -> dict[int, float]:
-    """Put states above each other, as near to the wanted heights as their sizes allow."""
+    """Stack states, as near to the wanted heights as their sizes allow."""
     placed: dict[int, float] = {}
     for state in sorted(wanted, key=lambda state: -wanted[state]):
         room = [placed[above] - (sizes[above] + sizes[state]) / 2 - _SPACE for above in placed]

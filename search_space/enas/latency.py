@@ -1,10 +1,9 @@
-"""How long ENAS's final network takes for one image on this processor, by a table of its layers.
+"""The time that ENAS's final network takes for one image on this processor, from a table of its layers.
 
-Each layer that may occur is timed once by itself, and a network takes as long as its layers together, as in
-FBNet (Wu et al., CVPR 2019, arXiv 1812.03443). The table makes two things possible that timing each network
-does not: thousands of architectures cost a few seconds, and whoever keeps the table gets the same times for
-ever. Additions, concatenations and colder caches are not in it; `scaled` by how much longer a few whole
-networks take, it covers them on average.
+Each layer that may occur is timed once by itself, and a network takes the sum of its layers, as in FBNet (Wu
+et al., CVPR 2019, arXiv 1812.03443). With a table the times of thousands of architectures take seconds, and a
+saved table gives the same times again. Additions, concatenations and colder caches are not in it; `scaled` by
+how much longer a few whole networks take, it covers them on average.
 """
 
 import math
@@ -22,7 +21,10 @@ from search_space.enas.operations import Calibration, FactorizedReduction, Stem,
 from search_space.regular_files import read_file
 from search_space.strict_json import dump_json, parse_json
 
-WARM_UP, TIMED = 3, 20  # runs of a layer; the fastest counts, as other work only ever adds (Python's timeit)
+WARM_UP, TIMED = (
+    3,
+    20,
+)  # runs of a layer; the fastest counts: other work can only slow it down (as in timeit)
 
 Walk = Callable[[Architecture], Iterable[Layer]]  # through the layers of an architecture's network
 
@@ -37,7 +39,7 @@ class LatencyTable:
     @classmethod
     def measure(cls, layers: Iterable[Layer]) -> "LatencyTable":
         """Time each of the layers on this processor, with as many threads as torch has now."""
-        with torch.random.fork_rng(devices=[]):  # weights are drawn, and nobody's seed shall notice
+        with torch.random.fork_rng(devices=[]):  # drawing weights must not change the caller's random numbers
             times = {
                 layer: milliseconds(build(layer), layer.inputs, layer.side) for layer in sorted(set(layers))
             }
@@ -52,7 +54,7 @@ class LatencyTable:
         return LatencyTable({layer: factor * time for layer, time in self.milliseconds.items()}, self.threads)
 
     def to_json(self) -> str:
-        """Return the table as a JSON text, a layer a line."""
+        """Return the table as JSON, one layer a line."""
         rows = [{**layer._asdict(), "milliseconds": time} for layer, time in self.milliseconds.items()]
         lines = ",\n".join(f"    {dump_json(row, None)}" for row in rows)
         return f'{{\n  "threads": {self.threads},\n  "layers": [\n{lines}\n  ]\n}}\n'
@@ -74,10 +76,10 @@ class LatencyTable:
 
 
 def every_layer(walk: Walk, nodes: int) -> set[Layer]:
-    """List the layers that `walk` can meet, over all architectures of `nodes` nodes a cell.
+    """Return the layers that `walk` yields over all architectures of `nodes` nodes a cell.
 
-    A layer depends on an operation, on whether it reads an input of the cell, and on how many loose ends the
-    cells before have: a few architectures have them all.
+    A layer depends on its operation, on whether it reads an input of the cell, and on the number of loose
+    ends of the cells before, so that a few architectures together have all layers.
     """
     return {
         layer
@@ -88,9 +90,9 @@ def every_layer(walk: Walk, nodes: int) -> set[Layer]:
 
 
 def _of_one_operation(name: str, ends: int, nodes: int) -> Architecture:
-    """Return an architecture of one operation whose cells have so many loose ends, of 1 to `nodes` + 1.
+    """Return an architecture of one operation whose cells have 1 to `nodes` + 1 loose ends.
 
-    The first nodes are a chain; each of the last ones reads state 0 alone, and is an end beside the chain's.
+    The first nodes form a chain; each of the last ones reads state 0 alone and is a further loose end.
     """
     chained = nodes + 1 - ends
     edges = [(0, 1) if state == 2 else (state - 1, state - 1) for state in range(2, chained + 2)]
@@ -100,7 +102,7 @@ def _of_one_operation(name: str, ends: int, nodes: int) -> Architecture:
 
 
 def build(layer: Layer) -> nn.Module:
-    """Build a layer by itself, with random weights."""
+    """Return a layer with random weights."""
     kind, inputs, outputs, _, stride = layer
     if kind == "stem":
         return Stem(inputs, outputs, stride)
@@ -116,7 +118,7 @@ def build(layer: Layer) -> nn.Module:
 
 @torch.inference_mode()
 def milliseconds(network: nn.Module, channels: int, side: int) -> float:
-    """Time a network's forward pass of one image [1, channels, side, side], channels last: the fastest."""
+    """Return the fastest forward pass of one image [1, channels, side, side], channels last, in ms."""
     network = network.eval().to(memory_format=torch.channels_last)
     image = torch.randn(1, channels, side, side).contiguous(memory_format=torch.channels_last)
     times = []

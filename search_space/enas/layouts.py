@@ -1,4 +1,4 @@
-"""Layouts: the order in which a network stacks the two kinds of cell, and how wide each cell is."""
+"""Layouts: the order in which a network stacks the two kinds of cell, and the width of each cell."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -26,18 +26,18 @@ class Position:
 class Layout(tuple[str, ...]):
     """The kind of every cell of a network, "normal" or "reduce", from the first to the last.
 
-    Raises ValueError for other names, and for a layout without one of the kinds: a search decides both.
+    Raises ValueError for other names, and for a layout without one of the kinds, since a search decides both.
     """
 
     def __new__(cls, kinds: Iterable[str]) -> Self:
-        """Check the names."""
+        """Check the kinds."""
         made = super().__new__(cls, kinds)
         if set(made) != set(KINDS):
             raise ValueError(f"a layout is made of both {' and '.join(KINDS)} cells, not of {tuple(made)!r}")
         return made
 
     def positions(self, filters: int) -> Iterator[Position]:
-        """Walk through the cells; their width starts at `filters` and doubles at each reduction cell."""
+        """Yield the cells; their width starts at `filters` and doubles at each reduction cell."""
         previous = ""
         for layer, kind in enumerate(self):
             filters *= 2 if kind == "reduce" else 1
@@ -46,15 +46,15 @@ class Layout(tuple[str, ...]):
 
     @property
     def auxiliary_layer(self) -> int | None:
-        """The cell after the second reduction cell, where ENAS puts its auxiliary head; None without one."""
+        """The cell after the second reduction cell, where ENAS has its auxiliary head, or None."""
         reductions = [layer for layer, kind in enumerate(self) if kind == "reduce"]
         if len(reductions) < 2 or reductions[1] + 1 == len(self):
             return None
         return reductions[1] + 1
 
 
-def layout(cells: str | Iterable[str]) -> Layout:
-    """Give the layout named "enasN", N cells by ENAS's own rule, or check one written out as kinds of cell.
+def parse_layout(cells: str | Iterable[str]) -> Layout:
+    """Return the layout named "enasN", N cells by ENAS's own rule, or check one given as kinds of cell.
 
     ENAS counts `num_layers` normal cells and puts two reduction cells among them, at `num_layers // 3` and
     `2 * (num_layers // 3) + 1`, so N is `num_layers + 2`: "enas17" is 5N R 5N R 5N, "enas7" is N R N R 3N.
@@ -73,13 +73,13 @@ def layout(cells: str | Iterable[str]) -> Layout:
 
 
 def check_stem_stride(stride: int) -> None:
-    """Raise ValueError for another stride than 1, 2 and 4."""
+    """Raise ValueError for a stride other than 1, 2 and 4."""
     if stride not in (1, 2, 4):
         raise ValueError(f"stem_stride is 1, 2 or 4, not {stride!r}")
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise ValueError where one of the named sizes is no whole number from 1."""
+    """Raise ValueError if one of the sizes, by name, is not a whole number from 1."""
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"{name} must be a whole number from 1, not {size!r}")

@@ -1,4 +1,4 @@
-"""The network: as a space to be searched, and as the final network of one architecture.
+"""ENAS's network: the space to be searched, and the final network of one architecture.
 
 Inside `with nni.nas.space.model_context(sample)` the constructor builds the final network of ENAS (Pham et
 al. 2018, arXiv 1802.03268, and the code its authors released). Outside, it builds the space: the same stem
@@ -22,8 +22,7 @@ from search_space.enas.architecture import (
     CellArchitecture,
     choice_slots,
 )
-from search_space.enas.layouts import Position, check_sizes, check_stem_stride
-from search_space.enas.layouts import layout as read_layout
+from search_space.enas.layouts import Position, check_sizes, check_stem_stride, parse_layout
 from search_space.enas.operations import (
     AuxiliaryHead,
     Calibration,
@@ -43,20 +42,20 @@ with warnings.catch_warnings():
 Channels = tuple[int, int]
 
 
-class Candidate(nn.Module):
-    """An operation that may be chosen, without weights.
+class Placeholder(nn.Module):
+    """Stands for an operation that may be chosen; it has no weights.
 
-    ENAS's shared weights belong to a slot, the state it reads and the operation, so that the candidates of a
-    `LayerChoice`, which do not know the state, cannot hold them; a strategy's cell does.
+    ENAS's shared weights belong to a slot, the state it reads and the operation. The options of a
+    `LayerChoice` do not know the state and so cannot hold them; a strategy's cell does.
     """
 
 
 class Cell(nn.Module):
-    """A cell of the space: an NNI choice of operation and one of input for each slot; it cannot run.
+    """A cell of the space: NNI choices of an operation and of an input for each slot; it cannot run.
 
-    A one-shot strategy replaces it by a cell that shares weights; the attributes tell it all it needs.
+    A one-shot strategy replaces it by a cell with shared weights, built from the attributes here.
     `in_channels` are those of the two inputs in ENAS's shared network, where every cell ends in a convolution
-    to `filters` channels, and a reduction cell hands its reduced input on in place of the input itself.
+    to `filters` channels, and a reduction cell passes on its reduced input in place of the input itself.
     """
 
     operations = OPERATIONS
@@ -73,7 +72,7 @@ class Cell(nn.Module):
         self.choices = nn.ModuleList()
         with label_scope(self.label):
             for state, operation_label, input_label in choice_slots(nodes):
-                candidates = {name: Candidate() for name in self.operations}
+                candidates = {name: Placeholder() for name in self.operations}
                 self.choices.append(LayerChoice(candidates, label=operation_label))
                 self.choices.append(InputChoice(state, n_chosen=1, label=input_label))
 
@@ -171,7 +170,7 @@ class EnasSpace(ModelSpace):
         check_sizes(filters=filters, channels=channels, classes=classes, nodes=nodes, image_size=image_size)
         check_stem_stride(stem_stride)
         _check_probabilities(dropout=dropout, drop_path=drop_path)
-        self.layout = read_layout(layout)
+        self.layout = parse_layout(layout)
         self._keep_layout(layout)
         self.architecture = _architecture_in_context(nodes)
         self._drop_path_progress = 0.0
@@ -206,7 +205,7 @@ class EnasSpace(ModelSpace):
         self._drop_paths = [module for module in self.modules() if isinstance(module, DropPath)]
 
     def _keep_layout(self, given: object) -> None:
-        """Keep for `freeze` the layout as it is now: NNI keeps the caller's list, which may change."""
+        """Keep a copy of the layout for `freeze`: NNI keeps the caller's own list, which may change."""
         if isinstance(given, str):
             return
         kept = tuple(self.layout)
@@ -217,7 +216,7 @@ class EnasSpace(ModelSpace):
 
     @property
     def drop_path_progress(self) -> float:
-        """How much of the training is done, from 0 to 1; whoever trains sets it, drop path grows with it."""
+        """The fraction of the training that is done, set by the trainer; drop path grows with it."""
         return self._drop_path_progress
 
     @drop_path_progress.setter
@@ -231,7 +230,7 @@ class EnasSpace(ModelSpace):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Map images [b, channels, h, w] to logits [b, classes].
 
-        In training with an auxiliary head: to the pair of logits and auxiliary logits.
+        In training with an auxiliary head, return the pair of logits and auxiliary logits.
         """
         before_last = last = self.stem(images)
         auxiliary = None

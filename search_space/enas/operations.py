@@ -1,10 +1,10 @@
-"""The operations that ENAS's cells are made of, and how their weights start.
+"""The operations of ENAS's cells, and their initial weights.
 
 Source: Pham et al. 2018 (arXiv 1802.03268) and the code that its authors released. Every tensor is
 [batch, channels, height, width]. At stride 2 every operation maps a side of n to ceil(n / 2).
 
-Padding is symmetrical, as usual in PyTorch. That is a choice of this project: TensorFlow, which ENAS used,
-pads the right and bottom more where stride is 2 and the side even, which moves the window by one pixel.
+Padding is symmetrical, as usual in PyTorch. That is our choice: TensorFlow, which ENAS used, pads the right
+and bottom more if the stride is 2 and the side even, which moves the window by one pixel.
 """
 
 import math
@@ -26,9 +26,9 @@ class Calibration(nn.Sequential):
 class Stem(nn.Sequential):
     """3x3 convolution to `outputs` channels and batch norm: [b, channels, h, w] to [b, outputs, h, w].
 
-    That is ENAS's, made for images of 32x32. A `stride` of 2 or 4 is ours, for larger images: the cells then
-    work on maps of h / stride by w / stride, rounded up. At 4 a first convolution to half the outputs, batch
-    norm and ReLU come before; each halves the size.
+    That is ENAS's stem, for images of 32x32. A `stride` of 2 or 4 is ours, for larger images: the cells then
+    work on maps of h / stride by w / stride, rounded up. At stride 4 a convolution to half the outputs, batch
+    norm and ReLU come first; each of the two convolutions halves the size.
     """
 
     def __init__(self, channels: int, outputs: int, stride: int = 1) -> None:
@@ -95,7 +95,7 @@ def even_and_odd(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _EvenAndOdd(torch.autograd.Function):
-    """Both selections of pixels with one gradient; alone, each would fill and add whole maps of zeros."""
+    """Both selections of pixels with one gradient; two gradients would each fill and add a map of zeros."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,8 +122,8 @@ class _EvenAndOdd(torch.autograd.Function):
 class DropPath(nn.Module):
     """Drop the whole result of an operation for single images of a batch, in training (Larsson et al. 2017).
 
-    An image is dropped with probability `probability * progress`; those kept are scaled up so that the mean
-    stays. `progress`, from 0 to 1, is how much of the training is done.
+    An image is dropped with probability `probability * progress`; the others are scaled up so that the mean
+    stays the same. `progress`, from 0 to 1, is the fraction of the training that is done.
     """
 
     def __init__(self, probability: float) -> None:
@@ -143,7 +143,7 @@ class DropPath(nn.Module):
 class AuxiliaryHead(nn.Sequential):
     """A second classifier half-way, for training only: [b, channels, side, side] to logits [b, classes].
 
-    As in ENAS, its second convolution is as large as the map it sees, 7x7 for images of 100x100 pixels.
+    As in ENAS, its second convolution is as large as the map that it reads, 7x7 for images of 100x100 pixels.
     Raises ValueError for a map smaller than the 5x5 window of the average pool.
     """
 
@@ -174,8 +174,8 @@ class AuxiliaryHead(nn.Sequential):
 def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     """Build one of `OPERATIONS`: [b, inputs, h, w] to [b, outputs, ceil(h / stride), ceil(w / stride)].
 
-    The average pool leaves padding out of the mean. An identity of stride 2 is a factorized reduction. Where
-    an operation without weights has to change the channels, a calibration follows. Raises KeyError for
+    The average pool leaves padding out of the mean. An identity of stride 2 is a factorized reduction. A
+    calibration follows an operation without weights that has to change the channels. Raises KeyError for
     another name.
     """
     if name == "sep_conv_3x3":

@@ -1,1 +1,1 @@
-"""The network of all candidates, whose operations share their weights."""
+"""The supernet: one network that holds all architectures of a space, which share its weights."""

@@ -1,11 +1,10 @@
-"""The cells of a supernet whose operations are shared by all architectures.
+"""ENAS's cells with shared weights.
 
 Source: ENAS (arXiv 1802.03268) and its released code. In a search every node, slot, predecessor and operation
-of every cell has weights of its own; an architecture runs the few that it names. What differs between ENAS's
-shared and final cells, and so between :class:`SharedCell` and ``search_space.Cell``: a reduction cell runs at
-stride 1 on two factorized reductions of the previous output; the loose ends go through one shared 1x1
-convolution, of which only their slices are used, so that the output's width does not depend on the
-architecture.
+of every cell has its own weights; an architecture runs the few that it names. ENAS's shared cells differ from
+its final cells, here ``search_space.enas.network.FinalCell``, in two ways. A reduction cell runs at stride 1
+on two factorized reductions of the previous output. The loose ends go through one shared 1x1 convolution, of
+which only their slices are used, so that the output's width does not depend on the architecture.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_space import Cell
+from search_space.enas.network import Cell
 from search_space.enas.operations import Calibration, FactorizedReduction, initialise, operation
 
 
 class SampledCell(BaseSuperNetModule):
-    """What any shared cell does: know its choices, follow a sample, run the nodes as it wires them."""
+    """Base of shared cells: has the choices, takes a sample, and runs the nodes as the sample wires them."""
 
     def __init__(self, label: str, nodes: range, slots: int, operations: Sequence[str]) -> None:
         super().__init__()
@@ -39,7 +38,7 @@ class SampledCell(BaseSuperNetModule):
         self.wiring: list[list[tuple[int, str]]] = []
 
     def build_edges(self, make: Callable[[int, int, int], dict[str, nn.Module]]) -> None:
-        """Create the operations of each edge; ``make(node, slot, predecessor)`` gives them by name."""
+        """Create the operations of each edge; ``make(node, slot, predecessor)`` returns them by name."""
         self.edges: Any = nn.ModuleList(
             nn.ModuleList(
                 nn.ModuleList(nn.ModuleDict(make(node, slot, state)) for state in range(node))
@@ -76,7 +75,7 @@ class SampledCell(BaseSuperNetModule):
 
 
 class SharedCell(SampledCell):
-    """ENAS's cell of the search, in place of the ``search_space.Cell`` that it is made from.
+    """ENAS's cell of the search; it replaces the ``search_space.enas.network.Cell`` that it is made from.
 
     Maps (s0, s1), the outputs of the two cells before, to the pair that the next cell reads; each is
     [batch, channels, height, width]. The output has ``cell.filters`` channels whatever the architecture.
@@ -99,9 +98,9 @@ class SharedCell(SampledCell):
             lambda node, slot, state: {name: operation(name, filters, filters, 1) for name in cell.operations}
         )
         self.norm = nn.BatchNorm2d(filters)
-        # ENAS draws shared weights with the number of inputs as fan-in, an accident of how it stores them;
-        # here they start as the final network's do. Batch normalisation follows each, so that only the first
-        # steps differ.
+        # ENAS draws shared weights with the number of inputs as fan-in, a side effect of how it stores them;
+        # here they start as the final network's do. Each is followed by batch normalisation, so that only the
+        # first steps differ.
         self.apply(initialise)
         # [states, out, in]; scaled as for two loose ends. Batch normalisation follows, so the scale hardly
         # matters; our choice.

@@ -12,17 +12,18 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-# Optimisers that move each weight by its own gradient and past alone, however weights are grouped.
+# Optimizers that move each weight by its own gradients alone, however weights are grouped.
 _ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
 
 
 def gather(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Lay an optimiser's weights, and gradients of zeros, out in one piece each; return those of gradients.
+    """Store an optimizer's weights in one tensor and their gradients, zeros, in another; return the latter.
 
-    A supernet has thousands of small weights. As one tensor they move in 2 ms instead of 30, and one call
-    zeroes their gradients. Weights and gradients stay views of the pieces, so what replaces a weight's
-    ``data`` or ``grad`` afterwards breaks it off. An optimiser that is not known to treat each weight by
-    itself keeps its weights one by one; their gradients are in one piece all the same.
+    There is one pair of tensors for each parameter group, type and device. A supernet has thousands of small
+    weights. As one tensor they move in 2 ms instead of 30, and one call zeroes their gradients. Weights and
+    gradients become views, so that replacing a weight's ``data`` or ``grad`` afterwards detaches it. An
+    optimizer that is not known to treat each weight by itself keeps its weights one by one; their gradients
+    are in one tensor all the same.
     """
     pieces = []
     for group in optimizer.param_groups:
@@ -38,15 +39,15 @@ def gather(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def step_without_all_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """Let an optimiser step where weights have no gradient yet, as those of operations not sampled so far.
+    """Let an optimizer step while some weights have no gradient yet: those of operations not sampled so far.
 
-    PyTorch's fused SGD (2.14) with momentum fails where some weights have their first gradient and others
-    have had one before; its other implementations make the same steps.
+    PyTorch's fused SGD (2.14) with momentum fails if some weights have their first gradient and others have
+    had one before; its other implementations make the same steps.
     """
     if isinstance(optimizer, torch.optim.SGD):
         for group in optimizer.param_groups:
             group["fused"] = None
-        optimizer._step_supports_amp_scaling = False  # what a fused one says of itself to gradient scalers
+        optimizer._step_supports_amp_scaling = False  # which the fused one has set, for gradient scalers
 
 
 def _gathered(members: Sequence[nn.Parameter]) -> nn.Parameter:
@@ -63,9 +64,9 @@ def _gathered(members: Sequence[nn.Parameter]) -> nn.Parameter:
 
 
 def _room(weight: Tensor) -> int:
-    """Return how many numbers lie between a weight's start and the next one's.
+    """Return the distance, in numbers, from a weight's start to the next one's.
 
-    Each starts on 64 bytes, as it would by itself: kernels that read 16 at once fail on a start elsewhere.
+    Each starts at a multiple of 64 bytes, as it would by itself: kernels that read 16 at once need it.
     """
     step = 64 // weight.element_size()
     return math.ceil(weight.numel() / step) * step

@@ -25,7 +25,7 @@ MutationHook = Callable[[nn.Module, str, dict[str, Any], dict[str, Any]], Any]
 def share_input_choice(
     module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]
 ) -> Any:
-    """NNI's mutation hook for input choices; unlike NNI's own it also takes those of any subset."""
+    """NNI's mutation hook for input choices; unlike NNI's own it also takes choices of any subset."""
     if type(module) is not InputChoice:
         return None
     if module.reduction not in ("sum", "mean", "concat"):
@@ -36,7 +36,7 @@ def share_input_choice(
 
 
 def sharing_hooks() -> list[MutationHook]:
-    """Return the hooks that turn a model space into a supernet; the last refuses what the others left."""
+    """Return the hooks that turn a model space into a supernet; the last refuses what the others leave."""
     return [
         NDSStagePathSampling.mutate,  # NNI's hub gives this to its own strategies only
         SharedCell.mutate,

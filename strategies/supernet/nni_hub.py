@@ -27,13 +27,12 @@ from strategies.supernet.enas_cells import SampledCell
 
 
 class SharedNniCell(SampledCell):
-    """NNI's own ``Cell`` with loose ends or with operations made by factories, as in the hub's ENAS and DARTS
-    spaces.
+    """NNI's ``Cell`` with loose ends or with operations from factories: the hub's ENAS and DARTS spaces.
 
-    NNI's sampling cell concatenates all nodes even where the built network concatenates loose ends only, so
+    NNI's sampling cell concatenates all nodes even if the built network concatenates loose ends only, so that
     it searches one network and exports another. Here the nodes that are read inside the cell become zeros in
-    the concatenation: what follows is linear in each slice, so the shapes stay fixed and the network is the
-    one that is built later. The hub's own modules skip the zeros (``LooseEnds``).
+    the concatenation. The next layers are linear in each slice, so that the shapes stay fixed and the network
+    is the one that is built later. The hub's own modules skip the zeros (``LooseEnds``).
     """
 
     def __init__(self, cell: NniCell) -> None:
@@ -47,7 +46,7 @@ class SharedNniCell(SampledCell):
         self.build_edges(lambda node, slot, state: create_cell_op_candidates(make, node, slot, state)[0])
 
     def forward(self, *inputs: Any) -> Any:
-        """Map the cell's inputs to what its postprocessor makes of the concatenated nodes."""
+        """Map the cell's inputs to its postprocessor's output for the concatenated nodes."""
         given = preprocess_cell_inputs(self.num_predecessors, *inputs)
         states = list(self.preprocessor(given))
         self.run_nodes(states)
@@ -58,7 +57,7 @@ class SharedNniCell(SampledCell):
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
-        """NNI's mutation hook; a plain cell that keeps all nodes is left to the hooks of its choices."""
+        """NNI's mutation hook; the hooks of its choices take a plain cell that keeps all nodes."""
         if type(module) is not NniCell:
             return None
         cell: Any = module
@@ -67,7 +66,7 @@ class SharedNniCell(SampledCell):
 
 
 def _copies(cell: NniCell) -> dict[str, Callable[[int, int, int | None], nn.Module]]:
-    """Make factories of a cell's ready-made candidates: each edge gets a copy."""
+    """Return factories that copy a cell's operations for each edge."""
 
     def copier(module: nn.Module) -> Callable[[int, int, int | None], nn.Module]:
         return lambda node, slot, state: deepcopy(module)
@@ -81,7 +80,7 @@ def keep_fixed_operation(
     """NNI's mutation hook: leave an operation without choices among its arguments as it is.
 
     NNI turns every convolution, norm and linear layer of its hub into one whose arguments are sampled and
-    whose weights are sliced at each call. In the hub's ENAS space that is 3,500 modules to set for each
+    whose weights are sliced at each call. In the hub's ENAS space these are 3,500 modules to set for each
     architecture (11 ms).
     """
     return True if _is_fixed(module) else None
@@ -92,11 +91,11 @@ def _is_fixed(module: nn.Module) -> bool:
 
 
 class LooseEnds(Tensor):
-    """Maps joined along one dimension, some of them zeros that nobody has written yet.
+    """Maps joined along one dimension, some of them zeros that are not written before they are read.
 
-    To whatever reads it, it is the joined tensor, made when first asked for; :func:`rectified` never asks.
-    Most nodes of the hub's ENAS cells are such zeros: written, rectified and multiplied by weights at each
-    step, and their gradients as well. Not to be changed in place.
+    Every reader gets the joined tensor, made when first read, except :func:`rectified`, which skips the
+    zeros. Most nodes of the hub's ENAS cells are zeros, which would be written, rectified and multiplied by
+    weights at each step, and their gradients as well. Not to be changed in place.
     """
 
     maps: Sequence[Tensor]
@@ -106,7 +105,7 @@ class LooseEnds(Tensor):
     @staticmethod
     def join(maps: Sequence[Tensor], zeros: Collection[int], along: int = 1) -> LooseEnds:
         """Join maps, for instance [b, channels, h, w]; those at the indices ``zeros`` count as zeros."""
-        ends = maps[-1].as_subclass(LooseEnds)  # its own numbers are never read; any tensor would do
+        ends = maps[-1].as_subclass(LooseEnds)  # its own numbers are never read; any tensor would serve
         ends.maps, ends.zeros, ends.along = maps, zeros, along
         return ends
 
@@ -118,7 +117,7 @@ class LooseEnds(Tensor):
 
     @cached_property
     def active(self) -> Tensor:
-        """The ReLU of the maps that are not zeros, joined along the channels; one for all readers."""
+        """The ReLU of the maps that are not zeros, joined along the channels; computed once."""
         return self._join_kept(self.maps).relu_()
 
     def reading(self, weight: Tensor) -> Tensor:
@@ -139,8 +138,9 @@ class LooseEnds(Tensor):
 
 
 def rectified(images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-    """Return the ReLU of images [b, c, h, w], and the weights [out, c, ...] of convolutions that read it;
-    all without the channels that :class:`LooseEnds` says are zeros.
+    """Return the ReLU of images [b, c, h, w] and the weights [out, c, ...] of convolutions that read it.
+
+    All are without the channels that are zeros in :class:`LooseEnds`.
     """
     if isinstance(images, LooseEnds) and images.along == 1:
         return images.active, *(images.reading(weight) for weight in weights)
@@ -148,7 +148,7 @@ def rectified(images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
 
 
 class QuickEntry(nn.Sequential, BaseSuperNetModule):
-    """The hub's ``ReLUConvBN`` that leaves out what is zeros by construction."""
+    """The hub's ``ReLUConvBN`` without the channels that are zeros by construction."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, c, h, w] to [b, outputs, h, w]."""
@@ -161,18 +161,20 @@ class QuickEntry(nn.Sequential, BaseSuperNetModule):
         return result
 
     def resample(self, memo: Sample) -> Sample:
-        """Take nothing: there is nothing to choose here."""
+        """Do nothing: there is nothing to choose."""
         return {}
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
-        """NNI's mutation hook; an entry whose width is a choice is left to NNI."""
+        """NNI's mutation hook; NNI keeps an entry whose width is a choice."""
         return cls(*module) if isinstance(module, ReLUConvBN) and _is_fixed(module[1]) else None
 
 
 class QuickReduction(BaseSuperNetModule):
-    """The hub's ``FactorizedReduce`` that leaves out what is zeros by construction and takes its stride
-    before the ReLU, so that only what is read is computed; the gradient is one pass over the map, not five.
+    """The hub's ``FactorizedReduce`` without the channels that are zeros by construction.
+
+    It applies its stride before the ReLU, so that only what is read is computed; the gradient is one pass
+    over the map, not five.
     """
 
     def __init__(self, module: Any) -> None:
@@ -183,7 +185,7 @@ class QuickReduction(BaseSuperNetModule):
     def forward(self, images: Tensor) -> Tensor:
         """Map [b, c, h, w] to [b, outputs, ceil(h / 2), ceil(w / 2)]."""
         first, second = self.conv_1.weight, self.conv_2.weight
-        if isinstance(images, LooseEnds):  # their ReLU is made for both readers; another does nothing
+        if isinstance(images, LooseEnds):  # their ReLU serves both readers; another one changes nothing
             images, first, second = rectified(images, first, second)
         even, odd = even_and_odd(images)
         halves = functional.conv2d(even.relu(), first), functional.conv2d(odd.relu(), second)
@@ -191,11 +193,11 @@ class QuickReduction(BaseSuperNetModule):
         return joined
 
     def resample(self, memo: Sample) -> Sample:
-        """Take nothing: there is nothing to choose here."""
+        """Do nothing: there is nothing to choose."""
         return {}
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
-        """NNI's mutation hook; a reduction whose width is a choice is left to NNI."""
+        """NNI's mutation hook; NNI keeps a reduction whose width is a choice."""
         fixed = isinstance(module, FactorizedReduce) and _is_fixed(module.conv_1)
         return cls(module) if fixed else None

@@ -11,7 +11,8 @@ import torch
 from nni.mutable import Categorical, CategoricalMultiple, Numerical, label_scope
 
 from search_space import Architecture, EnasSpace
-from strategies.controller import Controller, plan_decisions
+from strategies.controller import Controller
+from strategies.decisions import plan_decisions
 
 
 def enas_choices(nodes: int = 5) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search_space.enas.layouts import layout as read_layout
+from search_space.enas.layouts import parse_layout
 from trials.data.dataset import LesionData
 from trials.data.split import Split
 from trials.data.task import Task
@@ -78,7 +78,7 @@ def run_retrain(
     `dry_run` nothing is written, and the settings in force, the data found and an estimate of the cost are
     returned. Raises ValueError (`LeakError`, `RunFolderError`, ...) before any work starts.
     """
-    read_layout(layout)  # raises for none
+    parse_layout(layout)  # raises for none
     task = Task(split, settings)
     network = cell_network(task, read_found(task, Path(architecture)), layout)
     if dry_run:

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_space import OPERATIONS, Architecture, CellArchitecture, Edge
-from search_space.enas.architecture import Node
+from search_space.enas.architecture import OPERATIONS, Architecture, CellArchitecture, Edge, Node
 
 # The cells that ENAS's authors published for CIFAR-10.
 CIFAR_NORMAL = [0, 2, 0, 0, 0, 4, 0, 1, 0, 4, 1, 1, 1, 0, 0, 1, 0, 2, 1, 1]

@@ -7,7 +7,8 @@ import torch
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from search_space import Architecture, EnasSpace, Layout, macs, parameters
+from search_space import Architecture, EnasSpace, macs, parameters
+from search_space.enas.layouts import Layout
 
 
 def architecture(normal: str, reduce: str) -> Architecture:

@@ -6,7 +6,8 @@ from nni.nas.space import model_context
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_space import Architecture, EnasSpace, FinalCell
+from search_space import Architecture, EnasSpace
+from search_space.enas.network import FinalCell
 from search_space.enas.operations import DropPath, FactorizedReduction
 
 ONE_NODE = Architecture.from_fixed_arc([1, 0, 1, 4], [1, 0, 1, 2])  # state 0 is a loose end of both cells

@@ -13,7 +13,9 @@ from nni.nas.space import model_context
 from numpy.random import RandomState
 from torch import nn
 
-from search_space import OPERATIONS, Architecture, Cell, EnasSpace, FinalCell
+from search_space import Architecture, EnasSpace
+from search_space.enas.architecture import OPERATIONS
+from search_space.enas.network import Cell, FinalCell
 
 ARCHITECTURE = Architecture.random(0)
 SMALL: dict[str, Any] = {"filters": 4, "classes": 3}

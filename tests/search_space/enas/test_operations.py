@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_space import OPERATIONS
+from search_space.enas.architecture import OPERATIONS
 from search_space.enas.operations import (
     AuxiliaryHead,
     DropPath,

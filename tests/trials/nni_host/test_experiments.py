@@ -10,8 +10,8 @@ import pytest
 import yaml
 from nni.experiment.config import ExperimentConfig
 
-from search_space import layout
 from search_space.boosted_efficientnet import CHOICES
+from search_space.enas.layouts import parse_layout
 from strategies.optuna_tuner import OptunaTuner
 from strategies.tuner import PipelineTuner
 from trials.methods.registry import METHODS
@@ -105,7 +105,7 @@ def test_what_enas_b_tunes_is_what_the_method_takes_from_its_tuning() -> None:
     names = set()
     for one in drawn:
         settings = load_settings("cpu", {name: one[name] for name in choices})
-        assert layout(f"enas{settings.enas_b.cells}").auxiliary_layer is not None
+        assert parse_layout(f"enas{settings.enas_b.cells}").auxiliary_layer is not None
         names.add("-".join(f"{name}={one[name]}" for name in choices))
     assert len(names) == 60 and max(map(len, names)) < 255  # the longest name that file systems take
     fixed = {7, 17}  # the layouts that it stands against are among its choices
