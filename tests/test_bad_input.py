@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -321,7 +322,7 @@ def test_an_npz_gives_data_or_problems_in_words(tmp_path: Path, content: bytes) 
     assert all(isinstance(problem, str) and problem for problem in examined.problems)
 
 
-def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_not_integers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "breastmnist.npz").write_bytes(npz(**medmnist(PIXELS, np.array([0.4, 1.0]))))
     (problem,) = examine(tmp_path / "breastmnist.npz").problems
     assert "labels of float64" in problem
@@ -335,7 +336,7 @@ def test_an_npz_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> 
     assert claimed != raw
     (tmp_path / "breastmnist.npz").write_bytes(claimed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trials.data.readers.medmnist._free_memory", lambda: 2**31)
+        patch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**31))
         (problem,) = examine(tmp_path / "breastmnist.npz").problems
     assert "unpacks to 4.3 GB" in problem
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def precious(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_lock_of_a_run_folder_empties_nothing_that_a_link_names(tmp_path: Path, precious: Path) -> None:
+def test_the_lock_of_a_run_folder_does_not_follow_links(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(precious)
     with pytest.raises(RunFolderError, match=r"\.lock is a link"):
@@ -43,7 +44,7 @@ def test_the_lock_of_a_run_folder_empties_nothing_that_a_link_names(tmp_path: Pa
     assert precious.read_text() == "mine"
 
 
-def test_the_launchers_lock_empties_nothing_that_a_link_names(tmp_path: Path, precious: Path) -> None:
+def test_the_launchers_lock_does_not_follow_links(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".launch.lock").symlink_to(precious)
     with pytest.raises(Exception, match=r"\.launch\.lock is a link"), only_launcher(tmp_path / "run"):
@@ -51,7 +52,7 @@ def test_the_launchers_lock_empties_nothing_that_a_link_names(tmp_path: Path, pr
     assert precious.read_text() == "mine"
 
 
-def test_a_lock_leaves_its_file_as_it_is_and_lets_one_in(tmp_path: Path) -> None:
+def test_a_lock_keeps_its_file_and_admits_one(tmp_path: Path) -> None:
     file = tmp_path / ".lock"
     file.write_text("kept")
     with FileLock(file).held():
@@ -61,18 +62,20 @@ def test_a_lock_leaves_its_file_as_it_is_and_lets_one_in(tmp_path: Path) -> None
     FileLock(file).acquire()
 
 
-def test_a_lock_is_not_taken_in_a_file_that_was_removed_meanwhile(tmp_path: Path) -> None:
+def test_a_lock_is_not_taken_in_a_file_that_was_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / ".lock"
-    lock = FileLock(file)
-    real_open = lock._open
+    real_open = os.open
 
-    def removed_after_opening() -> int:
-        descriptor = real_open()
-        lock._open = real_open  # type: ignore[method-assign]
+    def removed_after_opening(*arguments: Any) -> int:
+        monkeypatch.setattr(os, "open", real_open)
+        descriptor = real_open(*arguments)
         file.unlink()
         return descriptor
 
-    lock._open = removed_after_opening  # type: ignore[method-assign]
+    monkeypatch.setattr(os, "open", removed_after_opening)
+    lock = FileLock(file)
     lock.acquire(1.0)
     with pytest.raises(LockedError):
         FileLock(file).acquire()
@@ -88,9 +91,7 @@ def test_a_lock_that_another_user_may_have_made_is_refused(
         FileLock(file, own=True).acquire()
 
 
-def test_a_file_is_written_beside_a_link_of_that_name_and_never_through_one(
-    tmp_path: Path, precious: Path
-) -> None:
+def test_a_file_replaces_a_link_and_is_never_written_through_one(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "metrics.json").symlink_to(precious)
     (tmp_path / f".metrics.json.{os.getpid()}.partial").symlink_to(precious)
     write_atomically(tmp_path / "metrics.json", b"new")
@@ -165,7 +166,7 @@ def a_link_to_nothing(path: Path) -> str:
 
 @pytest.mark.parametrize("make", [a_pipe, a_device, a_folder, a_link_to_nothing])
 @pytest.mark.parametrize(("name", "reader", "error"), READERS, ids=[name for name, _, _ in READERS])
-def test_what_is_no_file_is_named_and_not_read(
+def test_paths_that_are_no_files_are_named_and_not_read(
     tmp_path: Path,
     name: str,
     reader: Callable[[Path], object],
@@ -185,7 +186,7 @@ def test_a_link_to_a_file_is_read(tmp_path: Path, precious: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [a_pipe, a_device])
-def test_weights_are_read_from_a_file_alone(tmp_path: Path, make: Callable[[Path], str]) -> None:
+def test_weights_are_read_only_from_files(tmp_path: Path, make: Callable[[Path], str]) -> None:
     network = {"kind": "cells", "architecture": Architecture.random(0, nodes=2).to_sample()}
     described = {"network": network | {"layout": "enas3", "filters": 2}, "channels": 3, "image_size": 16}
     others = {"classes": ["benign", "malignant"], "positive": "malignant", "fit": "pad", "threshold": 0.5}
@@ -202,7 +203,7 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_two_at_once_cannot_write_one_new_folder(tmp_path: Path) -> None:
+def test_two_processes_cannot_write_one_new_folder(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         (folder / "file").write_text("first")
         with (
@@ -226,7 +227,7 @@ with new_folder(Path(sys.argv[1])) as folder:
 
 
 @pytest.mark.parametrize("name", ["out", "another"])
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, name: str) -> None:
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path, name: str) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "out")], check=False)
     assert hidden(tmp_path)
     with new_folder(tmp_path / name) as folder:

@@ -116,7 +116,7 @@ def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Return all pairs (image, other) of one picture, perhaps saved anew: smaller, lossy, brighter, moved."""
+    """Return all pairs (image, other) of one picture, perhaps resaved: smaller, lossy, brighter, moved."""
     if not images or not others:
         return []
     hashes = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in images])

@@ -13,7 +13,7 @@ from trials.errors import DataError
 
 @dataclass
 class Given:
-    """Image files, each once, in order; `notes` on what was passed over; `left_out`: what was refused."""
+    """Image files, each once, in order; `notes` on what was skipped; `left_out`: what was refused."""
 
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Given:
 def image_files(places: Iterable[Path]) -> Given:
     """Return the files given, with the images of each folder, sub-folders included, in its place.
 
-    Masks and strays in a folder are passed over. Raises `DataError` for a folder without an image.
+    Masks and strays in a folder are skipped. Raises `DataError` for a folder without an image.
     """
     given, found = Given(), dict[Path, Path]()  # by their real paths: `x.png` and `./x.png` are one
     for place in places:
@@ -40,11 +40,11 @@ def _in_folder(folder: Path, given: Given) -> list[Path]:
     given.left_out += [*tree.problems, *pairing.problems]
     if masks := sum(map(len, pairing.masks.values())):
         given.notes.append(
-            f"{folder}: {masks} masks passed over; their {len(pairing.masks)} images are whole frames: for a "
-            "model of cut-out lesions cut them out first, as `lesion-nas prepare` does"
+            f"{folder}: {masks} masks skipped; their {len(pairing.masks)} images are whole frames: for a "
+            "model of lesion crops, cut the lesions out first with `lesion-nas prepare`"
         )
     if not pairing.images:
         raise DataError(
-            "\n".join([f"{folder}: no image in there, hidden and stray ones aside", *given.left_out])
+            "\n".join([f"{folder}: no image in there, except hidden and stray ones", *given.left_out])
         )
     return sorted(pairing.images)

@@ -39,8 +39,9 @@ def to_tensor(
         if fit == "center_crop" and min(image.shape[:2]) < side:
             name = data.root / data.files[index] if isinstance(data, LesionData) else f"image {index}"
             raise ValueError(
-                f"{name}: {image.shape[1]}x{image.shape[0]} pixels, which have no centre of {side}x{side}: "
-                "use larger images, or set data.image_size to their shorter side, or data.fit=stretch"
+                f"{name}: {image.shape[1]}x{image.shape[0]} pixels, too small for a center crop of "
+                f"{side}x{side}: use larger images, or set data.image_size to their shorter side, or "
+                "data.fit=stretch"
             )
         square = _square(Image.fromarray(image).convert(mode), side, fit)
         place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)

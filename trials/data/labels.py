@@ -86,7 +86,7 @@ def _for_nothing(counts: Counter[str]) -> Iterator[str]:
 
 
 def _pairs(counts: Counter[str]) -> Iterator[tuple[str, str]]:
-    """Yield each rare name with the commonest other that it resembles; numbers alone do not count."""
+    """Yield each rare name with the commonest other that it resembles; numbers do not count."""
     for label in sorted(counts):
         for other, count in counts.most_common():
             few = counts[label] <= RARE or 10 * counts[label] <= count

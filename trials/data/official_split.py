@@ -74,7 +74,7 @@ def excessive(splits: Sequence[str], reasons: Sequence[str]) -> Iterator[str]:
 
 
 def look_alikes(records: Sequence[Record], images: Sequence[np.ndarray]) -> Iterator[str]:
-    """Yield a line where images of one part look like images of a later one, saved anew perhaps; they stay.
+    """Yield a line where images of one part look like images of a later one, perhaps saved again; they stay.
 
     `images` are uint8 [h, w] or [h, w, 3], one a record.
     """
@@ -91,6 +91,6 @@ def look_alikes(records: Sequence[Record], images: Sequence[np.ndarray]) -> Iter
             for i, j in pairs[:SHOWN]
         )
         yield (
-            f"{len({i for i, _ in pairs})} images look like one of a later part of the split, saved anew "
-            f"perhaps, and are not left out: {', '.join(examples)}{', ...' if len(pairs) > SHOWN else ''}"
+            f"{len({i for i, _ in pairs})} images look like one of a later part of the split, perhaps "
+            f"saved again, and are not left out: {', '.join(examples)}{', ...' if len(pairs) > SHOWN else ''}"
         )

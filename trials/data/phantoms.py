@@ -40,7 +40,7 @@ class Lesion:
     echo: float  # decibels below the tissue
     attenuation: float  # decibels a pixel, beyond the tissue's; negative enhances what lies behind
     blur: float  # width of the edge, pixels
-    tissue_seed: int  # of what lies around it, the same in all its frames
+    tissue_seed: int  # of the tissue around it, the same in all its frames
 
 
 def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -> None:

@@ -85,7 +85,7 @@ def text(result: dict[str, Any]) -> str:
 
 
 def _describe_onnx(path: Path, card: ModelDescription) -> None:
-    """Write into the ONNX file what its users must know, as it may travel alone."""
+    """Write into the ONNX file what its users must know, as it may be passed on without the rest."""
     stored = onnx.load(path)
     onnx.helper.set_model_props(
         stored,

@@ -1,4 +1,4 @@
-"""Use the model in this folder: `python load_model.py IMAGE...` prints what it says of crops of lesions.
+"""Use the model in this folder: `python load_model.py IMAGE...` prints its predictions of lesion crops.
 
 Needs Python 3.10, torch 2.4, numpy, pillow and safetensors, or newer ones. Nothing is unpickled: weights come
 from `model.safetensors`, and `network.py` is the network, written out as plain PyTorch. For research, not for
@@ -32,8 +32,8 @@ def facts() -> dict[str, Any]:
 def square(path: str | Path) -> np.ndarray:
     """Read an image file as the network wants it: uint8 [channels, side, side].
 
-    Raises ValueError, which names the file, for one of several pictures, of 16 bits in colour, and of values
-    that are mostly beyond what the network was trained on; where more than a few are, it warns.
+    Raises ValueError, which names the file, for several pictures, 16 bits in colour, and values that are
+    mostly beyond those that the network was trained on. Warns where more than a few are.
     """
     card = facts()
     image, side = _eight_bits(_opened(path), path, card["grey_range"]), card["image_size"]
@@ -46,7 +46,7 @@ def square(path: str | Path) -> np.ndarray:
     if card["fit"] == "center_crop":  # at native resolution; the rest is cut off
         width, height = image.size
         if min(image.size) < side:
-            raise ValueError(f"{path}: {width}x{height} pixels, which have no centre of {side}x{side}")
+            raise ValueError(f"{path}: {width}x{height} pixels, too small for a center crop of {side}x{side}")
     canvas = Image.new(image.mode, (side, side))
     corner = int((side - width) / 2), int((side - height) / 2)  # to zero, half a pixel up and left
     canvas.paste(image.resize((width, height), BICUBIC), corner)
@@ -54,7 +54,7 @@ def square(path: str | Path) -> np.ndarray:
 
 
 def _opened(path: str | Path) -> Image.Image:
-    """Open a file of one picture; smaller copies of it in a TIFF, and a camera's previews, do not count."""
+    """Open a file of one picture; smaller copies of it in a TIFF and a camera's previews do not count."""
     image = Image.open(path, formats=FORMATS)
     pages = list(range(getattr(image, "n_frames", 1)))
     if len(pages) > 1 and image.format == "TIFF":
@@ -86,17 +86,19 @@ def _eight_bits(image: Any, path: str | Path, known: list[float]) -> Image.Image
     if low < known[0] or high > known[1]:
         warnings.warn(f"{said}: what lies beyond is black or white", stacklevel=3)
     scaled = np.clip((values - known[0]) * (255 / (known[1] - known[0])), 0, 255)
-    turned = getattr(image, "tag_v2", {}).get(262) == 0  # a TIFF whose 0 is white; Pillow turns bytes only
+    inverted = (
+        getattr(image, "tag_v2", {}).get(262) == 0
+    )  # a TIFF whose 0 is white; Pillow inverts bytes only
     eight_bits = np.round(scaled).astype(np.uint8)
-    return Image.fromarray(255 - eight_bits if turned else eight_bits)
+    return Image.fromarray(255 - eight_bits if inverted else eight_bits)
 
 
 def predict(paths: list[str]) -> list[dict[str, Any]]:
-    """Return for each image probability, calibrated one and log odds of the positive class, and the call.
+    """Return the probability, calibrated probability and log odds of the positive class, and the call.
 
     Raises ValueError where the network gives no finite number.
     """
-    import torch  # `square` alone serves other runtimes too
+    import torch  # other runtimes need only `square`
     from safetensors.torch import load_file
 
     if not paths:

@@ -29,7 +29,7 @@ def draw(
     positive: str,
     probability: float,
 ) -> Figure:
-    """Return a figure of what was seen and each map over it; arguments as of `Explanation`."""
+    """Draw what was seen, and each map over it; the arguments are as in `Explanation`."""
     figure = Figure(figsize=(3 * (1 + len(maps)), 3.5), layout="constrained")
     panels = figure.subplots(1, 1 + len(maps))
     panels[0].imshow(seen, cmap="gray", vmin=0, vmax=255)

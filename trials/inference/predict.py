@@ -81,8 +81,8 @@ def _load(first: Path, others: Sequence[Path]) -> list[TrainedModel]:
     for folder, found in zip(others, rest, strict=True):
         if found != known:
             raise ModelError(
-                f"{folder}: tells {' from '.join(found[0])}, positive {found[1]}; the first model tells "
-                f"{' from '.join(known[0])}, positive {known[1]}: name models of the same question"
+                f"{folder}: classes {', '.join(found[0])}, positive {found[1]}; the first model has "
+                f"{', '.join(known[0])}, positive {known[1]}: name models of the same classes"
             )
     return models
 
@@ -165,8 +165,8 @@ def table_text(result: dict[str, Any]) -> str:
     """Return how many images a table has, and which were left out, as lines to read."""
     rows = result["predictions"]
     called = sum(row["called_positive"] for row in rows)
-    told = f"{len(rows)} images, {called} called {result['positive']}; not for {result['not_for']}"
-    return "\n".join([told, *_remarks(result)])
+    first = f"{len(rows)} images, {called} called {result['positive']}; not for {result['not_for']}"
+    return "\n".join([first, *_remarks(result)])
 
 
 def _remarks(result: dict[str, Any]) -> Iterator[str]:

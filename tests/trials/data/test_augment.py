@@ -54,7 +54,7 @@ def test_error_is_that_of_the_dropped_singular_values(images: torch.Tensor) -> N
         torch.testing.assert_close(error, values[..., k:].square().sum(-1).sqrt(), rtol=1e-3, atol=0.05)
 
 
-def test_images_smaller_than_the_rank_stay_as_they_are(images: torch.Tensor) -> None:
+def test_images_smaller_than_the_rank_are_unchanged(images: torch.Tensor) -> None:
     small = images[..., :20, :20]
     torch.testing.assert_close(rank_k(small, 25), small)
 
@@ -92,7 +92,7 @@ def test_plain_policy_changes_nothing(images: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
 @pytest.mark.parametrize("channels", [1, 3])
-def test_policies_are_driven_by_the_generator_alone(name: str, channels: int, images: torch.Tensor) -> None:
+def test_policies_draw_only_from_the_generator(name: str, channels: int, images: torch.Tensor) -> None:
     policy = AUGMENTATIONS[name](images.repeat(1, channels, 2, 2))
     torch.manual_seed(1)
     first = batch(policy)
@@ -170,14 +170,14 @@ def cropping(images: torch.Tensor, **options: int) -> Plain:
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
-def test_every_policy_crops_first_if_told_to(name: str) -> None:
+def test_every_policy_can_crop_first(name: str) -> None:
     policy = AUGMENTATIONS[name](numbered(96), RandomCenterCropping(smallest=40))
     sizes = {batch(policy, seed, count=3).shape[-2:] for seed in range(30)}
     assert len(sizes) > 10 and all(40 <= height == width <= 96 for height, width in sizes)
 
 
 @pytest.mark.parametrize("strength", [0, 1, 2])
-def test_histology_turns_and_changes_each_channel_as_far_as_its_strength(strength: float) -> None:
+def test_histology_rotates_and_changes_each_channel_within_its_strength(strength: float) -> None:
     flat = torch.tensor([60, 120, 180]).byte().view(1, 3, 1, 1).expand(400, -1, 8, 8)
     drawn = batch(Histology(flat, strength=strength), count=400)
     assert (drawn == drawn[:, :, :1, :1]).all()  # no pixel differs from its neighbours
@@ -243,7 +243,7 @@ def test_smallest_crop_is_48_by_default() -> None:
     assert sizes == set(range(48, 97))
 
 
-def test_cropped_and_turned_images_keep_their_centre() -> None:
+def test_cropped_and_rotated_images_keep_their_centre() -> None:
     policy = Poses(numbered(33), RandomCenterCropping(smallest=8, centre=8))  # an odd margin
     turned = 0
     for seed in range(100):
@@ -263,12 +263,12 @@ def test_cropped_and_turned_images_keep_their_centre() -> None:
         (40, {}, r"smallest crop is 48x48 .* images of 40x40: set data\.smallest_crop from 32 to 40"),
     ],
 )
-def test_crops_that_cannot_be_are_refused(side: int, options: dict[str, Any], message: str) -> None:
+def test_impossible_crops_are_refused(side: int, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandomCenterCropping(**options).check(side)
 
 
-def test_resize_is_bicubic_and_squashes_as_the_paper(picture: Callable[..., np.ndarray]) -> None:
+def test_resize_is_bicubic_and_stretches_as_the_paper(picture: Callable[..., np.ndarray]) -> None:
     image = picture(1, 30, 60)
     tensor = to_tensor([image])
     assert tensor.shape == (1, 1, 100, 100) and tensor.dtype == torch.uint8
@@ -292,7 +292,7 @@ def test_padding_keeps_proportions(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("height", "width", "top", "left"), [(20, 20, 0, 0), (30, 21, 5, 0), (23, 40, 1, 10)]
 )
-def test_a_centre_keeps_its_pixels_as_they_are(
+def test_a_center_crop_keeps_its_pixels(
     height: int, width: int, top: int, left: int, picture: Callable[..., np.ndarray]
 ) -> None:
     image = picture(1, height, width)
@@ -301,7 +301,9 @@ def test_a_centre_keeps_its_pixels_as_they_are(
 
 
 def test_an_image_smaller_than_the_centre_is_refused(picture: Callable[..., np.ndarray]) -> None:
-    with pytest.raises(ValueError, match=r"image 1: 40x19 pixels.*no centre of 20x20.*or data\.fit=stretch"):
+    with pytest.raises(
+        ValueError, match=r"image 1: 40x19 pixels.*center crop of 20x20.*or data\.fit=stretch"
+    ):
         to_tensor([picture(1, 20, 20), picture(1, 19, 40)], side=20, fit="center_crop")
 
 

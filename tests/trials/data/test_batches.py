@@ -31,7 +31,7 @@ def test_every_image_comes_once_an_epoch_with_its_label() -> None:
 
 
 @pytest.mark.parametrize("augment", ["none", "paper", "ultrasound"])
-def test_an_epoch_depends_on_seed_and_epoch_alone(augment: str) -> None:
+def test_an_epoch_depends_only_on_seed_and_epoch(augment: str) -> None:
     resumed, whole, other = make(augment=augment), make(augment=augment), make(augment=augment, seed=1)
     epochs = []
     for epoch in range(3):
@@ -56,7 +56,7 @@ def test_crops_change_size_from_batch_to_batch_and_repeat_with_the_epoch() -> No
     assert sorted(round(value) for images in first for value in images[:, 0, 0, 0].tolist()) == [*range(40)]
 
 
-def test_in_use_no_crop_is_drawn() -> None:
+def test_evaluation_draws_no_crop() -> None:
     assert all(images.shape[2:] == (96, 96) for images, _ in make(side=96, shuffle=False))
 
 
@@ -120,7 +120,7 @@ def test_pixels_are_standardised_by_the_training_images() -> None:
     torch.testing.assert_close(pixels.std((0, 2, 3), correction=0), torch.ones(3))
 
 
-def test_standardised_by_itself_an_image_of_another_gain_is_the_same() -> None:
+def test_standardising_each_image_removes_its_gain() -> None:
     images, labels = torch.randint(60, 120, (6, 1, 16, 16), dtype=torch.uint8), torch.zeros(6)
     settings = {"batch_size": 6, "shuffle": False, "seed": 0, "mean": (0.4,), "std": (0.2,)}
     one, brighter = (
@@ -204,7 +204,7 @@ def test_lightning_trains_on_batches_and_counts_their_epochs() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("augment", ["none", "paper", "ultrasound"])
-def test_batches_live_on_the_cuda_device_and_repeat(augment: str) -> None:
+def test_batches_stay_on_the_cuda_device_and_repeat(augment: str) -> None:
     batches = make(augment=augment, device="cuda", balanced=True)
     first, again = list(batches), list(batches)
     for (images, labels), (same, _) in zip(first, again, strict=True):
@@ -212,5 +212,5 @@ def test_batches_live_on_the_cuda_device_and_repeat(augment: str) -> None:
 
 
 @pytest.mark.parametrize("level", [-1.2345678, 0.1, 3.3])
-def test_an_image_without_variation_standardised_by_itself_is_exactly_zero(level: float) -> None:
+def test_standardising_a_flat_image_by_itself_gives_exactly_zero(level: float) -> None:
     assert not standardise_each(torch.full((2, 3, 97, 97), level)).any()

@@ -17,7 +17,7 @@ from trials.errors import DataError
 Rows = list[tuple[str, str, str]]
 
 
-def test_sound_data_pass_and_are_counted(
+def test_valid_data_pass_with_counts(
     manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
 ) -> None:
     report = verify(manifest_folder(balanced_rows(10, 5)))
@@ -51,7 +51,7 @@ def test_findings_of_every_kind_come_in_one_report(
     assert of_classes.startswith("3 classes (Malignant, benign, malignant) are evaluated as two")
 
 
-def test_unreadable_place_is_a_report_not_a_crash(tmp_path: Path) -> None:
+def test_unreadable_path_gives_a_report(tmp_path: Path) -> None:
     report = verify(tmp_path / "nowhere")
     assert not report.ok and "nowhere" in report.text()
     assert json.loads(json.dumps(report.to_dict()))["problems"] == list(report.problems)
@@ -85,7 +85,7 @@ def test_near_duplicates_across_groups_are_reported(
     assert report.warnings == ("near-duplicates in groups b2 and b4: benign_002.png, benign_004.png",)
 
 
-def test_stored_folds_are_said_and_checked(
+def test_stored_folds_are_reported_and_checked(
     manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
 ) -> None:
     root = manifest_folder(balanced_rows(4, 2))
@@ -161,7 +161,7 @@ def test_moved_copies_have_one_digest(move: str, shape: tuple[int, int]) -> None
     assert copy_digest(other) != copy_digest(image)
 
 
-def test_colour_shape_and_flat_images_have_digests_of_their_own() -> None:
+def test_colour_shape_and_flat_images_have_different_digests() -> None:
     colour = np.random.default_rng(3).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     assert copy_digest(255 - colour[:, ::-1]) == copy_digest(colour) != copy_digest(colour[..., ::-1])
     flat = [np.full(shape, value, np.uint8) for shape in ((4, 6), (3, 8)) for value in (0, 100, 155, 255)]
@@ -234,7 +234,7 @@ def one_frame(tmp_path: Path, picture: Callable[..., np.ndarray]) -> Path:
     return tmp_path
 
 
-def test_images_of_one_frame_are_told_apart_as_copies_alone(one_frame: Path) -> None:
+def test_images_of_one_frame_are_separate_if_only_copies_are_grouped(one_frame: Path) -> None:
     near = verify(one_frame)
     assert not near.ok and near.counts["left out"] == 0  # both labels in one group: none is thrown away
     assert any("joins" in line and "--set data.duplicates=copies" in line for line in near.warnings)
@@ -246,7 +246,7 @@ def test_images_of_one_frame_are_told_apart_as_copies_alone(one_frame: Path) -> 
     assert len(set(group.values())) == 40 and group["benign/20.jpg"] == group["benign/3.png"]
 
 
-def test_moved_and_saved_anew_real_crops_are_found(real_data: Path) -> None:
+def test_moved_and_resaved_real_crops_are_found(real_data: Path) -> None:
     crops = load(real_data / "busi").images[::13]
     saved: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "as it is": np.ascontiguousarray,
@@ -264,7 +264,7 @@ def test_moved_and_saved_anew_real_crops_are_found(real_data: Path) -> None:
     assert all(copy_digest(crop) == copy_digest(move(crop)) for crop in crops for move in MOVES.values())
 
 
-def test_no_two_real_patches_or_patients_are_alike_in_another_pose(real_data: Path) -> None:
+def test_real_patches_and_patients_are_not_alike_in_another_pose(real_data: Path) -> None:
     patients = load(real_data / "busbra", group_column="patient")
     assert all(patients.groups[i] == patients.groups[j] for i, j in copies(patients.images, patients.images))
     patches = load(real_data / "pcam", positive="1").images[::4]

@@ -47,7 +47,7 @@ def trained(deep: Path, retrain: Retrain, tmp_path_factory: pytest.TempPathFacto
     return out
 
 
-def test_prediction_of_one_image_is_that_of_the_test(deep: Path, trained: Path) -> None:
+def test_prediction_of_one_image_equals_that_of_the_test(deep: Path, trained: Path) -> None:
     known = load_model(trained).description.grey_range
     assert known is not None and known.black == 0 and 2000 < known.white <= 4095
     with (trained / "predictions.csv").open(newline="") as stream:
@@ -73,9 +73,7 @@ def test_external_images_are_read_by_the_models_range(trained: Path, tmp_path: P
         run_evaluate([trained], tmp_path / "again", tmp_path / "elsewhere")
 
 
-def test_a_range_that_is_none_is_refused(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_range_is_refused(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = shutil.copytree(trained, tmp_path / "broken")
     described = json.loads((broken / "model.json").read_text()) | {"grey_range": [9, 9]}
     (broken / "model.json").write_text(json.dumps(described))

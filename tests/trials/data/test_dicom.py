@@ -42,7 +42,7 @@ def write(
     return path
 
 
-def test_grey_is_what_was_stored_and_its_reverse_is_put_right(tmp_path: Path, picture: Picture) -> None:
+def test_stored_greys_are_kept_and_inverted_ones_restored(tmp_path: Path, picture: Picture) -> None:
     grey = picture(1)
     np.testing.assert_array_equal(decode(write(tmp_path / "a.dcm", grey)), grey)
     np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
@@ -89,7 +89,7 @@ def test_a_table_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path), [[0, 0], [7, 255]])
 
 
-def test_colour_comes_as_rgb_from_every_way_of_storing_it(tmp_path: Path) -> None:
+def test_every_colour_encoding_becomes_rgb(tmp_path: Path) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     path = write(tmp_path / "rgb.dcm", colour, "RGB")
     np.testing.assert_array_equal(decode(path), colour)
@@ -116,7 +116,7 @@ def test_colour_comes_as_rgb_from_every_way_of_storing_it(tmp_path: Path) -> Non
     np.testing.assert_array_equal(decode(path)[..., 2], indices * 60)
 
 
-def test_what_names_the_patient_is_not_even_read(
+def test_elements_that_name_the_patient_are_not_read(
     tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Dataset] = []
@@ -127,7 +127,7 @@ def test_what_names_the_patient_is_not_even_read(
     assert "Rows" in stored and not any("Patient" in element.keyword for element in stored)
 
 
-def test_dicom_takes_part_in_folders_and_manifests(tmp_path: Path, picture: Picture) -> None:
+def test_dicom_files_are_read_in_folders_and_manifests(tmp_path: Path, picture: Picture) -> None:
     for seed, name in enumerate(("benign/1.dcm", "benign/2.png", "malignant/1.DCM")):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         if name.endswith("png"):
@@ -152,7 +152,7 @@ def test_dicom_takes_part_in_folders_and_manifests(tmp_path: Path, picture: Pict
         ({"PixelData": b"12"}, "cannot be read as an image"),
     ],
 )
-def test_what_is_no_single_picture_is_refused_by_name(
+def test_files_without_a_single_picture_are_refused_by_name(
     tmp_path: Path, picture: Picture, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"a\.dcm: .*{message}"):
@@ -167,7 +167,7 @@ def test_a_deflated_file_is_refused_unread(tmp_path: Path, picture: Picture) -> 
         decode(tmp_path / "b.dcm")
 
 
-def test_without_pydicom_it_says_how_to_get_it(
+def test_without_pydicom_the_error_says_how_to_install_it(
     tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.dcm", picture(1))

@@ -99,13 +99,13 @@ def test_files_without_a_suffix_or_with_another_are_read(tmp_path: Path, picture
     data = load(tmp_path)
     assert set(data.files) == set(names)
     np.testing.assert_array_equal(data.images[data.files.index("benign/IM0001")], picture(0))
-    assert any("2 files passed over" in note for note in data.notes)
+    assert any("2 files skipped" in note for note in data.notes)
     rows = [f"{name},{name.partition('/')[0]}" for name in names]
     (tmp_path / "manifest.csv").write_text("\n".join(["file,label", *rows]))
     assert set(load(tmp_path).files) == set(names)
 
 
-def test_a_suffix_without_dicom_behind_it_is_said(tmp_path: Path) -> None:
+def test_a_dicom_suffix_without_dicom_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(b"\x08\x00\x05\x00" + bytes(300))
     with pytest.raises(DataError, match=r"a\.dcm: begins neither as DICOM does"):
         decode(tmp_path / "a.dcm")

@@ -60,7 +60,7 @@ def stored_as(tmp_path: Path) -> Callable[[Mapping[str, np.ndarray]], LesionData
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "dcm"])
-def test_neighbours_are_read_alike_whatever_their_brightest_pixel(
+def test_images_of_one_scale_are_read_alike_whatever_their_brightest_pixel(
     stored_as: Callable[..., LesionData], picture: Picture, suffix: str
 ) -> None:
     deep = [picture(seed).astype(np.uint16) * 16 for seed in range(6)]
@@ -143,14 +143,14 @@ def test_signed_values_are_read_by_the_range_of_the_set(
     np.testing.assert_array_equal(data.images[0], data.grey_range.to_bytes(picture(0) * 12.0 - 1000))
 
 
-def test_sets_of_8_bits_are_what_they_were(stored_as: Callable[..., LesionData], picture: Picture) -> None:
+def test_data_sets_of_8_bits_are_unchanged(stored_as: Callable[..., LesionData], picture: Picture) -> None:
     data = stored_as({f"{n}.{('png', 'dcm', 'tif')[n % 3]}": picture(n) for n in range(6)})
     assert data.grey_range == (0, 255) and data.notes == ()
     for number, pixels in enumerate(data.images):
         np.testing.assert_array_equal(pixels, picture(number))
 
 
-def test_8_bits_beside_16_are_said(stored_as: Callable[..., LesionData], picture: Picture) -> None:
+def test_8_bits_beside_16_get_a_note(stored_as: Callable[..., LesionData], picture: Picture) -> None:
     deep = picture(1).astype(np.uint16) * 257
     data = stored_as(
         {"0.png": picture(0), "1.png": deep, "2.png": picture(2) * np.uint16(257), "3.png": picture(3)}
@@ -160,7 +160,7 @@ def test_8_bits_beside_16_are_said(stored_as: Callable[..., LesionData], picture
     assert any("2 images store 8 bits and are taken as they are" in note for note in data.notes)
 
 
-def test_a_range_that_few_images_widen_is_said(
+def test_a_range_that_few_images_widen_gets_a_note(
     stored_as: Callable[..., LesionData], picture: Picture
 ) -> None:
     deep = {f"{n}.png": picture(n).astype(np.uint16) * 4 for n in range(30)}
@@ -169,7 +169,7 @@ def test_a_range_that_few_images_widen_is_said(
     assert any("because of 2 of 30 images, such as 7.png (values to 61" in note for note in notes)
 
 
-def test_windows_are_honoured_and_what_differs_is_said(tmp_path: Path, picture: Picture) -> None:
+def test_windows_are_applied_and_differences_get_a_note(tmp_path: Path, picture: Picture) -> None:
     (tmp_path / "manifest.csv").write_text(
         "file,label,patient\na.dcm,benign,1\nb.dcm,malignant,2\nc.dcm,benign,3\nd.dcm,malignant,4\n"
     )
@@ -187,7 +187,7 @@ def test_windows_are_honoured_and_what_differs_is_said(tmp_path: Path, picture: 
     assert others.startswith("1 other images have no window")
 
 
-def test_white_is_zero_is_no_negative(tmp_path: Path, picture: Picture) -> None:
+def test_images_whose_zero_is_white_are_inverted(tmp_path: Path, picture: Picture) -> None:
     Image.fromarray(picture(1)).save(tmp_path / "8.tif", tiffinfo=WHITE_IS_ZERO)  # Pillow turns them round
     dicom(tmp_path / "8.dcm", 255 - picture(1), 8, "MONOCHROME1")
     deep = (255 - picture(1)).astype(np.uint16) * 16
@@ -197,7 +197,7 @@ def test_white_is_zero_is_no_negative(tmp_path: Path, picture: Picture) -> None:
         np.testing.assert_array_equal(decode(tmp_path / name, grey_range=GreyRange(0, 255 * 16)), picture(1))
 
 
-def test_a_text_in_a_png_does_not_turn_it_round(tmp_path: Path, picture: Picture) -> None:
+def test_a_text_in_a_png_does_not_invert_it(tmp_path: Path, picture: Picture) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     said = PngInfo()
@@ -243,7 +243,7 @@ def test_a_bitmap_of_five_and_six_bits_is_no_image_of_16(tmp_path: Path) -> None
 # A model's range -------------------------------------------------------------------------------------------
 
 
-def test_a_model_reads_by_its_own_range_and_says_what_exceeds_it(tmp_path: Path, picture: Picture) -> None:
+def test_a_model_reads_by_its_own_range_and_reports_what_exceeds_it(tmp_path: Path, picture: Picture) -> None:
     values = picture(1).astype(np.uint16) * 16
     Image.fromarray(values).save(tmp_path / "a.png")
     Image.fromarray(values // 32).save(tmp_path / "dark.png")
@@ -282,7 +282,7 @@ def test_stacks_and_animations_are_refused(tmp_path: Path, picture: Picture, nam
         open_image(tmp_path / name)  # masks too
 
 
-def test_a_smaller_copy_in_a_tiff_is_no_picture_of_its_own(tmp_path: Path, picture: Picture) -> None:
+def test_a_smaller_copy_in_a_tiff_does_not_count(tmp_path: Path, picture: Picture) -> None:
     whole, reduced = picture(1), Image.fromarray(picture(1)).resize((9, 7))
     for order in ((whole, None), (None, whole)):
         with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "a.tif"), new=True) as file:
@@ -293,7 +293,7 @@ def test_a_smaller_copy_in_a_tiff_is_no_picture_of_its_own(tmp_path: Path, pictu
         np.testing.assert_array_equal(decode(tmp_path / "a.tif"), whole)
 
 
-def test_the_preview_in_a_photograph_is_passed_over(tmp_path: Path, picture: Picture) -> None:
+def test_the_preview_in_a_photograph_is_skipped(tmp_path: Path, picture: Picture) -> None:
     photograph, preview = Image.fromarray(picture(1)), Image.fromarray(picture(1)).resize((9, 7))
     photograph.convert("RGB").save(
         tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview.convert("RGB")]

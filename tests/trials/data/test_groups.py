@@ -78,7 +78,7 @@ def test_headings_are_matched_loosely(heading: str, kind: str | None) -> None:
 
 
 @pytest.mark.parametrize("heading", ["patient_id", "Patient", "CASE", "lesion id", "Slide", "subjectNumber"])
-def test_a_loosely_matched_column_groups_and_is_said(table: Table, heading: str) -> None:
+def test_a_loosely_matched_column_groups_with_a_note(table: Table, heading: str) -> None:
     data = load(table([heading], rows_of(10)))
     assert data.groups[:4] == ("P0", "P0", "P1", "P1") and data.group_source == f"column {heading}"
     assert data.notes == (f"column {heading} is taken to say which images belong together",)
@@ -100,7 +100,7 @@ def test_a_column_that_looks_like_one_and_is_unused_is_refused(table: Table, hea
     assert load(root, group_column="none").group_source == "perceptual hash"
 
 
-def test_the_coarsest_column_holds(table: Table) -> None:
+def test_the_coarsest_column_is_used(table: Table) -> None:
     rows = rows_of(10, 2, lambda i: f"L{i}", lambda i: f"S{i // 2}")
     data = load(table(["patient_id", "lesion_id", "slide"], rows))
     assert data.group_source == "column patient_id" and len(set(data.groups)) == 10
@@ -109,7 +109,7 @@ def test_the_coarsest_column_holds(table: Table) -> None:
     )
 
 
-def test_where_the_coarser_column_is_blank_the_finer_one_holds(table: Table) -> None:
+def test_the_finer_column_is_used_where_the_coarser_is_blank(table: Table) -> None:
     rows = [
         [*row[:2], "" if number < 4 else row[2], f"L{number // 2}"] for number, row in enumerate(rows_of(10))
     ]
@@ -136,7 +136,7 @@ def test_one_patient_written_in_two_ways_is_one_group(table: Table) -> None:
 @pytest.mark.parametrize(
     "word", ["", "unknown", "NA", "n/a", "NaN", "None", "-", "?", "NULL", "(unknown)", "--"]
 )
-def test_words_for_nothing_are_blanks(table: Table, word: str) -> None:
+def test_words_such_as_na_are_blank(table: Table, word: str) -> None:
     rows = rows_of(10)
     rows[0][2] = rows[3][2] = word
     data = load(table(["patient"], rows))
@@ -144,13 +144,13 @@ def test_words_for_nothing_are_blanks(table: Table, word: str) -> None:
     assert data.notes == ("2 images without patient in manifest.csv: each is a group of its own",)
 
 
-def test_what_is_blank_and_what_is_the_same() -> None:
+def test_blank_cells_and_equal_cells() -> None:
     assert not any(map(is_blank, ("0", "P1", "nevus", "no", "grade 0", "None-1", "Nan Hospital 3")))
     assert same_key("3") == same_key("3.0") == same_key(" 003 ") != same_key("3.5")
     assert same_key("P 1") == same_key("p1") != same_key("p10")
 
 
-def test_patients_with_lesions_of_both_classes_take_part_whole(table: Table) -> None:
+def test_patients_with_lesions_of_both_classes_are_kept(table: Table) -> None:
     rows = [[f"{i:02}.png", ("benign", "malignant")[i % 3 == 0], f"P{i // 3}", f"L{i}"] for i in range(45)]
     data = load(table(["patient", "lesion"], rows))
     assert not data.left_out and len(data.files) == 45 and len(set(data.groups)) == 15
@@ -171,7 +171,7 @@ def test_folds_of_mixed_groups_hold_every_class(table: Table) -> None:
         assert all(set(data.labels[fold == number]) == {0, 1} for number in range(3)), seed
 
 
-def test_only_contradictory_copies_of_a_patient_go(table: Table) -> None:
+def test_only_contradictory_copies_of_a_patient_are_left_out(table: Table) -> None:
     rows = [[f"{i:02}.png", ("benign", "malignant")[i % 3 == 0], f"P{i // 3}"] for i in range(30)]
     root = table(["patient"], rows)
     (root / "01.png").write_bytes((root / "00.png").read_bytes())  # benign, and malignant
@@ -230,7 +230,9 @@ def test_folders_of_patients_are_recognised(folders: Callable[..., Path], patter
 
 
 @pytest.mark.parametrize("pattern", ["images", "batch{}", "{}0X", "adenoma", "2019", "scanner {}"])
-def test_other_folders_are_no_patients_and_that_is_said(folders: Callable[..., Path], pattern: str) -> None:
+def test_other_folders_are_not_patients_and_a_note_says_so(
+    folders: Callable[..., Path], pattern: str
+) -> None:
     root = folders(pattern, 6, 3)
     data = load(root)
     assert data.group_source == "perceptual hash" and "not taken for patients" in data.notes[-1]
@@ -266,7 +268,7 @@ def test_a_patient_in_both_class_folders_is_one_group(
     assert len(set(data.groups)) == 10 and not data.left_out
 
 
-def test_a_large_group_is_said(table: Table) -> None:
+def test_a_large_group_gets_a_note(table: Table) -> None:
     rows = [[*row[:2], "withheld" if number < 8 else row[2]] for number, row in enumerate(rows_of(16))]
     data = load(table(["patient"], rows))
     assert data.notes[-1].startswith("group withheld holds 8 of 32 images (25%), by column patient")
@@ -293,7 +295,7 @@ def test_many_images_left_out_for_one_reason_are_a_problem(table: Table) -> None
     )
 
 
-def test_what_was_found_is_said_on_standard_error(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_go_to_standard_error(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         *[[*row, row[2]] for row in rows_of(16)],
         ["x.png", "benign", "P0", "P0"],

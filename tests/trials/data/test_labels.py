@@ -44,7 +44,7 @@ def test_one_name_written_in_two_ways_is_refused_at_any_count(name: str, other: 
         ("TypeA", "TypeB"),
     ],
 )
-def test_true_names_that_resemble_are_a_warning_until_accepted(name: str, other: str) -> None:
+def test_similar_true_names_are_a_warning_until_accepted(name: str, other: str) -> None:
     problems, (note,) = judged(name, other)
     assert problems == [] and f"{other!r} (3 images) resembles {name!r}" in note and "--accept labels" in note
     assert judged(name, other, accept=("labels",)) == ([], [])
@@ -75,7 +75,7 @@ def test_misspelt_names_are_refused_until_accepted(name: str, other: str) -> Non
 
 
 @pytest.mark.parametrize("word", ["NA", "unknown", "None", "nan", "-", "?"])
-def test_words_for_nothing_are_no_classes_until_accepted(word: str) -> None:
+def test_blank_words_are_no_classes_until_accepted(word: str) -> None:
     (problem,), _ = judged("benign", word, 40)
     assert f"{word!r} (40 images) stands for no label" in problem and "--accept labels" in problem
     assert judged("benign", word, 40, ("labels",)) == ([], [])

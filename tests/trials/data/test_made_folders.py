@@ -41,7 +41,7 @@ def test_phantoms_repeat_by_seed(tmp_path: Path) -> None:
     assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
 
 
-def test_phantoms_are_named_synthetic_wherever_they_show(phantoms: Path) -> None:
+def test_phantoms_are_named_synthetic_everywhere(phantoms: Path) -> None:
     data = load(phantoms)
     assert data.name == "synthetic-phantoms"
     assert all(file.startswith("synthetic_") for file in data.files)

@@ -52,7 +52,7 @@ def write(root: Path, spell: Spell, picture: Picture, mask: Image.Image | np.nda
         *("_GroundTruth", "_annotation", "_label", "_overlay", "_contour", "_tumor", "_lesion", "_mask (1)"),
     ],
 )
-def test_masks_beside_images_are_found_however_they_are_spelt(
+def test_masks_beside_images_are_found_whatever_their_spelling(
     suffix: str, tmp_path: Path, picture: Picture
 ) -> None:
     data = load(write(tmp_path, lambda of, n: (f"{of}/{n}.jpg", f"{of}/{n}{suffix}.png"), picture))
@@ -144,7 +144,9 @@ def test_a_folder_of_masks_is_no_class(folder: str, tmp_path: Path, picture: Pic
     ("label", "name"),
     [("benign", "damask"), ("masked", "m"), ("unmasked", "m"), ("with_mask", "m"), ("tumor", "tumor_")],
 )
-def test_words_that_only_resemble_are_images(label: str, name: str, tmp_path: Path, picture: Picture) -> None:
+def test_names_that_only_resemble_masks_are_images(
+    label: str, name: str, tmp_path: Path, picture: Picture
+) -> None:
     for seed in range(2 * CASES):
         folder, stem = (label, name) if seed % 2 else ("malignant", "m")
         save(picture(seed), tmp_path / folder / f"{stem}{seed:02}.png")
@@ -153,7 +155,7 @@ def test_words_that_only_resemble_are_images(label: str, name: str, tmp_path: Pa
     assert data.layout == "class_folders" and data.notes == ()
 
 
-def test_pictures_named_as_masks_are_images_and_said(tmp_path: Path, picture: Picture) -> None:
+def test_pictures_named_like_masks_are_images_with_a_note(tmp_path: Path, picture: Picture) -> None:
     for seed in range(2 * CASES):
         save(picture(seed), tmp_path / ("benign", "malignant")[seed % 2] / f"lesion{seed:02}_seg.png")
     data = load(tmp_path)
@@ -161,7 +163,7 @@ def test_pictures_named_as_masks_are_images_and_said(tmp_path: Path, picture: Pi
     assert data.notes[0].startswith("12 files are named like masks but are pictures")
 
 
-def test_words_are_parted_at_signs_digits_and_capitals() -> None:
+def test_words_end_at_signs_digits_and_capitals() -> None:
     assert words("benign (1)_Mask_2") == ["benign", "1", "mask", "2"]
     assert words("lesionMask12") == ["lesion", "mask", "12"]
     assert words("ISIC_7_Ground-Truth") == ["isic", "7", "groundtruth"]

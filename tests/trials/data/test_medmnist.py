@@ -63,7 +63,7 @@ def test_medmnist_sets_have_their_names_and_split(name: str, ending: str, tmp_pa
     assert data.splits == ("training",) * count + ("validation",) * count + ("test",) * count
 
 
-def test_the_table_is_of_all_two_dimensional_sets_with_one_class_an_image() -> None:
+def test_the_table_has_all_2d_sets_with_one_class_an_image() -> None:
     assert {name for name in CLASSES if "_" not in name} == {"breastmnist", *SETS}
     assert all(len(set(names)) == len(names) for names in CLASSES.values())
 
@@ -90,12 +90,12 @@ def test_other_files_need_their_classes_named(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("value", ["normal", ["a", "a"], ["a", ""], [], 3])
-def test_classes_are_two_names_or_more(value: object) -> None:
+def test_at_least_two_classes_are_named(value: object) -> None:
     with pytest.raises(SettingsError, match=r"data\.classes.*two names or more"):
         load_settings("cpu", {"data.classes": value})
 
 
-def test_numbers_are_names_too() -> None:
+def test_numbers_can_be_names() -> None:
     assert load_settings("cpu", {"data.classes": [0, 1, 2]}).data.classes == ("0", "1", "2")
 
 
@@ -105,7 +105,7 @@ def test_classes_of_anything_but_npz_are_refused(tmp_path: Path) -> None:
         load(tmp_path, classes=("normal", "ill"))
 
 
-def test_other_data_go_by_the_names_of_medmnist_first() -> None:
+def test_other_data_use_medmnists_names_first() -> None:
     names = ("normal", "ill")
     assert classes_elsewhere(Path("mine.npz"), names) == names
     assert classes_elsewhere(Path("PneumoniaMNIST_64.npz"), names) is None
@@ -118,7 +118,7 @@ def test_more_labels_than_names_are_refused(tmp_path: Path) -> None:
         load(path, positive="pneumonia")
 
 
-def test_several_findings_an_image_and_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
+def test_multi_label_files_and_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
     findings = {f"{part}_labels": np.zeros((2, 14), np.uint8) for part in PARTS}
     with pytest.raises(DataError, match=r"several for each image \(multi-label, as ChestMNIST\)"):
         load(write_npz(tmp_path / "chestmnist.npz", [0, 1], **findings))
@@ -137,7 +137,7 @@ def test_files_without_images_are_refused(tmp_path: Path) -> None:
         load(write_npz(tmp_path / "octmnist.npz", [0], **empty))
 
 
-def test_npz_never_unpickles(tmp_path: Path) -> None:
+def test_npz_files_are_never_unpickled(tmp_path: Path) -> None:
     path = write_npz(tmp_path / "breastmnist.npz", [0, 1, 1], test_images=np.array([{}], dtype=object))
     with pytest.raises(DataError, match="allow_pickle"):
         load(path)

@@ -50,7 +50,7 @@ def test_blank_groups_are_groups_of_their_own(manifest_folder: Callable[..., Pat
     assert "2 images without duplicate_group" in data.notes[0]
 
 
-def test_contradictory_groups_take_no_part(manifest_folder: Callable[..., Path]) -> None:
+def test_contradictory_groups_are_left_out(manifest_folder: Callable[..., Path]) -> None:
     rows = [
         ("a.png", "benign", "1"),
         ("b.png", "malignant", "1"),
@@ -91,8 +91,8 @@ def test_class_folders_take_the_folder_as_label(tmp_path: Path, picture: Callabl
     assert data.layout == "class_folders" and data.labels.tolist() == [0, 0, 1]
     assert data.files == ("benign/1.png", "benign/clinic/2.png", "malignant/1.PNG")
     assert data.notes[:-1] == (
-        "1 files passed over, not images by their suffix (.txt)",
-        "1 images in hidden or stray places passed over (hidden files)",
+        "1 files skipped, not images by their suffix (.txt)",
+        "1 images in hidden or stray places skipped (hidden files)",
     )
     assert "1 sub-folders (clinic), which are not taken for patients" in data.notes[-1]
 
@@ -293,7 +293,7 @@ def test_cells_beyond_the_headings_are_refused(manifest_folder: Callable[..., Pa
         load(root)
 
 
-def test_columns_without_a_heading_are_passed_over(manifest_folder: Callable[..., Path]) -> None:
+def test_columns_without_a_heading_are_skipped(manifest_folder: Callable[..., Path]) -> None:
     root = manifest_folder([("a.png", "benign", "1"), ("b.png", "malignant", "2")])
     (root / "manifest.csv").write_text(",file,label,patient,,\n0,a.png,benign,1,,\n1,b.png,malignant,2,,\n")
     assert load(root).groups == ("1", "2")

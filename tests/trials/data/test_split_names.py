@@ -76,7 +76,7 @@ def test_folders_of_parts_are_the_split_under_any_name(
     "names", [("Train", "Test"), ("train", "val", "valid", "test"), ("Train", "Val", "Test", "more")]
 )
 @pytest.mark.parametrize("form", ["{part}/{label}", "{label}/{part}"])
-def test_folders_that_are_no_whole_split_are_refused(
+def test_folders_of_an_incomplete_split_are_refused(
     names: tuple[str, ...], form: str, class_folders: Callable[..., Path]
 ) -> None:
     root = class_folders(

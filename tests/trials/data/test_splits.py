@@ -73,7 +73,7 @@ def test_training_images_that_repeat_each_other_are_trained_on_once(patches: Pat
     assert "train_0_0.png" in data.files
 
 
-def test_a_picture_with_both_labels_takes_no_part(patches: Path) -> None:
+def test_a_picture_with_both_labels_is_left_out(patches: Path) -> None:
     shutil.copy(patches / "train_0_0.png", patches / "train_1_0.png")
     data = load(patches, positive="1")
     assert {(item.file, item.reason) for item in data.left_out} == {
@@ -121,7 +121,7 @@ def test_a_split_that_mostly_repeats_itself_is_a_problem(patches: Path) -> None:
         load(patches, positive="1")
 
 
-def test_an_image_saved_anew_in_another_part_is_a_warning(patches: Path) -> None:
+def test_an_image_resaved_in_another_part_is_a_warning(patches: Path) -> None:
     with Image.open(patches / "train_1_0.png") as image:
         image.transpose(Image.Transpose.ROTATE_90).point(lambda grey: grey * 0.8 + 20).save(
             patches / "test_1_0.png"
@@ -141,7 +141,7 @@ def with_patients(root: Path, patients: dict[str, str]) -> None:
         csv.writer(lines).writerows([*row, patients.get(row[0], row[0])] for row in rows[1:])
 
 
-def test_patients_of_validation_and_test_are_counted_as_a_fault(patches: Path) -> None:
+def test_patients_of_validation_and_test_are_a_problem(patches: Path) -> None:
     with_patients(patches, {"valid_0_0.png": "q", "valid_1_0.png": "q", "test_0_1.png": "q"})
     with pytest.raises(DataError, match="2 of the 4 validation images"):
         load(patches, positive="1")
@@ -154,7 +154,7 @@ def test_a_patient_of_training_and_test_is_tested_on_alone(patches: Path) -> Non
     }
 
 
-def test_a_copy_takes_no_patient_with_it(patches: Path) -> None:
+def test_a_copy_that_leaves_does_not_take_its_patient(patches: Path) -> None:
     with_patients(patches, {"train_0_0.png": "p", "train_0_1.png": "p"})
     shutil.copy(patches / "test_0_0.png", patches / "train_0_0.png")
     assert set(left_out(patches)) == {"train_0_0.png"}

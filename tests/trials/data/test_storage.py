@@ -94,7 +94,7 @@ def test_a_damaged_image_is_named_wherever_pixels_are_kept(
     ]
 
 
-def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="TMPDIR"):
         storage.room((storage.IN_MEMORY + 1, 10**6, 10**6))
 
@@ -184,7 +184,9 @@ def test_a_slide_of_two_parts_leaves_training(hdf5: Path, slides: dict[str, list
     ]
 
 
-def test_patches_without_a_slide_are_alone_and_counted(hdf5: Path, slides: dict[str, list[str]]) -> None:
+def test_patches_without_a_slide_are_groups_of_their_own_and_counted(
+    hdf5: Path, slides: dict[str, list[str]]
+) -> None:
     write_slides(hdf5, slides | {"valid": ["", "NA", *slides["valid"][2:]]})
     data = load(hdf5, positive="1")
     assert data.groups[12:14] == data.files[12:14]

@@ -47,7 +47,7 @@ def save(pixels: np.ndarray, path: Path) -> None:
         *("$RECYCLE.BIN", "#recycle", "Thumbs", "System Volume Information"),
     ],
 )
-def test_stray_folders_are_passed_over_and_counted(
+def test_stray_folders_are_skipped_and_counted(
     above: str, name: str, classes: Path, picture: Picture
 ) -> None:
     digest = load(classes).digest
@@ -55,39 +55,39 @@ def test_stray_folders_are_passed_over_and_counted(
         save(255 - picture(seed), classes / above / name / f"{seed}.png")
     data = load(classes)
     assert data.digest == digest
-    assert data.notes == (f"3 images in hidden or stray places passed over ({name.split('/')[0]})",)
+    assert data.notes == (f"3 images in hidden or stray places skipped ({name.split('/')[0]})",)
 
 
 @pytest.mark.parametrize(
     ("file", "key"), [("run.json", "identity"), ("maps.json", "explanations"), (".launch.lock", "")]
 )
-def test_our_own_output_is_passed_over(file: str, key: str, classes: Path, picture: Picture) -> None:
+def test_our_own_output_is_skipped(file: str, key: str, classes: Path, picture: Picture) -> None:
     digest = load(classes).digest
     save(picture(99), classes / "runs" / "enas7" / "cells.png")
     (classes / "runs" / "enas7" / file).write_text(json.dumps({key: {}}))
     data = load(classes)
     assert data.digest == digest and data.classes == ("benign", "malignant")
-    assert data.notes == ("1 folders of our own output passed over (runs/enas7)",)
+    assert data.notes == ("1 folders of our own output skipped (runs/enas7)",)
 
 
-def test_prepared_crops_within_are_passed_over(busi_folder: Path, tmp_path: Path) -> None:
+def test_prepared_crops_inside_are_skipped(busi_folder: Path, tmp_path: Path) -> None:
     prepare(busi_folder, tmp_path / "crops")
     digest = load(busi_folder).digest
     (tmp_path / "crops").rename(busi_folder / "crops")
     assert load(busi_folder).digest == digest
-    assert "1 folders of our own output passed over (crops)" in load(busi_folder).notes
+    assert "1 folders of our own output skipped (crops)" in load(busi_folder).notes
 
 
-def test_a_json_file_of_another_kind_makes_no_output(classes: Path) -> None:
+def test_a_folder_with_another_json_file_is_read(classes: Path) -> None:
     (classes / "benign" / "run.json").write_text('{"scanner": 1}')
     assert len(load(classes).files) == 2 * SIX
 
 
-def test_images_in_no_class_folder_are_said(classes: Path, picture: Picture) -> None:
+def test_images_in_no_class_folder_get_a_note(classes: Path, picture: Picture) -> None:
     save(picture(98), classes / "x.png")
-    assert load(classes).notes == ("1 images passed over, in no class folder (x.png)",)
+    assert load(classes).notes == ("1 images skipped, in no class folder (x.png)",)
     save(picture(99), classes / "y.png")
-    with pytest.raises(DataError, match=r"2 images passed over, in no class folder.*one a class"):
+    with pytest.raises(DataError, match=r"2 images skipped, in no class folder.*one a class"):
         load(classes)
 
 
@@ -99,7 +99,7 @@ def test_results_among_images_are_refused(place: str, classes: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_every_verb_refuses_results_among_images(
+def test_every_command_refuses_results_among_images(
     nested: bool, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "e.yml").write_text("LESION_NAS_DATASET")
@@ -117,7 +117,7 @@ def test_every_verb_refuses_results_among_images(
     assert not Path(out).parent.exists()
 
 
-def test_launch_names_no_folder_among_images_by_itself(
+def test_launch_chooses_no_folder_among_images(
     classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "e.yml").write_text("LESION_NAS_DATASET")
@@ -144,7 +144,7 @@ def test_a_link_to_a_folder_is_followed_once(classes: Path) -> None:
     (classes / "benign" / "loop").symlink_to(classes)
     data = load(classes)
     assert len(data.files) == 2 * SIX
-    assert "2 links passed over, to folders read anyway (benign/again, benign/loop)" in data.notes
+    assert "2 links skipped, to folders read anyway (benign/again, benign/loop)" in data.notes
     (classes / "benign" / "again").unlink()
     assert load(classes).digest == digest
 
@@ -164,7 +164,7 @@ def test_links_out_of_the_data_are_refused(
         load(classes)
 
 
-def test_the_folder_that_is_named_may_be_a_link(classes: Path, tmp_path: Path) -> None:
+def test_the_data_folder_may_be_a_link(classes: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(classes)
     assert load(tmp_path / "link").digest == load(classes).digest
 
@@ -254,7 +254,7 @@ def test_two_data_sets_in_a_folder_are_named(classes: Path, tmp_path: Path, busi
         load(tmp_path)
 
 
-def test_folds_beside_a_nested_set_are_no_folds(classes: Path, tmp_path: Path) -> None:
+def test_folds_beside_a_nested_data_set_are_a_problem(classes: Path, tmp_path: Path) -> None:
     (tmp_path / "folds.csv").write_text("file,fold\n")
     with pytest.raises(DataError, match=r"folds\.csv: the images lie in lesions; move the file there"):
         load(tmp_path)
@@ -301,7 +301,7 @@ def test_busbra_is_prepared_with_its_patients(busbra_folder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("fault", ["mask", "image", "row", "path"])
-def test_faults_of_busbra_are_named(fault: str, busbra_folder: Path) -> None:
+def test_problems_of_busbra_are_named(fault: str, busbra_folder: Path) -> None:
     table = busbra_folder / "bus_data.csv"
     expected = {
         "mask": "no mask",
@@ -320,6 +320,6 @@ def test_faults_of_busbra_are_named(fault: str, busbra_folder: Path) -> None:
         load(busbra_folder)
 
 
-def test_images_that_busbras_table_lacks_are_said(busbra_folder: Path, picture: Picture) -> None:
+def test_images_missing_in_busbras_table_get_a_note(busbra_folder: Path, picture: Picture) -> None:
     save(picture(77), busbra_folder / "Images" / "bus_9999-l.png")
-    assert "1 images passed over, not in bus_data.csv (Images/bus_9999-l.png)" in load(busbra_folder).notes
+    assert "1 images skipped, not in bus_data.csv (Images/bus_9999-l.png)" in load(busbra_folder).notes

@@ -98,7 +98,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_without_nni_and_this_project_it_says_the_same(
+def test_the_export_predicts_the_same_without_nni_and_this_project(
     exported: Path, finished: tuple[Path, Path], lesions: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(exported, tmp_path / "elsewhere")
@@ -173,9 +173,7 @@ def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp
     assert np.array_equal(found, to_tensor([decode(tmp_path / "photo.jpg")], 20, "pad", 1)[0])
 
 
-def test_the_loader_run_as_a_program_says_what_is_wrong_in_a_line(
-    exported_other: Path, tmp_path: Path
-) -> None:
+def test_the_loader_as_a_program_reports_errors_in_one_line(exported_other: Path, tmp_path: Path) -> None:
     page = Image.new("L", (9, 9))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
     command = [sys.executable, str(exported_other / "load_model.py"), str(tmp_path / "a.tif")]
@@ -185,7 +183,7 @@ def test_the_loader_run_as_a_program_says_what_is_wrong_in_a_line(
     assert "Traceback" not in told.stderr
 
 
-def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_path: Path) -> None:
+def test_the_loader_center_crops_as_training_does(exported_other: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported_other, tmp_path / "export")
     known = json.loads((folder / "metadata.json").read_text())
     known["model"]["fit"] = "center_crop"
@@ -197,11 +195,11 @@ def test_the_loader_cuts_a_centre_as_training_does(exported_other: Path, tmp_pat
         Image.fromarray(random.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
         assert np.array_equal(square(path), to_tensor([decode(path)], 20, "center_crop", 1)[0])
     Image.new("L", (19, 40)).save(tmp_path / "small.png")
-    with pytest.raises(ValueError, match=r"small\.png: 19x40 pixels, which have no centre of 20x20"):
+    with pytest.raises(ValueError, match=r"small\.png: 19x40 pixels, too small for a center crop of 20x20"):
         square(tmp_path / "small.png")
 
 
-def test_onnx_runs_alone_and_says_what_it_needs(exported: Path, finished: tuple[Path, Path]) -> None:
+def test_onnx_runs_by_itself_and_describes_its_input(exported: Path, finished: tuple[Path, Path]) -> None:
     card = load_model(finished[0]).description
     stored = onnx.load(exported / "model.onnx")
     known = {entry.key: entry.value for entry in stored.metadata_props}
@@ -226,7 +224,9 @@ def test_program_opens_and_holds_nothing_pickled(exported: Path, finished: tuple
     assert probabilities.detach().numpy()[:, 1] == pytest.approx(expected, abs=1e-5)
 
 
-def test_nothing_of_the_data_and_of_this_machine_leaves(finished: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_export_holds_nothing_of_the_data_and_this_machine(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
     model = tmp_path / "JANE-PATH" / "run"
     shutil.copytree(finished[0], model)
     state = json.loads((model / "run.json").read_text())
@@ -250,7 +250,7 @@ def test_nothing_of_the_data_and_of_this_machine_leaves(finished: tuple[Path, Pa
             assert word.encode() not in content, (path.name, word)
 
 
-def test_card_has_the_runs_figures_and_what_is_open(exported: Path, finished: tuple[Path, Path]) -> None:
+def test_card_has_the_runs_figures_and_open_items(exported: Path, finished: tuple[Path, Path]) -> None:
     card = (exported / "README.md").read_text()
     metrics = json.loads((finished[0] / "metrics.json").read_text())
     assert "Not for clinical use" in card
@@ -269,7 +269,7 @@ def test_a_model_without_its_run_says_so_and_its_names_are_text(exported_other: 
     assert "ignant" not in (exported_other / "network.py").read_text()
 
 
-def test_metadata_are_of_monais_kind(exported: Path) -> None:
+def test_metadata_follow_monais_specification(exported: Path) -> None:
     metadata = json.loads((exported / "metadata.json").read_text())
     for key in ("schema", "version", "changelog", "pytorch_version", "numpy_version", "task", "description",
                 "authors", "copyright", "required_packages_version", "network_data_format"):  # fmt: skip
@@ -280,7 +280,7 @@ def test_metadata_are_of_monais_kind(exported: Path) -> None:
     assert list(described["outputs"]) == ["probabilities", "calibrated", "log_odds"]
 
 
-def test_nothing_is_written_over_and_nothing_half_written(
+def test_nothing_is_overwritten_or_half_written(
     finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()

@@ -90,7 +90,7 @@ def test_the_map_is_of_the_last_cell_or_what_comes_last_elsewhere(kind: str, sid
     assert one.maps["grad_cam"].shape == (side, side) and np.ptp(one.maps["grad_cam"]) > 0
 
 
-def test_random_weights_change_the_map_and_the_number_beside_it_says_so(bright_corner: TrainedModel) -> None:
+def test_random_weights_change_the_map_and_its_sanity_shows_it(bright_corner: TrainedModel) -> None:
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (32, 32), dtype=np.uint8) for _ in range(4)]
     for one in explain(bright_corner, images):
@@ -111,7 +111,7 @@ def test_the_drawing_is_red_for_and_blue_against_and_leaves_the_rest(bright_corn
     assert (drawn[28, 28] == 102).all() and (one.seen == pixels).all()
 
 
-def test_command_writes_a_picture_of_each_image_and_nothing_over(
+def test_command_writes_a_picture_of_each_image_and_overwrites_nothing(
     finished: tuple[Path, Path], lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = sorted(lesions.glob("*.png"))[:2]
@@ -127,7 +127,7 @@ def test_command_writes_a_picture_of_each_image_and_nothing_over(
     assert "not an empty folder" in capsys.readouterr().err
 
 
-def test_an_image_that_is_none_leaves_nothing(finished: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_leaves_nothing(finished: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="cannot be read as an image"):
         run_explain(finished[0], [tmp_path / "a.png"], tmp_path / "out")

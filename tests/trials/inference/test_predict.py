@@ -74,7 +74,7 @@ def test_masks_in_a_folder_are_no_images(clinic: Path) -> None:
     Image.fromarray(mask).save(clinic / "a_mask.png")
     given = image_files([clinic])
     assert clinic / "a_mask.png" not in given.files and len(given.files) == 5
-    assert any("1 masks passed over" in note for note in given.notes)
+    assert any("1 masks skipped" in note for note in given.notes)
 
 
 def test_more_images_than_are_read_at_a_time(
@@ -104,7 +104,7 @@ def test_the_table_has_a_row_an_image(
     assert rows(tmp_path / "out.csv") == written
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
+def test_unreadable_images_are_named_and_the_rest_goes_on(
     model: Path, clinic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (clinic / "torn.png").write_bytes((clinic / "a.png").read_bytes()[:200])
@@ -140,7 +140,7 @@ def test_without_a_readable_image_there_is_an_error_and_no_table(model: Path, tm
         assert not (tmp_path / "out.csv").exists()
 
 
-def test_what_was_predicted_stays_when_the_rest_is_stopped(
+def test_predictions_stay_when_the_rest_is_stopped(
     model: Path, clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trials.inference.predict.TOGETHER", 2)

@@ -239,7 +239,7 @@ def repainted(patches: Path, out: Path, size: tuple[int, int], mode: str = "RGB"
             (24, 24),
             "RGB",
             CROPPED,
-            r"\.png: 24x24 pixels, which have no centre of 40x40",
+            r"\.png: 24x24 pixels, too small for a center crop of 40x40",
         ),
         ((40, 40), "RGB", {"data.smallest_crop": 64}, "set data.smallest_crop from 32 to 40"),
         (

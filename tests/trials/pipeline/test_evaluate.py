@@ -239,7 +239,7 @@ def test_models_of_other_classes_do_not_decide_together(
     (tmp_path / "other" / "run.json").unlink()  # a model by itself, which nothing vouches for
     file = tmp_path / "other" / "model.json"
     file.write_text(file.read_text().replace('"benign"', '"cyst"'))
-    with pytest.raises(ModelError, match=r"other: tells cyst from malignant"):
+    with pytest.raises(ModelError, match=r"other: classes cyst, malignant"):
         run_predict(finished[0], sorted(lesions.glob("*.png"))[:1], [tmp_path / "other"])
 
 

@@ -31,7 +31,7 @@ class Reader:
     `expects` describes it in messages: "a folder with manifest.csv". `holds(path)` returns whether an
     existing file or folder is of this format, without reading much. `read(path, options)` lists the images,
     decodes none, and raises `DataError` where nothing can be listed. A reader without `group_columns` or
-    `class_names` is not given these options; a user who sets them is told so.
+    `class_names` is not given these options: setting them is an error.
     """
 
     name: str

@@ -82,7 +82,7 @@ def _unlisted(root: Path, rows: Sequence[dict[str, str]]) -> list[str]:
     there = {f"Images/{path.name}" for path in (root / "Images").glob("*.png")}
     unlisted = sorted(there - {row["file"] for row in rows})
     shown = ", ".join(unlisted[:5])
-    return [f"{len(unlisted)} images passed over, not in {TABLE} ({shown})"] if unlisted else []
+    return [f"{len(unlisted)} images skipped, not in {TABLE} ({shown})"] if unlisted else []
 
 
 BUSBRA = Reader("busbra", "BUS-BRA as published", holds, read, group_columns=True)

@@ -133,11 +133,11 @@ def _one_deeper(listing: Listing, path: Path) -> Listing:
     """Return the listing of a folder in `path` with a note that says so."""
     inner = listing.root.relative_to(path)
     beside = sum(is_image(child) for child in path.iterdir())
-    passed = f"; {beside} images beside it passed over" if beside else ""
+    skipped = f"; {beside} images beside it skipped" if beside else ""
     folds = path / "folds.csv"
     problems = [f"{folds}: the images lie in {inner}; move the file there"] if folds.exists() else []
     return replace(
         listing,
-        notes=(f"read from the only data set in {path.name}, {inner}{passed}", *listing.notes),
+        notes=(f"read from the only data set in {path.name}, {inner}{skipped}", *listing.notes),
         problems=(*problems, *listing.problems),
     )

@@ -33,8 +33,8 @@ def read(path: Path, options: Options) -> Listing:
     """
     tree = walk(path)
     if not tree.images:
-        said = "\n".join(tree.problems)
-        raise DataError(said or f"{path}: no image in there, hidden and stray ones aside; add some")
+        problems = "\n".join(tree.problems)
+        raise DataError(problems or f"{path}: no image in there, except hidden and stray ones; add some")
     pairing = pair(path, tree.images)
     listing = class_folders(path, pairing.images)
     if pairing.masks:
@@ -73,7 +73,7 @@ def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
     ]
     notes = []
     if stray := [path.relative_to(root).as_posix() for path in images if path not in classed]:
-        line = f"{len(stray)} images passed over, in no class folder ({', '.join(stray[:5])})"
+        line = f"{len(stray)} images skipped, in no class folder ({', '.join(stray[:5])})"
         notes.append(line)
         if len(stray) > OUTSIDE * len(images):
             problems.append(f"{root}: {line}; put them into folders, one a class")

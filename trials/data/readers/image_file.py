@@ -64,7 +64,7 @@ def is_deep(image: Image.Image) -> bool:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with a file into a `DataError` that names it."""
+    """Turn any error in reading a file into a `DataError` that names it."""
     try:
         if said := not_a_file(path):
             raise DataError(f"{path}: {said}")

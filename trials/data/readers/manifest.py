@@ -139,7 +139,7 @@ def group_names(rows: list[dict[str, str]], chosen: GroupColumns) -> tuple[list[
 
 
 def _ungrouped(rows: list[dict[str, str]], chosen: GroupColumns) -> int:
-    """Return how many rows should name a group and do not; a column of duplicates alone may be blank."""
+    """Return how many rows should name a group and do not; a column of duplicates may be blank."""
     if not chosen.together or all(kind_of(name) == DUPLICATES for name in chosen.together):
         return 0
     return sum(not _keys(row, (*chosen.together, *chosen.finer)) for row in rows)
@@ -165,7 +165,7 @@ def _written_in_two_ways(rows: list[dict[str, str]], columns: tuple[str, ...]) -
 def _lesions(
     rows: list[dict[str, str]], groups: Sequence[str | None], columns: tuple[str, ...]
 ) -> list[str | None]:
-    """Return a name for each row's lesion; numbers of lesions may start anew in every group."""
+    """Return a name for each row's lesion; lesions may be numbered from 1 in every group."""
     keys = [
         [(name, f"{key} of {group}") for name, key in _keys(row, columns)]
         for row, group in zip(rows, groups, strict=True)

@@ -2,7 +2,7 @@
 
 A file may be a mask if one of the words of its name is one of `MASKS` or `DRAWINGS`, in any case: `x_mask_1`,
 `x-Mask`, `mask12`, `xGT`, `x_segmentation`; so may every file in a folder named by such a word, or by one and
-the name of a folder beside it (`benign_masks`). Words end at whatever is neither letter nor digit, and where
+the name of a folder beside it (`benign_masks`). Words end at anything but a letter or digit, and where
 letters meet digits or a capital: `damask01` and `masked` hold none. Rules of ours.
 """
 

@@ -155,16 +155,12 @@ def _checked(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> t
 def _refuse_bomb(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(part.file_size for part in archive.infolist())
-    free = _free_memory()
+    free = psutil.virtual_memory().available
     if size > free:
         raise DataError(
             f"{path}: unpacks to {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free; use a "
             "smaller version, or a machine with more memory"
         )
-
-
-def _free_memory() -> int:
-    return int(psutil.virtual_memory().available)
 
 
 MEDMNIST = Reader("medmnist", "a MedMNIST .npz", holds, read, class_names=True)

@@ -1,4 +1,4 @@
-"""The names that people and files give to the parts of a published split; code has `SPLITS` alone."""
+"""The names that people and files give to the parts of a published split; code uses only `SPLITS`."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def like_parts(names: Iterable[str]) -> bool:
 def split_column(columns: Mapping[str, Sequence[str]]) -> str | None:
     """Return the heading of the column that names each image's part of a split; None: there is none.
 
-    It is a column `split`, in any case and whatever its cells, or one of a heading like it whose cells are
-    all parts.
+    It is a column `split`, in any case and with any cells, or one with a heading like it whose cells are all
+    parts.
     """
     plain = [name for name in columns if name.strip().lower() == "split"]
     named = [
         name for name in columns if (words := set(_words(name)) - {"data", "dataset"}) and words <= _COLUMNS
     ]
-    told = [name for name in named if columns[name] and all(map(part_of, columns[name]))]
-    return next(iter([*plain, *told]), None)
+    of_parts = [name for name in named if columns[name] and all(map(part_of, columns[name]))]
+    return next(iter([*plain, *of_parts]), None)

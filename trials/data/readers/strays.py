@@ -1,4 +1,4 @@
-"""Tell images in a folder from what is left alone: hidden and stray folders, other files, our own output.
+"""Tell images in a folder from what is skipped: hidden and stray folders, other files, our own output.
 
 Rules of ours.
 """

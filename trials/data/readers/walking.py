@@ -1,6 +1,6 @@
 """List the image files of a folder, with problems and notes on what else is there.
 
-Left alone and counted: hidden and stray files and folders, and folders that this package wrote (`strays.py`).
+Skipped and counted: hidden and stray files and folders, and folders that this package wrote (`strays.py`).
 A link to a folder inside the data is followed if its target is not read anyway, so nothing is read twice and
 a loop ends. A link out of the data is a problem, and so is a name that is not UTF-8, which no result could
 print. Rules of ours.
@@ -34,20 +34,20 @@ class Tree:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left alone, a line for each kind."""
+        """What was skipped, a line for each kind."""
         return tuple(self._notes())
 
     def _notes(self) -> Iterator[str]:
         if self.others:
             suffixes = ", ".join(sorted({path.suffix or path.name for path in self.others}))
-            yield f"{len(self.others)} files passed over, not images by their suffix ({suffixes})"
+            yield f"{len(self.others)} files skipped, not images by their suffix ({suffixes})"
         if self.strays:
             names = ", ".join(sorted(self.strays))
-            yield f"{self.strays.total()} images in hidden or stray places passed over ({names})"
+            yield f"{self.strays.total()} images in hidden or stray places skipped ({names})"
         if self.outputs:
-            yield f"{len(self.outputs)} folders of our own output passed over ({self._some(self.outputs)})"
+            yield f"{len(self.outputs)} folders of our own output skipped ({self._some(self.outputs)})"
         if self.twice:
-            yield f"{len(self.twice)} links passed over, to folders read anyway ({self._some(self.twice)})"
+            yield f"{len(self.twice)} links skipped, to folders read anyway ({self._some(self.twice)})"
 
     @property
     def problems(self) -> tuple[str, ...]:
