@@ -14,6 +14,7 @@ import pytest
 
 from search_space import Architecture
 from search_space.regular_files import NotAFileError, read_file
+from tests.helpers.report_runs import GOOD, table, write_run
 from trials.data.new_folder import new_folder
 from trials.data.readers.decoding import decode
 from trials.data.readers.manifest import read_rows
@@ -118,18 +119,19 @@ def run(tmp_path: Path) -> Path:
     return folder.path
 
 
-def test_publish_follows_no_link_out_of_its_folder(tmp_path: Path, run: Path, precious: Path) -> None:
+def test_publish_follows_no_link_out_of_its_folder(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "published").mkdir()
-    (tmp_path / "published" / "fold0").symlink_to(precious.parent)
-    with pytest.raises(LinkError, match="fold0"):
-        run_publish(tmp_path / "runs", tmp_path / "published")
+    write_run(tmp_path / "runs" / "hog", "hog", 0, table(0, GOOD[0]))
+    (tmp_path / "published" / "predictions.csv.bz2").symlink_to(precious)
+    with pytest.raises(LinkError, match="published"):
+        run_publish([tmp_path / "runs"], tmp_path / "published")
     assert list(precious.parent.iterdir()) == [precious]
 
 
 def test_publish_copies_nothing_that_a_link_in_a_run_names(tmp_path: Path, run: Path, precious: Path) -> None:
-    (run / "candidates.json").symlink_to(precious)
-    with pytest.raises(LinkError, match=r"candidates\.json"):
-        run_publish(tmp_path / "runs", tmp_path / "published")
+    (run / "validation_predictions.csv").symlink_to(precious)
+    with pytest.raises(LinkError, match=r"validation_predictions\.csv"):
+        run_publish([tmp_path / "runs"], tmp_path / "published")
     assert not (tmp_path / "published").exists()
 
 

@@ -510,12 +510,14 @@ def _report(arguments: argparse.Namespace) -> Outcome:
 
 
 def _publish_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, metavar="RUNS", help="output folder of a comparison")
-    parser.add_argument("--out", type=Path, required=True, help="folder for copies without weights")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUNS", help="output folders of comparisons or runs"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for two tables without weights")
 
 
 def _publish(arguments: argparse.Namespace) -> Outcome:
-    """Copy the small files of finished runs, of which a report can be made again without training."""
+    """Write finished runs as two small tables, of which a report can be made without training."""
     from trials.pipeline.publish import run_publish
 
     result = run_publish(arguments.runs, arguments.out)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.special import logit
+
 from search_space import Architecture, draw
 from trials.runs.folder import RunFolder
+from trials.runs.predictions import SAID, said
 
 WriteRun = Callable[..., Path]
 
@@ -38,6 +41,7 @@ def write_run(
     predictions: Sequence[tuple[Any, ...]],
     /,
     *,
+    validation: Sequence[tuple[Any, ...]] = (),
     external: Sequence[tuple[Any, ...]] = (),
     external_name: str | None = None,
     architecture: Architecture | None = None,
@@ -76,13 +80,22 @@ def write_run(
         sample = architecture.to_sample() if architecture else None
         network = {"network": {"kind": "cells", "architecture": sample}} if sample else {}
         run.write_json("retrain.json", {"data": description or data, **network})
-        run.write_csv("predictions.csv", ("file", "label", "group", "fold", "probability"), predictions)
+        run.write_csv("predictions.csv", ("file", "label", "group", "fold", *SAID), _with_odds(predictions))
+        if validation:
+            header = ("file", "label", "group", "fold", *SAID)
+            run.write_csv("validation_predictions.csv", header, _with_odds(validation))
         if external:
-            run.write_csv("external_predictions.csv", ("file", "label", "group", "probability"), external)
+            run.write_csv("external_predictions.csv", ("file", "label", "group", *SAID), _with_odds(external))
         if architecture:
             run.write_bytes("cells.svg", draw(architecture))
         run.finish()
     return folder
+
+
+def _with_odds(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Put log odds behind the probabilities, which stand last."""
+    odds = [float(logit(float(row[-1]))) for row in rows]
+    return [(*row[:-1], *cells) for row, cells in zip(rows, said(odds), strict=True)]
 
 
 def write_search(folder: Path, found: Architecture, fold: int, *, seed: int = 0) -> None:
@@ -103,3 +116,16 @@ def write_search(folder: Path, found: Architecture, fold: int, *, seed: int = 0)
         }
         run.write_json("search.json", {**record, "settings": settings, "history": history})
         run.finish()
+
+
+def write_comparison(out: Path) -> Path:
+    """Write two folds of a searched network, its random control, a baseline and one that saw other data."""
+    for fold in (0, 1):
+        found = Architecture.random(fold)
+        place = out / f"fold{fold}"
+        write_run(place / "enas7", "enas7", fold, table(fold, GOOD[fold]), layout="enas7", architecture=found)
+        write_run(place / "random", "random", fold, table(fold, POOR[fold]), layout="enas7")
+        write_run(place / "hog", "hog", fold, table(fold, POOR[fold]), parameters=None, macs=None)
+        write_run(place / "tuned", "tuned", fold, table(fold, GOOD[fold]), saw_other_data=True)
+        write_search(place / "search", found, fold)
+    return out

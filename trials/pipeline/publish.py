@@ -1,68 +1,67 @@
-"""Publishing: the small files of finished runs, from which a report is made again without training.
+"""Publishing: finished runs as two small tables, from which a report is made again without training.
 
-Weights stay behind. What is copied names no place on this machine: runs know their data by name and digest.
+Weights stay behind. The tables name no place on this machine: runs know their data by name and digest.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from search_space.regular_files import read_file
 from trials.errors import RunFolderError
 from trials.files import below, write_atomically
-from trials.runs.folder import is_done, read
+from trials.runs.collect import collect
 from trials.runs.layout import (
     ARCHITECTURE,
-    CANDIDATES,
-    CELLS_SVG,
     EXTERNAL_PREDICTIONS,
-    LATENCIES,
     METRICS,
     PREDICTIONS,
-    RANKING,
     RECORD,
     RUN_FILE,
     SEARCH_FILE,
     VALIDATION_PREDICTIONS,
 )
+from trials.runs.published import tables_of
 
-PUBLISHED = (
+_READ = (
     *(RUN_FILE, METRICS, RECORD, PREDICTIONS, VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS),
-    *(SEARCH_FILE, ARCHITECTURE, CANDIDATES, RANKING, LATENCIES, CELLS_SVG),
+    *(SEARCH_FILE, ARCHITECTURE),
 )
 
 
-def run_publish(runs: Path, out: Path) -> dict[str, Any]:
-    """Copy the files `PUBLISHED` of the finished runs and searches below `runs` to the same places in `out`.
+def run_publish(places: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Write the finished runs and searches at or below `places` to `out`, as two tables.
 
-    Returns how many runs and bytes `out` now holds of them. What is there already is left as it is; raises
-    `RunFolderError` where it differs, or where no run has come to its end, `DamagedError` for a file that is
-    not as its run has left it, and `LinkError` for a link that leads out of either folder, before anything is
-    written.
+    Returns how many runs and bytes `out` now holds. Tables that are there already must be the same: raises
+    `RunFolderError` where they differ, or where no run has come to its end, `DamagedError` for a file that is
+    not as its run has left it, and `LinkError` for a link that leads out of any of the folders, before
+    anything is written.
     """
-    if not runs.is_dir():
-        raise RunFolderError(f"{runs}: no such folder; name the output folder of runs")
-    if out.resolve().is_relative_to(runs.resolve()):
-        raise RunFolderError(
-            f"{out}: lies in {runs}, whose runs it is to hold copies of; name a folder elsewhere"
-        )
-    states = [state.parent for state in sorted(runs.rglob(RUN_FILE)) if is_done(state.parent)]
-    folders = [
-        folder for folder in states if any((folder / name).is_file() for name in (METRICS, SEARCH_FILE))
-    ]
-    if not folders:
-        raise RunFolderError(f"{runs}: no finished run there; finish one, or name the folder above the runs")
-    files = [folder / name for folder in folders for name in PUBLISHED if (folder / name).is_file()]
-    contents = {below(out, out / file.relative_to(runs)): read(below(runs, file)) for file in files}
+    for place in places:
+        _check_place(place, out)
+    found = collect(places)
+    if not found.runs:
+        names = ", ".join(map(str, places))
+        raise RunFolderError(f"{names}: no finished run there; finish one, or name the folder above the runs")
+    root = places[0] if len(places) == 1 else Path(os.path.commonpath(places))
+    contents = {below(out, out / name): content for name, content in tables_of(found, root).items()}
     for target, content in contents.items():
         if target.exists() and read_file(target) != content:
-            raise RunFolderError(
-                f"{target}: differs from {runs / target.relative_to(out)}; remove the folder of that run "
-                "there, or name another one"
-            )
+            raise RunFolderError(f"{target}: holds other runs; remove it, or name another folder")
+    out.mkdir(parents=True, exist_ok=True)
     for target, content in contents.items():
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, content)
-    return {"out": str(out), "runs": len(folders), "bytes": sum(map(len, contents.values()))}
+        write_atomically(target, content)
+    return {"out": str(out), "runs": len(found.runs), "bytes": sum(map(len, contents.values()))}
+
+
+def _check_place(place: Path, out: Path) -> None:
+    if not place.is_dir():
+        raise RunFolderError(f"{place}: no such folder; name the output folder of runs")
+    if out.resolve().is_relative_to(place.resolve()):
+        raise RunFolderError(f"{out}: lies in {place}, whose runs it is to publish; name a folder elsewhere")
+    for name in _READ:
+        for file in place.rglob(name):
+            below(place, file)

@@ -10,9 +10,9 @@ from trials.errors import ExplainError, ModelError
 from trials.inference.explain import Explanation, explain
 from trials.inference.map_pictures import overlay
 from trials.models.model_file import load_model
-from trials.report.comparison import MethodRuns
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
+from trials.report.methods import MethodRuns
 from trials.report.mistakes import Case, most_certain, worst_mistakes
 from trials.report.summaries import Summary
 from trials.runs.layout import MODEL_FILE

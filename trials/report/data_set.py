@@ -23,7 +23,8 @@ from trials.evaluation.shortcuts import (
     beyond_geometry,
     correlations,
 )
-from trials.report.comparison import Comparison, Predictions
+from trials.report.comparison import Comparison
+from trials.runs.collection import Predictions
 
 SUBGROUPS = ("device", "birads", "histology")
 _SMALLEST_SUBGROUP = 10  # images; smaller ones are put together

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trials.report.comparison import Predictions
+from trials.runs.collection import Predictions
 
 
 @dataclass(frozen=True)

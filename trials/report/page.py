@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from search_space import Architecture, draw
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.model_file import ModelDescription
 from trials.report.attention import surest_cases
-from trials.report.comparison import Comparison, MethodRuns
+from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.figures import (
     calibration_figure,
@@ -28,6 +28,7 @@ from trials.report.figures import (
     risk_coverage_figure,
     roc_figure,
 )
+from trials.report.methods import MethodRuns
 from trials.report.search_quality import SearchQuality
 from trials.report.summaries import UNDECIDED, PairedTest, Power, Summary
 
@@ -156,19 +157,13 @@ def _strategy(record: Mapping[str, Any]) -> str:
 
 
 def _cells(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return who has which cells, and their picture; pictures that are alike once."""
-    pictures: dict[str, tuple[list[str], str]] = {}
+    """Return who has which cells, and their picture; cells that are alike once."""
+    owners: dict[Architecture, list[str]] = {}
     for method in comparison.methods:
         for run in method.runs:
-            for suffix, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
-                if (file := run.folder / f"cells.{suffix}").is_file():
-                    content = file.read_bytes()
-                    owners = pictures.setdefault(
-                        hashlib.sha256(content).hexdigest(), ([], data_uri(content, kind))
-                    )[0]
-                    owners.append(method.place(run))
-                    break
-    return [("; ".join(owners), picture) for owners, picture in pictures.values()]
+            if run.architecture is not None:
+                owners.setdefault(Architecture.from_sample(run.architecture), []).append(method.place(run))
+    return [("; ".join(names), data_uri(draw(cells), "image/svg+xml")) for cells, names in owners.items()]
 
 
 def _shortcuts(page: Page) -> Mapping[str, Any] | None:

@@ -16,8 +16,9 @@ import numpy as np
 
 from trials.errors import EvaluationError
 from trials.evaluation.measures import check_prevalence
-from trials.report.comparison import Comparison, MethodRuns, Predictions, read_comparison
+from trials.report.comparison import Comparison, read_comparison
 from trials.report.data_set import read_data
+from trials.report.methods import MethodRuns
 from trials.report.page import Page, render
 from trials.report.search_quality import QUALITY, search_quality
 from trials.report.summaries import (
@@ -33,6 +34,7 @@ from trials.report.summaries import (
     within_layouts,
 )
 from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
+from trials.runs.collection import Predictions
 from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
 from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE

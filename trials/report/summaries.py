@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import expit
 
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
 from trials.evaluation.calibration import expected_calibration_error, mean_log_odds_of_groups
@@ -28,7 +27,8 @@ from trials.evaluation.power import (
     smallest_accuracy_difference,
     smallest_auc_difference,
 )
-from trials.report.comparison import MethodRuns, Predictions
+from trials.report.methods import MethodRuns
+from trials.runs.collection import Predictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
@@ -189,7 +189,6 @@ def by_patient(predictions: Predictions) -> Predictions:
         names,
         predictions.folds[first],
         np.bincount(number, weights=predictions.positive) > 0,
-        expit(odds),
         odds,
         mean_log_odds_of_groups(predictions.cutoffs, number),
         None if predictions.calibrated is None else mean(predictions.calibrated),

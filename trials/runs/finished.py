@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 
 from trials.errors import EvaluationError
-from trials.evaluation.two_classes import as_two
 from trials.runs.folder import failure, is_done, read_json
-from trials.runs.layout import METRICS, PREDICTIONS, RECORD
-from trials.runs.predictions import frozen, read_predictions
+from trials.runs.layout import METRICS, PREDICTIONS, RECORD, VALIDATION_PREDICTIONS
+from trials.runs.predictions import Predicted, frozen, read_predictions
 
-NEEDED = ("data_digest", "fold", "folds", "positive", "threshold")  # of every run's metrics
+NEEDED = (
+    "method",
+    "label",
+    "data_digest",
+    "fold",
+    "folds",
+    "positive",
+    "threshold",
+)  # of every run's metrics
 
 
 @dataclass(frozen=True)
@@ -57,22 +64,43 @@ UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run has left; `positive` (truth) and `log_odds` [n] are of its test images.
+    """What a run has left: what it says of its test images and, where known, of its validation images.
 
-    From `cutoff`, log odds too, up they are called positive.
+    Images are called positive from the log odds `cutoff` up; `temperature` is None where it has none.
     """
 
     folder: Path
     metrics: Mapping[str, Any]
     record: Mapping[str, Any]
-    positive: np.ndarray
-    log_odds: np.ndarray
+    tested: Predicted
+    validation: Predicted | None
     cutoff: float
+    temperature: float | None
+
+    @property
+    def positive(self) -> np.ndarray:
+        """Which test images are positive, bool [n]."""
+        return self.tested.positive
+
+    @property
+    def log_odds(self) -> np.ndarray:
+        """The log odds of the test images [n]."""
+        return self.tested.log_odds
 
     @property
     def method(self) -> str:
-        """Whose run it is; runs of a time before there were others are named after their layout."""
-        return str(self.metrics.get("method") or self.metrics["layout"])
+        """The name of the method that was trained."""
+        return str(self.metrics["method"])
+
+    @property
+    def label(self) -> str:
+        """The method's name for a reader."""
+        return str(self.metrics["label"])
+
+    @property
+    def architecture(self) -> Mapping[str, Any] | None:
+        """The cells that it is made of, as a sample of the search space; None: of other layers."""
+        return (self.record.get("network") or {}).get("architecture")
 
     @property
     def seed(self) -> int:
@@ -91,10 +119,18 @@ class Run:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of its results must know; that of several classes of older runs too."""
-        classes = (self.record.get("data") or {}).get("images") or {}
-        of_classes = as_two(classes, str(self.metrics.get("positive")))
-        return list(dict.fromkeys([*of_classes, *(self.metrics.get("warnings") or [])]))
+        """What a reader of its results must know."""
+        return list(self.metrics.get("warnings") or [])
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it trained a search's candidate alone, to see how well the search ranks."""
+        return "candidate" in self.metrics
+
+    @property
+    def for_tuning(self) -> bool:
+        """Whether it is a tuning's trial, judged by its validation images alone."""
+        return self.fold is not None and not len(self.positive) and not self.is_candidate
 
     @property
     def own_split(self) -> bool:
@@ -119,9 +155,15 @@ def read_run(folder: Path) -> Run:
         raise EvaluationError(
             f"{folder / METRICS}: no {missing[0]}; put back what was there, or repeat the run in a new folder"
         )
-    predicted = read_predictions(folder / PREDICTIONS, str(metrics["positive"]))
-    cutoff, _ = frozen(metrics, folder / METRICS)
-    return Run(folder, metrics, record, predicted.positive, predicted.log_odds, cutoff)
+    positive, validation = str(metrics["positive"]), folder / VALIDATION_PREDICTIONS
+    return Run(
+        folder,
+        metrics,
+        record,
+        read_predictions(folder / PREDICTIONS, positive),
+        read_predictions(validation, positive) if validation.is_file() else None,
+        *frozen(metrics, folder / METRICS),
+    )
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:

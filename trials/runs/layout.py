@@ -28,6 +28,8 @@ EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT = "evaluation.json", "evaluat
 REPORT_PAGE, RESULTS_TABLE, MEASURES_TABLE = "report.html", "results.csv", "measures.csv"
 TESTS_TABLE, SEARCH_QUALITY_TABLE = "tests.csv", "search_quality.csv"
 MAPS = "maps.json"
+# Of a published comparison.
+PUBLISHED_RUNS, PUBLISHED_PREDICTIONS = "runs.jsonl.bz2", f"{PREDICTIONS}.bz2"
 # Of an exported model, beside `WEIGHTS` and `ONNX`.
 LOADER, NETWORK_CODE, PROGRAM = "load_model.py", "network.py", "model.pt2"
 METADATA, CARD = "metadata.json", "README.md"

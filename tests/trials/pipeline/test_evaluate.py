@@ -23,14 +23,16 @@ from trials.inference.views import VIEWS, Moved
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, summarise, text_table
 from trials.runs.finished import Run
+from trials.runs.predictions import Predicted
 
 Retrain = Callable[..., Mapping[str, Any]]
 
 
 def a_run(fold: int, positive: list[bool], probabilities: list[float], threshold: float) -> Run:
     metrics = {"fold": fold, "folds": 3, "layout": "enas7", "threshold": threshold, "parameters": 10 + fold}
-    odds = log_odds(probabilities)
-    return Run(Path(f"fold{fold}"), metrics, {}, np.array(positive), odds, cutoff(threshold))
+    files, odds = np.array([f"{i}.png" for i in range(len(positive))], dtype=object), log_odds(probabilities)
+    tested = Predicted(files, files.astype(str), np.array(positive), np.array(probabilities), odds, None)
+    return Run(Path(f"fold{fold}"), metrics, {}, tested, None, cutoff(threshold), None)
 
 
 @pytest.fixture(scope="module")

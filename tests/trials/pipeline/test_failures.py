@@ -112,12 +112,12 @@ def test_an_interrupted_run_has_not_failed(tmp_path: Path) -> None:
 def test_publishing_of_nothing_is_refused(runs: str, out: str, pipeline: Path) -> None:
     before = sorted(pipeline.rglob("*"))
     with pytest.raises(RunFolderError, match=r"no such folder|lies in"):
-        run_publish(pipeline / runs, pipeline / out)
+        run_publish([pipeline / runs], pipeline / out)
     assert sorted(pipeline.rglob("*")) == before and not (pipeline / "../out").exists()
 
 
 def test_publishing_of_failed_runs_alone_is_refused(tmp_path: Path) -> None:
     fail(tmp_path / "runs" / "net", verb="train", method="net", fold=0)
     with pytest.raises(RunFolderError, match="no finished run there"):
-        run_publish(tmp_path / "runs", tmp_path / "out")
+        run_publish([tmp_path / "runs"], tmp_path / "out")
     assert not (tmp_path / "out").exists()

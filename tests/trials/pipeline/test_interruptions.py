@@ -330,7 +330,7 @@ def test_too_little_memory_is_told_with_what_would_fit_and_the_run_can_be_resume
         ("predictions.csv", lambda run, out: run_evaluate([run], out)),
         ("model.json", lambda run, out: load_model(run)),
         ("model.safetensors", lambda run, out: load_model(run)),
-        ("validation_predictions.csv", lambda run, out: run_publish(run, out)),
+        ("validation_predictions.csv", lambda run, out: run_publish([run], out)),
     ],
 )
 def test_a_file_of_a_finished_run_that_has_changed_is_refused_by_name(

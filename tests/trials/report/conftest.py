@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search_space import Architecture
-from tests.helpers.report_runs import GOOD, POOR, table, write_run, write_search
+from tests.helpers.report_runs import write_comparison, write_run
 from trials.data.dataset import LesionData, load
 from trials.data.phantoms import make_phantoms
 
@@ -16,16 +15,7 @@ from trials.data.phantoms import make_phantoms
 @pytest.fixture
 def comparison(tmp_path: Path) -> Path:
     """Two folds of a searched network, its random control, a baseline and one that saw other data."""
-    out = tmp_path / "runs"
-    for fold in (0, 1):
-        found = Architecture.random(fold)
-        place = out / f"fold{fold}"
-        write_run(place / "enas7", "enas7", fold, table(fold, GOOD[fold]), layout="enas7", architecture=found)
-        write_run(place / "random", "random", fold, table(fold, POOR[fold]), layout="enas7")
-        write_run(place / "hog", "hog", fold, table(fold, POOR[fold]), parameters=None, macs=None)
-        write_run(place / "tuned", "tuned", fold, table(fold, GOOD[fold]), saw_other_data=True)
-        write_search(place / "search", found, fold)
-    return out
+    return write_comparison(tmp_path / "runs")
 
 
 @pytest.fixture
