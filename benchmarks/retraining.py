@@ -27,11 +27,13 @@ from search_space import Architecture
 from trials.data.dataset import LesionData, load
 from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms
-from trials.models.zoo import CellNetwork, Shape
+from trials.models.specs import CellNetwork, Shape
+from trials.models.zoo import build
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import RetrainSettings
-from trials.training.module import LesionModule, make_trainer
+from trials.training.module import LesionModule
+from trials.training.trainer import make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
 
@@ -68,7 +70,7 @@ def network(options: RetrainSettings, side: int) -> nn.Module:
         filters=options.filters,
         stem_stride=options.stem_stride,
     )
-    return cells.build(Shape(channels=3, classes=2, side=side), options)
+    return build(cells, Shape(channels=3, classes=2, side=side), options)
 
 
 def plain_epochs(

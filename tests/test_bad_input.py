@@ -32,7 +32,7 @@ from trials.models.model_file import ModelDescription, load_description, load_mo
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
 from trials.settings.schema import KEYS
-from trials.training.module import resume_from
+from trials.training.checkpoint import resume_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # libraries say what is damaged too
 

@@ -25,7 +25,7 @@ from trials.nni_host.launch import only_launcher
 from trials.pipeline.publish import run_publish
 from trials.runs.folder import RunFolder, read_json
 from trials.settings.load import read_overrides
-from trials.training.module import resume_from
+from trials.training.checkpoint import resume_from
 
 
 @pytest.fixture

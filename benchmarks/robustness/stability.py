@@ -33,7 +33,9 @@ from trials.data.split import Split
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings
 from trials.training.divergence import CLIP
-from trials.training.module import LesionModule, make_trainer, seed_everything
+from trials.training.module import LesionModule
+from trials.training.seeding import seed_everything
+from trials.training.trainer import make_trainer
 
 TABLE = "stability.csv"
 LAYOUTS = ("enas7", "enas17")

@@ -14,7 +14,8 @@ from trials.methods.classical import ClassicalMethod, logistic_regression, suppo
 from trials.methods.features import STATISTICS, geometry, geometry_and_gradients, gradients, statistics
 from trials.methods.networks import BoostedMethod, NetworkMethod
 from trials.methods.registry import CHOSEN, METHODS, Entry
-from trials.models.zoo import KnownNetwork, load_imagenet_lite0, start_classifier
+from trials.models.specs import KnownNetwork
+from trials.models.zoo import load_imagenet_lite0, start_classifier
 
 Builder = Callable[[Task], Method]
 

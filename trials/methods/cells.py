@@ -11,7 +11,7 @@ import numpy as np
 from search_space import Architecture
 from trials.data.task import Task
 from trials.methods.networks import EnasBMethod, NetworkMethod
-from trials.models.zoo import CellNetwork
+from trials.models.specs import CellNetwork
 
 
 @dataclass(frozen=True)

@@ -24,24 +24,20 @@ from trials.data.task import Task
 from trials.methods.base import Method
 from trials.models.model_file import ModelDescription, TrainedModel, save_model
 from trials.models.onnx import export_onnx
-from trials.models.zoo import (
-    BoostedNetwork,
-    CellNetwork,
-    Network,
-    Shape,
-    count_macs,
-    count_parameters,
-    start_classifier,
-)
+from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
+from trials.models.zoo import build, count_macs, count_parameters, start_classifier
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder
 from trials.runs.layout import CELLS_PNG, CELLS_SVG, CHECKPOINT, ONNX, REFIT_CHECKPOINT
 from trials.runs.reporter import Reporter
 from trials.settings.schema import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
+from trials.training.checkpoint import resume_from
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
-from trials.training.module import LesionModule, make_trainer, resume_from, seed_everything
+from trials.training.module import LesionModule
+from trials.training.seeding import seed_everything
+from trials.training.trainer import make_trainer
 
 
 class NetworkMethod(Method):
@@ -69,7 +65,7 @@ class NetworkMethod(Method):
     def network(self) -> nn.Module:
         """The network, its first weights drawn from the seed."""
         seed_everything(self.task.seed)
-        network = self._network.build(self.shape, self.task.settings.retrain)
+        network = build(self._network, self.shape, self.task.settings.retrain)
         if self._start:
             self._start(network)
         return network

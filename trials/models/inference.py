@@ -1,11 +1,37 @@
-"""A frozen model as one network: from the bytes of square images to probabilities, nothing left outside."""
+"""A trained network in use, as a module of its own: of standardised images, or of bytes."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from trials.models.model_file import TrainedModel, log_odds
+from trials.data.batches import standardise_each
+
+if TYPE_CHECKING:
+    from trials.models.model_file import TrainedModel
+
+
+def log_odds(logits: Tensor, positive: int) -> Tensor:
+    """Return the log odds [b] of one class against all others, of logits [b, classes]."""
+    others = torch.cat([logits[:, :positive], logits[:, positive + 1 :]], dim=1)
+    return logits[:, positive] - others.logsumexp(1)
+
+
+class InferenceNetwork(nn.Module):
+    """A trained network as it is used; the options are those of the settings `data` and `retrain`."""
+
+    def __init__(self, network: nn.Module, *, per_image: bool, mirror: bool) -> None:
+        super().__init__()
+        self.network, self.per_image, self.mirror = network, per_image, mirror
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [b, channels, side, side], standardised together, to logits [b, classes]."""
+        if self.per_image:
+            images = standardise_each(images)
+        logits: Tensor = self.network(images)
+        return (logits + self.network(images.flip(-1))) / 2 if self.mirror else logits
 
 
 class InferenceModel(nn.Module):

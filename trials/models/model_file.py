@@ -26,7 +26,9 @@ from trials.errors import DamagedError, ModelError
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two
 from trials.files import write_atomically
-from trials.models.zoo import CellNetwork, InferenceNetwork, Network, Shape
+from trials.models import zoo
+from trials.models.inference import InferenceNetwork, log_odds
+from trials.models.specs import Network, Shape
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import read, read_json
 from trials.runs.layout import MODEL_FILE, WEIGHTS
@@ -76,16 +78,6 @@ class ModelDescription(Section):
             else f"{self.fit} to {size}, bicubic"
         )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _network_by_itself(cls, values: object) -> object:
-        """Take the fields of cells from where they were before other networks came: at the top."""
-        if not isinstance(values, dict) or "network" in values or "architecture" not in values:
-            return values
-        cells = {name: values[name] for name in CellNetwork.model_fields if name in values}
-        others = {name: value for name, value in values.items() if name not in cells}
-        return {"network": {"kind": "cells", **cells}, **others}
-
     @model_validator(mode="after")
     def _is_consistent(self) -> ModelDescription:
         if len(self.classes) < 2 or self.positive not in self.classes:
@@ -116,7 +108,7 @@ class ModelDescription(Section):
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""
-        return self.network.build(Shape(self.channels, len(self.classes), self.image_size))
+        return zoo.build(self.network, Shape(self.channels, len(self.classes), self.image_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +175,6 @@ def positive_log_odds(network: nn.Module, batches: Batches, positive: int) -> np
             heartbeat()
             logits.append(network(images.contiguous(memory_format=torch.channels_last)))
     return log_odds(torch.cat(logits).double(), positive).cpu().numpy()
-
-
-def log_odds(logits: Tensor, positive: int) -> Tensor:
-    """Return the log odds [b] of one class against all others, of logits [b, classes]."""
-    others = torch.cat([logits[:, :positive], logits[:, positive + 1 :]], dim=1)
-    return logits[:, positive] - others.logsumexp(1)
 
 
 def save_model(folder: Path, network: nn.Module, description: ModelDescription) -> None:

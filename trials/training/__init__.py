@@ -1,1 +1,1 @@
-"""How a network is trained."""
+"""How a network is trained: `module` learns, `trainer` runs it, `callbacks` tell, `divergence` retries."""

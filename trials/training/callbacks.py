@@ -1,17 +1,22 @@
-"""What a training tells while it runs, in the place of Lightning's own loggers and bars."""
+"""What a training tells while it runs, in place of Lightning's own loggers, bars and errors."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from trials.errors import TrainingError
 from trials.runs.reporter import Reporter
+from trials.settings.schema import TrainingSettings
+from trials.training.memory import suggest_batch_size
 
 
 class ReportEachEpoch(pl.Callback):
@@ -49,6 +54,30 @@ class Bar(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
         self._bar.close()
+
+
+class SuggestBatchSize(pl.Callback):
+    """Turns an accelerator's lack of memory into a `TrainingError` that says what it has room for."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._images: Tensor | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep images to measure with."""
+        self._images = batch[0]
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Raise `TrainingError` in place of torch's error."""
+        if isinstance(exception, torch.OutOfMemoryError):
+            traceback.clear_frames(exception.__traceback__)  # they hold the maps of the step that failed
+            with trainer.precision_plugin.train_step_context():
+                advice = suggest_batch_size(self._settings, cast(nn.Module, pl_module.model), self._images)
+            raise TrainingError(f"{str(exception).rstrip('. ')}. {advice}") from None
 
 
 def quiet_lightning() -> None:

@@ -23,11 +23,12 @@ from trials.inference.predict import run_predict
 from trials.methods.networks import BoostedMethod
 from trials.methods.registry import METHODS
 from trials.models.model_file import load_model
-from trials.models.zoo import BoostedNetwork, Shape
+from trials.models.specs import BoostedNetwork, Shape
+from trials.models.zoo import build
 from trials.pipeline.evaluate import run_evaluate, text_table
 from trials.report.report import run_report, text
 from trials.settings.load import load_settings
-from trials.training.module import seed_everything
+from trials.training.seeding import seed_everything
 
 pytest.importorskip("torchvision")
 TINY: dict[str, Any] = {
@@ -85,7 +86,7 @@ def test_the_ablation_differs_by_one_change_each_and_all_four_in_the_last() -> N
 
 def test_the_baseline_is_the_librarys_network() -> None:
     seed_everything(0)
-    ours = BoostedNetwork().build(Shape(3, 2, 64)).eval()
+    ours = build(BoostedNetwork(), Shape(3, 2, 64)).eval()
     seed_everything(0)
     library = models.efficientnet_b0(num_classes=2).eval()
     images = torch.rand(2, 3, 64, 64)
@@ -117,12 +118,12 @@ def test_weights_that_cannot_be_had_are_refused_with_what_can(monkeypatch: pytes
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     network = BoostedNetwork(variant="b0", pretrained=True)
     with pytest.raises(ValueError, match=r"b0 .*no such host.*lite0 to lite2.*boosted\.pretrained=false"):
-        network.build(Shape(3, 2, 64), load_settings("patches").retrain)
+        build(network, Shape(3, 2, 64), load_settings("patches").retrain)
 
 
 def test_each_choice_reaches_the_network() -> None:
     def built(**choices: Any) -> torch.nn.Module:
-        return BoostedNetwork.model_validate(choices).build(Shape(3, 2, 96)).eval()
+        return build(BoostedNetwork.model_validate(choices), Shape(3, 2, 96)).eval()
 
     maps = {by: built(downsampling=by).features(torch.zeros(1, 3, 96, 96)).shape[-1] for by in (32, 16, 8)}
     assert maps == {32: 3, 16: 6, 8: 12}

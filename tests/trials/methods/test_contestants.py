@@ -28,17 +28,10 @@ from trials.methods.classical import ClassicalMethod
 from trials.methods.features import STATISTICS, statistics
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import METHODS
+from trials.models import zoo
 from trials.models.model_file import load_model
-from trials.models.zoo import (
-    AlexNet,
-    CellNetwork,
-    KnownNetwork,
-    Shape,
-    cnn3,
-    count_macs,
-    count_parameters,
-    load_imagenet_lite0,
-)
+from trials.models.specs import CellNetwork, KnownNetwork, Shape
+from trials.models.zoo import AlexNet, cnn3, count_macs, count_parameters, load_imagenet_lite0
 from trials.report.report import run_report
 from trials.runs.layout import TUNING
 from trials.settings.load import load_settings
@@ -200,21 +193,6 @@ def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions:
     assert card.network.kind == name
 
 
-def test_a_model_of_the_time_when_all_networks_were_cells_still_loads(
-    lesions: Path, fold0: Path, tmp_path: Path
-) -> None:
-    train(lesions, "cells7", tmp_path / "new")
-    shutil.copytree(tmp_path / "new", tmp_path / "old")
-    (tmp_path / "old" / "run.json").unlink()  # a model by itself, which nothing vouches for
-    described = json.loads((tmp_path / "new" / "model.json").read_text())
-    cells = described.pop("network")
-    del described["temperature"], cells["kind"]
-    (tmp_path / "old" / "model.json").write_text(json.dumps(described | cells))
-    images = load(lesions).images[:3]
-    new, old = (load_model(tmp_path / age).probabilities(images) for age in ("new", "old"))
-    assert new.tolist() == old.tolist()
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -248,17 +226,18 @@ def test_cnn3_counted_so_comes_within_two_weights_of_the_posters() -> None:
 def test_counts_of_a_built_network_are_those_of_its_architecture() -> None:
     architecture = Architecture.random(3)
     network = CellNetwork(architecture=architecture.to_sample(), layout="enas7", filters=4)
-    built = network.build(Shape(3, 2, 33), load_settings("paper").retrain)
+    built = zoo.build(network, Shape(3, 2, 33), load_settings("paper").retrain)
     assert count_parameters(built) == parameters(architecture, "enas7", 4)
     assert count_macs(built, Shape(3, 2, 33)) == macs(architecture, "enas7", 4, 3, 2, 33)
 
 
-def test_description_from_before_the_output_norm_is_of_a_network_without_it() -> None:
-    stored = {"architecture": Architecture.random(3).to_sample(), "layout": "enas7", "filters": 4}
-    old, new = (CellNetwork.model_validate(stored | more) for more in ({}, {"output_norm": True}))
-    built = old.build(Shape(3, 2, 32))
-    assert not any(name.startswith("output_norm") for name in built.state_dict())
-    assert set(new.build(Shape(3, 2, 32)).state_dict()) - set(built.state_dict()) == {
+def test_the_output_norm_brings_running_averages_and_no_weights() -> None:
+    cells = {"architecture": Architecture.random(3).to_sample(), "layout": "enas7", "filters": 4}
+    without, with_norm = (
+        zoo.build(CellNetwork.model_validate(cells | {"output_norm": norm}), Shape(3, 2, 32)).state_dict()
+        for norm in (False, True)
+    )
+    assert set(with_norm) - set(without) == {
         "output_norm.running_mean",
         "output_norm.running_var",
         "output_norm.num_batches_tracked",
@@ -266,7 +245,7 @@ def test_description_from_before_the_output_norm_is_of_a_network_without_it() ->
 
 
 def test_imagenet_weights_come_with_every_layer_but_the_head() -> None:
-    networks = [KnownNetwork(kind="efficientnet_lite0").build(Shape(3, 2, 64)) for _ in range(2)]
+    networks = [zoo.build(KnownNetwork(kind="efficientnet_lite0"), Shape(3, 2, 64)) for _ in range(2)]
     for network in networks:
         load_imagenet_lite0(network)
     first, second = (network.state_dict() for network in networks)
@@ -376,9 +355,9 @@ def test_a_methods_differences_stand_over_the_profile_and_under_the_users_settin
     assert all(bool(entry.differs) == bool(entry.reason) for entry in METHODS.values())
 
 
-def test_an_unknown_method_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_method_is_refused_with_the_nearest(lesions: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nearest: resnet18"):
-        train(tmp_path, "resnet", tmp_path / "out")
+        train(lesions, "resnet", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["enas7", "hog"])

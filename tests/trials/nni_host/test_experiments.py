@@ -15,7 +15,7 @@ from search_space.enas.layouts import parse_layout
 from strategies.optuna_tuner import OptunaTuner
 from strategies.tuner import PipelineTuner
 from trials.methods.registry import METHODS
-from trials.models.zoo import BoostedNetwork
+from trials.models.specs import BoostedNetwork
 from trials.nni_host.parameters import meant
 from trials.settings.load import load_settings
 

@@ -32,7 +32,8 @@ from trials.runs.folder import RunFolder, is_done, read_json
 from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS
 from trials.settings.load import load_settings
 from trials.training import memory
-from trials.training.module import LesionModule, SaveEachEpoch
+from trials.training.checkpoint import SaveEachEpoch
+from trials.training.module import LesionModule
 
 Retrain = Callable[..., Mapping[str, Any]]
 SEARCH = {
@@ -121,7 +122,7 @@ from pathlib import Path
 from tests.helpers.runs import retrain_on
 from trials.runs.folder import RunFolder, read_json
 from trials.settings.load import load_settings
-from trials.training.module import SeedEachEpoch
+from trials.training.seeding import SeedEachEpoch
 
 disk, lesions, architecture, finished = map(Path, sys.argv[1:5])
 identity = read_json(finished / "run.json")["identity"]

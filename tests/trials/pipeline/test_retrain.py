@@ -22,7 +22,7 @@ from trials.models.model_file import TrainedModel, load_model
 from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import ProtocolSettings, Settings
-from trials.training.module import SaveEachEpoch
+from trials.training.checkpoint import SaveEachEpoch
 
 Retrain = Callable[..., Mapping[str, Any]]
 

@@ -26,7 +26,7 @@ from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings
-from trials.training.module import SaveEachEpoch
+from trials.training.checkpoint import SaveEachEpoch
 
 TINY = {
     "data.image_size": 16,

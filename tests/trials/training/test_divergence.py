@@ -20,8 +20,9 @@ from trials.evaluation.metrics import doubts
 from trials.models.model_file import load_model
 from trials.runs.layout import CHECKPOINT, divergence_file
 from trials.settings.load import load_settings
+from trials.training.checkpoint import SaveEachEpoch
 from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged
-from trials.training.module import LesionModule, SaveEachEpoch
+from trials.training.module import LesionModule
 
 Retrain = Callable[..., Mapping[str, Any]]
 RATE = 0.05  # of the quick profile

@@ -18,14 +18,11 @@ from trials.runs.reporter import Reporter
 from trials.settings.load import load_settings
 from trials.settings.schema import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
-from trials.training.module import (
-    LesionModule,
-    cosine_with_restarts,
-    make_trainer,
-    one_cycle,
-    resume_from,
-    seed_everything,
-)
+from trials.training.checkpoint import resume_from
+from trials.training.module import LesionModule
+from trials.training.schedules import cosine_with_restarts, one_cycle
+from trials.training.seeding import seed_everything
+from trials.training.trainer import make_trainer
 
 ENAS = {"highest": 0.05, "lowest": 0.0001, "t0": 10, "t_mul": 2}
 

@@ -1,0 +1,44 @@
+"""Networks that can be trained, as plain data: what `model.json` holds of one and `zoo.build` makes it of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from trials.settings.schema import BoostedSettings, Section
+
+
+class Shape(NamedTuple):
+    """What a network maps: square images of `side` pixels to `classes` logits."""
+
+    channels: int
+    classes: int
+    side: int
+
+
+class CellNetwork(Section):
+    """The final network of one architecture in one layout."""
+
+    kind: Literal["cells"] = "cells"
+    architecture: dict[str, Any]  # NNI's sample
+    layout: str
+    filters: int
+    stem_stride: Literal[1, 2, 4] = 1
+    output_norm: bool = False
+
+
+class KnownNetwork(Section):
+    """A network that nobody searched for, by its name; it brings its own regularisation."""
+
+    kind: Literal["alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0"]
+
+
+class BoostedNetwork(BoostedSettings):
+    """One choice of Boosted EfficientNet's space; `cropping` tells how it was trained and changes nothing."""
+
+    kind: Literal["boosted_efficientnet"] = "boosted_efficientnet"
+    cropping: Literal["none", "random_center"] = "none"
+
+
+Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
