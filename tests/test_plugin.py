@@ -1,4 +1,4 @@
-"""What `docs/how-to/plugin.md` says is what happens: its Python and its command run as they stand."""
+"""The Python and the command of `docs/how-to/plugin.md` run as they stand."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.syspath_prepend(STRATEGIES.parent / "docs" / "examples")
         exec("".join(blocks("python")), names)
     return names
 
