@@ -211,8 +211,9 @@ def load_description(folder: Path) -> ModelDescription:
         raise ModelError(f"{path}: not a description of a model: {problems}") from None
 
 
-def load_model(folder: Path) -> TrainedModel:
+def load_model(folder: str | Path) -> TrainedModel:
     """Read a trained model; raises `ModelError` for missing or unfitting files, and as `read` does."""
+    folder = Path(folder)
     description = load_description(folder)
     try:
         network = description.build()
