@@ -1,8 +1,8 @@
-"""Measures of a two-class diagnosis, from probabilities of the positive class and a frozen threshold.
+"""The scores of a run, and the threshold and temperature that validation images choose.
 
-The poster's (Ahmed, Du and AlZoubi, MIDL 2020): TPR or sensitivity, TNR or specificity, precision,
-accuracy; and the area under the ROC curve. What a split cannot define, such as precision where nothing was
-called positive, is None.
+The scores are those of the poster (Ahmed, Du and AlZoubi, MIDL 2020): TPR (sensitivity), TNR (specificity),
+precision and accuracy; and the area under the ROC curve. `measures` defines them. A score that the images do
+not define, such as precision where nothing was called positive, is None.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
-from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from trials.evaluation.bootstrap import Measure
 from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.measures import DECISION, auc, decision
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Scores:
     tnr: float | None
     tpr: float | None
     precision: float | None
-    accuracy: float
+    accuracy: float | None
     auc: float | None
 
     def to_dict(self) -> dict[str, float | None]:
@@ -45,24 +46,16 @@ RATES = ("tnr", "tpr", "precision", "accuracy", "auc")
 def score(positive: ArrayLike, scores: ArrayLike, threshold: float | ArrayLike) -> Scores:
     """Score truth [n] against scores of the positive class [n], called positive from `threshold` up.
 
-    The scores are log odds or, where these are not known, probabilities, and so is the threshold.
-    The threshold is one number, or one for each image where folds bring their own. Raises ValueError for no
-    images.
+    The scores are log odds or, where these are not known, probabilities, and so is the threshold: one number,
+    or one for each image where folds have their own. Raises ValueError for no images, and for scores that
+    are not finite.
     """
     truth, given = np.asarray(positive, dtype=bool), _finite(scores)
     if not truth.size:
         raise ValueError("no predictions to score")
     called = given >= np.asarray(threshold, dtype=float)
-    (tn, fp), (fn, tp) = confusion_matrix(truth, called, labels=[False, True]).tolist()
-    return Scores(
-        n=len(truth),
-        positives=tp + fn,
-        tnr=_ratio(tn, tn + fp),
-        tpr=_ratio(tp, tp + fn),
-        precision=_ratio(tp, tp + fp),
-        accuracy=(tp + tn) / len(truth),
-        auc=float(roc_auc_score(truth, given)) if 0 < tp + fn < len(truth) else None,
-    )
+    rates = {name: _once(decision(name, truth, called), truth) for name in RATES if name in DECISION}
+    return Scores(n=len(truth), positives=int(truth.sum()), **rates, auc=_once(auc(truth, given), truth))
 
 
 def youden_threshold(positive: ArrayLike, log_odds: ArrayLike) -> float:
@@ -118,7 +111,7 @@ def doubts(positive: ArrayLike, log_odds: ArrayLike) -> list[str]:
             f"the model answers alike, {low:.3f} to {high:.3f}, whatever the image: it has learnt nothing "
             f"({count} validation images)"
         ]
-    area = float(roc_auc_score(truth, given))
+    area = float(auc(truth, given)(np.ones((1, count)))[0])
     bound = 0.5 + 1.645 * np.sqrt((count + 1) / (12 * ones * (count - ones)))
     if bound >= 1:
         return [f"{count} validation images are too few to tell the model from chance (AUC {area:.3f})"]
@@ -140,12 +133,14 @@ def mean_and_std(values: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def _finite(scores: ArrayLike) -> np.ndarray:
-    """Return them as an array; raises ValueError for any that is no number, of which no score is made."""
+    """Return them as an array; raises ValueError for any that is not finite."""
     given = np.asarray(scores, dtype=float)
     if count := int((~np.isfinite(given)).sum()):
-        raise ValueError(f"{count} of {given.size} scores are not finite: no score is made of them")
+        raise ValueError(f"{count} of {given.size} scores are not finite: nothing is measured by them")
     return given
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _once(measure: Measure, images: np.ndarray) -> float | None:
+    """Return a measure of all `images` [n], each counted once; None where it is not defined."""
+    value = float(measure(np.ones((1, len(images))))[0])
+    return None if np.isnan(value) else value

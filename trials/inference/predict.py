@@ -23,12 +23,12 @@ from trials.data.readers.grey_range import GreyRange, notes_on
 from trials.data.readers.image_file import survey
 from trials.data.readers.paths import is_printable, printable
 from trials.errors import DataError, ModelError
-from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.calibration import MeanOfModels
 from trials.inference.prediction_table import COLUMNS, Row, new_table
 from trials.inference.views import VIEWS
 from trials.models.model_file import TrainedModel, load_model
 
-TOGETHER = 128  # images in memory at a time
+AT_ONCE = 128  # images in memory at a time
 
 
 def run_predict(
@@ -37,22 +37,21 @@ def run_predict(
     """Return the probability of the positive class for each image, its spreads, and the decision.
 
     Images are crops of lesions, like those that the model was trained on; a folder stands for all images in
-    it. With `others`, such as the models of other folds, all decide together: mean probability against mean
-    frozen threshold, as log odds. Images that cannot be read are named in `left_out`; the rest goes on.
-    `table`, a new CSV file, gets a row an image with the columns `COLUMNS`, written at once. Raises
-    ValueError for folders without a model, models of other classes than the first or without finite outputs,
-    and where no image can be read.
+    it. With `others`, such as the models of other folds, all decide together (`MeanOfModels`). Images that
+    cannot be read are named in `left_out`; the rest goes on. `table`, a new CSV file, gets a row an image
+    with the columns `COLUMNS`, written at once. Raises ValueError for folders without a model, models of
+    other classes than the first or without finite outputs, and where no image can be read.
     """
     with new_table(table) as write:
         models = _load(model, others)
         asked = image_files(images)
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
-        cutoff = float(mean_log_odds([one.description.cutoff for one in models]))
+        together = MeanOfModels([one.description.cutoff for one in models])
         rows: list[Row] = []
-        steps = range(0, len(files), TOGETHER)
+        steps = range(0, len(files), AT_ONCE)
         for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
-            some = _predicted(models, files[start : start + TOGETHER], cutoff, left_out)
+            some = _predicted(models, files[start : start + AT_ONCE], together, left_out)
             write(some)
             rows += some
         if not rows:
@@ -60,7 +59,7 @@ def run_predict(
     card = models[0].description
     return {
         "positive": card.positive,
-        "threshold": float(expit(cutoff)),
+        "threshold": float(together.threshold),
         "models": len(models),
         "not_for": card.not_for,
         "warnings": [
@@ -104,7 +103,7 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel], files: Sequence[Path], cutoff: float, left_out: list[str]
+    models: Sequence[TrainedModel], files: Sequence[Path], together: MeanOfModels, left_out: list[str]
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     read = _decoded(models, files, left_out)
@@ -114,11 +113,11 @@ def _predicted(
     given = np.array(
         [[one.log_odds(pixels, view) for view in VIEWS] for one, pixels in zip(models, seen, strict=True)]
     )  # [models, views, n]
-    odds = mean_log_odds(given)  # [views, n]
+    odds = together.log_odds(given)  # [views, n]
     views = expit(odds)
     over_models = expit(given[:, 0]).std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
     said = (views[0].tolist(), odds[0].tolist(), views.std(0, ddof=1).tolist(), over_models)
-    called = (odds[0] >= cutoff).tolist()
+    called = (odds[0] >= together.cutoff).tolist()
     return [
         dict(zip(COLUMNS, (str(file), *values), strict=True))
         for file, *values in zip(read, *said, called, strict=True)

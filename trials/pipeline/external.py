@@ -1,7 +1,6 @@
 """The external test: the models of all folds, frozen, on a data set that none of them has seen.
 
-They decide together (our choice): the mean of their probabilities against the mean of their frozen
-thresholds, both as log odds.
+They decide together (`MeanOfModels`).
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from trials.data.dataset import LesionData, load
 from trials.data.findings import findings
 from trials.data.leaks import refuse_overlap
 from trials.data.readers.medmnist import classes_elsewhere
 from trials.errors import EvaluationError
-from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.calibration import MeanOfModels
 from trials.evaluation.metrics import score
 from trials.models.model_file import load_description, load_model
 from trials.runs.finished import Run
@@ -69,12 +67,12 @@ def evaluate_external(
     results, rows = {}, []
     for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
-        mean = mean_log_odds([model.log_odds(data.images) for model in models])
-        cutoff = float(mean_log_odds([model.description.cutoff for model in models]))
+        together = MeanOfModels([model.description.cutoff for model in models])
+        mean = together.log_odds([model.log_odds(data.images) for model in models])
         results[name] = {
             "models": len(models),
-            "threshold": float(expit(cutoff)),
-            "frozen": score(positive, mean, cutoff).to_dict(),
+            "threshold": float(together.threshold),
+            "frozen": score(positive, mean, together.cutoff).to_dict(),
             "at_0.5": score(positive, mean, 0.0).to_dict(),
         }
         columns = zip(data.files, data.labels, data.groups, said(mean), strict=True)

@@ -8,6 +8,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.evaluation.calibration import (
     OLD_LIMIT,
+    MeanOfModels,
     apply_temperature,
     cutoff,
     expected_calibration_error,
@@ -61,6 +62,14 @@ def test_a_probability_equal_to_the_threshold_is_called_whatever_the_rounding() 
     for p in [0.0, 1e-12, *np.linspace(0.001, 0.999, 999), 1 - 1e-12, 1.0]:
         assert log_odds(p) >= cutoff(p)
         assert not log_odds(p * (1 - 1e-9)) >= cutoff(p) or p in (0.0,)
+
+
+def test_models_decide_as_one_by_mean_probability_against_mean_threshold() -> None:
+    together = MeanOfModels(logit([0.2, 0.6]))
+    assert together.threshold == pytest.approx(0.4) and together.cutoff == pytest.approx(logit(0.4))
+    assert together.log_odds(logit([[0.1, 0.3], [0.5, 0.9]])) == pytest.approx(logit([0.3, 0.6]))
+    of_images = MeanOfModels(logit([[0.2, 0.5], [0.6, 0.5]]))
+    assert of_images.threshold == pytest.approx([0.4, 0.5])
 
 
 def test_mean_log_odds_are_of_the_mean_probability_and_go_on_where_that_is_one() -> None:

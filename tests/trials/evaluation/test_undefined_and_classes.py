@@ -46,7 +46,15 @@ def test_a_measure_without_a_denominator_is_undefined(
 def a_run(folder: Path, method: str, truth: list[bool], external: list[bool]) -> Path:
     """Write a run whose external images are of one class."""
     metrics = {
-        **{"method": method, "label": method, "layout": None, "fold": 0, "folds": 2, "seed": 0},
+        **{
+            "method": method,
+            "label": method,
+            "layout": None,
+            "fold": 0,
+            "folds": 2,
+            "seed": 0,
+            "saw_other_data": False,
+        },
         **{"data": "lesions", "data_digest": "d", "positive": "malignant", "parameters": 1, "seconds": 1.0},
         **{"threshold": 0.9, "temperature": 1.0, "commit": "c", "external": "elsewhere", "test": None},
     }
@@ -151,15 +159,6 @@ def test_three_classes_are_said_by_every_verb(
     run_export(place, tmp_path / "export")
     assert WORDS in (tmp_path / "export" / "README.md").read_text()
     assert WORDS in json.loads((tmp_path / "export" / "metadata.json").read_text())["warnings"][0]
-
-
-def test_runs_of_a_time_before_it_was_recorded_say_it_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("one", "two"):
-        a_run(tmp_path / "runs" / name, name, [False, True, False, True], [False] * 5)
-    assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().out.count(WORDS) == 1  # of all runs, once
 
 
 def test_models_of_a_time_before_say_it_too_and_two_classes_say_nothing(finished: tuple[Path, Path]) -> None:

@@ -81,7 +81,7 @@ def test_more_images_than_are_read_at_a_time(
     model: Path, clinic: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_predict(model, [clinic])
-    monkeypatch.setattr("trials.inference.predict.TOGETHER", 2)
+    monkeypatch.setattr("trials.inference.predict.AT_ONCE", 2)
     parts = run_predict(model, [clinic])
     for one, other in zip(whole["predictions"], parts["predictions"], strict=True):
         assert one["file"] == other["file"]
@@ -143,7 +143,7 @@ def test_without_a_readable_image_there_is_an_error_and_no_table(model: Path, tm
 def test_predictions_stay_when_the_rest_is_stopped(
     model: Path, clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trials.inference.predict.TOGETHER", 2)
+    monkeypatch.setattr("trials.inference.predict.AT_ONCE", 2)
     decoded: list[Path] = []
 
     def stops_at_the_fifth(path: Path, **_: object) -> np.ndarray:

@@ -108,6 +108,7 @@ def a_run(folder: Path, method: str, fold: int, odds: list[float], truth: list[b
             "fold": fold,
             "folds": 2,
             "seed": 0,
+            "saw_other_data": False,
         },
         **{"data": "lesions", "data_digest": "d", "positive": "malignant", "parameters": 1, "seconds": 1.0},
         **{"threshold": 1.0, "threshold_log_odds": 50.0, "temperature": 30.0, "commit": "c"},
