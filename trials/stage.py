@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -276,4 +277,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # NNI ends a trial by this signal. One that exits of it, instead of dying, it takes for failed.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

@@ -80,3 +80,17 @@ def test_a_run_tests_on_external_data_that_are_loaded_like_its_own(lesions: Path
     split = Split.of(data, settings, folds=2, fold=1)
     metrics = trials.train(split, settings, "geometry", tmp_path / "geometry", external=external)
     assert metrics["external"] == external.name and metrics["fold"] == 1
+
+
+def test_a_finished_run_is_evaluated_used_and_exported_by_names_of_folders(
+    finished: tuple[Path, Path], lesions: Path, tmp_path: Path
+) -> None:
+    first, second = map(str, finished)
+    assert trials.evaluate([first, second], str(tmp_path / "evaluation"))["methods"]
+    assert trials.write_report([first, second], str(tmp_path / "report"))["results"]
+    images = [str(path) for path in sorted(lesions.glob("*.png"))[:2]]
+    model = trials.load_model(first)
+    told = trials.predict(first, images, others=[second], table=str(tmp_path / "predictions.csv"))
+    assert len(told["predictions"]) == 2 and told["positive"] == model.description.positive
+    assert len(trials.explain(first, images, str(tmp_path / "maps"))["explanations"]) == 2
+    assert "model.onnx" in trials.export_model(first, str(tmp_path / "exported"))["files"]

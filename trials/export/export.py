@@ -32,13 +32,14 @@ from trials.runs.layout import LOADER, METADATA, ONNX
 TOLERANCE = 1e-4  # of a probability, or share of log odds: what another order of adding may change; ours
 
 
-def run_export(model: Path, out: Path) -> dict[str, Any]:
+def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     """Export the trained model in the folder `model` to the new folder `out`; return what was checked.
 
     Raises `ModelError` for a folder without a model and for one whose numbers are not finite, `DataError`
     where `out` holds something already, and `ExportError` where a written file gives other numbers than the
     model. After an error there is no `out`.
     """
+    model, out = Path(model), Path(out)
     trained = load_model(model)
     card = trained.description
     origin = read_origin(model)

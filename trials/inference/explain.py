@@ -96,17 +96,18 @@ def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(spearmanr(*flat).statistic) if all(np.ptp(values) > 0 for values in flat) else float("nan")
 
 
-def run_explain(model: Path, images: Sequence[Path], out: Path) -> dict[str, Any]:
+def run_explain(model: str | Path, images: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
     """Explain what a trained model says of image files: a picture of each and `maps.json`, in a new folder.
 
     Raises ValueError for a folder without a model, files that are no images, and an `out` in use.
     """
-    with new_folder(out) as folder:
+    paths = [Path(image) for image in images]
+    with new_folder(Path(out)) as folder:
         trained = load_model(model)
         card = trained.description
-        pixels, notes = decode_all(images, card.grey_range)
+        pixels, notes = decode_all(paths, card.grey_range)
         probabilities = trained.probabilities(pixels).tolist()
-        explained = zip(images, probabilities, explain(trained, pixels), strict=True)
+        explained = zip(paths, probabilities, explain(trained, pixels), strict=True)
         rows = [
             _write_picture(folder, number, path, one, card.positive, probability)
             for number, (path, probability, one) in enumerate(explained, start=1)

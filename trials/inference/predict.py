@@ -32,7 +32,10 @@ AT_ONCE = 128  # images in memory at a time
 
 
 def run_predict(
-    model: Path, images: Sequence[Path], others: Sequence[Path] = (), table: Path | None = None
+    model: str | Path,
+    images: Sequence[str | Path],
+    others: Sequence[str | Path] = (),
+    table: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return the probability of the positive class for each image, its spreads, and the decision.
 
@@ -42,9 +45,10 @@ def run_predict(
     with the columns `COLUMNS`, written at once. Raises ValueError for folders without a model, models of
     other classes than the first or without finite outputs, and where no image can be read.
     """
-    with new_table(table) as write:
-        models = _load(model, others)
-        asked = image_files(images)
+    folders = [Path(folder) for folder in (model, *others)]
+    with new_table(None if table is None else Path(table)) as write:
+        models = _load(*folders)
+        asked = image_files([Path(image) for image in images])
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
         together = MeanOfModels([one.description.cutoff for one in models])
@@ -64,7 +68,7 @@ def run_predict(
         "not_for": card.not_for,
         "warnings": [
             f"{folder}: {warning}"
-            for folder, one in zip((model, *others), models, strict=True)
+            for folder, one in zip(folders, models, strict=True)
             for warning in one.description.cautions
         ],
         "notes": [*asked.notes, *notes],
@@ -73,7 +77,7 @@ def run_predict(
     }
 
 
-def _load(first: Path, others: Sequence[Path]) -> list[TrainedModel]:
+def _load(first: Path, *others: Path) -> list[TrainedModel]:
     """Load the models; raises `ModelError` where they tell different classes apart."""
     models = [load_model(folder) for folder in (first, *others)]
     known, *rest = ((one.description.classes, one.description.positive) for one in models)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,8 +27,6 @@ def trial_parameters() -> dict[str, Any]:
     another's. A trial on another host has the manager's address as seen from there in LESION_NAS_MANAGER.
     Raises `ParametersError` for a record of anything but parameters by name.
     """
-    # NNI ends a trial by this signal. One that exits of it, instead of dying, it takes for failed.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from nni.runtime.trial_command_channel import local_legacy
 
     with plain_json(nni, local_legacy):

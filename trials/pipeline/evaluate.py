@@ -26,9 +26,9 @@ COLUMNS = ("method", "images", "threshold", "n", *RATES, "parameters")
 
 
 def run_evaluate(
-    runs: Sequence[Path],
-    out: Path,
-    external_data: Path | None = None,
+    runs: Sequence[str | Path],
+    out: str | Path,
+    external_data: str | Path | None = None,
     *,
     failed: Sequence[Failed] = (),
     group_column: str | None = None,
@@ -44,9 +44,10 @@ def run_evaluate(
     more folds come in. Raises ValueError for runs that are unfinished, given twice or of different data or
     folds, and for external images that were seen in training.
     """
+    out = Path(out)
     if not runs:
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
-    methods = by_method([read_run(folder) for folder in runs])
+    methods = by_method([read_run(Path(folder)) for folder in runs])
     everyone = [run for group in methods.values() for run in group]
     if external_data is None and everyone[0].fold is None:
         raise EvaluationError(

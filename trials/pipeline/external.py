@@ -26,7 +26,7 @@ from trials.runs.predictions import SAID, said
 
 
 def load_external(
-    path: Path, runs: Sequence[Run], group_column: str | None = None, accept: Sequence[str] = ()
+    path: str | Path, runs: Sequence[Run], group_column: str | None = None, accept: Sequence[str] = ()
 ) -> LesionData:
     """Load external data; raises ValueError for classes unknown to a model, and for images it has seen."""
     ranges = {load_description(run.folder).grey_range for run in runs}
@@ -39,7 +39,7 @@ def load_external(
     external = load(
         path,
         positive=runs[0].metrics["positive"],
-        classes=classes_elsewhere(path, settings.get("classes")),
+        classes=classes_elsewhere(Path(path), settings.get("classes")),
         duplicates=settings.get("duplicates", "near"),
         group_column=group_column,
         accept=accept,

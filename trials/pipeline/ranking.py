@@ -16,8 +16,9 @@ from trials.data.task import Task
 from trials.errors import SettingsError
 from trials.methods.cells import Found, cell_network, random_cells
 from trials.methods.registry import Title
+from trials.pipeline.found import read_ranking
 from trials.pipeline.protocol import plan, train_and_test
-from trials.pipeline.search import read_ranking, search_in
+from trials.pipeline.search import search_in
 from trials.runs.layout import ARCHITECTURE, candidate_name
 from trials.settings.load import with_changes
 from trials.settings.schema import Settings

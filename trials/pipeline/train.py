@@ -15,8 +15,9 @@ from trials.methods.build import build
 from trials.methods.cells import Found, cell_network, random_cells
 from trials.methods.registry import METHODS, Entry, Title, find_method
 from trials.pipeline.ensemble import Ensemble
+from trials.pipeline.found import read_found
 from trials.pipeline.protocol import plan, train_and_test
-from trials.pipeline.search import read_found, search_in
+from trials.pipeline.search import search_in
 from trials.pipeline.tuning import Tuning
 from trials.runs.layout import ARCHITECTURE
 from trials.settings.load import without

@@ -41,10 +41,10 @@ from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE, RESULTS_TABLE, SEARC
 
 
 def run_report(
-    places: Sequence[Path],
-    out: Path,
+    places: Sequence[str | Path],
+    out: str | Path,
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     group_column: str | None = None,
     reference: str | None = None,
     prevalence: float = PREVALENCE,
@@ -57,9 +57,10 @@ def run_report(
     The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
     together, an unknown reference and a prevalence outside of 0 to 1.
     """
+    out = Path(out)
     check_place(out)  # both before all the figures
     check_prevalence(prevalence)
-    comparison = read_comparison(places)
+    comparison = read_comparison([Path(place) for place in places])
     tested = _summaries(comparison, lambda method: method.tested, prevalence)
     external = _summaries(comparison, lambda method: method.external, prevalence)
     if not tested and not external:
@@ -76,7 +77,7 @@ def run_report(
         reference=chosen,
         tests=tests,
         power=power(_of(tested or external, chosen), tests["reference"]),
-        data=None if data is None else read_data(data, comparison, group_column),
+        data=None if data is None else read_data(Path(data), comparison, group_column),
         prevalence=prevalence,
     )
     identity = {"verb": "report", "data": comparison.first.metrics["data_digest"]}

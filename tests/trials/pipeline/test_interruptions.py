@@ -25,8 +25,8 @@ from trials.errors import DamagedError, DataError, RunFolderError, TrainingError
 from trials.models.model_file import load_model
 from trials.nni_host import watchdog
 from trials.pipeline.evaluate import run_evaluate
+from trials.pipeline.found import read_ranking
 from trials.pipeline.publish import run_publish
-from trials.pipeline.search import read_ranking
 from trials.runs import folder as run_folder
 from trials.runs.folder import RunFolder, is_done, read_json
 from trials.runs.layout import ARCHITECTURE, CHECKPOINT, PREDICTIONS

@@ -12,8 +12,8 @@ from tests.helpers.runs import rank_on, train_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.errors import SettingsError
+from trials.pipeline.found import read_ranking
 from trials.pipeline.ranking import COUNT
-from trials.pipeline.search import read_ranking
 from trials.report.report import run_report, text
 
 TINY = {

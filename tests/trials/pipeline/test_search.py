@@ -21,7 +21,7 @@ from tests.helpers.runs import retrain_on, search_on
 from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.errors import LeakError, RunFolderError
-from trials.pipeline.search import read_ranking
+from trials.pipeline.found import read_ranking
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
