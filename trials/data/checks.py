@@ -15,6 +15,7 @@ from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
 from trials.errors import DataError
 from trials.evaluation.power import outlook
 
+NO_FOLDS = "not assigned"
 SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has all
 
 
@@ -75,17 +76,8 @@ def verify(
     data, problems = examined.data, list(examined.problems)
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
-    source, of_folds = "not assigned", list[str]()
-    if data.splits is not None:
-        source = OWN_SPLIT
-    elif problems:
-        problems += group_shortages(data, folds)
-    else:
-        try:
-            assigned = assign_folds(data, folds, accept=accept)
-            source, of_folds = assigned.source, list(assigned.notes)
-        except DataError as error:
-            problems += str(error).splitlines()
+    source, of_folds, fold_problems = _check_folds(data, folds, accept, assign=not problems)
+    problems += fold_problems
     warnings = [*_left_out(data), *of_folds, *data.notes, *_leaks(data)]
     return Report(
         str(path),
@@ -98,6 +90,21 @@ def verify(
         tuple(problems),
         tuple(warnings),
     )
+
+
+def _check_folds(
+    data: LesionData, folds: int, accept: Sequence[str], *, assign: bool
+) -> tuple[str, list[str], list[str]]:
+    """Return where folds come from, and notes and problems; unless `assign`, only groups are counted."""
+    if data.splits is not None:
+        return OWN_SPLIT, [], []
+    if not assign:
+        return NO_FOLDS, [], list(group_shortages(data, folds))
+    try:
+        assigned = assign_folds(data, folds, accept=accept)
+    except DataError as error:
+        return NO_FOLDS, [], str(error).splitlines()
+    return assigned.source, list(assigned.notes), []
 
 
 def _counts(data: LesionData) -> dict[str, object]:

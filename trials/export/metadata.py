@@ -14,7 +14,6 @@ from trials.models.model_file import ModelDescription
 def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return `metadata.json`, after MONAI's bundle specification; `model` is what `load_model.py` reads."""
     versions = metrics.get("versions") or {}
-    colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
         "meta_schema_20240725.json",
@@ -34,17 +33,22 @@ def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
         "warnings": card.cautions,
         "eval_metrics": metrics.get("test") or {},
         "trained_with": versions,
-        "network_data_format": {
-            "inputs": {
-                "images": _tensor("image", "magnitude", "uint8", [0, 255], colours, [card.image_size] * 2)
-            },
-            "outputs": {
-                "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
-                "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [card.positive]),
-                "log_odds": _tensor("log odds", "classes", "float32", [], [card.positive]),
-            },
-        },
+        "network_data_format": _data_format(card),
         "model": {**card.model_dump(mode="json"), "threshold_log_odds": card.cutoff},
+    }
+
+
+def _data_format(card: ModelDescription) -> dict[str, Any]:
+    """Return the inputs and outputs of the network."""
+    colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
+    squares = [card.image_size] * 2
+    return {
+        "inputs": {"images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares)},
+        "outputs": {
+            "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
+            "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [card.positive]),
+            "log_odds": _tensor("log odds", "classes", "float32", [], [card.positive]),
+        },
     }
 
 

@@ -141,7 +141,7 @@ def test_words_such_as_na_are_blank(table: Table, word: str) -> None:
     rows[0][2] = rows[3][2] = word
     data = load(table(["patient"], rows))
     assert data.groups[0] == rows[0][0] and data.groups[3] == rows[3][0]
-    assert data.notes == ("2 images without patient in manifest.csv: each is a group of its own",)
+    assert data.notes == ("2 images without patient: each is a group of its own",)
 
 
 def test_blank_cells_and_equal_cells() -> None:

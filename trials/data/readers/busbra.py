@@ -12,9 +12,10 @@ from pathlib import Path
 
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.columns import NONE, GroupColumns
+from trials.data.readers.csv_rows import Row, read_rows
 from trials.data.readers.cutting import cut
 from trials.data.readers.decoding import decode
-from trials.data.readers.manifest import group_names, read_rows
+from trials.data.readers.row_groups import group_names
 from trials.data.records import Listing, Record
 from trials.errors import DataError
 
@@ -36,10 +37,7 @@ def read(root: Path, options: Options) -> Listing:
     column = options.group_column or PATIENT
     if rows and column not in (NONE, *rows[0]):
         raise DataError(f"{root / TABLE}: no group column {column}, only {', '.join(rows[0])}")
-    groups: Sequence[str | None] = [None] * len(rows)
-    notes: list[str] = []
-    if column != NONE:
-        groups, notes = group_names(rows, GroupColumns((column,)))
+    groups, notes = group_names(rows, GroupColumns(() if column == NONE else (column,)))
     records = [
         Record(row["file"], row["Pathology"], partial(decode, path), group, path=path)
         for row, group in zip(rows, groups, strict=True)
@@ -57,7 +55,7 @@ def read(root: Path, options: Options) -> Listing:
     return listing if listing.problems else cut(listing, _masks(root, rows))
 
 
-def _row_problems(table: Path, rows: Sequence[dict[str, str]]) -> Iterator[str]:
+def _row_problems(table: Path, rows: Sequence[Row]) -> Iterator[str]:
     known: set[str] = set()
     for number, row in enumerate(rows, start=1):
         if not row["ID"] or Path(row["ID"]).name != row["ID"]:
@@ -69,7 +67,7 @@ def _row_problems(table: Path, rows: Sequence[dict[str, str]]) -> Iterator[str]:
         known.add(row["ID"])
 
 
-def _masks(root: Path, rows: Sequence[dict[str, str]]) -> dict[Path, list[Path]]:
+def _masks(root: Path, rows: Sequence[Row]) -> dict[Path, list[Path]]:
     """Return the masks that exist, by their images."""
     places = {
         root / row["file"]: root / "Masks" / f"mask_{row['ID'].removeprefix('bus_')}.png" for row in rows
@@ -77,7 +75,7 @@ def _masks(root: Path, rows: Sequence[dict[str, str]]) -> dict[Path, list[Path]]
     return {image: [mask] for image, mask in places.items() if mask.is_file()}
 
 
-def _unlisted(root: Path, rows: Sequence[dict[str, str]]) -> list[str]:
+def _unlisted(root: Path, rows: Sequence[Row]) -> list[str]:
     """Return a note on images that have no row."""
     there = {f"Images/{path.name}" for path in (root / "Images").glob("*.png")}
     unlisted = sorted(there - {row["file"] for row in rows})

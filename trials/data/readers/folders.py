@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from trials.data.readers.cutting import cut, named_as_busi
 from trials.data.readers.decoding import decode
 from trials.data.readers.mask_names import Folder
 from trials.data.readers.masks import pair
+from trials.data.readers.paths import SHOWN
 from trials.data.readers.split_names import WAY_OUT, like_parts, parts_of
 from trials.data.readers.strays import holds_images, is_image
 from trials.data.readers.walking import walk
@@ -55,7 +56,6 @@ def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
     names = [_names(images.values(), level) for level in (0, 1)]
     level, parts = next(((i, found) for i, each in enumerate(names) if (found := parts_of(each))), (None, {}))
     label = 1 if level == 0 else 0
-    classed = {path: folders for path, folders in images.items() if len(folders) > label}
     records = [
         Record(
             path.relative_to(root).as_posix(),
@@ -64,22 +64,31 @@ def class_folders(root: Path, images: Mapping[Path, Folder]) -> Listing:
             split=None if level is None else parts[folders[level]],
             path=path,
         )
-        for path, folders in classed.items()
+        for path, folders in images.items()
+        if len(folders) > label
     ]
-    problems = [
+    stray = [path.relative_to(root).as_posix() for path, folders in images.items() if len(folders) <= label]
+    problems = [] if parts else _split_problems(root, names)
+    listing = Listing(root.name, root, "class_folders", tuple(records), problems=tuple(problems))
+    return _with_stray(listing, stray) if stray else listing
+
+
+def _split_problems(root: Path, names: Sequence[Sequence[str]]) -> list[str]:
+    """Return a problem for each level of folders whose names are like those of a split."""
+    return [
         f"{root}: the folders {', '.join(filter(None, each))} are no classes, and no split; {WAY_OUT}"
         for each in names
-        if level is None and like_parts(each)
+        if like_parts(each)
     ]
-    notes = []
-    if stray := [path.relative_to(root).as_posix() for path in images if path not in classed]:
-        line = f"{len(stray)} images skipped, in no class folder ({', '.join(stray[:5])})"
-        notes.append(line)
-        if len(stray) > OUTSIDE * len(images):
-            problems.append(f"{root}: {line}; put them into folders, one a class")
-    return Listing(
-        root.name, root, "class_folders", tuple(records), problems=tuple(problems), notes=tuple(notes)
-    )
+
+
+def _with_stray(listing: Listing, stray: Sequence[str]) -> Listing:
+    """Return the listing with a note on images in no class folder, and a problem where they are many."""
+    note = f"{len(stray)} images skipped, in no class folder ({', '.join(stray[:SHOWN])})"
+    problems = listing.problems
+    if len(stray) > OUTSIDE * (len(listing.records) + len(stray)):
+        problems = (*problems, f"{listing.root}: {note}; put them into folders, one a class")
+    return replace(listing, notes=(note,), problems=problems)
 
 
 def _names(folders: Iterable[Folder], level: int) -> list[str]:

@@ -8,6 +8,7 @@ tumor_patch, center_tumor_patch and wsi, the slide), which `PCAM` leaves out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from search_space.regular_files import not_a_file
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.cells import is_blank
 from trials.data.readers.columns import NONE
-from trials.data.readers.manifest import read_rows
+from trials.data.readers.csv_rows import read_rows
 from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS, Listing, Record
 from trials.errors import DataError
@@ -46,31 +47,33 @@ def read(path: Path, options: Options) -> Listing:
     there are none. Raises `DataError` for a file that is missing, damaged or of other contents, and without
     h5py.
     """
-    records: list[Record] = []
     folder = hdf5_folder(path) or path
     column = options.group_column or SLIDE
     slides = {} if column == NONE else _slides(folder, column, asked=options.group_column is not None)
-    for split in SPLITS:
-        paths = [folder / NAME.format(split=SHORT[split], part=part) for part in "xy"]
-        patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
-        if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] != 3:
-            raise DataError(f"{paths[0]}: x is {patches.dtype} {patches.shape}; expected uint8 [n, h, w, 3]")
-        if labels.size != len(patches):
-            raise DataError(f"{paths[1]}: {labels.size} labels for the {len(patches)} patches of {paths[0]}")
-        groups = slides.get(split, [None] * len(patches))
-        if len(groups) != len(patches):
-            raise DataError(
-                f"{folder / META.format(split=SHORT[split])}: {len(groups)} rows for the {len(patches)} "
-                f"patches of {paths[0]}; download both again"
-            )
-        for index, label in enumerate(np.asarray(labels).ravel().tolist()):
-            file, decode = f"{paths[0].name}#{index}", partial(_patch, patches, index, paths[0])
-            group = file if groups[index] == "" else groups[index]
-            records.append(Record(file, str(label), decode, group, split=split))
+    records = [record for split in SPLITS for record in _part(folder, split, slides.get(split))]
     blank = sum(slide == "" for part in slides.values() for slide in part)
     notes = (f"{blank} patches without {column}: each is a group of its own",) if blank else ()
     named = column if slides else None
     return Listing(folder.name, folder, "patch_camelyon", tuple(records), named, notes=notes)
+
+
+def _part(folder: Path, split: str, slides: Sequence[str] | None) -> Iterator[Record]:
+    """Yield the records of a part of the split; `slides` names one a patch, None: there are no groups."""
+    paths = [folder / NAME.format(split=SHORT[split], part=part) for part in "xy"]
+    patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
+    if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] != 3:
+        raise DataError(f"{paths[0]}: x is {patches.dtype} {patches.shape}; expected uint8 [n, h, w, 3]")
+    if labels.size != len(patches):
+        raise DataError(f"{paths[1]}: {labels.size} labels for the {len(patches)} patches of {paths[0]}")
+    if slides is not None and len(slides) != len(patches):
+        raise DataError(
+            f"{folder / META.format(split=SHORT[split])}: {len(slides)} rows for the {len(patches)} "
+            f"patches of {paths[0]}; download both again"
+        )
+    for index, label in enumerate(np.asarray(labels).ravel().tolist()):
+        file = f"{paths[0].name}#{index}"
+        group = None if slides is None else slides[index] or file
+        yield Record(file, str(label), partial(_patch, patches, index, paths[0]), group, split=split)
 
 
 def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:

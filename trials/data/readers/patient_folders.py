@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from trials.data.readers.cells import plain
 from trials.data.readers.columns import FOLDER, NONE, kind_of
+from trials.data.readers.paths import some
 from trials.data.readers.split_names import part_of
 from trials.data.records import Listing, Record
 
@@ -39,13 +40,7 @@ def with_folder_groups(listing: Listing, asked: str | None) -> Listing:
         return listing
     depth = max(map(len, parts)) if asked == FOLDER else _depth(parts)
     if depth is None:
-        names = sorted({one[0] for one in parts if one})
-        note = (
-            f"images lie in {len(names)} sub-folders "
-            f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), which are not taken for "
-            "patients; if they are: --group-column folder, else name patients in a manifest.csv"
-        )
-        return replace(listing, notes=(*listing.notes, note))
+        return replace(listing, notes=(*listing.notes, _no_patients({one[0] for one in parts if one})))
     grouped = [
         replace(record, group="/".join(one[:depth]) or None)
         for record, one in zip(listing.records, parts, strict=True)
@@ -55,6 +50,14 @@ def with_folder_groups(listing: Listing, asked: str | None) -> Listing:
         f"images of one sub-folder are of one patient ({count} of them); if they are not: --group-column none"
     )
     return replace(listing, records=tuple(grouped), notes=(*listing.notes, note))
+
+
+def _no_patients(names: Iterable[str]) -> str:
+    found = sorted(names)
+    return (
+        f"images lie in {len(found)} sub-folders ({some(found)}), which are not taken for patients; if "
+        "they are: --group-column folder, else name patients in a manifest.csv"
+    )
 
 
 def _folders(record: Record) -> tuple[str, ...]:
