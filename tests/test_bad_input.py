@@ -25,8 +25,8 @@ from safetensors.torch import save
 
 from search_space import Architecture
 from trials.data.dataset import examine
+from trials.data.files.decoding import decode
 from trials.data.images import to_tensor
-from trials.data.readers.decoding import decode
 from trials.errors import DataError, ModelError, RunFolderError, SettingsError
 from trials.models.model_file import ModelDescription, load_description, load_model, save_model
 from trials.runs.layout import CHECKPOINT

@@ -15,9 +15,9 @@ import pytest
 from search_space import Architecture
 from search_space.regular_files import NotAFileError, read_file
 from tests.helpers.report_runs import GOOD, table, write_run
+from trials.data.files.decoding import decode
 from trials.data.new_folder import new_folder
-from trials.data.readers.csv_rows import read_rows
-from trials.data.readers.decoding import decode
+from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError, LinkError, LockedError, ModelError, RunFolderError, SettingsError
 from trials.files import FileLock, below, write_atomically
 from trials.models.model_file import load_description, load_model

@@ -14,18 +14,18 @@ import numpy as np
 
 from trials.data import storage
 from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
+from trials.data.files.decoding import image_digest, in_one_range
+from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.findings import ACCEPTABLE, SHOWN, excessive, findings, large_groups, say, too_many_apart
 from trials.data.labels import label_notes, label_problems
+from trials.data.masks.checks import like_masks
 from trials.data.official_split import excessive as excessive_overlap
 from trials.data.official_split import is_overlap, look_alikes, overlaps
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read
-from trials.data.readers.decoding import image_digest, in_one_range
-from trials.data.readers.grey_range import BYTES, GreyRange
-from trials.data.readers.mask_checks import like_masks
-from trials.data.readers.patient_folders import with_folder_groups
-from trials.data.readers.split_names import SHORT, WAY_OUT
 from trials.data.records import SPLITS, LeftOut, Listing, Record
+from trials.data.tables.patient_folders import with_folder_groups
+from trials.data.tables.split_names import SHORT, WAY_OUT
 from trials.errors import DataError
 from trials.evaluation.two_classes import as_two
 

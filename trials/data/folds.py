@@ -19,8 +19,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from trials.data.dataset import COPIES_ALONE, HASH, LeftOut, LesionData
 from trials.data.findings import excessive, findings
-from trials.data.readers.cells import is_blank, same_key
-from trials.data.readers.csv_rows import read_rows
+from trials.data.tables.cells import is_blank, same_key
+from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError
 from trials.files import write_atomically
 

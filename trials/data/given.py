@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.data.readers.masks import pair
-from trials.data.readers.walking import walk
+from trials.data.files.walking import walk
+from trials.data.masks.pairs import pair
 from trials.errors import DataError
 
 

@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from trials.data.readers.cells import is_blank, plain, same_key
+from trials.data.tables.cells import is_blank, plain, same_key
 
 RARE = 4  # images; a name this rare, or ten times rarer than one it resembles, may be misspelt
 SIMILAR = 0.8  # difflib's ratio of names that resemble each other

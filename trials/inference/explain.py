@@ -17,9 +17,9 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from search_space.strict_json import dump_json
+from trials.data.files.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
-from trials.data.readers.decoding import decode_all
 from trials.errors import ExplainError
 from trials.files import write_atomically
 from trials.inference.attributions import ATTRIBUTIONS

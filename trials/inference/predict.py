@@ -17,11 +17,11 @@ import numpy as np
 from scipy.special import expit
 from tqdm import tqdm
 
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange, notes_on
+from trials.data.files.image_file import survey
+from trials.data.files.paths import is_printable, printable
 from trials.data.given import image_files
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange, notes_on
-from trials.data.readers.image_file import survey
-from trials.data.readers.paths import is_printable, printable
 from trials.errors import DataError, ModelError
 from trials.evaluation.calibration import MeanOfModels
 from trials.inference.prediction_table import COLUMNS, Row, new_table

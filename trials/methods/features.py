@@ -6,7 +6,7 @@ import numpy as np
 
 from trials.data.dataset import LesionData
 from trials.data.images import to_tensor
-from trials.data.readers.csv_rows import read_rows
+from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError
 
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from search_space.regular_files import not_a_file
 from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
+from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
-from trials.data.readers.grey_range import BYTES, GreyRange
 from trials.errors import DamagedError, ModelError
 from trials.evaluation.calibration import OLD_LIMIT, cutoff
 from trials.evaluation.two_classes import as_two

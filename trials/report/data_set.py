@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trials.data.dataset import ACCEPTABLE, LesionData, load
-from trials.data.readers.csv_rows import read_rows
+from trials.data.tables.csv_rows import read_rows
 from trials.errors import EvaluationError
 from trials.evaluation.bootstrap import GroupBootstrap, Interval
 from trials.evaluation.measures import auc, decision, spearman

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from trials.cli import main
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange
 from trials.data.images import to_tensor
 from trials.data.phantoms import make_phantoms
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange
 from trials.errors import DataError
 from trials.export.export import run_export
 from trials.inference.predict import run_predict

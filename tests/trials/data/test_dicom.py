@@ -19,9 +19,9 @@ from pydicom.uid import (
 )
 
 from trials.data.dataset import load
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange
-from trials.data.readers.image_file import SUFFIXES
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange
+from trials.data.files.image_file import SUFFIXES
 from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]

@@ -14,8 +14,8 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from trials.data.dataset import load
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange
 from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]

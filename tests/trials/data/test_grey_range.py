@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from trials.data.dataset import LesionData, load
-from trials.data.readers.decoding import decode, decode_all
-from trials.data.readers.grey_range import Extent, GreyRange, Stored, common_range
-from trials.data.readers.image_file import open_image
+from trials.data.files.decoding import decode, decode_all
+from trials.data.files.grey_range import Extent, GreyRange, Stored, common_range
+from trials.data.files.image_file import open_image
 from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]

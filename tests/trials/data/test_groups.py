@@ -11,8 +11,8 @@ from PIL import Image
 from trials.data.dataset import CONTRADICTORY, CONTRADICTORY_COPY, examine, load
 from trials.data.folds import assign_folds, inner_split
 from trials.data.prepare import prepare
-from trials.data.readers.cells import is_blank, same_key
-from trials.data.readers.columns import kind_of
+from trials.data.tables.cells import is_blank, same_key
+from trials.data.tables.columns import kind_of
 from trials.errors import DataError
 
 Table = Callable[..., Path]

@@ -10,9 +10,9 @@ from PIL import Image, ImageFilter
 
 from trials.data.checks import verify
 from trials.data.dataset import load
+from trials.data.masks.names import words
+from trials.data.masks.pixels import looks_like_mask, read_shape
 from trials.data.prepare import prepare
-from trials.data.readers.mask_names import words
-from trials.data.readers.mask_pixels import looks_like_mask, read_shape
 from trials.errors import DataError
 
 CASES = 6  # of each class

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from trials.data.dataset import load
+from trials.data.files.decoding import decode
 from trials.data.readers import choose
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.decoding import decode
 from trials.data.records import Listing, Record
 from trials.errors import DataError
 

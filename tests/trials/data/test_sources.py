@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from trials.data.dataset import load
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange
 from trials.errors import DataError
 
 REPOSITORY = Path(__file__).parents[3]

@@ -15,9 +15,9 @@ from trials.data.checks import verify
 from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, load
 from trials.data.folds import OWN_SPLIT
 from trials.data.load import load_data
-from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
 from trials.data.split import Split
+from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
 from trials.settings.load import load_settings
 

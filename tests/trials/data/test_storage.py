@@ -15,12 +15,12 @@ from PIL import Image
 from trials.data import storage
 from trials.data.checks import verify
 from trials.data.dataset import load
+from trials.data.files.decoding import image_digest
 from trials.data.inputs import Inputs
-from trials.data.readers.decoding import image_digest
 from trials.data.readers.patch_camelyon import META, NAME
-from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS
 from trials.data.split import Split
+from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
 from trials.settings.load import load_settings
 

@@ -13,9 +13,9 @@ from PIL import Image
 from trials.cli import main
 from trials.data.checks import verify
 from trials.data.dataset import load
+from trials.data.files.walking import walk
 from trials.data.prepare import prepare
 from trials.data.readers.choose import refuse_inside
-from trials.data.readers.walking import walk
 from trials.errors import DataError
 
 Picture = Callable[..., np.ndarray]

@@ -23,9 +23,9 @@ from scipy.special import logit
 
 from search_space import Architecture
 from trials.cli import main
+from trials.data.files.decoding import decode
+from trials.data.files.grey_range import GreyRange
 from trials.data.images import to_tensor
-from trials.data.readers.decoding import decode
-from trials.data.readers.grey_range import GreyRange
 from trials.errors import DataError, ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export import export

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from trials.data.files.decoding import decode
+from trials.data.masks.cutting import cut
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.columns import NONE, GroupColumns
-from trials.data.readers.csv_rows import Row, read_rows
-from trials.data.readers.cutting import cut
-from trials.data.readers.decoding import decode
-from trials.data.readers.row_groups import group_names
 from trials.data.records import Listing, Record
+from trials.data.tables.columns import NONE, GroupColumns
+from trials.data.tables.csv_rows import Row, read_rows
+from trials.data.tables.row_groups import group_names
 from trials.errors import DataError
 
 TABLE, PATIENT = "bus_data.csv", "Case"

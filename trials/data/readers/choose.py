@@ -12,16 +12,16 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from trials.data.files.paths import is_printable, leads_out, outside_problem, printable
+from trials.data.files.strays import holds_images, is_image, is_stray
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.busbra import BUSBRA
-from trials.data.readers.columns import FOLDER, NONE
 from trials.data.readers.folders import CLASS_FOLDERS
 from trials.data.readers.manifest import MANIFEST
 from trials.data.readers.medmnist import MEDMNIST
 from trials.data.readers.patch_camelyon import PATCH_CAMELYON
-from trials.data.readers.paths import is_printable, leads_out, outside_problem, printable
-from trials.data.readers.strays import holds_images, is_image, is_stray
 from trials.data.records import Listing
+from trials.data.tables.columns import FOLDER, NONE
 from trials.errors import DataError
 
 ENTRY_POINTS = "lesion_nas.readers"  # where an installed package names its `Reader`s

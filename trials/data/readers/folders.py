@@ -7,16 +7,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trials.data.files.decoding import decode
+from trials.data.files.paths import SHOWN
+from trials.data.files.strays import holds_images, is_image
+from trials.data.files.walking import walk
+from trials.data.masks.cutting import cut, named_as_busi
+from trials.data.masks.names import Folder
+from trials.data.masks.pairs import pair
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.cutting import cut, named_as_busi
-from trials.data.readers.decoding import decode
-from trials.data.readers.mask_names import Folder
-from trials.data.readers.masks import pair
-from trials.data.readers.paths import SHOWN
-from trials.data.readers.split_names import WAY_OUT, like_parts, parts_of
-from trials.data.readers.strays import holds_images, is_image
-from trials.data.readers.walking import walk
 from trials.data.records import Listing, Record
+from trials.data.tables.split_names import WAY_OUT, like_parts, parts_of
 from trials.errors import DataError
 
 OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours

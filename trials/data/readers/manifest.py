@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from trials.data.files.decoding import decode
+from trials.data.masks.checks import without_listed_masks
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.columns import FOLDER, NONE, GroupColumns, find
-from trials.data.readers.csv_rows import Row, read_rows
-from trials.data.readers.decoding import decode
-from trials.data.readers.mask_checks import without_listed_masks
-from trials.data.readers.row_groups import count_ungrouped, group_names, lesion_names
-from trials.data.readers.split_names import part_of, split_column
 from trials.data.records import SPLITS, Listing, Record
+from trials.data.tables.columns import FOLDER, NONE, GroupColumns, find
+from trials.data.tables.csv_rows import Row, read_rows
+from trials.data.tables.row_groups import count_ungrouped, group_names, lesion_names
+from trials.data.tables.split_names import part_of, split_column
 from trials.errors import DataError
 
 FILE = "manifest.csv"

@@ -17,11 +17,11 @@ import numpy as np
 
 from search_space.regular_files import not_a_file
 from trials.data.readers.base import Options, Reader
-from trials.data.readers.cells import is_blank
-from trials.data.readers.columns import NONE
-from trials.data.readers.csv_rows import read_rows
-from trials.data.readers.split_names import SHORT
 from trials.data.records import SPLITS, Listing, Record
+from trials.data.tables.cells import is_blank
+from trials.data.tables.columns import NONE
+from trials.data.tables.csv_rows import read_rows
+from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
 
 FOLDER = "pcam"

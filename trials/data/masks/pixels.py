@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trials.data.readers.image_file import open_image
+from trials.data.files.image_file import open_image
 from trials.errors import DataError
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open

@@ -1,6 +1,6 @@
 """Pair masks with their images.
 
-`mask_names.py` says which files may be masks. The rest of a mask's name and folders names its image; ours.
+`names.py` says which files may be masks. The rest of a mask's name and folders names its image; ours.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.data.readers.mask_names import IMAGES, Folder, Place, places
-from trials.data.readers.mask_pixels import file_looks_like_mask
-from trials.data.readers.paths import some
+from trials.data.files.paths import some
+from trials.data.masks.names import IMAGES, Folder, Place, places
+from trials.data.masks.pixels import file_looks_like_mask
 
 ORPHAN = "a mask without its image; remove it, or rename it or its folder if it is an image"
 DRAWN = "its name says mask, its grey values a picture drawn on or cut from"

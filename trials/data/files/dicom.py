@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trials.data.readers.grey_range import Extent, Stored
+from trials.data.files.grey_range import Extent, Stored
 from trials.errors import DataError
 
 _ELEMENTS = [

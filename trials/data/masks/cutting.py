@@ -1,7 +1,7 @@
 """Cut full frames to the lesion that their masks mark, as BUSI is published.
 
 Al-Dhabyani et al. 2020, 10.1016/j.dib.2019.104863: an image `benign (1).png` has the masks
-`benign (1)_mask.png`, `benign (1)_mask_1.png`, ... beside it; `masks.py` finds those of other names and
+`benign (1)_mask.png`, `benign (1)_mask_1.png`, ... beside it; `pairs.py` finds those of other names and
 places. The crop is the box around all masks of an image, widened by 10 % of its size on every side. Frames
 without a lesion are in the folder `normal`.
 """
@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from trials.data.readers.decoding import decode
-from trials.data.readers.image_file import open_image
-from trials.data.readers.mask_pixels import FAINT, Box, Shape, read_shape
-from trials.data.readers.paths import some
+from trials.data.files.decoding import decode
+from trials.data.files.image_file import open_image
+from trials.data.files.paths import some
+from trials.data.masks.pixels import FAINT, Box, Shape, read_shape
 from trials.data.records import LeftOut, Listing, Record
 from trials.errors import DataError, NoLesionError
 

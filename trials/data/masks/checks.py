@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.readers.mask_pixels import file_looks_like_mask, is_blank, looks_like_mask
-from trials.data.readers.masks import pair
-from trials.data.readers.paths import some
+from trials.data.files.paths import some
+from trials.data.masks.pairs import pair
+from trials.data.masks.pixels import file_looks_like_mask, is_blank, looks_like_mask
 from trials.data.records import Listing
 
 TOO_MANY = 0.05  # the share of a data set's images that may look like masks; ours

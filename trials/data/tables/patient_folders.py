@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from trials.data.readers.cells import plain
-from trials.data.readers.columns import FOLDER, NONE, kind_of
-from trials.data.readers.paths import some
-from trials.data.readers.split_names import part_of
+from trials.data.files.paths import some
 from trials.data.records import Listing, Record
+from trials.data.tables.cells import plain
+from trials.data.tables.columns import FOLDER, NONE, kind_of
+from trials.data.tables.split_names import part_of
 
 LARGEST = 0.2  # the share of the images in one folder
 _OF_FILES = re.compile(

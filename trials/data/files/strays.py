@@ -9,8 +9,8 @@ import csv
 import json
 from pathlib import Path
 
-from trials.data.readers.dicom import is_dicom
-from trials.data.readers.image_file import SUFFIXES
+from trials.data.files.dicom import is_dicom
+from trials.data.files.image_file import SUFFIXES
 from trials.runs.layout import LAUNCH_LOCK, MAPS, METADATA, RUN_FILE
 
 # Folders of copies, thumbnails and deleted files, by the casefolded name; hidden names besides.

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trials.data.readers.cells import is_blank, plain, same_key
+from trials.data.tables.cells import is_blank, plain, same_key
 
 NONE, FOLDER = "none", "folder"  # instead of a heading: no groups; the folder of an image
 DUPLICATES, PATIENT, VISIT, SPECIMEN, GROUP, LESION = (

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trials.data.readers.image_file import SUFFIXES
-from trials.data.readers.paths import is_printable, leads_out, outside_problem, printable, some
-from trials.data.readers.strays import is_image, is_output, is_stray
+from trials.data.files.image_file import SUFFIXES
+from trials.data.files.paths import is_printable, leads_out, outside_problem, printable, some
+from trials.data.files.strays import is_image, is_output, is_stray
 
 
 @dataclass

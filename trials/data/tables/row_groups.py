@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from trials.data.duplicates import chained, connected
-from trials.data.readers.cells import is_blank, same_key
-from trials.data.readers.columns import DUPLICATES, GroupColumns, kind_of
-from trials.data.readers.csv_rows import Row
+from trials.data.tables.cells import is_blank, same_key
+from trials.data.tables.columns import DUPLICATES, GroupColumns, kind_of
+from trials.data.tables.csv_rows import Row
 
 Key = tuple[str, str]  # a column's heading and what equal cells have in common
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from trials.data.readers.mask_pixels import file_looks_like_mask
+from trials.data.masks.pixels import file_looks_like_mask
 
 MASKS = frozenset({
     *("mask", "masks", "gt", "gts", "groundtruth", "groundtruths"),

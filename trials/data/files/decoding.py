@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trials.data.readers.grey_range import (
+from trials.data.files.grey_range import (
     BYTES,
     Extent,
     GreyRange,
@@ -27,7 +27,7 @@ from trials.data.readers.grey_range import (
     notes_on,
     refuse_mostly_beyond,
 )
-from trials.data.readers.image_file import INVERTED, is_deep, open_image, survey
+from trials.data.files.image_file import INVERTED, is_deep, open_image, survey
 from trials.data.records import Listing, Record
 from trials.errors import DataError
 

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from search_space.regular_files import not_a_file
-from trials.data.readers.dicom import is_dicom, read_dicom, survey_dicom
-from trials.data.readers.grey_range import Extent, Stored
+from trials.data.files.dicom import is_dicom, read_dicom, survey_dicom
+from trials.data.files.grey_range import Extent, Stored
 from trials.errors import DataError
 
 MOST_PIXELS = 100_000_000  # 20,000 x 5,000; what claims more would fill the memory

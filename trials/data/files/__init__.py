@@ -1,0 +1,1 @@
+"""Image files: which are in a folder, and their pixels."""

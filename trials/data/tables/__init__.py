@@ -1,0 +1,1 @@
+"""What tables and folders say about images: their groups, lesions and parts of a split."""
