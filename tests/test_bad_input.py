@@ -1,4 +1,4 @@
-"""Whatever is in a file, only the project's own errors come out of reading it, and nothing in it is run."""
+"""Reading a file of any content raises only the project's own errors, and runs nothing in it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ anything = st.recursive(
 
 
 class Mine:
-    """Leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace

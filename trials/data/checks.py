@@ -11,6 +11,7 @@ import numpy as np
 
 from trials.data.dataset import LeftOut, LesionData, examine
 from trials.data.duplicates import near_duplicates
+from trials.data.files.paths import some
 from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
 from trials.errors import DataError
 from trials.evaluation.power import outlook
@@ -128,13 +129,9 @@ def _left_out(data: LesionData) -> list[str]:
     for item in data.left_out:
         groups.setdefault((item.reason, item.group), []).append(item.file)
     return [
-        f"left out, {reason}: {f'group {group}: ' if group else ''}{_some(files)} ({len(files)} images)"
+        f"left out, {reason}: {f'group {group}: ' if group else ''}{some(files, SHOWN)} ({len(files)} images)"
         for (reason, group), files in groups.items()
     ]
-
-
-def _some(files: list[str]) -> str:
-    return ", ".join(files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
 
 
 def _leaks(data: LesionData) -> list[str]:

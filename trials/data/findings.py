@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from trials.data import labels
+from trials.data.files.paths import some
 from trials.data.records import LeftOut
 
 SHARE, FEW = 0.2, 5  # of the images, and at least so many; ours
@@ -31,9 +32,7 @@ def findings(left_out: Iterable[LeftOut | Mapping[str, Any]], notes: Iterable[st
         )
         files[reason].append(file)
     return [
-        f"{len(names)} images left out: {reason} ({', '.join(names[:SHOWN])}"
-        f"{', ...' if len(names) > SHOWN else ''})"
-        for reason, names in files.items()
+        f"{len(names)} images left out: {reason} ({some(names, SHOWN)})" for reason, names in files.items()
     ] + list(notes)
 
 

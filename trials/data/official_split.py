@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from trials.data.duplicates import copies
+from trials.data.files.paths import some
 from trials.data.records import SPLITS, Record
 
 SHARE = 1 / 3  # of a part's images; where more of them leave, the split is at fault; ours
@@ -86,11 +87,11 @@ def look_alikes(records: Sequence[Record], images: Sequence[np.ndarray]) -> Iter
     found = copies([images[i] for i in earlier], [images[j] for j in later])
     pairs = [(earlier[i], later[j]) for i, j in found if order[earlier[i]] < order[later[j]]]
     if pairs:
-        examples = (
+        examples = [
             f"{records[i].file} ({records[i].split}) and {records[j].file} ({records[j].split})"
-            for i, j in pairs[:SHOWN]
-        )
+            for i, j in pairs
+        ]
         yield (
             f"{len({i for i, _ in pairs})} images look like one of a later part of the split, perhaps "
-            f"saved again, and are not left out: {', '.join(examples)}{', ...' if len(pairs) > SHOWN else ''}"
+            f"saved again, and are not left out: {some(examples, SHOWN)}"
         )

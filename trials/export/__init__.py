@@ -1,3 +1,4 @@
-"""A trained model for those who have neither NNI nor this project: `export` makes the folder, `card` its
-README, and `load_model` goes into it as it is.
+"""Export a trained model for users who have neither NNI nor this project.
+
+`export.py` makes the folder, `card.py` its README, and `load_model.py` is copied into it.
 """

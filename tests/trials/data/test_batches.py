@@ -164,7 +164,7 @@ def test_colour_images_are_not_passed_off_as_grey() -> None:
 
 
 class Recorder(pl.LightningModule):
-    """Learns nothing; keeps the images that each epoch showed it."""
+    """Learns nothing; keeps the images of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()

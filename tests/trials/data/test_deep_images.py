@@ -1,4 +1,4 @@
-"""A model trained on images of 16 bits reads every image as its training did, wherever it is used."""
+"""A model trained on images of 16 bits reads every image as its training did."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""DICOM files are pictures like others, and nothing but the picture is read."""
+"""DICOM files are read as pictures, and nothing but the picture is read."""
 
 from __future__ import annotations
 

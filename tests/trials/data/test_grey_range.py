@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: one range for a data set, decided from all of it."""
+"""Images of more than 8 bits: one range for a data set, chosen from all its images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data with a split of their own: respected, what is in two parts left out of all but the last."""
+"""Data with a split of their own: it is kept, and images in two parts leave all but the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets that memory does not hold, and PatchCamelyon's HDF5 files."""
+"""Data sets larger than memory, and PatchCamelyon's HDF5 files."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def write_slides(root: Path, slides: dict[str, list[str]]) -> None:
 
 @pytest.fixture
 def slides(hdf5: Path) -> dict[str, list[str]]:
-    """Slides of two patches each, of both labels, in every part others."""
+    """Slides of two patches each, with both labels; no slide is in two parts."""
     names = {
         split: [f"camelyon16_{split}_{i // 2:03d}" for i in range(count)] for split, count in PARTS.items()
     }

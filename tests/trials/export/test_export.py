@@ -1,4 +1,4 @@
-"""What leaves the project: the same decision, opened without the project, and nothing of the data with it."""
+"""An export makes the same decisions without the project, and holds nothing of the data."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Maps of what a network looked at: on what it sees, and of what it has learnt."""
+"""Maps show what the decision depends on, and depend on what was learnt."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def description(kind: str = "cells", side: int = 32, **changes: object) -> Model
 
 
 class BrightCorner(nn.Module):
-    """Calls malignant what is bright in the upper left quarter: the right map is known."""
+    """Calls images malignant that are bright in the upper left quarter, so the right map is known."""
 
     def __init__(self) -> None:
         super().__init__()

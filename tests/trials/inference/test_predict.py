@@ -1,4 +1,4 @@
-"""Prediction of folders, into tables, and past what cannot be read."""
+"""Prediction of folders and into tables; unreadable images are left out."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def decode_all(paths: Sequence[Path], grey_range: GreyRange) -> tuple[list[np.nd
 
 
 def in_one_range(listing: Listing, grey_range: GreyRange | None) -> tuple[Listing, GreyRange]:
-    """Let all records of a listing be decoded by one range, their own unless a model's is given.
+    """Make all records of a listing decode by one range, their own unless a model's is given.
 
     Return the listing, with notes on how greys are read, and the range.
     """

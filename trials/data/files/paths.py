@@ -9,9 +9,9 @@ from pathlib import Path
 SHOWN = 5  # names in a message
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], shown: int = SHOWN) -> str:
     """Return the first few of many names."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
 def printable(path: Path | str) -> str:
