@@ -1,0 +1,1 @@
+"""The verbs of the command `lesion-nas`, by what they are about."""

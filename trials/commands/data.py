@@ -1,0 +1,66 @@
+"""Verbs on data sets: check one, or cut the lesions out of published frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trials.commands.base import Outcome, Verb, group_arguments, whole_number
+from trials.settings.load import load_settings, parse_assignment
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument(
+        "--folds", type=whole_number(2), default=5, help="outer folds that must be possible (default: 5)"
+    )
+    parser.add_argument("--positive", help="name of the positive class (default: malignant)")
+    group_arguments(parser)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of data that differs"
+    )
+
+
+def _verify(arguments: argparse.Namespace) -> Outcome:
+    """Check a data set before anything long."""
+    named = {
+        "data.positive": arguments.positive,
+        "data.group_column": arguments.group_column,
+        "data.accept": arguments.accept,
+    }
+    told = {key: value for key, value in named.items() if value is not None}
+    settings = load_settings("cpu", dict(map(parse_assignment, arguments.set)) | told).data
+    from trials.data.checks import verify
+
+    report = verify(
+        arguments.data,
+        positive=settings.positive,
+        group_column=settings.group_column,
+        classes=settings.classes,
+        duplicates=settings.duplicates,
+        accept=settings.accept,
+        folds=arguments.folds,
+    )
+    return report.to_dict(), report.text(), report.ok
+
+
+def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="BUSI as published")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    group_arguments(parser)
+
+
+def _prepare(arguments: argparse.Namespace) -> Outcome:
+    """Cut the lesions out of published full frames; write crops and a manifest."""
+    from trials.data.prepare import prepare
+
+    prepared = prepare(
+        arguments.source, arguments.out, group_column=arguments.group_column, accept=arguments.accept or ()
+    )
+    return prepared.to_dict(), prepared.text(), True
+
+
+VERBS = (
+    Verb("verify", _verify, _verify_arguments),
+    Verb("prepare", _prepare, _prepare_arguments),
+)

@@ -1,0 +1,59 @@
+"""The verb that runs an experiment under NNI to its end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from trials.commands.base import Outcome, Verb, group_arguments, refuse_results_among_images
+
+
+def _launch_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        help="quickstart, pipeline, compare, ..., or a file of your own",
+    )
+    parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where web UI and TensorBoard listen as well; whoever reaches them can start commands here, "
+        "without a password (default: 127.0.0.1, this machine alone)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name by which browsers may ask for the web UI, such as a reverse proxy's",
+    )
+    parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
+    parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
+    group_arguments(parser)
+    parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
+
+
+def _launch(arguments: argparse.Namespace) -> Outcome:
+    """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
+    from trials.nni_host.launch import failures, launch, results, summary
+
+    if arguments.out is None:
+        arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        refuse_results_among_images(arguments)
+    out = arguments.out
+    named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
+    of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
+    trials = launch(arguments.config, out, hosts=arguments.allow_host, **named, **of_data)
+    failed = failures(trials)
+    for reason in failed:
+        print(f"error: {reason}", file=sys.stderr)
+    told = {"out": str(out.resolve()), "trials": [summary(trial) for trial in trials]}
+    return told, f"\n{results(trials, out.resolve())}", not failed
+
+
+VERBS = (Verb("launch", _launch, _launch_arguments, resumes=True),)
