@@ -353,7 +353,7 @@ def damaged(finished: tuple[Path, Path], tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("metrics.json", b"{}", "metrics.json: no data_digest"),
+        ("metrics.json", b"{}", "metrics.json: no method"),
         ("predictions.csv", b"a,b\n1,2\n", "predictions.csv: no column "),
         ("predictions.csv", b"\xff\xfe\x00", "predictions.csv: not readable as CSV in UTF-8"),
         (
