@@ -28,7 +28,7 @@ class Ensemble(Method):
     """
 
     def __init__(self, task: Task, members: Sequence[tuple[Title, Method]], home: Path | None) -> None:
-        self._task, self._members, self._home = task, members, home
+        self._task, self.members, self._home = task, members, home
         self._trained: list[Trained] = []
         self._log_odds: list[Mapping[str, np.ndarray]] = []  # of each member, by part of the task
         each = [member for _, member in members]
@@ -40,7 +40,7 @@ class Ensemble(Method):
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
         """The members' weights and multiply-adds together; those without a network count none."""
-        each = [member.facts for _, member in self._members]
+        each = [member.facts for _, member in self.members]
         return {key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")}
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
@@ -49,11 +49,11 @@ class Ensemble(Method):
             return 0.0
         self._trained = [
             train_and_test(self._task, member, title, self._place(title), "train", nested=True)
-            for title, member in self._members
+            for title, member in self.members
         ]
         self._log_odds = [
             trained.log_odds or read_log_odds(self._place(title), self._task)
-            for (title, _), trained in zip(self._members, self._trained, strict=True)
+            for (title, _), trained in zip(self.members, self._trained, strict=True)
         ]
         return float(sum(trained.metrics["seconds"] for trained in self._trained))
 
@@ -61,7 +61,7 @@ class Ensemble(Method):
         """Return what is to be known of its members."""
         return [
             f"{title.label}: {warning}"
-            for (title, _), trained in zip(self._members, self._trained, strict=True)
+            for (title, _), trained in zip(self.members, self._trained, strict=True)
             for warning in trained.metrics.get("warnings", [])
         ]
 
@@ -76,16 +76,16 @@ class Ensemble(Method):
         for part, (of, at) in self._task.parts.items():
             if data is of and np.array_equal(indices, at):
                 return mean_log_odds([odds[part] for odds in self._log_odds])
-        return mean_log_odds([self._ask(number, data, indices) for number in range(len(self._members))])
+        return mean_log_odds([self._ask(number, data, indices) for number in range(len(self.members))])
 
     def estimate(self) -> dict[str, float] | None:
         """Return what the dearest member's `fit` would cost."""
-        known = [cost for _, member in self._members if (cost := member.estimate())]
+        known = [cost for _, member in self.members if (cost := member.estimate())]
         return max(known, key=lambda cost: cost["seconds"], default=None)
 
     def _ask(self, number: int, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return a member's log odds [n] of new images."""
-        title, member = self._members[number]
+        title, member = self.members[number]
         if self._trained[number].log_odds is not None:
             return member.log_odds(data, indices)
         return load_model(self._place(title)).log_odds([data.images[i] for i in indices])

@@ -7,7 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from trials.errors import SettingsError
-from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
+from trials.settings.load import (
+    load_settings,
+    parse_assignment,
+    profiles,
+    read_overrides,
+    with_changes,
+    with_defaults,
+    without,
+)
 from trials.settings.schema import KEYS
 
 
@@ -162,3 +170,22 @@ def test_a_setting_that_is_there_twice_is_refused(tmp_path: Path, name: str, tex
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingsError, match=r"epochs'? is there twice"):
         read_overrides(tmp_path / name)
+
+
+def test_settings_know_what_was_given_over_their_profile() -> None:
+    given = load_settings("cpu", {"retrain": {"epochs": 7}, "data.classes": "a,b"})
+    assert given.given == {"retrain.epochs": 7, "data.classes": ("a", "b")}
+    assert load_settings("cpu").given == {} and "given" not in str(given.model_dump())
+    assert with_changes(given, {"retrain.epochs": 8}).retrain.epochs == 8
+    beneath = with_defaults(given, {"retrain.epochs": 9, "retrain.filters": 9}).retrain
+    assert (beneath.epochs, beneath.filters) == (7, 9)
+    without_epochs = without(given, ["retrain.epochs"])
+    assert without_epochs.retrain.epochs == load_settings("cpu").retrain.epochs
+    assert without_epochs.data.classes == ("a", "b")
+
+
+def test_a_profiles_strength_of_augmentation_stays_its_own_through_changes() -> None:
+    given = load_settings("cpu", {"data.augmentation": "poses"})
+    assert with_changes(given, {"retrain.epochs": 3}).data.augmentation_strength == 1.0
+    with pytest.raises(SettingsError, match=r"retrain\.epoch.*nearest: retrain\.epochs"):
+        with_changes(given, {"retrain.epoch": 3})

@@ -1,0 +1,80 @@
+"""Ensembles: one mean of what members say, of their own images and of new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trials.data.load import load_external
+from trials.data.phantoms import make_phantoms
+from trials.data.split import Split
+from trials.data.task import Task
+from trials.errors import ModelError
+from trials.evaluation.calibration import mean_log_odds
+from trials.methods.build import build
+from trials.methods.cells import random_cells
+from trials.methods.registry import METHODS
+from trials.pipeline.ensemble import Ensemble
+from trials.runs.folder import RunFolder
+from trials.runs.reporter import Reporter
+from trials.settings.load import load_settings
+
+TINY = {"data.image_size": 24, "retrain.epochs": 1, "retrain.filters": 2}
+
+
+@pytest.fixture(scope="module")
+def task(lesions: Path) -> Task:
+    settings = load_settings("quick", TINY)
+    return Task(Split.load(lesions, settings, folds=2, fold=0), settings)
+
+
+def made(task: Task, home: Path, *names: str) -> Ensemble:
+    entries = [METHODS[name] for name in names]
+    members = [build(task, one, random_cells(task) if one.cells else None) for one in entries]
+    return Ensemble(task, [(one.title, member) for one, member in zip(entries, members, strict=True)], home)
+
+
+def fit(ensemble: Ensemble, out: Path) -> None:
+    with RunFolder(out, {}) as folder, Reporter(out) as reporter:
+        ensemble.fit(folder, reporter)
+
+
+def test_a_fitted_ensemble_predicts_new_images_by_its_members(task: Task, tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "new", count=12, side=40, seed=7)
+    new = load_external(tmp_path / "new", task.settings, task.data)
+    everything = np.arange(len(new.files))
+    ensemble = made(task, tmp_path, "cells7", "hog_geometry")
+    with pytest.raises(ValueError, match="call fit before"):
+        ensemble.log_odds(new, everything)
+    fit(ensemble, tmp_path / "mean")
+    expected = mean_log_odds([member.log_odds(new, everything) for _, member in ensemble.members])
+    assert ensemble.log_odds(new, everything).tolist() == expected.tolist()
+
+    again = made(task, tmp_path, "cells7", "hog_geometry")  # whose members are only reported
+    fit(again, tmp_path / "mean again")
+    for part in ("validation", "test"):
+        images = task.parts[part]
+        assert again.log_odds(*images).tolist() == ensemble.log_odds(*images).tolist()
+    with pytest.raises(ModelError, match=r"hog_geometry: holds no model\.json"):
+        again.log_odds(new, everything)
+
+
+def test_members_that_were_finished_before_predict_new_images_by_their_model_files(
+    task: Task, tmp_path: Path
+) -> None:
+    make_phantoms(tmp_path / "new", count=6, side=40, seed=7)
+    new = load_external(tmp_path / "new", task.settings, task.data)
+    everything = np.arange(len(new.files))
+    answers = []
+    for out in ("mean", "mean again"):
+        ensemble = made(task, tmp_path, "cells7", "cnn3")
+        fit(ensemble, tmp_path / out)
+        answers.append(ensemble.log_odds(new, everything))
+    assert answers[0] == pytest.approx(answers[1], abs=1e-5)
+
+
+def test_a_network_of_cells_is_not_built_without_them(task: Task) -> None:
+    with pytest.raises(ValueError, match="enas7: a network of cells needs an architecture"):
+        build(task, METHODS["enas7"])
