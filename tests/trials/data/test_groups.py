@@ -12,7 +12,7 @@ from trials.data.dataset import CONTRADICTORY, CONTRADICTORY_COPY, examine, load
 from trials.data.folds import assign_folds, inner_split
 from trials.data.prepare import prepare
 from trials.data.tables.cells import is_blank, same_key
-from trials.data.tables.columns import kind_of
+from trials.data.tables.headings import kind_of
 from trials.errors import DataError
 
 Table = Callable[..., Path]

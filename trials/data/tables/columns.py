@@ -1,9 +1,9 @@
 """Find the columns of a manifest that say which images belong together, by headings and, in doubt, by values.
 
-Headings are matched without case, spaces, marks and endings such as `id` or `number`. Of several columns the
-coarsest kind counts: patients before visits, visits before specimens (a slide, an eye, a video), specimens
-before plain groups and lesions. Columns of one kind are joined, and groups of duplicates join any others.
-Lesions and duplicates have one label each; the others may hold images of several labels. Rules of ours.
+`headings.py` says what a column identifies. Of several columns the coarsest kind counts: patients before
+visits, visits before specimens (a slide, an eye, a video), specimens before plain groups and lesions. Columns
+of one kind are joined, and groups of duplicates join any others. Lesions and duplicates have one label each;
+the others may hold images of several labels. Rules of ours.
 """
 
 from __future__ import annotations
@@ -13,63 +13,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trials.data.tables.cells import is_blank, plain, same_key
+from trials.data.tables.cells import is_blank, same_key
+from trials.data.tables.headings import (
+    DUPLICATES,
+    GROUP,
+    LESION,
+    PATIENT,
+    SPECIMEN,
+    VISIT,
+    is_wrapped,
+    kind_of,
+    letters,
+    may_name,
+)
 
 NONE, FOLDER = "none", "folder"  # instead of a heading: no groups; the folder of an image
-DUPLICATES, PATIENT, VISIT, SPECIMEN, GROUP, LESION = (
-    "duplicates",
-    "patients",
-    "visits",
-    "specimens",
-    "groups",
-    "lesions",
-)
 _COARSEST_FIRST = (PATIENT, VISIT, SPECIMEN, GROUP, LESION)
 ONE_LABEL = (DUPLICATES, LESION)
 _OURS = ("duplicate_group", "patient", "group")  # the documented headings, which need no note
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_WORDS = {
-    DUPLICATES: "duplicategroup duplicate dup dupgroup nearduplicate nearduplicategroup copygroup",
-    PATIENT: "patient pat pt pid person subject subj participant individual proband donor client mrn animal "
-    "dog cat mouse volunteer paciente paziente",
-    VISIT: "case study studie exam examination accession visit session series encounter admission scan fall",
-    SPECIMEN: "slide wsi eye breast specimen sample biopsy biopsie block core section video clip cine stack",
-    GROUP: "group grp family cluster",
-    LESION: "lesion nodule mole tumour tumor polyp mass finding abnormality roi wound ulcer cyst nevus",
-}
-_KIND_OF = {
-    word + plural: kind for kind, all_ in _WORDS.items() for word in _set(all_) for plural in ("", "s")
-}
-_NEED_AN_ENDING = _set("tumour tumor polyp mass finding abnormality roi wound ulcer cyst nevus")
-_ENDINGS = sorted(
-    _set(
-        "identifier identification identity instance number folder pseudonym index code name uuid guid hash "
-        "key idx num uid ids ref id no nr #"
-    ),
-    key=len,
-    reverse=True,
-)
-_BARE = _set("id ids uid uuid guid identifier identity pseudonym code key name hash ref")
-_BEGINNINGS = sorted(
-    _set(
-        "anonymized anonymised deidentified pseudonymized pseudonymised original hospital internal unique "
-        "source dicom anon orig image img the"
-    )
-)
-_OF_A_PROPERTY = _set(
-    "age sex gender date time birth dob birthday type kind class label diagnosis dx size area "
-    "diameter volume location site localization localisation position side laterality history weight "
-    "height race ethnicity skin status count counts total n nb num has is visible description desc "
-    "comment comments note notes quality score grade stage shape color colour margin margins width "
-    "length depth view x y z bbox mask path file url country city consent split set fold level mean "
-    "std ratio orientation phototype smoker modality thickness report control scanner device vendor "
-    "manufacturer stain"
-)
 _FEW, _MANY_EACH = 5, 20  # an identifier has at least so many values, and at most so many images for each
 
 
@@ -86,12 +47,6 @@ class GroupColumns:
     lesion: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-
-
-def kind_of(heading: str) -> str | None:
-    """Return what a column of this heading identifies, such as `patients`; None: no groups."""
-    core = _core(heading)
-    return None if core in _NEED_AN_ENDING and core == _letters(heading) else _KIND_OF.get(core)
 
 
 def find(columns: Mapping[str, Sequence[str]], asked: str | None = None) -> GroupColumns:
@@ -120,28 +75,6 @@ def find(columns: Mapping[str, Sequence[str]], asked: str | None = None) -> Grou
     )
 
 
-def _letters(heading: str) -> str:
-    return "".join(letter for letter in plain(heading) if letter.isalnum() or letter == "#")
-
-
-def _core(heading: str) -> str:
-    """Return the heading's letters without the beginnings and endings that say nothing."""
-    text = _letters(heading)
-    while text not in _KIND_OF:
-        rest = next((text.removesuffix(word) for word in _ENDINGS if text.endswith(word)), text)
-        if rest == text:
-            rest = next((text.removeprefix(word) for word in _BEGINNINGS if text.startswith(word)), text)
-        if rest == text:
-            break
-        text = rest
-    return text
-
-
-def _words(heading: str) -> list[str]:
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
-    return [word for word in re.split(r"[\W_]+", plain(apart)) if word]
-
-
 def _known(cells: Sequence[str]) -> Counter[str]:
     return Counter(same_key(cell) for cell in cells if not is_blank(cell))
 
@@ -153,9 +86,9 @@ def _count(cells: Sequence[str]) -> int:
 def _usable(kind: str, heading: str, cells: Sequence[str]) -> bool:
     """Return whether a column's values identify; for patients and plain groups any known value will do."""
     known = _known(cells)
-    if not known or kind in (PATIENT, GROUP) or _letters(heading) == "duplicategroup":
+    if not known or kind in (PATIENT, GROUP) or letters(heading) == "duplicategroup":
         return bool(known)
-    named = _core(heading) != _letters(heading) and len(known) > 1
+    named = is_wrapped(heading) and len(known) > 1
     return _identifies(known) or (named and known.total() <= _MANY_EACH * len(known))
 
 
@@ -189,18 +122,9 @@ def _doubts(
     for name, cells in columns.items():
         known = _known(cells)
         repeats = known.total() > len(known) and known.total() <= _MANY_EACH * len(known)
-        if name not in kinds and _may_name(name) and repeats and _identifies(known):
+        if name not in kinds and may_name(name) and repeats and _identifies(known):
             yield (
                 f"column {name} looks as if it named patients or lesions, but {used} is taken to say which "
                 f"images belong together; choose: --group-column {name}, or, if it names none, "
                 f"--group-column {together[0] if together else NONE}"
             )
-
-
-def _may_name(heading: str) -> bool:
-    words = _words(heading)
-    rest = "".join(words).replace("patient", "").replace("lesion", "")
-    if not words or _OF_A_PROPERTY & {*words, rest}:
-        return False
-    mentioned = rest != "".join(words) or any(word in _KIND_OF for word in words)
-    return mentioned or set(words) <= _BARE

@@ -16,7 +16,8 @@ from pathlib import PurePosixPath
 from trials.data.files.paths import some
 from trials.data.records import Listing, Record
 from trials.data.tables.cells import plain
-from trials.data.tables.columns import FOLDER, NONE, kind_of
+from trials.data.tables.columns import FOLDER, NONE
+from trials.data.tables.headings import kind_of
 from trials.data.tables.split_names import part_of
 
 LARGEST = 0.2  # the share of the images in one folder

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from trials.data.duplicates import chained, connected
 from trials.data.tables.cells import is_blank, same_key
-from trials.data.tables.columns import DUPLICATES, GroupColumns, kind_of
+from trials.data.tables.columns import GroupColumns
 from trials.data.tables.csv_rows import Row
+from trials.data.tables.headings import DUPLICATES, kind_of
 
 Key = tuple[str, str]  # a column's heading and what equal cells have in common
 
