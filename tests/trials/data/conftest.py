@@ -11,14 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trials.data.readers.testing import picture as smooth_picture
+
 REPOSITORY = Path(__file__).parents[3]
 Row = tuple[str, str, str]
-
-
-def smooth_picture(seed: int, height: int = 40, width: int = 50) -> np.ndarray:
-    """A random image, uint8 [height, width], that no hash takes for that of another seed."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 @pytest.fixture
