@@ -29,8 +29,10 @@ from trials.report.figures import (
     roc_figure,
 )
 from trials.report.methods import MethodRuns
+from trials.report.paired_tests import PairedTest
 from trials.report.search_quality import SearchQuality
-from trials.report.summaries import UNDECIDED, PairedTest, Power, Summary
+from trials.report.smallest_differences import Power
+from trials.report.summaries import UNDECIDED, Summary
 
 NOT_KNOWN = "–"
 

@@ -8,7 +8,7 @@ well searches rank).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,21 @@ from trials.report.comparison import Comparison, read_comparison
 from trials.report.data_set import read_data
 from trials.report.methods import MethodRuns
 from trials.report.page import Page, render
-from trials.report.search_quality import QUALITY, search_quality
+from trials.report.paired_tests import PairedTest, Side, against, paired_tests, within_layouts
+from trials.report.search_quality import search_quality
+from trials.report.smallest_differences import power
 from trials.report.summaries import (
     PREVALENCE,
-    PairedTest,
     Summary,
-    against,
     by_patient,
-    paired_tests,
-    power,
     strongest_without_cells,
     summarise,
-    within_layouts,
 )
-from trials.report.tables import MEASURES, RESULTS, TESTS, measure_rows, result_row, row_of_test
+from trials.report.tables import tables_of
 from trials.runs.collection import Predictions
 from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
-from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
+from trials.runs.layout import REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
 
 
 def run_report(
@@ -60,51 +57,58 @@ def run_report(
     out = Path(out)
     check_place(out)  # both before all the figures
     check_prevalence(prevalence)
-    comparison = read_comparison([Path(place) for place in places])
-    tested = _summaries(comparison, lambda method: method.tested, prevalence)
-    external = _summaries(comparison, lambda method: method.external, prevalence)
+    page = _page(read_comparison([Path(place) for place in places]), reference, prevalence)
+    if data is not None:
+        page = replace(page, data=read_data(Path(data), page.comparison, group_column))
+    tables = tables_of(page)
+    with RunFolder(out, {"verb": "report", "data": page.comparison.first.metrics["data_digest"]}) as folder:
+        for name, table in tables.items():
+            folder.write_csv(name, table.columns, table.rows)
+        folder.write_text(REPORT_PAGE, render(page))
+        folder.finish()
+    return {
+        "page": str(out / REPORT_PAGE),
+        "reference": page.reference.name,
+        "results": tables[RESULTS_TABLE].as_dicts(),
+        "tests": tables[TESTS_TABLE].as_dicts(),
+        "search_quality": tables[SEARCH_QUALITY_TABLE].as_dicts(),
+        "failed": [asdict(one) for one in page.comparison.failed],
+        "warnings": list(page.comparison.warnings),
+        "findings": [f"{name}: {line}" for name, lines in page.comparison.findings for line in lines],
+    }
+
+
+def _page(comparison: Comparison, reference: str | None, prevalence: float) -> Page:
+    """Work out all figures; raises `EvaluationError` where there are none, and for an unknown reference."""
+    tested = _summaries(comparison, _inside, prevalence)
+    external = _summaries(comparison, _outside, prevalence)
     if not tested and not external:
         raise EvaluationError("no run has test images or external predictions: there is nothing to report")
-    chosen = _reference(comparison, tested or external, reference)
+    chosen = _reference(tested or external, reference)
     tests = _tests(comparison, chosen, chosen if chosen.external else strongest_without_cells(external))
-    qualities = search_quality(comparison.ranked)
-    page = Page(
+    return Page(
         comparison=comparison,
-        qualities=qualities,
+        qualities=search_quality(comparison.ranked),
         tested=tested,
         external=external,
         patients=[summarise(one.method, by_patient(one.predictions), prevalence) for one in external],
         reference=chosen,
         tests=tests,
         power=power(_of(tested or external, chosen), tests["reference"]),
-        data=None if data is None else read_data(Path(data), comparison, group_column),
+        data=None,
         prevalence=prevalence,
     )
-    identity = {"verb": "report", "data": comparison.first.metrics["data_digest"]}
-    rows = [result_row(summary) for summary in (*tested, *external)]
-    test_rows = [row_of_test(name, test) for name, table in tests.items() for test in table]
-    with RunFolder(out, identity) as folder:
-        folder.write_csv(RESULTS_TABLE, RESULTS, ([row[name] for name in RESULTS] for row in rows))
-        folder.write_csv(
-            MEASURES_TABLE, MEASURES, (row for one in (*tested, *external) for row in measure_rows(one))
-        )
-        folder.write_csv(TESTS_TABLE, TESTS, ([row[name] for name in TESTS] for row in test_rows))
-        folder.write_csv(SEARCH_QUALITY_TABLE, QUALITY, (one.row() for one in qualities))
-        folder.write_text(REPORT_PAGE, render(page))
-        folder.finish()
-    return {
-        "page": str(out / REPORT_PAGE),
-        "reference": chosen.name,
-        "results": rows,
-        "tests": test_rows,
-        "search_quality": [dict(zip(QUALITY, one.row(), strict=True)) for one in qualities],
-        "failed": [asdict(one) for one in comparison.failed],
-        "warnings": list(comparison.warnings),
-        "findings": [f"{name}: {line}" for name, lines in comparison.findings for line in lines],
-    }
 
 
-def _summaries(comparison: Comparison, side: Any, prevalence: float) -> list[Summary]:
+def _inside(method: MethodRuns) -> Predictions | None:
+    return method.tested
+
+
+def _outside(method: MethodRuns) -> Predictions | None:
+    return method.external
+
+
+def _summaries(comparison: Comparison, side: Side, prevalence: float) -> list[Summary]:
     """Summarise who has predictions on that side: best first, those that saw other data last."""
     found = [
         summarise(method, predictions, prevalence)
@@ -119,7 +123,7 @@ def _best_first(one: Summary) -> tuple[bool, bool, float]:
     return one.method.saw_other_data, not known, -one.auc if known else 0.0
 
 
-def _reference(comparison: Comparison, summaries: Sequence[Summary], name: str | None) -> MethodRuns:
+def _reference(summaries: Sequence[Summary], name: str | None) -> MethodRuns:
     if name is None:
         strongest = strongest_without_cells(summaries)
         assert strongest is not None  # there are summaries
@@ -138,20 +142,12 @@ def _tests(
     comparison: Comparison, reference: MethodRuns, external_reference: MethodRuns | None
 ) -> dict[str, list[PairedTest]]:
     """Return the tables of tests by name: against the reference, among cells of one layout, and external."""
-
-    def inside(method: MethodRuns) -> Predictions | None:
-        return method.tested
-
-    def outside(method: MethodRuns) -> Predictions | None:
-        return method.external
-
     everyone = comparison.methods
+    elsewhere = against(external_reference, everyone) if external_reference else []
     return {
-        "reference": paired_tests(against(reference, everyone), inside),
-        "layouts": paired_tests(within_layouts(everyone), inside),
-        "external": paired_tests(against(external_reference, everyone), outside)
-        if external_reference
-        else [],
+        "reference": paired_tests(against(reference, everyone), _inside),
+        "layouts": paired_tests(within_layouts(everyone), _inside),
+        "external": paired_tests(elsewhere, _outside),
     }
 
 
@@ -159,25 +155,27 @@ def text(result: dict[str, Any]) -> str:
     """Return what a reader wants first: warnings, the headline of each method, and where the page is."""
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
     lines += result["findings"]
-    for row in result["results"]:
-        spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
-        of_seeds = ""
-        if row["auc_sd_seeds"] is not None:
-            spread += f" (SD of {len(row['seeds'].split())} seeds {row['auc_sd_seeds']:.3f})"
-            of_seeds = f" (SD of seeds {row['accuracy_sd_seeds']:.3f})"
-        pooled = row["pooled_auc"]
-        interval = (
-            "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        )
-        area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
-        lines.append(f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}{of_seeds}")
+    lines += map(_headline, result["results"])
     lines += [f"{Failed(**one).place}: failed, no figures" for one in result["failed"]]
-    for row in result["search_quality"]:
-        stands = (
-            "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"
-        )
-        lines.append(
-            f"search of {row['layout']}, fold {row['fold']}, seed {row['seed']}: Kendall's tau "
-            f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures{stands}"
-        )
+    lines += map(_of_search, result["search_quality"])
     return "\n".join([*lines, result["page"]])
+
+
+def _headline(row: dict[str, Any]) -> str:
+    spread = "" if row["auc_sd"] is None else f" ± {row['auc_sd']:.3f}"
+    of_seeds = ""
+    if row["auc_sd_seeds"] is not None:
+        spread += f" (SD of {len(row['seeds'].split())} seeds {row['auc_sd_seeds']:.3f})"
+        of_seeds = f" (SD of seeds {row['accuracy_sd_seeds']:.3f})"
+    pooled = row["pooled_auc"]
+    interval = "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    area = "undefined" if row["auc"] is None else f"{row['auc']:.3f}{spread}{interval}"
+    return f"{row['label']} on {row['data']}: AUC {area}, accuracy {row['accuracy']:.3f}{of_seeds}"
+
+
+def _of_search(row: dict[str, Any]) -> str:
+    found = "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"
+    return (
+        f"search of {row['layout']}, fold {row['fold']}, seed {row['seed']}: Kendall's tau "
+        f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures{found}"
+    )

@@ -1,14 +1,13 @@
-"""The figures of a method on one set of images, and of two methods side by side."""
+"""The figures of a method on one set of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from trials.evaluation.bootstrap import GroupBootstrap, Interval, Measure, difference, mean_of
+from trials.evaluation.bootstrap import GroupBootstrap, Interval, Measure, mean_of
 from trials.evaluation.calibration import expected_calibration_error, mean_log_odds_of_groups
 from trials.evaluation.measures import (
     DECISION,
@@ -21,18 +20,11 @@ from trials.evaluation.measures import (
     specificity_at,
 )
 from trials.evaluation.metrics import mean_and_std
-from trials.evaluation.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
-from trials.evaluation.power import (
-    ASSUMED_CORRELATION,
-    smallest_accuracy_difference,
-    smallest_auc_difference,
-)
 from trials.report.methods import MethodRuns
 from trials.runs.collection import Predictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
-_ASSUMED_DISCORDANCE = 0.15  # where no pair is there to measure it on; ours
 _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
 
@@ -196,87 +188,6 @@ def by_patient(predictions: Predictions) -> Predictions:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class PairedTest:
-    """Two methods on the images that both have; p values also as Holm corrects them over the table.
-
-    `auc` sums within groups; `p_of_images` is DeLong's test as published, images taken as independent.
-    `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test. Of several
-    seeds AUC and accuracy are means over the seeds, and McNemar's test, which knows one decision an image, is
-    of the seeds' mean probability against their mean threshold.
-    """
-
-    first: MethodRuns
-    second: MethodRuns
-    n: int
-    auc: AucTest
-    p_of_images: float
-    accuracy: Interval
-    mcnemar: AccuracyTest
-    auc_p_holm: float
-    accuracy_p_holm: float
-
-
-Side = Callable[[MethodRuns], Predictions | None]
-
-
-def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side) -> list[PairedTest]:
-    """Test pairs on their test folds or on external images, as `side` picks; one table, one correction.
-
-    Pairs without images in common, or with too few of a class or group for a test, are left out.
-    """
-    found = [test for first, second in pairs if (test := _test(first, second, side)) is not None]
-    corrected = holm([p for test in found for p in (test.auc.p, test.mcnemar.p)])
-    return [
-        PairedTest(**{**vars(test), "auc_p_holm": corrected[2 * i], "accuracy_p_holm": corrected[2 * i + 1]})
-        for i, test in enumerate(found)
-    ]
-
-
-def _test(first: MethodRuns, second: MethodRuns, side: Side) -> PairedTest | None:
-    one, two = side(first), side(second)
-    if one is None or two is None:
-        return None
-    _, of_one, of_two = np.intersect1d(one.files.astype(str), two.files.astype(str), return_indices=True)
-    one, two = one.at(of_one), two.at(of_two)
-    if not len(one.files):
-        return None
-    try:
-        first_scores, second_scores = ([part.log_odds for part in whose.each] for whose in (one, two))
-        grouped = delong(one.positive, first_scores, second_scores, one.groups)
-        plain = delong(one.positive, first_scores, second_scores)
-    except ValueError:  # too few of a class, or groups
-        return None
-    right = [whose.called == whose.positive for whose in (one, two)]
-    accuracies = [
-        mean_of([decision("accuracy", part.positive, part.called) for part in whose.each])
-        for whose in (one, two)
-    ]
-    gap = difference(*accuracies)
-    return PairedTest(
-        first,
-        second,
-        len(one.files),
-        grouped,
-        plain.p,
-        GroupBootstrap(one.positive, one.groups).interval(gap),
-        compare_accuracy(*right),
-        auc_p_holm=float("nan"),
-        accuracy_p_holm=float("nan"),
-    )
-
-
-def against(reference: MethodRuns, methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, MethodRuns]]:
-    """Return the pairs of every other method with the reference."""
-    return [(method, reference) for method in methods if method is not reference]
-
-
-def within_layouts(methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, MethodRuns]]:
-    """Return the pairs that share a layout: cells found by search, and at random, in the same network."""
-    cells = [method for method in methods if method.layout]
-    return [(one, two) for one, two in combinations(cells, 2) if one.layout == two.layout]
-
-
 def strongest_without_cells(summaries: Sequence[Summary]) -> MethodRuns | None:
     """Return the method of the highest AUC that is not made of cells and saw no other data.
 
@@ -287,55 +198,3 @@ def strongest_without_cells(summaries: Sequence[Summary]) -> MethodRuns | None:
     known = [one for one in fair or summaries if np.isfinite(one.auc)] or fair or summaries
     best = max(known, key=lambda one: one.auc, default=None)
     return best.method if best else None
-
-
-@dataclass(frozen=True)
-class Smallest:
-    """The smallest differences of AUC and accuracy that so many units can show; None: none can be."""
-
-    units: str
-    positives: int
-    negatives: int
-    auc: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Power:
-    """What the images can show beside a reference of this AUC, for images and for groups.
-
-    `correlation` (of AUC errors) and `discordance` (of decisions) are medians over the tests, or assumed.
-    """
-
-    area: float
-    correlation: float
-    discordance: float
-    measured: bool
-    rows: tuple[Smallest, ...]
-
-
-def power(reference: Summary, tests: Sequence[PairedTest]) -> Power | None:
-    """Return the smallest differences to the reference that can be shown; None where its AUC is no start."""
-    area = reference.measures["auc"].estimate
-    if not 0.5 <= area < 1:
-        return None
-    known = [test.auc.correlation for test in tests if np.isfinite(test.auc.correlation)]
-    correlation = min(float(np.median(known)), 0.99) if known else ASSUMED_CORRELATION
-    discordance = float(np.median([test.mcnemar.discordance for test in tests])) if tests else 0.0
-    discordance = discordance or _ASSUMED_DISCORDANCE
-    images, patients = reference.predictions, by_patient(reference.predictions)
-    rows = []
-    for units, part in (("images", images), ("groups", patients)):
-        positives = int(part.positive.sum())
-        negatives = len(part.files) - positives
-        if min(positives, negatives) >= 2:
-            rows.append(
-                Smallest(
-                    units,
-                    positives,
-                    negatives,
-                    smallest_auc_difference(area, positives, negatives, correlation),
-                    smallest_accuracy_difference(positives + negatives, discordance),
-                )
-            )
-    return Power(area, correlation, discordance, bool(known), tuple(rows))

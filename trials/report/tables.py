@@ -6,12 +6,17 @@ Cells of numbers that are not defined are empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from trials.evaluation.bootstrap import Interval
-from trials.report.summaries import PairedTest, Summary
+from trials.report.page import Page
+from trials.report.paired_tests import PairedTest
+from trials.report.search_quality import QUALITY
+from trials.report.summaries import Summary
+from trials.runs.layout import MEASURES_TABLE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
 
 RESULTS = (
     *("method", "label", "saw_other_data", "trained_on", "data", "n", "positives", "groups"),
@@ -44,7 +49,32 @@ TESTS = (
 )
 
 
-def result_row(summary: Summary) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Table:
+    """A table of the report: its columns and rows, None where a cell is not defined."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows by column."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def tables_of(page: Page) -> dict[str, Table]:
+    """Return the tables beside a page by the names of their files."""
+    summaries = (*page.tested, *page.external)
+    results = map(_result_row, summaries)
+    tests = [_test_row(name, test) for name, tests in page.tests.items() for test in tests]
+    return {
+        RESULTS_TABLE: Table(RESULTS, [[row[name] for name in RESULTS] for row in results]),
+        MEASURES_TABLE: Table(MEASURES, [row for one in summaries for row in _measure_rows(one)]),
+        TESTS_TABLE: Table(TESTS, [[row[name] for name in TESTS] for row in tests]),
+        SEARCH_QUALITY_TABLE: Table(QUALITY, [one.row() for one in page.qualities]),
+    }
+
+
+def _result_row(summary: Summary) -> dict[str, Any]:
     """Return the row of `results.csv`."""
     method, measures = summary.method, summary.measures
     runs = method.runs
@@ -77,7 +107,7 @@ def result_row(summary: Summary) -> dict[str, Any]:
     }
 
 
-def measure_rows(summary: Summary) -> Iterator[tuple[Any, ...]]:
+def _measure_rows(summary: Summary) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of `measures.csv`: every measure with its interval, and each fold's AUC."""
     start = (summary.method.name, summary.predictions.data)
     for name, interval in summary.measures.items():
@@ -86,7 +116,7 @@ def measure_rows(summary: Summary) -> Iterator[tuple[Any, ...]]:
         yield (*start, f"auc_of_fold_{fold}", _cell(area), None, None)
 
 
-def row_of_test(table: str, test: PairedTest) -> dict[str, Any]:
+def _test_row(table: str, test: PairedTest) -> dict[str, Any]:
     """Return the row of `tests.csv`."""
     return {
         "table": table,

@@ -15,8 +15,9 @@ from trials.cli import main
 from trials.data.dataset import LesionData
 from trials.errors import EvaluationError, RunFolderError
 from trials.report.comparison import read_comparison
+from trials.report.paired_tests import within_layouts
 from trials.report.report import run_report, text
-from trials.report.summaries import by_patient, summarise, within_layouts
+from trials.report.summaries import by_patient, summarise
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
