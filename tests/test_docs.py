@@ -24,7 +24,6 @@ from strategies.testing.searches import UserSpace, evaluator
 from trials.cli import build_parser, main
 from trials.data.phantoms import make_phantoms
 from trials.nni_host.launch import find_config
-from trials.report.readme import renewed
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -223,10 +222,3 @@ def test_the_speeds_in_the_docs_are_those_in_results() -> None:
     page = (ROOT / "docs" / "explanation" / "speed.md").read_text(encoding="utf-8")
     for line in table():
         assert line in page
-
-
-def test_the_tables_of_results_are_those_in_results() -> None:
-    # python -m trials.report.readme docs/results.md renews them
-    page = ROOT / "docs" / "results.md"
-    text = page.read_text(encoding="utf-8")
-    assert renewed(text, page.parent) == text

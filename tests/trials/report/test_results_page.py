@@ -1,12 +1,14 @@
-"""The README's tables are those of the CSV, and drift is seen."""
+"""The tables of README.md and docs/results.md are those of the CSV, and drift is seen."""
 
 from pathlib import Path
 
 import pytest
 
-from trials.report.readme import main, renewed, tables
 from trials.report.report import run_report
+from trials.report.results_page import SUMMARY, main, renewed
 from trials.report.tables import RESULTS
+
+ROOT = Path(__file__).parents[3]
 
 ROW = {
     **dict.fromkeys(RESULTS, ""),
@@ -40,37 +42,64 @@ def write(path: Path, *rows: dict[str, str]) -> Path:
     return path
 
 
+def page(folder: Path, *rows: dict[str, str], kind: str = "table") -> list[str]:
+    """Return the lines of a page with the tables of these rows."""
+    write(folder / "results.csv", *rows)
+    text = f"<!-- {kind}: results.csv -->\n<!-- end of {kind} -->\n"
+    return renewed(text, folder).splitlines()[1:-1]
+
+
+def test_pages_are_up_to_date() -> None:
+    for name in ("README.md", "docs/results.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert renewed(text, (ROOT / name).parent) == text, f"python -m trials.report.results_page {name}"
+        assert "<!-- " in text
+
+
 def test_a_row_reads_as_its_figures(tmp_path: Path) -> None:
-    lines = tables(write(tmp_path / "busi.csv", ROW)).splitlines()
+    lines = page(tmp_path, ROW)
     assert lines[0].startswith("busi: 630 images in 467 groups, 5 outer folds. Of several seeds all figures")
-    assert lines[4] == (
-        "| A \\| B | 0.950 ± 0.012 | 3 (0.005) | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) | 0.850 "
-        "| 0.930 | – | 0.910 | 195,348 |  | 102 | x86_64 |"
+    assert (
+        lines[4]
+        == "| A \\| B | 0.950 ± 0.012 | 3 (0.005) | 0.949 (0.930 to 0.965) | 0.900 (0.870 to 0.920) |"
     )
-    assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
+    assert "| A \\| B | 0.850 | 0.930 | – | 0.910 |" in lines
+    assert lines[-1] == "| A \\| B | 195,348 |  | 102 | x86_64 |"
+
+
+def test_tables_are_as_wide_as_their_heads(tmp_path: Path) -> None:
+    tables = "\n".join(page(tmp_path, {**ROW, "label": "net"})).split("\n\n")
+    assert len(tables) == 6  # three tables, each below what it is of
+    for table in tables[1::2]:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_a_row_of_a_split_of_the_datas_own_is_mean_and_std_over_seeds(tmp_path: Path) -> None:
     row = ROW | {"n": "800", "folds": "", "auc_sd": "", "accuracy_sd_seeds": "0.0071"}
-    lines = tables(write(tmp_path / "pcam.csv", row)).splitlines()
+    lines = page(tmp_path, row)
     assert lines[0].startswith("busi: 800 test images of its own split. Of several seeds")
     assert "AUC, mean ± SD of seeds" in lines[2] and "folds" not in lines[2]
-    assert lines[4] == (
-        "| A \\| B | 0.950 ± 0.005 (0.930 to 0.965) | 3 | 0.900 ± 0.007 (0.870 to 0.920) | 0.850 | 0.930 | – "
-        "| 0.910 | 195,348 |  | 102 | x86_64 |"
-    )
-    assert len({line.count("|") for line in (lines[2], lines[3])}) == 1
+    assert lines[4] == "| A \\| B | 0.950 ± 0.005 (0.930 to 0.965) | 3 | 0.900 ± 0.007 (0.870 to 0.920) |"
 
 
 def test_best_first_others_data_last_external_apart(tmp_path: Path) -> None:
     worse = ROW | {"label": "worse", "auc": "0.8"}
     seen = ROW | {"label": "seen", "auc": "0.99", "saw_other_data": "yes"}
     away = ROW | {"label": "away", "data": "busbra", "folds": "", "auc_sd": ""}
-    text = tables(write(tmp_path / "busi.csv", away, seen, worse, ROW))
+    text = "\n".join(page(tmp_path, away, seen, worse, ROW))
     places = [text.index(label) for label in ("A \\|", "| worse", "| seen \\*", "Trained on busi", "| away")]
     assert places == sorted(places)
-    assert "| away |  | 3 (0.005) | 0.949" in text
+    assert "| away | 0.949 (0.930 to 0.965) | 3 (0.005) |" in text
     assert "\\* has seen other data." in text
+
+
+def test_a_summary_has_the_main_methods_on_both_data(tmp_path: Path) -> None:
+    rows = [ROW | {"method": name, "label": name, "auc": f"0.{90 - i}"} for i, name in enumerate(SUMMARY)]
+    away = [row | {"data": "busbra", "auc": "0.7", "folds": "", "auc_sd": ""} for row in rows]
+    lines = page(tmp_path, *rows, ROW, *away, kind="summary")
+    assert len(lines) == 2 + len(SUMMARY) <= 8
+    assert lines[0] == "| method | AUC on held-out folds | AUC on another hospital | parameters | seconds |"
+    assert lines[2] == f"| {SUMMARY[0]} | 0.900 ± 0.012 | 0.700 | 195,348 | 102 |"
 
 
 def test_drift_is_seen_and_mended(tmp_path: Path) -> None:
@@ -93,10 +122,10 @@ def test_marker_without_end_or_table_is_refused(tmp_path: Path) -> None:
         renewed("<!-- table: results/busi.csv -->\nold\n<!-- end of table -->\n", tmp_path)
     (tmp_path / "empty.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"rows of a report's results\.csv"):
-        tables(tmp_path / "empty.csv")
+        renewed("<!-- table: empty.csv -->\n<!-- end of table -->\n", tmp_path)
 
 
 def test_table_of_a_report_has_every_method(comparison: Path, tmp_path: Path) -> None:
     run_report([comparison], tmp_path / "out")
-    text = tables(tmp_path / "out" / "results.csv")
+    text = renewed("<!-- table: out/results.csv -->\n<!-- end of table -->\n", tmp_path)
     assert [label in text for label in ("ENAS7", "RANDOM", "HOG", "TUNED \\*")] == [True] * 4
