@@ -70,9 +70,8 @@ $(DOCS_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
-# The reference of commands and settings is in the repository too; a test says when it is out of date.
+# A test says when the generated reference is out of date: python -m docs.generate renews it.
 docs: $(DOCS_READY)
-	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 wheel: $(READY)
