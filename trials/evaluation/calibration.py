@@ -14,8 +14,6 @@ from scipy.special import expit, log_expit, logit
 from trials.evaluation.bootstrap import Measure
 
 BINS = 10
-OLD_LIMIT = float(logit(1 - 1e-7))
-"""Where log odds were cut off before a temperature, while only probabilities were kept: 16.1."""
 _LOWEST, _HIGHEST = -750.0, 40.0  # beyond the log odds of any 64-bit number between 0 and 1
 
 
@@ -78,17 +76,15 @@ def _ties_kept(odds: np.ndarray) -> np.ndarray:
     return rounded
 
 
-def apply_temperature(
-    odds: ArrayLike, temperature: float | ArrayLike, limit: float | None = None
-) -> np.ndarray:
-    """Return probabilities: log odds over a temperature, one or one an image (Guo et al., ICML 2017).
+def apply_temperature(odds: ArrayLike, temperature: float | ArrayLike) -> np.ndarray:
+    """Return probabilities [n]: log odds [n] over a temperature, one or one an image (Guo et al., ICML 2017).
 
-    With a `limit` the log odds are cut off there first. Raises ValueError for a temperature not above 0.
+    Raises ValueError for a temperature not above 0.
     """
-    divisor, given = np.asarray(temperature, dtype=float), np.asarray(odds, dtype=float)
+    divisor = np.asarray(temperature, dtype=float)
     if not (divisor > 0).all():
         raise ValueError(f"temperature {divisor}: expected a number above 0")
-    scaled: np.ndarray = expit((given if limit is None else given.clip(-limit, limit)) / divisor)
+    scaled: np.ndarray = expit(np.asarray(odds, dtype=float) / divisor)
     return scaled
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import logit
 from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -18,11 +19,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference
-from trials.evaluation.calibration import OLD_LIMIT
 from trials.evaluation.measures import auc, spearman, stratified_auc
 
 GEOMETRY = ("width", "height", "ratio")
 _RISK_CLASSES = 10
+_CERTAIN = float(logit(1 - 1e-7))  # log odds beyond which a model says nothing more; ours
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def beyond_geometry(
     a fold leaves one class only to fit on.
     """
     box = np.column_stack([np.log(geometry[:, :2]), geometry[:, 2]])  # sizes act by their ratio
-    both = np.column_stack([box, log_odds.clip(-OLD_LIMIT, OLD_LIMIT)])  # beyond it nothing more is said
+    both = np.column_stack([box, log_odds.clip(-_CERTAIN, _CERTAIN)])
     alone, together = (_cross_fitted(features, positive, folds) for features in (box, both))
     limits = np.quantile(alone, np.linspace(0, 1, _RISK_CLASSES + 1)[1:-1])
     gained = 2 * (_log_likelihood(both, positive) - _log_likelihood(box, positive))

@@ -41,7 +41,7 @@ def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.nda
     pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
         odds = trained.log_odds([np.squeeze(image) for image in pixels])
-    calibrated = apply_temperature(odds, card.temperature, card.log_odds_limit)
+    calibrated = apply_temperature(odds, card.temperature)
     return dict(zip(OUTPUTS, (expit(odds), calibrated, odds), strict=True))
 
 

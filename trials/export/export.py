@@ -53,7 +53,7 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
         write_atomically(folder / METADATA, (dump_json(metadata(card, origin.metrics)) + "\n").encode())
         write_card(folder, card, origin, figures(model), found)
     files = sorted(path.name for path in out.iterdir())
-    said = {"not_for": card.not_for, "warnings": card.cautions}
+    said = {"not_for": card.not_for, "warnings": card.warnings}
     return {"out": str(out), "files": files, "largest_difference": found, **said}
 
 
@@ -98,7 +98,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             "fit": card.squares,
             "grey_range": str(card.grey_range),
             "not_for": card.not_for,
-            "warnings": "; ".join(card.cautions),
+            "warnings": "; ".join(card.warnings),
         },
     )
     write_atomically(path, stored.SerializeToString())

@@ -30,7 +30,7 @@ def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
         "data_source": metrics.get("data"),
         "data_type": "image",
         "intended_use": f"Research only. Not for {card.not_for}",
-        "warnings": card.cautions,
+        "warnings": card.warnings,
         "eval_metrics": metrics.get("test") or {},
         "trained_with": versions,
         "network_data_format": _data_format(card),

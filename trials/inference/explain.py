@@ -116,7 +116,7 @@ def run_explain(model: str | Path, images: Sequence[str | Path], out: str | Path
             "positive": card.positive,
             "threshold": card.threshold,
             "not_for": card.not_for,
-            "warnings": card.cautions,
+            "warnings": card.warnings,
             "notes": notes,
             "explanations": rows,
         }

@@ -69,7 +69,7 @@ def run_predict(
         "warnings": [
             f"{folder}: {warning}"
             for folder, one in zip(folders, models, strict=True)
-            for warning in one.description.cautions
+            for warning in one.description.warnings
         ],
         "notes": [*asked.notes, *notes],
         "left_out": left_out,

@@ -93,7 +93,6 @@ class NetworkMethod(Method):
             mirror=self.task.settings.retrain.mirror,
             grey_range=data.grey_range,
             threshold=0.5,
-            log_odds_limit=None,
         )
         return TrainedModel(self.network, description)
 

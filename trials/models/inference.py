@@ -46,7 +46,6 @@ class InferenceModel(nn.Module):
         card = model.description
         self.inference_network = model.inference_network
         self.positive, self.temperature = card.classes.index(card.positive), card.temperature
-        self.limit = card.log_odds_limit
         for name, values in (("mean", card.mean), ("std", card.std)):  # as `Batches` standardises
             self.register_buffer(name, 255 * torch.tensor(values).view(-1, 1, 1))
 
@@ -62,5 +61,4 @@ class InferenceModel(nn.Module):
         """
         logits = self.logits(images)
         odds = log_odds(logits, self.positive)
-        kept = odds if self.limit is None else odds.clamp(-self.limit, self.limit)
-        return logits.softmax(1), (kept / self.temperature).sigmoid(), odds
+        return logits.softmax(1), (odds / self.temperature).sigmoid(), odds

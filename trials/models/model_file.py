@@ -23,8 +23,7 @@ from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
 from trials.errors import DamagedError, ModelError
-from trials.evaluation.calibration import OLD_LIMIT, cutoff
-from trials.evaluation.two_classes import as_two
+from trials.evaluation.calibration import cutoff
 from trials.files import write_atomically
 from trials.models import zoo
 from trials.models.inference import InferenceNetwork, log_odds
@@ -41,10 +40,9 @@ class ModelDescription(Section):
 
     Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
     where the probability of `positive` becomes a positive diagnosis, and `threshold_log_odds` the same in log
-    odds, which decide; where that is missing, the threshold does. Log odds divided by `temperature`, cut off
-    at `log_odds_limit` before, are those of a calibrated probability: in files of a time before there was
-    such a limit it is where the temperature was fitted. All are frozen after training. `warnings` are doubts
-    about the model that whoever uses it must know. With `per_image` each image is standardised once more by
+    odds, which decide; without those, as where a user sets another threshold, the threshold does. Log odds
+    divided by `temperature` are those of a calibrated probability. All are frozen after training. `warnings`
+    are doubts about the model that a user must know. With `per_image` each image is standardised once more by
     its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
     for its mirror image, left to right. `grey_range` are the values that become black and white of images
     that store more than 8 bits.
@@ -64,7 +62,6 @@ class ModelDescription(Section):
     threshold: float = Field(ge=0, le=1)
     threshold_log_odds: float | None = None
     temperature: float = Field(default=1.0, gt=0)
-    log_odds_limit: float | None = Field(default=OLD_LIMIT, gt=0)
     warnings: tuple[str, ...] = ()
     not_for: str = "clinical use: made for research, never validated on patients"
 
@@ -100,11 +97,6 @@ class ModelDescription(Section):
         """The log odds from which up an image is called positive."""
         odds = self.threshold_log_odds
         return cutoff(self.threshold) if odds is None else odds
-
-    @property
-    def cautions(self) -> tuple[str, ...]:
-        """Its warnings, and that of more than two classes, which models of a time before do not hold."""
-        return tuple(dict.fromkeys((*self.warnings, *as_two(self.classes, self.positive))))
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""

@@ -1,6 +1,6 @@
 """Tables of what a run says of each image: the probability of the positive class, and its log odds.
 
-The log odds are what ranks and decides; tables of a time before they were kept have the probability alone.
+The log odds rank and decide, as they tell images apart whose probabilities round to the same number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from trials.errors import PredictionsError
-from trials.evaluation.calibration import OLD_LIMIT, apply_temperature, cutoff, log_odds
+from trials.evaluation.calibration import apply_temperature, cutoff
 from trials.runs.folder import read_csv
 
 SAID = ("probability", "log_odds")  # the columns of what is said of an image
@@ -24,22 +24,16 @@ _WAY_OUT = "put back the file that the run has left, or repeat the run in a new 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Images with what was said of them, one entry each [n].
-
-    `limit` is where the log odds are cut off before a temperature is applied: in old tables, which were
-    calibrated so.
-    """
+    """Images with their truth and the log odds of the positive class by a model, one entry each [n]."""
 
     files: np.ndarray
     groups: np.ndarray
     positive: np.ndarray
-    probabilities: np.ndarray
     log_odds: np.ndarray
-    limit: float | None
 
     def calibrated(self, temperature: float) -> np.ndarray:
         """Return the probabilities [n] after temperature scaling."""
-        return apply_temperature(self.log_odds, temperature, self.limit)
+        return apply_temperature(self.log_odds, temperature)
 
 
 def said(odds: Iterable[float]) -> list[tuple[str, str]]:
@@ -53,27 +47,22 @@ def said(odds: Iterable[float]) -> list[tuple[str, str]]:
 
 
 def read_predictions(path: Path, positive: str) -> Predicted:
-    """Read a table of predictions; `positive` names the class that they are the probability of.
+    """Read a table of predictions, whose probabilities and log odds are of the class `positive`.
 
     Raises `PredictionsError` for cells that are missing, no finite numbers or contradict each other and for
     a file named twice; and as `read` does.
     """
-    rows = read_csv(path, "file", "label", "group", "probability")
+    rows = read_csv(path, "file", "label", "group", *SAID)
     _refuse_twice(path, rows)
-    old = bool(rows) and "log_odds" not in rows[0]
     probabilities = [_number(path, line, row, "probability") for line, row in enumerate(rows, start=2)]
     for line, p in enumerate(probabilities, start=2):
         if not 0 <= p <= 1:
             raise PredictionsError(f"{path}, line {line}: probability = {p}: expected 0 to 1; {_WAY_OUT}")
-    given = np.array(probabilities, dtype=float)
-    odds = log_odds(given) if old else _log_odds(path, rows, given)
     return Predicted(
         np.array([row["file"] for row in rows], dtype=object),
         np.array([row["group"] for row in rows], dtype=str),
         np.array([row["label"] == positive for row in rows], dtype=bool),
-        given,
-        odds,
-        OLD_LIMIT if old else None,
+        _log_odds(path, rows, np.array(probabilities, dtype=float)),
     )
 
 

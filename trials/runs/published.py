@@ -153,7 +153,7 @@ class _Table:
         there = np.flatnonzero(~np.isnan(given))
         keys, odds = keys[there], given[there]
         files, groups, positive = keys[:, 2].astype(object), keys[:, 3], keys[:, 4] == "1"
-        return Predicted(files, groups, positive, expit(odds), odds, None)
+        return Predicted(files, groups, positive, odds)
 
 
 def read_published(folder: Path) -> Collection:

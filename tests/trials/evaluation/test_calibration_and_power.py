@@ -7,7 +7,6 @@ from scipy.special import expit, logit
 from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.evaluation.calibration import (
-    OLD_LIMIT,
     MeanOfModels,
     apply_temperature,
     cutoff,
@@ -45,8 +44,7 @@ def test_temperature_divides_the_log_odds() -> None:
     # Odds 9 at temperature 2 are odds 3.
     assert apply_temperature(logit([0.9, 0.1, 0.5]), 2).tolist() == pytest.approx([0.75, 0.25, 0.5])
     assert apply_temperature(logit([0.9, 0.9]), [1, 2]).tolist() == pytest.approx([0.9, 0.75])
-    assert apply_temperature([757.0, -757.0], 757, limit=None).tolist() == pytest.approx(expit([1, -1]))
-    assert apply_temperature([757.0], OLD_LIMIT, limit=OLD_LIMIT).tolist() == pytest.approx(expit([1]))
+    assert apply_temperature([757.0, -757.0], 757).tolist() == pytest.approx(expit([1, -1]))
     with pytest.raises(ValueError, match="above 0"):
         apply_temperature([0.5], 0)
 

@@ -15,7 +15,6 @@ from trials.data.phantoms import make_phantoms
 from trials.evaluation.measures import DECISION, decision
 from trials.evaluation.two_classes import as_two
 from trials.export.export import run_export
-from trials.models.model_file import ModelDescription
 from trials.pipeline.protocol import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import said
@@ -161,10 +160,5 @@ def test_three_classes_are_said_by_every_verb(
     assert WORDS in json.loads((tmp_path / "export" / "metadata.json").read_text())["warnings"][0]
 
 
-def test_models_of_a_time_before_say_it_too_and_two_classes_say_nothing(finished: tuple[Path, Path]) -> None:
-    described = json.loads((finished[0] / "model.json").read_text()) | {"warnings": []}
-    assert ModelDescription.model_validate(described).cautions == ()
-    described["classes"].append("normal")
-    (caution,) = ModelDescription.model_validate(described).cautions
-    assert WORDS in caution
+def test_two_classes_need_no_word() -> None:
     assert as_two(["a", "b"], "a") == []

@@ -31,7 +31,7 @@ Retrain = Callable[..., Mapping[str, Any]]
 def a_run(fold: int, positive: list[bool], probabilities: list[float], threshold: float) -> Run:
     metrics = {"fold": fold, "folds": 3, "layout": "enas7", "threshold": threshold, "parameters": 10 + fold}
     files, odds = np.array([f"{i}.png" for i in range(len(positive))], dtype=object), log_odds(probabilities)
-    tested = Predicted(files, files.astype(str), np.array(positive), np.array(probabilities), odds, None)
+    tested = Predicted(files, files.astype(str), np.array(positive), odds)
     return Run(Path(f"fold{fold}"), metrics, {}, tested, None, cutoff(threshold), None)
 
 

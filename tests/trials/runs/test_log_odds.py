@@ -11,15 +11,13 @@ import numpy as np
 import onnxruntime
 import pytest
 from safetensors.numpy import load_file, save_file
-from scipy.special import expit
 
 from trials.cli import main
 from trials.errors import ModelError, PredictionsError
-from trials.evaluation.calibration import OLD_LIMIT, apply_temperature
 from trials.evaluation.metrics import fit_temperature, score
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
-from trials.models.model_file import load_description, load_model, save_model
+from trials.models.model_file import load_model, save_model
 from trials.pipeline.protocol import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import read_predictions, said
@@ -51,8 +49,8 @@ def test_what_is_exported_is_calibrated_as_the_report_is(steep: Path, tmp_path: 
     odds = model.log_odds(list(images))
     assert np.abs(odds).max() > 20 and np.ptp(odds) > 1
     temperature = fit_temperature(truth, odds)
-    frozen = {"temperature": temperature, "log_odds_limit": None}
-    save_model(steep, model.network, model.description.model_copy(update=frozen))
+    frozen = model.description.model_copy(update={"temperature": temperature})
+    save_model(steep, model.network, frozen)
     run_export(steep, tmp_path / "out")
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
     _, calibrated, given = session.run(None, {"images": images.transpose(0, 3, 1, 2).copy()})
@@ -68,23 +66,6 @@ def write(path: Path, odds: np.ndarray) -> Any:
         rows = [(f"{i}.png", "benign", i, 0, *cells) for i, cells in enumerate(said(odds))]
         folder.write_csv(path.name, PREDICTION_COLUMNS, rows)
     return read_predictions(path.parent / "table" / path.name, "malignant")
-
-
-def test_a_model_of_a_time_before_is_calibrated_as_its_report_is(steep: Path, tmp_path: Path) -> None:
-    described = json.loads((steep / "model.json").read_text())
-    for name in ("log_odds_limit", "threshold_log_odds"):
-        del described[name]
-    (steep / "model.json").write_text(json.dumps(described | {"temperature": 20.0, "threshold": 0.4}))
-    card = load_description(steep)
-    assert card.log_odds_limit == OLD_LIMIT and card.cutoff == pytest.approx(np.log(0.4 / 0.6))
-    run_export(steep, tmp_path / "out")
-    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
-    _, calibrated, odds = session.run(None, {"images": pictures().transpose(0, 3, 1, 2).copy()})
-    table = tmp_path / "predictions.csv"
-    lines = [f"{i}.png,benign,{i},0,{float(p)!r}" for i, p in enumerate(expit(odds.astype(float)))]
-    table.write_text("\n".join(["file,label,group,fold,probability", *lines]) + "\n")
-    assert calibrated == pytest.approx(read_predictions(table, "malignant").calibrated(20.0), abs=1e-3)
-    assert calibrated.max() <= 1 / (1 + np.exp(-OLD_LIMIT / 20)) + 1e-6 < 0.7
 
 
 def test_images_whose_probabilities_are_all_one_are_told_apart_by_predict(
@@ -201,6 +182,7 @@ def test_a_network_that_overflows_is_refused_where_its_weights_are_finite(
         (",1.0,60.0", ",1.5,60.0", "probability = 1.5: expected 0 to 1"),
         (",1.0,60.0", ",0.25,60.0", "log_odds = 60.0 are of the probability 1.000000, not of 0.25"),
         (",1.0,60.0", "", "rows of other lengths"),
+        ("probability,log_odds", "probability,odds", "no column log_odds"),
         ("0-3.png", "0-2.png", "line 5: 0-2.png stands there twice"),
     ],
 )
@@ -271,8 +253,3 @@ def test_a_number_that_is_no_json_is_refused_when_it_is_read(
     metrics = json.loads((run / "metrics.json").read_text()) | {"threshold": float("nan")}
     (run / "metrics.json").write_text(json.dumps(metrics))
     assert main(["report", str(run), "--out", str(tmp_path / "out")]) == 1
-
-
-def test_calibration_needs_no_cut() -> None:
-    assert apply_temperature([757.0], 20.0)[0] == 1.0
-    assert apply_temperature([757.0], 20.0, OLD_LIMIT)[0] == pytest.approx(0.691, abs=1e-3)
