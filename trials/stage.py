@@ -145,19 +145,17 @@ _NEEDED = {  # by stages, beside the stage itself
     **{"search": (), "retrain": ("layout",), "train": ("method",), "tune": ("method",)},
     **{"rank": ("layout", "index", "count"), "evaluate": ("layouts",)},
 }
-_RENAMED = {"contend": "train", "contestant": "method"}  # words of version 0.1
 _WHOLE = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # the lowest of each
 
 
 def _checked(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters, whole numbers as such; raises ValueError for missing and impossible ones."""
-    parameters = {_RENAMED.get(name, name): value for name, value in parameters.items()}
-    stage = _RENAMED.get(parameters.get("stage", ""), parameters.get("stage"))
+    stage = parameters.get("stage")
     if stage not in _NEEDED:
         raise ValueError(f"stage {stage!r}: expected {', '.join(_NEEDED)}")
     if missing := [name for name in _NEEDED[stage] if name not in parameters]:
         raise ValueError(f"stage {stage}: no {missing[0]} among the trial's parameters; name it")
-    checked = {**parameters, "stage": stage}
+    checked = dict(parameters)
     for name in _WHOLE.keys() & parameters.keys():
         value = parameters[name]
         if name == "fold" and value is None:

@@ -256,7 +256,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 WRONG_NAMES = [
     ("train --data x --out y --method hogg", "no method 'hogg' (nearest: hog)"),
     ("train --data x --out y --method hog --profile papr", "invalid choice: 'papr'"),
-    ("contend --data x --out y --contestant hog --set retrain.epoch=1", "nearest: retrain.epochs"),
+    ("train --data x --out y --method hog --set retrain.epoch=1", "nearest: retrain.epochs"),
     ("search --data x --out y --set search.epoch=1", "nearest: search.epochs"),
     ("retrain --data x --out y --architecture z --layout enas2", "unknown layout 'enas2'"),
     ("rank --data x --out y --index 0 --layout enas", "unknown layout 'enas'"),

@@ -38,7 +38,6 @@ from trials.runs.layout import (
 from trials.runs.predictions import SAID, read_predictions, said
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
-from trials.settings.schema import Settings
 
 PREDICTION_COLUMNS = ("file", "label", "group", "fold", *SAID)
 EXTERNAL_COLUMNS = ("file", "label", "group", *SAID)
@@ -77,16 +76,13 @@ def train_and_test(
     finished one. Raises `RunFolderError` for a folder of another run.
     """
     sections = {*method.sections, *(["protocol"] if task.refit else [])}
-    settings, defaults = (
-        values.model_dump(mode="json", include=sections) for values in (task.settings, Settings())
-    )
+    settings = task.settings.model_dump(mode="json", include=sections)
     identity = {"verb": verb, "method": title.name, **task.identity, **method.identity}
     odds = None
     with (
         RunFolder(
             out,
             identity | {"settings": settings},
-            defaults={"settings": defaults},
             needed_bytes=method.disk_bytes,
             wait=nested or on_another_host(),
         ) as folder,

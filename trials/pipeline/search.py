@@ -92,7 +92,6 @@ def run_search(
         RunFolder(
             out,
             search.identity,
-            defaults={"settings": Settings().model_dump(mode="json", include={"data", "search"})},
             needed_bytes=search.disk_bytes,
             wait=nested or on_another_host(),
         ) as folder,

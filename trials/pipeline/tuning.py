@@ -86,9 +86,8 @@ class Tuning:
             "profile": task.settings.profile,
             **dict(flat(task.settings.model_dump(mode="json", include=sections))),
         }
-        defaults = dict(flat(Settings().model_dump(mode="json", include=sections)))
         for trial in self.trials:
-            asked = {**trial.metrics, **defaults, **dict(flat(trial.record["settings"]))}
+            asked = {**trial.metrics, **dict(flat(trial.record["settings"]))}
             differing = [
                 f"{key}: {asked.get(key)!r}, not {value!r}"
                 for key, value in wanted.items()

@@ -3,8 +3,7 @@
 `run.json` holds the run's identity (what was asked, of which data, from which seed), whether it is done, and
 then the SHA-256 of every file that it has left. Every file is written beside its place and then renamed, so
 that a killed run leaves whole files only; one that ends in an error leaves its reason there. Files of a
-finished run are read by `read`, which refuses what has changed since; those of a time before there were
-digests are taken as they are.
+finished run are read by `read`, which refuses what has changed since.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ class RunFolder:
     An empty or missing folder is claimed; one of the same identity is resumed. Raises `RunFolderError` for
     a folder of another run, a folder that holds other files, one that another process is writing (unless
     told to `wait` for its end), one that cannot be written to, and a disk with less than `needed_bytes` left.
-    A folder whose identity lacks what `defaults` has, because it was written before there was such a setting,
-    has the default. Used as a context manager: no other process can claim the folder until it is left.
+    Used as a context manager: no other process can claim the folder until it is left.
     """
 
     def __init__(
@@ -43,13 +41,11 @@ class RunFolder:
         path: Path,
         identity: Mapping[str, object],
         *,
-        defaults: Mapping[str, object] | None = None,
         needed_bytes: int = 0,
         wait: bool = False,
     ) -> None:
         self.path = path
         self.identity = parse_json(dump_json(identity))  # as it will be read back: tuples are lists
-        self._defaults = parse_json(dump_json(defaults or {}))
         self._check_place(needed_bytes)
         self._lock = FileLock(path / LOCK)
         try:
@@ -98,7 +94,7 @@ class RunFolder:
 
     def _check_identity(self) -> None:
         found = read_json(self.path / RUN_FILE).get("identity", {})
-        differences = _differences(_completed(found, self._defaults), self.identity)
+        differences = _differences(found, self.identity)
         if differences:
             raise RunFolderError(
                 f"{self.path}: belongs to another run ({'; '.join(differences[:4])}); name another folder, "
@@ -236,13 +232,6 @@ def check_disk(path: Path, needed_bytes: int) -> None:
             f"{path}: the run needs about {needed_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB; "
             "free some or name a folder on another disk"
         )
-
-
-def _completed(found: object, defaults: object) -> object:
-    """Return a JSON value with the names that only `defaults` has, at every depth."""
-    if not (isinstance(found, dict) and isinstance(defaults, dict)):
-        return found
-    return defaults | {name: _completed(value, defaults.get(name)) for name, value in found.items()}
 
 
 def _differences(found: object, wanted: object, key: str = "") -> list[str]:

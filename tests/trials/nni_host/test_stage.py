@@ -101,11 +101,6 @@ def test_tuning_trains_without_a_test_and_apart(calls: list[Any]) -> None:
     assert settings.given == {"boosted.attention": "cbam", "data.smallest_crop": None}
 
 
-def test_the_words_of_version_0_1_still_work(calls: list[Any]) -> None:
-    run_stage({"stage": "contend", "contestant": "hog"}, DATA, OUT, "quick")
-    assert calls[0][0] == "run_train" and calls[0][1][2] == "hog"
-
-
 def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls: list[Any]) -> None:
     parameters = {"stage": "tune", "method": "enas_b", "folds": 5, "fold": 2, "seed": 1}
     run_stage(parameters | {"retrain.dropout": 3 * 0.1, "enas_b.cells": 11}, DATA, OUT, "quick")

@@ -37,18 +37,6 @@ def test_folder_of_another_run_is_refused_by_what_differs(
         RunFolder(tmp_path, other)
 
 
-def test_a_setting_that_came_later_has_its_default_in_an_older_folder(tmp_path: Path) -> None:
-    defaults = {"settings": {"epochs": 9, "mirror": False}}
-    later = {**IDENTITY, "settings": {**IDENTITY["settings"], "mirror": False}}  # type: ignore[dict-item]
-    RunFolder(tmp_path, IDENTITY).__exit__()
-    with RunFolder(tmp_path, later, defaults=defaults):
-        pass
-    with pytest.raises(RunFolderError, match=r"settings\.mirror: False, not True"):
-        RunFolder(tmp_path, {**IDENTITY, "settings": {"epochs": 2, "mirror": True}}, defaults=defaults)
-    with pytest.raises(RunFolderError, match=r"settings\.epochs: 2, not 9"):
-        RunFolder(tmp_path, {**later, "settings": {"epochs": 9, "mirror": False}}, defaults=defaults)
-
-
 def test_folder_of_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(RunFolderError, match="name a new folder"):
