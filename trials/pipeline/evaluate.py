@@ -15,7 +15,7 @@ import numpy as np
 from trials.data.findings import findings_of
 from trials.errors import EvaluationError
 from trials.evaluation.metrics import RATES, mean_and_std, score
-from trials.pipeline.external import evaluate_external, load_external
+from trials.pipeline.external import evaluate_external, load_for_models
 from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
@@ -59,7 +59,9 @@ def run_evaluate(
                 f"{run.folder}: was judged by its validation images alone: no test image says how good it "
                 "is; leave it out, or run it again without --untested"
             )
-    external = None if external_data is None else load_external(external_data, everyone, group_column, accept)
+    external = (
+        None if external_data is None else load_for_models(external_data, everyone, group_column, accept)
+    )
     identity = {
         "verb": "evaluate",
         "data": everyone[0].metrics["data_digest"],

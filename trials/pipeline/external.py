@@ -25,7 +25,7 @@ from trials.runs.layout import EXTERNAL_PREDICTIONS
 from trials.runs.predictions import SAID, said
 
 
-def load_external(
+def load_for_models(
     path: str | Path, runs: Sequence[Run], group_column: str | None = None, accept: Sequence[str] = ()
 ) -> LesionData:
     """Load external data; raises ValueError for classes unknown to a model, and for images it has seen."""

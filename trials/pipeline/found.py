@@ -1,19 +1,115 @@
-"""What a finished search has left: an architecture to train, and the ranking of all that were scored."""
+"""What a search leaves, written and read: its best architecture, its candidates, ranking and record."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search_space import Architecture
+from nni.nas.space import model_context
+
+from search_space import Architecture, draw
 from search_space.enas.architecture import KINDS
+from strategies.ranking import Candidate
 from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.task import Task
 from trials.errors import DamagedError
 from trials.methods.cells import Found
-from trials.runs.folder import read, read_csv
-from trials.runs.layout import RANKING
+from trials.models.onnx import export_onnx
+from trials.nni_host.paths import network_view_file
+from trials.runs.folder import RunFolder, read, read_csv
+from trials.runs.layout import (
+    ARCHITECTURE,
+    CANDIDATES,
+    CELLS_PNG,
+    CELLS_SVG,
+    CHECKPOINT,
+    RANKING,
+    SEARCH_FILE,
+)
+from trials.runs.provenance import provenance
+from trials.runs.reporter import Reporter
+from trials.training.divergence import divergences
+
+if TYPE_CHECKING:
+    from trials.pipeline.search import Search
+
+RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and feasible
+
+
+def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
+    """Write what a search has found in so many seconds, the record last."""
+    scored, limited = search.found.candidates, search.limited is not None
+    best = Architecture.from_sample(scored[0].sample)
+    folder.write_bytes(CELLS_SVG, draw(best, "svg"))
+    folder.write_bytes(CELLS_PNG, draw(best, "png"))
+    reporter.picture("cells", folder.path / CELLS_PNG)
+    if view := network_view_file():
+        _export_view(search, best, view)
+    folder.write_text(ARCHITECTURE, best.to_json())
+    top = scored[: search.settings.search.top_k]
+    folder.write_json(CANDIDATES, [_candidate(one, limited) for one in top])
+    columns = (*RANKING_COLUMNS, *_price(scored[0], limited))
+    folder.write_csv(RANKING, columns, (_row(one, limited) for one in scored))
+    folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds))
+
+
+def _record(search: Search, folder: Path, seconds: float) -> dict[str, Any]:
+    scored, module = search.found.candidates, search.found.oneshot_module
+    return {
+        "score": scored[0].score,
+        "metric": scored[0].metric,
+        "scored": len(scored),
+        "history": module.history,
+        "seconds": round(seconds, 3),
+        "warnings": [*divergences(folder, CHECKPOINT), *_unscored(module.unscored)],
+        **search.identity,
+        **_limit(search, scored),
+        "data": search.split.describe(),
+        "data_digest": search.data.digest,
+        "seen": search.split.seen,
+        **provenance(),
+    }
+
+
+def _unscored(count: int) -> Iterable[str]:
+    if count:
+        yield f"{count} architectures of the final ranking had no finite score and are left out"
+
+
+def _candidate(one: Candidate, limited: bool) -> dict[str, Any]:
+    return {"architecture": one.sample, "score": one.score, "metric": one.metric, **_price(one, limited)}
+
+
+def _row(one: Candidate, limited: bool) -> tuple[Any, ...]:
+    arc = Architecture.from_sample(one.sample).fixed_arc
+    cells = (" ".join(map(str, arc[kind])) for kind in KINDS)
+    return repr(one.score), *cells, *_price(one, limited).values()
+
+
+def _price(one: Candidate, limited: bool) -> dict[str, Any]:
+    """Return the candidate's cost and whether it is feasible, where the search has a limit."""
+    return {"cost": one.cost, "feasible": one.feasible} if limited else {}
+
+
+def _limit(search: Search, scored: list[Candidate]) -> dict[str, Any]:
+    """Return the search's limit, if it has one: the best architecture's cost, and how many are feasible."""
+    if search.limited is None:
+        return {}
+    feasible = sum(one.feasible for one in scored)
+    limit = {**search.limited.identity, "cost": scored[0].cost, "feasible": feasible}
+    if search.latencies:  # a sum of layers; beside it what the whole network takes
+        whole = search.limited.measure(Architecture.from_sample(scored[0].sample))
+        limit |= {"measured_milliseconds": whole, "threads": search.latencies.threads}
+    return {"limit": limit}
+
+
+def _export_view(search: Search, best: Architecture, path: Path) -> None:
+    """Write the best architecture, with fresh weights, for the web UI's network view."""
+    with model_context(best.to_sample()):
+        network = search.space()
+    export_onnx(network, (search.settings.data.channels, search.side, search.side), path)
 
 
 def read_found(task: Task, path: Path, **facts: Any) -> Found:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,46 +15,37 @@ from typing import Any
 import torch
 from nni.nas.evaluator.pytorch import Lightning
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.space import RawFormatModelSpace, model_context
+from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Timer
 
-from search_space import Architecture, EnasSpace, draw
-from search_space.enas.architecture import KINDS
+from search_space import Architecture, EnasSpace
 from search_space.enas.latency import LatencyTable
 from strategies import ENAS, RandomSampling
 from strategies.base import WeightSharingStrategy
 from strategies.nni_trial import InProcessEngine
-from strategies.ranking import Candidate
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, device
 from trials.data.split import Split
 from trials.files import below, write_atomically
-from trials.models.onnx import export_onnx
-from trials.nni_host.paths import network_view_file, on_another_host
+from trials.nni_host.paths import on_another_host
+from trials.pipeline.found import write_results
 from trials.pipeline.search_limit import SearchLimit
 from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import (
-    ARCHITECTURE,
-    CANDIDATES,
-    CELLS_PNG,
-    CELLS_SVG,
     CHECKPOINT,
     LATENCIES,
-    RANKING,
     SEARCH_FILE,
     SEARCHES,
 )
-from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, Settings
 from trials.training.checkpoint import resume_from
-from trials.training.divergence import divergences, train_with_second_attempt
+from trials.training.divergence import train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
 from trials.training.module import LesionModule
 from trials.training.seeding import seed_everything
 from trials.training.trainer import make_trainer
 
-RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and within
 REWARD = "val_acc"  # ENAS's: accuracy on validation images
 
 
@@ -71,9 +61,9 @@ def run_search(
     """Search on the training and validation images of a split.
 
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
-    ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, those two
-    tell each one's cost and whether it is within; the best one is.
-    The same arguments again resume an interrupted search, or report a finished one. With `dry_run` nothing is
+    ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, candidates
+    and ranking give each architecture's cost and whether it is feasible; the best one is. The same arguments
+    again resume an interrupted search, or report a finished one. With `dry_run` nothing is
     written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
     many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
@@ -239,7 +229,7 @@ class Search:
                 reporter,
                 lambda options, clip: self.train(options, clip, reporter),
             )
-        self._write(folder, reporter, seconds)
+        write_results(self, folder, reporter, seconds)
 
     def train(
         self, options: SearchSettings, clip: float | None = None, reporter: Reporter | None = None
@@ -279,65 +269,6 @@ class Search:
             write_atomically(file, measured.to_json().encode())
         self.latencies = self.limited.table(file) if self.limited else None
 
-    def _write(self, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
-        strategy = self.found
-        ranked = strategy.candidates[: self.settings.search.top_k]
-        best = Architecture.from_sample(ranked[0].sample)
-        folder.write_bytes(CELLS_SVG, draw(best, "svg"))
-        folder.write_bytes(CELLS_PNG, draw(best, "png"))
-        reporter.picture("cells", folder.path / CELLS_PNG)
-        if view := network_view_file():
-            self._export_view(best, view)
-        folder.write_text(ARCHITECTURE, best.to_json())
-        folder.write_json(
-            CANDIDATES,
-            [
-                {"architecture": one.sample, "score": one.score, "metric": one.metric, **self._price(one)}
-                for one in ranked
-            ],
-        )
-        folder.write_csv(
-            RANKING, (*RANKING_COLUMNS, *self._price(ranked[0])), map(self._row, strategy.candidates)
-        )
-        record = {
-            "score": ranked[0].score,
-            "metric": ranked[0].metric,
-            "scored": len(strategy.candidates),
-            "history": strategy.oneshot_module.history,
-            "seconds": round(seconds, 3),
-            "warnings": [*divergences(folder.path, CHECKPOINT), *_unscored(strategy.oneshot_module.unscored)],
-            **self.identity,
-            **({"limit": self._kept(self.limited, strategy.candidates)} if self.limited else {}),
-            "data": self.split.describe(),
-            "data_digest": self.data.digest,
-            "seen": self.split.seen,
-            **provenance(),
-        }
-        folder.write_json(SEARCH_FILE, record)
-
-    def _row(self, candidate: Candidate) -> tuple[Any, ...]:
-        arc = Architecture.from_sample(candidate.sample).fixed_arc
-        cells = (" ".join(map(str, arc[kind])) for kind in KINDS)
-        return repr(candidate.score), *cells, *self._price(candidate).values()
-
-    def _price(self, candidate: Candidate) -> dict[str, Any]:
-        """Return what a limit has to say of a candidate."""
-        return {"cost": candidate.cost, "feasible": candidate.feasible} if self.limited else {}
-
-    def _kept(self, limited: SearchLimit, scored: Sequence[Candidate]) -> dict[str, Any]:
-        """Return what the limit is, what the best has of it, and how many keep it."""
-        kept = {**limited.identity, "cost": scored[0].cost, "feasible": sum(one.feasible for one in scored)}
-        if self.latencies:  # a sum of layers; beside it what the whole network takes
-            whole = limited.measure(Architecture.from_sample(scored[0].sample))
-            kept |= {"measured_milliseconds": whole, "threads": self.latencies.threads}
-        return kept
-
-    def _export_view(self, best: Architecture, path: Path) -> None:
-        """Write the best architecture, with fresh weights, for the web UI's network view."""
-        with model_context(best.to_sample()):
-            network = self.space()
-        export_onnx(network, (self.settings.data.channels, self.side, self.side), path)
-
     def dry_run(self) -> dict[str, Any]:
         """Time a few steps, and return the settings, the data and the estimate."""
         options = self.settings.search
@@ -358,9 +289,3 @@ class Search:
             "data": self.split.describe(),
             "estimate": estimate(seconds, self.disk_bytes).to_dict(),
         }
-
-
-def _unscored(count: int) -> list[str]:
-    return (
-        [f"{count} architectures of the final ranking had no finite score and are left out"] if count else []
-    )
