@@ -1,19 +1,19 @@
 """The comparison protocol: what every method goes through, and the files that it leaves.
 
-The threshold is Youden's on the inner validation images, the temperature the one of their lowest log loss;
-both are frozen before any test image is looked at. A refit then learns from those images too, and is what is
-tested and saved; threshold and temperature stay. All are of log odds, which tell images apart whose
-probabilities round to the same number. Probabilities and log odds in the files are as the method gave
-them: whoever wants calibrated ones divides the log odds by the temperature.
+The threshold is Youden's on the inner validation images, the temperature that of their lowest log loss; both
+are frozen before any test image is looked at. A refit then learns from the validation images too; it is what
+is tested and saved, with the same threshold and temperature. All work on log odds, which tell images apart
+whose probabilities round to the same number. The files hold log odds and probabilities as the method gave
+them; log odds divided by the temperature are calibrated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -56,6 +56,14 @@ class Trained:
 
     metrics: dict[str, Any]
     log_odds: Mapping[str, np.ndarray] | None
+
+
+class _Frozen(NamedTuple):
+    """What the validation images have chosen, the threshold in log odds, and doubts about it."""
+
+    threshold: float
+    temperature: float
+    warnings: Sequence[str]
 
 
 def train_and_test(
@@ -136,30 +144,41 @@ def _fit_and_test(
     odds = {"validation": _log_odds(method, parts["validation"])}  # before a refit learns from these images
     if task.refit:
         seconds += method.fit(folder, reporter, refit=True)
-    chosen_by = _truth(parts["validation"]), odds["validation"]
-    threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
-    of_classes = as_two(task.data.classes, task.data.positive)
-    warnings = (*of_classes, *method.warnings(folder.path), *doubts(*chosen_by))
-    method.save(folder, threshold, temperature, warnings)
+    frozen = _freeze(task, method, folder, odds["validation"])
     odds |= {name: _log_odds(method, images) for name, images in parts.items() if name not in odds}
     for name, images in parts.items():
         _write_predictions(folder, name, images, odds[name], task.split.fold)
     folder.write_json(RECORD, _record(task, method, folder))
-    tested = _truth(parts["test"]), odds["test"]
-    scores = {
-        "test": score(*tested, threshold).to_dict() if len(task.test) else None,
-        "test_at_0.5": score(*tested, 0.0).to_dict() if len(task.test) else None,
+    told = {**_names(task, title), **_scores(task, odds, frozen), "seconds": round(seconds, 3)}
+    folder.write_json(METRICS, {**told, **facts, **method.facts, **provenance()})
+    return odds
+
+
+def _freeze(task: Task, method: Method, folder: RunFolder, odds: np.ndarray) -> _Frozen:
+    """Choose threshold and temperature by the log odds of the validation images; save the model with them."""
+    chosen_by = _truth(task.parts["validation"]), odds
+    threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
+    of_classes = as_two(task.data.classes, task.data.positive)
+    warnings = (*of_classes, *method.warnings(folder.path), *doubts(*chosen_by))
+    method.save(folder, threshold, temperature, warnings)
+    return _Frozen(threshold, temperature, warnings)
+
+
+def _scores(task: Task, odds: Mapping[str, np.ndarray], frozen: _Frozen) -> dict[str, Any]:
+    """Return what the method scores on the test and validation images at its frozen threshold, and at 0.5."""
+    parts = task.parts
+    tested, chosen_by = ((_truth(parts[part]), odds[part]) for part in ("test", "validation"))
+    threshold, any_test = frozen.threshold, len(task.test) > 0
+    return {
+        "test": score(*tested, threshold).to_dict() if any_test else None,
+        "test_at_0.5": score(*tested, 0.0).to_dict() if any_test else None,
         "validation": score(*chosen_by, threshold).to_dict(),
         "threshold": float(expit(threshold)),
         "threshold_log_odds": threshold,
-        "temperature": temperature,
-        "warnings": list(warnings),
+        "temperature": frozen.temperature,
+        "warnings": list(frozen.warnings),
         "refit": task.refit,
-        "seconds": round(seconds, 3),
     }
-    known = {**scores, **facts, **method.facts, **provenance()}
-    folder.write_json(METRICS, {**_names(task, title), **known})
-    return odds
 
 
 def _log_odds(method: Method, images: Images) -> np.ndarray:
