@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pkgutil import resolve_name
 
 from torch import nn
 
@@ -23,6 +24,9 @@ Builder = Callable[[Task], Method]
 def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
     """Return the method of a registry's `entry` without members; `found` are the cells, where it has any."""
     name, layout = entry.title.name, entry.title.layout
+    if entry.builder:
+        method: Method = resolve_name(entry.builder)(task)
+        return method
     if entry.cells is None:
         return BUILDERS[name](task)
     if found is None or layout is None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Literal
 
 from trials.errors import SettingsError
 from trials.settings.load import with_defaults
 from trials.settings.schema import Settings
 
+ENTRY_POINTS = "lesion_nas.methods"  # where an installed package names its `Entry`s
 CHOSEN = "chosen"  # the layout of cells whose number the settings choose
 
 
@@ -37,7 +40,8 @@ class Entry:
     `cells` are those of a search by the strategy of the method's settings, or random ones; None: it has no
     cells. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
     setting, as all have the ensemble's own. `choices` are the settings that a tuning chooses by validation
-    images before the method is tested.
+    images before the method is tested. `builder` names what makes a method of another package of a `Task`,
+    as "module:name"; it is imported when the method is trained.
     """
 
     title: Title
@@ -46,6 +50,7 @@ class Entry:
     cells: Literal["searched", "random"] | None = None
     members: tuple[str, ...] = ()
     choices: frozenset[str] = frozenset()
+    builder: str = ""
 
     def settings(self, settings: Settings) -> Settings:
         """Return `settings` with this method's differences over the profile and under what was given."""
@@ -133,10 +138,30 @@ ENTRIES = (
 METHODS = {entry.title.name: entry for entry in ENTRIES}
 
 
+def register(entry: Entry) -> None:
+    """Add a method. Raises `ValueError` for a name in use."""
+    if entry.title.name in METHODS:
+        raise ValueError(f"method {entry.title.name}: the name is in use; choose another")
+    METHODS[entry.title.name] = entry
+
+
+def methods() -> dict[str, Entry]:
+    """Return all methods by name, those of installed packages included."""
+    _register_installed()
+    return METHODS
+
+
+@cache
+def _register_installed() -> None:
+    for entry in entry_points(group=ENTRY_POINTS):
+        register(entry.load())
+
+
 def find_method(name: str) -> Entry:
     """Return a method's entry; raises `SettingsError` for a name that does not exist."""
-    if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, 1)
+    known = methods()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
         hint = f" (nearest: {close[0]})" if close else ""
-        raise SettingsError(f"no method {name!r}{hint}; there are {', '.join(METHODS)}")
-    return METHODS[name]
+        raise SettingsError(f"no method {name!r}{hint}; there are {', '.join(known)}")
+    return known[name]
