@@ -19,9 +19,10 @@ import torch
 from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
 from trials.errors import ExportError
-from trials.export.card import figures, read_origin, write_card
+from trials.export.card import write_card
 from trials.export.check import OUTPUTS, differences, expected_outputs, noise
 from trials.export.metadata import metadata
+from trials.export.origin import figures, read_origin
 from trials.export.program import write_program
 from trials.files import write_atomically
 from trials.models.inference import InferenceModel

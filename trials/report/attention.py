@@ -1,4 +1,4 @@
-"""The surest cases of a method with pictures, and where the network looked, if its weights are there."""
+"""The most confident cases of a method with pictures and, if its weights are there, Grad-CAM maps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class SurestCases:
-    """What a method was surest of, wrongly and rightly, and why there are no maps, if there are none."""
+    """The most confident mistakes and correct cases, and why there are no maps, if there are none."""
 
     mistakes: Sequence[Shown]
     certain: Sequence[Shown]
@@ -40,7 +40,7 @@ class SurestCases:
 
 
 def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
-    """Return the surest cases of the test folds; `data` is needed for pictures and maps."""
+    """Return the most confident cases of the test folds; pictures and maps need `data`."""
     mistakes, certain = worst_mistakes(summary.predictions), most_certain(summary.predictions, 3)
     explained: dict[str, Explanation] = {}
     no_maps = None

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,7 @@ def read_data(path: Path, comparison: Comparison, group_column: str | None = Non
     data = load(
         path,
         positive=metrics["positive"],
-        group_column=group_column or _group_column(record),
+        group_column=group_column or settings.get("group_column"),
         classes=settings.get("classes"),
         duplicates=settings.get("duplicates", "near"),
         accept=ACCEPTABLE,
@@ -79,18 +78,9 @@ def read_data(path: Path, comparison: Comparison, group_column: str | None = Non
     return DataSet(data, dict(zip(data.files, data.images, strict=True)), {row["file"]: row for row in rows})
 
 
-def _group_column(record: Mapping[str, Any]) -> str | None:
-    """Return the group column that a run has named, or the one that runs of a time without names found."""
-    options = (record.get("settings") or {}).get("data") or {}
-    if options.get("group_column") or "accept" in options:
-        return options.get("group_column")
-    source = str((record.get("data") or {}).get("group_source", ""))
-    return source.partition("column ")[2] or None
-
-
 @dataclass(frozen=True)
 class Shortcuts:
-    """What a method's score has to do with the box; `beyond` is None where it cannot be worked out."""
+    """How a method's score depends on the box; `beyond` is None where it cannot be computed."""
 
     label: str
     thirds: Sequence[Third]
@@ -99,7 +89,7 @@ class Shortcuts:
 
 
 def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Shortcuts:
-    """Measure a method's score beside the geometry of the boxes [n, 3]."""
+    """Measure how a method's score depends on the geometry of the boxes [n, 3]."""
     truth, given = predictions.positive, predictions.log_odds
     bootstrap = GroupBootstrap(truth, predictions.groups)
     try:
@@ -115,7 +105,7 @@ def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Sho
 
 
 def truth_and_geometry(predictions: Predictions, geometry: np.ndarray) -> dict[str, Interval]:
-    """Return the correlation of the truth itself with the box: what a perfect score would have to show."""
+    """Return the correlation of the labels with the box: that of a perfect score."""
     bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
     return {
         name: bootstrap.interval(spearman(predictions.positive, geometry[:, column]))
@@ -137,7 +127,7 @@ class Subgroup:
 
 
 def subgroups(predictions: Predictions, values: np.ndarray) -> list[Subgroup]:
-    """Return a method's measures for each value [n], the most frequent first; rare ones together."""
+    """Return a method's measures for each value [n], the most frequent first; rare values are merged."""
     counts = Counter(values.tolist())
     rare = [value for value, count in counts.items() if count < _SMALLEST_SUBGROUP]
     named = np.array(["rarer values" if value in rare else value or "not given" for value in values.tolist()])

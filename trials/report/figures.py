@@ -1,4 +1,4 @@
-"""Curves as SVG that stands in a page: its lines and letters take the page's colour, light or dark."""
+"""Curves as SVG inside the page: lines and text take the page's colour, light or dark."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Mark
 
 @mpl.rc_context(_STYLE)
 def ranking_figure(qualities: Sequence[SearchQuality]) -> Markup:
-    """Draw the AUC after training alone over the score by shared weights; a line is what ENAS found."""
+    """Draw the AUC after separate training over the score with shared weights; a line is ENAS's."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
     for index, one in enumerate(qualities):
@@ -132,7 +132,7 @@ def ranking_figure(qualities: Sequence[SearchQuality]) -> Markup:
         axes.plot(one.scores, one.alone, "o", color=colour, alpha=0.8, label=one.name)
         if one.found is not None:
             axes.axhline(one.found, color=colour, linestyle="--", linewidth=1.2)
-    axes.set(xlabel="score by shared weights", ylabel="AUC after training alone; dashed: what ENAS found")
+    axes.set(xlabel="score with shared weights", ylabel="AUC after separate training; dashed: ENAS's")
     return _svg(figure, axes, "ranking", "Search quality")
 
 

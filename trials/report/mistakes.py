@@ -1,6 +1,4 @@
-"""The cases that a method is surest of: its mistakes, which it does not see or which are labelled
-wrongly, and what it gets right.
-"""
+"""The most confident cases of a method: its mistakes, which may be wrong labels, and its correct cases."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from trials.runs.collection import Predictions
 
 @dataclass(frozen=True)
 class Case:
-    """An image, the truth about it, and what was said of it."""
+    """An image, its label and its prediction."""
 
     file: str
     fold: int
@@ -28,7 +26,7 @@ def worst_mistakes(predictions: Predictions, each: int = 5) -> list[Case]:
 
 
 def most_certain(predictions: Predictions, each: int = 5) -> list[Case]:
-    """Return the positives of highest and the others of lowest probability, `each` of both, if right."""
+    """Return the correct positives of highest and others of lowest probability, `each` of both."""
     return _surest(predictions, each, right=True)
 
 

@@ -1,4 +1,4 @@
-"""The page: a template that escapes whatever it is given, with its figures inside."""
+"""The report's page: a Jinja template that escapes all text, with the figures inside."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOT_KNOWN = "–"
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What the page shows; `patients` are the external figures of one entry a patient or other group."""
+    """All that the page shows; `patients` are the external figures by patient or other group."""
 
     comparison: Comparison
     qualities: Sequence[SearchQuality]
@@ -54,7 +54,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """Return the page as HTML that loads nothing."""
+    """Return the page as one HTML text that loads nothing else."""
     here = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here),
@@ -159,7 +159,7 @@ def _strategy(record: Mapping[str, Any]) -> str:
 
 
 def _cells(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return who has which cells, and their picture; cells that are alike once."""
+    """Return the owners of each architecture and its picture; equal cells once."""
     owners: dict[Architecture, list[str]] = {}
     for method in comparison.methods:
         for run in method.runs:

@@ -174,7 +174,7 @@ def _headline(row: dict[str, Any]) -> str:
 
 
 def _of_search(row: dict[str, Any]) -> str:
-    found = "" if row["percentile"] is None else f", what ENAS found at percentile {row['percentile']:.0f}"
+    found = "" if row["percentile"] is None else f", ENAS's at percentile {row['percentile']:.0f}"
     return (
         f"search of {row['layout']}, fold {row['fold']}, seed {row['seed']}: Kendall's tau "
         f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures{found}"

@@ -1,7 +1,7 @@
-"""Search quality: shared weights' ranking beside training alone, and where ENAS's choice stands among others.
+"""Search quality: the ranking with shared weights against separate training, and ENAS's percentile in it.
 
-Both scores are measured on the same few validation images, whose chance makes the ranking by training alone
-uncertain as well: it draws tau towards 0.
+Both scores are measured on the same few validation images. Their chance also makes the ranking by separate
+training uncertain, which draws tau towards 0.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ FEWEST = 3  # architectures; Kendall's tau of fewer says nothing
 
 @dataclass(frozen=True, eq=False)
 class SearchQuality:
-    """One random search's candidates, best first by its ranking, and what ENAS found beside them.
+    """One random search's candidates, best first by its ranking, and ENAS's architecture.
 
-    `scores` are those of the shared weights, `alone` the AUCs after training alone, one entry a candidate;
-    `of` so many were ranked. `tau` is of the place in the ranking (equal scores told apart by the loss, as
-    the search does) and `alone`. `found` is the AUC of ENAS's architecture, None where it was not trained;
-    `percentile` its place among `alone`, in percent.
+    `scores` are those with shared weights, `alone` the AUCs after separate training, one entry a candidate;
+    `of` is how many were ranked. `tau` compares the place in the ranking (the loss breaks ties, as in the
+    search) with `alone`. `found` is the AUC of ENAS's architecture, None where it was not trained;
+    `percentile` is its place among `alone`, in percent.
     """
 
     layout: str
@@ -53,12 +53,12 @@ class SearchQuality:
 
     @property
     def percentile(self) -> float | None:
-        """The percentage of candidates that do worse alone than what ENAS found."""
+        """The percentage of candidates with a lower AUC than ENAS's architecture."""
         return None if self.found is None else percentile(self.found, self.alone)
 
     @property
     def name(self) -> str:
-        """Which search it is."""
+        """The layout, fold and, other than 0, seed of the search."""
         fold = "all data" if self.fold is None else f"fold {self.fold}"
         return f"{self.layout}, {fold}" + (f", seed {self.seed}" if self.seed else "")
 
@@ -73,7 +73,7 @@ class SearchQuality:
             *size,
             *tau,
             self.validation_images,
-            self.found,
+            None if self.found is None else round(self.found, 6),
             self.percentile,
         )
 

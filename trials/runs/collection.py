@@ -14,20 +14,20 @@ import numpy as np
 from scipy.special import expit
 
 from trials.errors import EvaluationError
-from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.calibration import MeanOfModels
 from trials.runs.finished import Failed, Run
 from trials.runs.predictions import Predicted
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Images with their truth and what was said of them, one entry each [n].
+    """Images with their labels and predictions, one entry each [n].
 
-    `log_odds` rank and decide, against the `cutoffs` (log odds) of the models that said them; `calibrated`
-    are the probabilities after temperature scaling, None where a run has no temperature; `folds` are -1
-    outside of folds. `seeds` are the predictions of each seed's models for the same images, where there are
-    several seeds; log odds and cutoffs are then those of their mean probabilities and thresholds, for what
-    needs one score an image, such as a curve.
+    `log_odds` rank and decide, against the `cutoffs` (log odds) of their models; `calibrated` are the
+    probabilities after temperature scaling, None where a run has no temperature; `folds` are -1 outside of
+    folds. Where there are several seeds, `seeds` are the predictions of each for the same images; log odds
+    and cutoffs are then those of the mean probabilities and thresholds, for what needs one score an image,
+    such as a curve.
     """
 
     data: str
@@ -128,10 +128,11 @@ def mean_predictions(by_place: Mapping[Path, Predictions]) -> Predictions:
                 f"{place}: is of other images than {first}; test all folds' and seeds' models on the same"
             )
     calibrated = [part.calibrated for part in parts if part.calibrated is not None]
+    models = MeanOfModels([part.cutoffs for part in parts])
     return replace(
         parts[0],
-        log_odds=mean_log_odds([part.log_odds for part in parts]),
-        cutoffs=mean_log_odds([part.cutoffs for part in parts]),
+        log_odds=models.log_odds([part.log_odds for part in parts]),
+        cutoffs=models.cutoff,
         calibrated=np.mean(calibrated, axis=0) if len(calibrated) == len(parts) else None,
     )
 

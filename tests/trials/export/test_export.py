@@ -29,8 +29,9 @@ from trials.data.images import to_tensor
 from trials.errors import DataError, ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export import export
-from trials.export.card import Origin, claim, read_origin
+from trials.export.claim import claim
 from trials.export.export import run_export
+from trials.export.origin import Origin, read_origin
 from trials.models.model_file import ModelDescription, load_model, save_model
 
 # Runs load_model.py where nothing of NNI, Lightning or this project can be imported.
@@ -264,7 +265,7 @@ def test_card_has_the_runs_figures_and_open_items(exported: Path, finished: tupl
 
 def test_a_model_without_its_run_says_so_and_its_names_are_text(exported_other: Path) -> None:
     card = (exported_other / "README.md").read_text()
-    assert "the run that trained it was not beside the model" in card
+    assert "the run that trained the model was not in its folder" in card
     assert "<b>" not in card and "&lt;b&gt;" in card
     assert "ignant" not in (exported_other / "network.py").read_text()
 

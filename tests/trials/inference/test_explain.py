@@ -139,11 +139,11 @@ def test_report_shows_where_the_network_looked_if_its_weights_are_there(
 ) -> None:
     run_report(finished, tmp_path / "with", data=lesions)
     page = (tmp_path / "with" / "report.html").read_text()
-    assert page.count('alt="where the network looked"') >= 6 and "No maps" not in page
+    assert page.count('alt="Grad-CAM"') >= 6 and "No Grad-CAM maps" not in page
     published = [tmp_path / "published" / folder.name for folder in finished]
     for folder, copy in zip(finished, published, strict=True):
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("model*", ".lock"))
     run_report(published, tmp_path / "without", data=lesions)
     page = (tmp_path / "without" / "report.html").read_text()
-    assert 'where the network looked"' not in page
-    assert "No maps of where it looked: no weights lie beside these runs" in page
+    assert 'Grad-CAM"' not in page
+    assert "No Grad-CAM maps: no weights lie beside these runs" in page

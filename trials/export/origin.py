@@ -1,0 +1,71 @@
+"""Where a model comes from: what lies beside it in the folder of the run that trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trials.errors import EvaluationError
+from trials.report.comparison import read_comparison
+from trials.report.summaries import Summary, summarise
+from trials.runs.folder import read_json
+from trials.runs.layout import METRICS, RECORD
+
+Figures = Sequence[tuple[str, Summary]]  # with the name of the images
+MEASURES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "tpr": "TPR (sensitivity)",
+    "tnr": "TNR (specificity)",
+    "precision": "precision",
+    "brier": "Brier score",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that trained a model: its `metrics.json` and `retrain.json`, each empty where it is missing."""
+
+    metrics: dict[str, Any]
+    record: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data that the run found."""
+        return dict(self.record.get("data") or {})
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The settings of the training."""
+        return dict((self.record.get("settings") or {}).get("retrain") or {})
+
+
+def read_origin(model: Path) -> Origin:
+    """Read what lies beside the model."""
+    return Origin(
+        *(read_json(model / name) if (model / name).is_file() else {} for name in (METRICS, RECORD))
+    )
+
+
+def figures(model: Path) -> Figures:
+    """Return a run's figures on test and external images; none for an unfinished run."""
+    try:
+        methods = read_comparison([model]).methods
+    except EvaluationError:
+        return []
+    if len(methods) != 1:  # a folder that holds other runs too: whose figures?
+        return []
+    method = methods[0]
+    run = method.runs[0]
+    part = "test split" if run.own_split else "outer test fold"
+    tested = {
+        f"the {part} of {run.metrics['data']}": method.tested,
+        f"external images, {run.metrics.get('external')}": method.external,
+    }
+    return [
+        (name, summarise(method, found))
+        for name, found in tested.items()
+        if found is not None and len(found.files)
+    ]
