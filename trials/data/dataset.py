@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,33 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from trials.data import storage
-from trials.data.duplicates import chained, connected, copies, copy_digest, near_duplicates
+from trials.data.duplicates import copy_digest
+from trials.data.faults import excessive_shares, faults
 from trials.data.files.decoding import image_digest, in_one_range
 from trials.data.files.grey_range import BYTES, GreyRange
-from trials.data.findings import ACCEPTABLE, SHOWN, excessive, findings, large_groups, say, too_many_apart
+from trials.data.findings import ACCEPTABLE, findings, large_groups, say
+from trials.data.grouping import contradictions, group_images, group_source
 from trials.data.labels import label_notes, label_problems
 from trials.data.masks.checks import like_masks
-from trials.data.official_split import excessive as excessive_overlap
-from trials.data.official_split import is_overlap, look_alikes, overlaps
+from trials.data.official_split import look_alikes, overlaps
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read
-from trials.data.records import SPLITS, LeftOut, Listing, Record
+from trials.data.records import LeftOut, Listing, Record
 from trials.data.tables.patient_folders import with_folder_groups
-from trials.data.tables.split_names import SHORT, WAY_OUT
+from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
 from trials.evaluation.two_classes import as_two
 
-CONTRADICTORY = "its group holds more than one label"
-CONTRADICTORY_COPY = "a copy of it has another label"
-HASH = "perceptual hash"
-COPIES_ALONE = "--set data.duplicates=copies keeps only copies together"
-FEW, JOINED = (
-    10,
-    0.1,
-)  # a group of so many images at least, and more than this share of all, is doubtful; ours
-REPEATED = "it has the pixels of another training image"
-
-Alike = dict[str, np.ndarray]  # reason -> number [n]: images of one number must have one label
 __all__ = ["ACCEPTABLE", "DataError", "Examined", "LeftOut", "LesionData", "examine", "load"]
 
 
@@ -176,20 +165,8 @@ def examine(
     data = None
     if readable:
         data = replace(_assemble(listing, readable, positive, duplicates), grey_range=grey_range)
-        problems += [*_problems(data), *_excessive(data, listing, accept)]
+        problems += [*faults(data), *excessive_shares(data, listing, accept)]
     return Examined(data, tuple(problems))
-
-
-def _problems(data: LesionData) -> Iterator[str]:
-    """What only shows once images are left out."""
-    for index, name in enumerate(data.classes):
-        if not (data.labels == index).any():
-            yield (
-                f"{data.root}: no image of class {name} is left, as {len(data.left_out)} images in all were "
-                "left out; see why below `left out`, and correct their labels or add images"
-            )
-            return
-    yield from _split_problems(data)
 
 
 def _decoded(records: Sequence[Record]) -> list[np.ndarray | DataError]:
@@ -219,12 +196,12 @@ def _assemble(
     readable, same, crossing = _within_parts(readable, [copy_digest(pixels) for _, pixels in readable])
     records, images = [record for record, _ in readable], [pixels for _, pixels in readable]
     digests = [image_digest(pixels) for pixels in images]
-    groups, alike, found = _groups(listing, records, images, same, duplicates)
-    reasons = _reasons(records, alike, digests)
+    grouped = group_images(listing, records, images, same, duplicates)
+    groups, reasons = grouped.names, contradictions(records, grouped, digests)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     files, labels = [records[i].file for i in kept], [records[i].label for i in kept]
     splits = tuple(split for i in kept if (split := records[i].split)) or None
-    source = _source(listing, records, duplicates)
+    source = group_source(listing, records, duplicates)
     return LesionData(
         name=listing.name,
         root=listing.root,
@@ -252,20 +229,12 @@ def _assemble(
         notes=(
             *as_two(classes, positive),
             *listing.notes,
-            *found,
+            *grouped.notes,
             *look_alikes(records, images),
             *large_groups([groups[i] for i in kept], source),
         ),
         splits=splits,
     )
-
-
-def _source(listing: Listing, records: Sequence[Record], duplicates: str) -> str:
-    """What the groups come from."""
-    if listing.group_column:
-        return f"column {listing.group_column}"
-    found = "copies" if records[0].split or duplicates == "copies" else HASH
-    return f"folders and {found}" if any(record.group for record in records) else found
 
 
 def _within_parts(
@@ -282,124 +251,6 @@ def _within_parts(
         if reason is not None
     )
     return [readable[i] for i in staying], [same[i] for i in staying], crossing
-
-
-def _groups(
-    listing: Listing,
-    records: list[Record],
-    images: list[np.ndarray],
-    digests: list[str],
-    duplicates: str,
-) -> tuple[list[str], Alike, list[str]]:
-    """One group name an image, which images must be labelled alike, and notes on the groups' worth."""
-    count, same = len(images), chained(digests)
-    if listing.group_column is None and records[0].split:
-        # A perceptual hash is made for crops of lesions; by a chance likeness it would refuse a whole split.
-        numbers = connected(count, same)
-        names, folders = _names(records, same)
-        note = (
-            "nothing says which images are of one slide or patient: they may lie on both sides of the data's "
-            "own split, of which copies alone were taken out"
-        )
-        return names, {CONTRADICTORY_COPY: numbers}, [] if folders else [note]
-    if listing.group_column is None:
-        pairs = _lookalikes(images, [record.frame() for record in records if record.frame], duplicates)
-        names, _ = _names(records, same + pairs)
-        numbers = connected(count, same + pairs)
-        sizes = np.bincount(numbers)[numbers]
-        doubtful = (sizes >= FEW) & (sizes > JOINED * count) & (duplicates == "near")
-        sure = [(i, j) for i, j in pairs if not doubtful[i]]
-        notes = [_doubt(int(sizes.max()), count)] if doubtful.any() else []
-        return names, {CONTRADICTORY: connected(count, same + sure)}, notes
-    named = [str(record.group) for record in records]
-    number = connected(count, chained(named) + same)
-    members: dict[int, dict[str, None]] = defaultdict(dict)
-    for index, group in zip(number.tolist(), named, strict=True):
-        members[index][group] = None
-    joined = [" and ".join(names) for names in members.values() if len(names) > 1]
-    shown = f"{'; '.join(joined[:SHOWN])}{'; ...' if len(joined) > SHOWN else ''}"
-    notes = [f"groups that hold copies of one picture are one group, by the first's name: {shown}"] * bool(
-        joined
-    )
-    copied = same if records[0].split else same + copies(images, images)
-    lesions = chained([record.lesion for record in records])
-    alike = {
-        CONTRADICTORY: connected(count, lesions + (same if lesions else [])),
-        CONTRADICTORY_COPY: connected(count, copied),
-    }
-    return [next(iter(members[index])) for index in number.tolist()], alike, notes
-
-
-def _lookalikes(images: list[np.ndarray], frames: list[np.ndarray], duplicates: str) -> list[tuple[int, int]]:
-    """Pairs that belong together by their looks, or by those of the frames that they are cut from."""
-    alike = near_duplicates if duplicates == "near" else lambda some: copies(some, some)
-    return alike(images) + alike(frames)
-
-
-def _doubt(joined: int, count: int) -> str:
-    return (
-        f"the {HASH} joins {joined} of the {count} images into one group; where they show many lesions in "
-        f"one frame, {COPIES_ALONE}"
-    )
-
-
-def _names(records: list[Record], pairs: list[tuple[int, int]]) -> tuple[list[str], bool]:
-    """One group name an image by such pairs and the folders of patients, and whether those are known."""
-    folders = [record.group for record in records]
-    numbers = connected(len(records), pairs + chained(folders)).tolist()
-    if not any(folders):
-        return [str(number + 1) for number in numbers], False
-    names: dict[int, str] = {}
-    for number, record in zip(numbers, records, strict=True):
-        names.setdefault(number, record.group or record.file)
-    return [names[number] for number in numbers], True
-
-
-def _reasons(records: list[Record], alike: Alike, digests: list[str]) -> list[str | None]:
-    """Why each image takes no part; None: it does."""
-    reasons: list[str | None] = [None] * len(records)
-    for why, numbers in alike.items():
-        labels = defaultdict(set)
-        for record, number in zip(records, numbers.tolist(), strict=True):
-            labels[number].add(record.label)
-        reasons = [
-            reason or (why if len(labels[number]) > 1 else None)
-            for reason, number in zip(reasons, numbers.tolist(), strict=True)
-        ]
-    trained_on: set[str] = set()
-    for index, (record, digest) in enumerate(zip(records, digests, strict=True)):
-        if record.split == "training":
-            reasons[index] = reasons[index] or (REPEATED if digest in trained_on else None)
-            trained_on.add(digest)
-    return reasons
-
-
-def _split_problems(data: LesionData) -> Iterator[str]:
-    """Each problem of the data's own split as one line."""
-    if data.splits is None:
-        return
-    for name in SPLITS:
-        if name not in data.splits:
-            yield f"{data.root}: no image is of split {name}; {WAY_OUT}"
-            continue
-        for lacking in sorted(set(range(len(data.classes))) - set(data.labels[data.of_split(name)].tolist())):
-            yield f"{data.root}: no image of class {data.classes[lacking]} is of split {name}; add some"
-    for line in excessive_overlap(data.splits, [item.reason for item in data.left_out]):
-        yield f"{data.root}: {line}"
-
-
-def _excessive(data: LesionData, listing: Listing, accept: Sequence[str]) -> Iterator[str]:
-    """Each problem that its share of the images makes one; the data's own split has a share of its own."""
-    left_out = [item for item in data.left_out if not is_overlap(item.reason)]
-    images = len(data.files) + len(data.left_out)
-    named = {record.file: record.group for record in listing.records if listing.group_column}
-    moved = sum(named.get(file, group) != group for file, group in zip(data.files, data.groups, strict=True))
-    for line in (
-        *excessive(left_out, images, accept),
-        *too_many_apart(moved, images, "joined to another group, for copies of one picture", accept),
-        *too_many_apart(listing.ungrouped, images, f"without {listing.group_column}", accept),
-    ):
-        yield f"{data.root}: {line}"
 
 
 def _digest(parts: list[list[str]]) -> str:

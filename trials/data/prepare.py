@@ -11,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from trials.data.dataset import HASH, LesionData, load
+from trials.data.dataset import LesionData, load
+from trials.data.grouping import HASH
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import CONTRADICTORY, CONTRADICTORY_COPY, examine, load
+from trials.data.dataset import examine, load
 from trials.data.folds import assign_folds, inner_split
+from trials.data.grouping import CONTRADICTORY, CONTRADICTORY_COPY
 from trials.data.prepare import prepare
 from trials.data.tables.cells import is_blank, same_key
 from trials.data.tables.headings import kind_of

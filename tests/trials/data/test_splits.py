@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import verify
-from trials.data.dataset import CONTRADICTORY_COPY, REPEATED, load
+from trials.data.dataset import load
 from trials.data.folds import OWN_SPLIT
+from trials.data.grouping import CONTRADICTORY_COPY, REPEATED
 from trials.data.load import load_data
 from trials.data.records import SPLITS
 from trials.data.split import Split
