@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -40,7 +41,8 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _launch(arguments: argparse.Namespace) -> Outcome:
     """Run an experiment under NNI to its end, with a web UI that only this machine can reach."""
-    from trials.nni_host.launch import failures, launch, results, summary
+    from trials.commands.launch_results import results
+    from trials.nni_host.launch import failures, launch, summary
 
     if arguments.out is None:
         arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -48,6 +50,8 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
     of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
     trials = launch(arguments.config, out, hosts=arguments.allow_host, **named, **of_data)
     failed = failures(trials)
     for reason in failed:

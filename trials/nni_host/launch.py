@@ -1,8 +1,8 @@
 """Runs an experiment of `nni_config/` to its end: ``lesion-nas launch nni_config/quickstart.yml``.
 
-Starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line for
-every result that a trial reports; stops the experiment at the end, on Ctrl-C too. What an experiment of the
-same folder has left running, because it or its manager was killed, is ended first.
+`launch` starts ``nnictl create`` with the web UI bound to this machine alone, prints its address, then a line
+for every result that a trial reports, and stops the experiment at the end, also after a KeyboardInterrupt. It
+first ends what an earlier experiment of the same folder, which was killed, has left running.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ import json
 import math
 import os
 import re
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from search_space.regular_files import not_a_file, read_file
-from trials.data.findings import findings_of
 from trials.errors import ExperimentError, LockedError, reason
 from trials.files import FileLock
 from trials.nni_host.experiment import (
@@ -34,8 +32,7 @@ from trials.nni_host.experiment import (
     tail,
 )
 from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
-from trials.runs.folder import read_json
-from trials.runs.layout import EVALUATION, EVALUATION_TEXT, LAUNCH_LOCK, RECORD, SEARCH_FILE
+from trials.nni_host.paths import LAUNCH_LOCK
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -174,8 +171,6 @@ def launch(
             )
         variables |= {name: given} if given else {}
     check_home()
-    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
     with only_launcher(out), ExitStack() as running:
         # Until the port is taken: experiments that start together would choose the same.
         with FileLock(Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock"), own=True).held(math.inf):
@@ -201,28 +196,6 @@ def find_config(config: Path) -> Path:
     said = not_a_file(config) if config.name else "is a folder, expected a file"
     ours = ", ".join(sorted(file.name for file in CONFIGS.glob("*.yml")))
     raise ExperimentError(f"{config}: {said}; expected an experiment's file, or one of ours: {ours}")
-
-
-def results(trials: Sequence[Trial], out: Path) -> str:
-    """Return every trial's outcome and where the results lie, in lines to read."""
-    lines = ["results"]
-    for trial in map(summary, trials):
-        result = trial["status"] if trial["result"] is None else describe(trial["result"])
-        lines.append(f"  {describe(trial['parameters'])}: {result}")
-    table = read(out / EVALUATION / EVALUATION_TEXT)
-    found = [f"data: {line}" for line in found_in(out)]
-    return "\n".join([*lines, *(line for line in found if line not in table), table, f"in {out}"])
-
-
-def found_in(out: Path) -> list[str]:
-    """Return what the runs below a folder have left out of their data, joined or doubted, each line once."""
-    lines: dict[str, None] = {}
-    for file in sorted(file for name in (SEARCH_FILE, RECORD) for file in out.rglob(name)):
-        with suppress(ValueError):  # a run under way, or one that its readers will refuse
-            record = read_json(file)
-            for described in (record.get("data"), record.get("external_data")):
-                lines |= dict.fromkeys(findings_of(described))
-    return list(lines)
 
 
 def summary(trial: Trial) -> dict[str, Any]:

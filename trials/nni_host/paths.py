@@ -8,6 +8,8 @@ reads ``model.onnx`` there; the TensorBoard button reads ``EXPERIMENT/trials/TRI
 import os
 from pathlib import Path
 
+LAUNCH_LOCK = ".launch.lock"  # in the output folder of an experiment
+
 
 def on_another_host() -> bool:
     """Whether this is a trial elsewhere than on the machine of NNI's manager.

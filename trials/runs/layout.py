@@ -12,7 +12,6 @@ from pathlib import Path
 
 # Of every run: its identity, state and digests; who is writing; its progress outside NNI.
 RUN_FILE, LOCK, TENSORBOARD = "run.json", ".lock", "tensorboard"
-LAUNCH_LOCK = ".launch.lock"  # of an experiment's output folder
 # Of a search.
 SEARCH_FILE, ARCHITECTURE, CANDIDATES = "search.json", "architecture.json", "candidates.json"
 RANKING, LATENCIES = "ranking.csv", "latencies.json"

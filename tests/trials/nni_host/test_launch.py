@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from trials.commands.launch_results import results
 from trials.errors import ExperimentError
 from trials.nni_host.experiment import Manager, check_home, end, free_port, no_proxy, started_for
-from trials.nni_host.launch import CONFIGS, find_config, launch, results
+from trials.nni_host.launch import CONFIGS, find_config, launch
 
 TOY = Path(__file__).parent / "toy"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from trials.data.files.dicom import is_dicom
 from trials.data.files.image_file import SUFFIXES
-from trials.runs.layout import LAUNCH_LOCK, MAPS, METADATA, RUN_FILE
+from trials.nni_host.paths import LAUNCH_LOCK
+from trials.runs.layout import MAPS, METADATA, RUN_FILE
 
 # Folders of copies, thumbnails and deleted files, by the casefolded name; hidden names besides.
 STRAYS = frozenset({
