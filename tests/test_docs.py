@@ -215,7 +215,7 @@ def test_the_reference_names_every_verb_and_setting() -> None:
     assert all(
         f"## {verb}\n" in commands for verb in ("verify", "search", "launch", "report", "architecture")
     )
-    assert "`--fold FOLD`" in commands and "| `retrain.epochs` | 100 | 40 | 15 | 5 | 12 |" in settings
+    assert "`--fold FOLD`" in commands and "| `retrain.epochs` | 100 | cpu: 40; patches: 15;" in settings
 
 
 def test_the_speeds_in_the_docs_are_those_in_results() -> None:

@@ -12,6 +12,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_space", "strategies", "trials", "nni_config")
@@ -56,3 +57,9 @@ def test_the_wheel_names_command_license_and_version(wheel: zipfile.ZipFile) -> 
     assert about["Version"] == project["version"]
     assert about["License-Expression"] == "MIT"
     assert "lesion-nas = trials.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+
+
+def test_version_is_the_same_wherever_it_stands() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
