@@ -37,7 +37,7 @@ from trials.runs.layout import PUBLISHED_PREDICTIONS, PUBLISHED_RUNS
 from trials.runs.predictions import Predicted, frozen
 
 TEST, VALIDATION, EXTERNAL, CALIBRATED = "test", "validation", "external", "external, calibrated"
-DIGITS = {TEST: 5, VALIDATION: 2, EXTERNAL: 5, CALIBRATED: 1}
+DIGITS = {TEST: 5, VALIDATION: 2, EXTERNAL: 5, CALIBRATED: 2}
 _KEYS = ("part", "fold", "file", "group", "positive")
 _EXACT = ("threshold", "threshold_log_odds", "temperature")  # what decides
 _UNPUBLISHED = ("seen", "search_seen")  # the groups of every training image
