@@ -78,15 +78,15 @@ wheel: $(READY)
 	PYTHON="$(abspath $(BIN)/python)" .ci/wheel
 
 bench: $(READY) $(NNI_READY)
-	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.$$one || exit 1; done
-	$(BIN)/python -W ignore -m benchmarks.search --nni $(NNI_VENV)/bin/python
-	$(BIN)/python -m benchmarks.table
+	for one in $(BENCHMARKS); do $(BIN)/python -W ignore -m benchmarks.speed.$$one || exit 1; done
+	$(BIN)/python -W ignore -m benchmarks.speed.search --nni $(NNI_VENV)/bin/python
+	$(BIN)/python -m benchmarks.speed.table
 
 bench-job: $(READY)
-	$(BIN)/python -m benchmarks.whole_job "$(DATA)" --out "runs/bench-job-$$(date +%Y%m%d-%H%M%S)"
+	$(BIN)/python -m benchmarks.speed.whole_job "$(DATA)" --out "runs/bench-job-$$(date +%Y%m%d-%H%M%S)"
 
 # What NNI's own ENAS needs cannot be installed beside our packages.
-$(NNI_READY): benchmarks/requirements-nni.txt
+$(NNI_READY): benchmarks/speed/requirements-nni.txt
 	test -x $(NNI_VENV)/bin/python || $(PYTHON) -m venv $(NNI_VENV)
 	$(NNI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -1,7 +1,7 @@
-"""How things are timed: what is compared takes turns in one run, and only ratios are claimed.
+"""Timing: what is compared takes turns in one run, and only ratios are claimed.
 
-A round runs every contender once. A ratio is taken within each round, so that what slows the machine for a
-while slows both sides of it; its median over the rounds is the result, with the smallest and the largest.
+A round runs every candidate once. A ratio is taken within each round, so that a machine that is slow for a
+while slows both sides; its median over the rounds is the result, with the smallest and the largest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _wait() -> None:
 
 
 def take_turns(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each contender in each round, after two rounds that do not count."""
+    """Return the seconds of each candidate in each round, after two rounds that do not count."""
     timings: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-2, rounds):
         for name, run in candidates.items():
@@ -49,15 +49,15 @@ def take_turns(candidates: Mapping[str, Callable[[], object]], rounds: int) -> d
     return timings
 
 
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Return the median of some values, the smallest and the largest, and how many they are."""
+def median_and_range(values: Iterable[float]) -> dict[str, float]:
+    """Return the median of some values, the smallest, the largest, and their number."""
     ordered = sorted(values)
     return {"n": len(ordered), "median": median(ordered), "min": ordered[0], "max": ordered[-1]}
 
 
 def ratio(timings: Timings, slow: str, fast: str) -> dict[str, float]:
-    """Return the spread of `slow` over `fast`, round by round."""
-    return spread(a / b for a, b in zip(timings[slow], timings[fast], strict=True))
+    """Return median and range of `slow` over `fast`, round by round."""
+    return median_and_range(a / b for a, b in zip(timings[slow], timings[fast], strict=True))
 
 
 def row(
@@ -68,21 +68,24 @@ def row(
     met: bool | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return a row of a benchmark's table: what was asked, what came out, what was to be reached."""
+    """Return a row of a benchmark's table: the question, the result, the target and whether it is met."""
     return {"question": question, "unit": unit, **result, "target": target, "met": met, **more}
 
 
 def save(name: str, rows: Sequence[Mapping[str, Any]], command: str, **details: Any) -> None:
     """Print the table and write `results/bench-NAME.json`: rows, raw timings, machine, versions."""
     for line in rows:
-        figures = (
-            f"{line['median']:.3g} {line['unit']} ({line['min']:.3g} to {line['max']:.3g}, n = {line['n']})"
-        )
-        verdict = {True: "met", False: "MISSED", None: ""}[line["met"]]
-        print(f"{line['question']:64} {figures:44} {line['target']:12} {verdict}")
+        print(printed(line))
     result = {"command": command, "rows": list(rows), "machine": machine(), **details}
     path = ROOT / "results" / f"bench-{name}.json"
     path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
+
+
+def printed(line: Mapping[str, Any]) -> str:
+    """Return a row as it is printed."""
+    figures = f"{line['median']:.3g} {line['unit']} ({line['min']:.3g} to {line['max']:.3g}, n = {line['n']})"
+    verdict = {True: "met", False: "MISSED", None: ""}[line["met"]]
+    return f"{line['question']:64} {figures:44} {line['target']:12} {verdict}"
 
 
 def machine() -> dict[str, Any]:
@@ -104,5 +107,5 @@ def _processor() -> str:
 
 
 def two_threads() -> None:
-    """Use two threads, what all figures on a processor are given for."""
+    """Use two threads, as for all figures on a processor."""
     torch.set_num_threads(2)

@@ -63,6 +63,26 @@ def measured(data: Path, method: str, out: Path, overrides: dict[str, object]) -
     ]
 
 
+def summary(
+    change: str, overrides: dict[str, object], method: str, folds: list[dict[str, Any]], gains: np.ndarray
+) -> dict[str, Any]:
+    """Return a change's row of the table, from the metrics and the `gains` in AUC of the folds."""
+    areas = np.array([one["validation"]["auc"] for one in folds])
+    return {
+        "change": change,
+        "settings": " ".join(f"{key}={value}" for key, value in overrides.items()),
+        "method": method,
+        "folds": len(folds),
+        "n": sum(one["validation"]["n"] for one in folds),
+        "auc": round(areas.mean(), 4),
+        "auc_sd": round(areas.std(ddof=1), 4),
+        "gain": round(gains.mean(), 4),
+        "gain_sd": round(gains.std(ddof=1), 4),
+        "seconds": round(sum(one["seconds"] for one in folds)),
+        **{key: folds[0][key] for key in ("device", "threads", "commit")},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -79,20 +99,7 @@ def main() -> None:
         folds = measured(arguments.data, name, arguments.out / f"change{number}", overrides)
         areas = np.array([one["validation"]["auc"] for one in folds])
         profile = areas if number == 0 else profile
-        gains = areas - profile
-        row = {
-            "change": change,
-            "settings": " ".join(f"{key}={value}" for key, value in overrides.items()),
-            "method": name,
-            "folds": FOLDS,
-            "n": sum(one["validation"]["n"] for one in folds),
-            "auc": round(areas.mean(), 4),
-            "auc_sd": round(areas.std(ddof=1), 4),
-            "gain": round(gains.mean(), 4),
-            "gain_sd": round(gains.std(ddof=1), 4),
-            "seconds": round(sum(one["seconds"] for one in folds)),
-            **{key: folds[0][key] for key in ("device", "threads", "commit")},
-        }
+        row = summary(change, overrides, name, folds, areas - profile)
         rows.append(row)
         print(f"{change:44} {row['auc']:.4f} ± {row['auc_sd']:.4f}  gain {row['gain']:+.4f}", flush=True)
         with table.open("w", encoding="utf-8", newline="") as stream:

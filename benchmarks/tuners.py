@@ -163,7 +163,7 @@ def tuners(file: str, config: Mapping[str, Any]) -> dict[str, Callable[[int], Tu
 
 
 def compare(file: str, noise: float, objectives: range) -> dict[str, Any]:
-    """Return each tuner's mean merit, and what it has more than random search."""
+    """Return each tuner's mean merit, and its gain over random search."""
     config = yaml.safe_load((CONFIG / f"{file}.yml").read_text())
     found: dict[str, list[float]] = {}
     replaced = []
@@ -179,13 +179,14 @@ def compare(file: str, noise: float, objectives: range) -> dict[str, Any]:
         "noise": noise,
         "objectives": len(objectives),
         "trials": config["maxTrialNumber"],
-        "tuners": {name: _against(values, found["random"]) for name, values in found.items()},
+        "tuners": {name: against(values, found["random"]) for name, values in found.items()},
         "proposals of NNI's TPE after start-up": config["maxTrialNumber"] - STARTUP[file],
         "of these replaced by NNI's deduplicator": round(float(np.mean(replaced)), 2),
     }
 
 
-def _against(values: list[float], reference: list[float]) -> dict[str, float]:
+def against(values: list[float], reference: list[float]) -> dict[str, float]:
+    """Return the mean of values, and the mean of their gain over a reference with its 95 % interval."""
     gain = np.subtract(values, reference)
     half = student.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / math.sqrt(len(gain))
     return {

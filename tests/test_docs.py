@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks.table import table
+from benchmarks.speed.table import table
 from docs.generate import pages
 from search_space import EnasSpace
 from strategies.testing.searches import UserSpace, evaluator

@@ -16,7 +16,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,12 @@ def numbered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "cells": known.setdefault(row["cells"], len(known) + 1)} for row in rows]
 
 
+def verdict(rows: Sequence[dict[str, Any]]) -> tuple[str, bool]:
+    """Return how many stages failed and numbers are not finite in all demos, and whether none are."""
+    failed, lost = (sum(row[key] for row in rows) for key in ("failed", "not_finite"))
+    return f"{len(rows)} demos: {failed} stages failed, {lost} numbers not finite", not (failed or lost)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -136,9 +142,9 @@ def main() -> None:
                 writer = csv.DictWriter(stream, list(rows[0]))
                 writer.writeheader()
                 writer.writerows(numbered(rows))
-    failed, lost = (sum(row[key] for row in rows) for key in ("failed", "not_finite"))
-    print(f"{len(rows)} demos: {failed} stages failed, {lost} numbers not finite")
-    sys.exit(bool(failed or lost))
+    text, held = verdict(rows)
+    print(text)
+    sys.exit(not held)
 
 
 if __name__ == "__main__":

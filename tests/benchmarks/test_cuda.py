@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import cuda, measure
+from benchmarks import measure
+from benchmarks.speed import cuda
 
 
 def test_without_cuda_the_steps_run_and_neither_figures_nor_a_file_come_out(

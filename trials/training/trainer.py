@@ -27,11 +27,11 @@ def make_trainer(
 ) -> pl.Trainer:
     """Return a trainer for the accelerator at hand that writes `checkpoint` after each epoch.
 
-    `clip` is the largest norm of the gradient. A training that diverges ends in `DivergedError`.
-    With several `devices` Lightning's DDP starts a process for each. Precision is full: networks this small
-    wait for the launch of kernels, of which mixed precision needs more (`benchmarks/cuda.py`). It is NNI's
-    traced trainer, so that NNI's evaluators take it too. Resume by
-    `trainer.fit(..., ckpt_path=resume_from(checkpoint), weights_only=True)`.
+    `clip` is the largest norm of the gradient. A training that diverges ends in `DivergedError`. With several
+    `devices` Lightning's DDP starts a process for each. Precision is full: networks this small wait for the
+    launch of kernels, of which mixed precision needs more (`benchmarks/speed/cuda.py`). It is NNI's traced
+    trainer, so that NNI's evaluators take it too. Resume by `trainer.fit(...,
+    ckpt_path=resume_from(checkpoint), weights_only=True)`.
     """
     quiet_lightning()
     keep_freed_memory()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lost_hosts import losses, start, write_experiment
-from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
+from benchmarks.robustness.lost_hosts import losses, start, write_experiment
+from benchmarks.robustness.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
 from trials.errors import HostError
 from trials.nni_host.experiment import free_port
 from trials.nni_host.hosts import hosts_of

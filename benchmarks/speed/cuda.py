@@ -19,8 +19,8 @@ from nni.nas.space import model_context
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.machine_limit import launches
-from benchmarks.measure import Timings, ratio, row, save, spread, take_turns
+from benchmarks.measure import Timings, median_and_range, ratio, row, save, take_turns
+from benchmarks.speed.machine_limit import launches
 from search_space import Architecture, EnasSpace
 from search_space.cpu_layers import channels_last
 from strategies import RandomSampling
@@ -128,16 +128,22 @@ def measure(size: Size, device: str) -> Iterator[tuple[str, Timings, list[dict[s
         if device == "cuda" and make is network_step:
             steps[GRAPH] = network_step(size, device, **VARIANTS["mixed"], graph=True)
         timings = take_turns(steps, size.rounds)
-        rows = [
-            row(f"{name} on CUDA: float32 / mixed precision", ratio(timings, "float32", "mixed"), "times"),
-            row(f"{name} on CUDA: NCHW / channels last", ratio(timings, "NCHW", "mixed"), "times"),
-        ]
-        if GRAPH in steps:
-            rows.append(row(f"{name} on CUDA: launched / a graph", ratio(timings, "mixed", GRAPH), "times"))
+        rows = ratios(name, timings)
         if device == "cuda":
-            kernels = spread(launches(steps["mixed"]) for _ in range(5))
+            kernels = median_and_range(launches(steps["mixed"]) for _ in range(5))
             rows.append(row(f"{name} on CUDA: kernels launched", kernels, ""))
         yield name, timings, rows
+
+
+def ratios(name: str, timings: Timings) -> list[dict[str, Any]]:
+    """Return the rows of a step's variants against each other."""
+    rows = [
+        row(f"{name} on CUDA: float32 / mixed precision", ratio(timings, "float32", "mixed"), "times"),
+        row(f"{name} on CUDA: NCHW / channels last", ratio(timings, "NCHW", "mixed"), "times"),
+    ]
+    if GRAPH in timings:
+        rows.append(row(f"{name} on CUDA: launched / a graph", ratio(timings, "mixed", GRAPH), "times"))
+    return rows
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ tensor. Time may grow as fast as the multiply-adds, to within the 0.1 by which s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from nni.nas.space import model_context
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import row, save, spread, take_turns, two_threads
+from benchmarks.measure import Timings, median_and_range, row, save, take_turns, two_threads
 from search_space import Architecture, EnasSpace, macs
 from search_space.cpu_layers import channels_last, keep_freed_memory
 
@@ -77,6 +77,17 @@ def slope(sizes: Any, values: Any) -> float:
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
+def exponents(
+    name: str, sizes: Sequence[int], timings: Timings, macs: Sequence[int], kept: Sequence[int]
+) -> dict[str, Any]:
+    """Return the row of the exponents of time, multiply-adds and kept bytes, each value one of a size."""
+    work = slope(sizes, macs)
+    time = median_and_range(slope(sizes, turn) for turn in zip(*timings.values(), strict=True))
+    question, target = f"growth with {name}: exponent of time", f"<= {work + 0.1:.2f}"
+    met = time["median"] <= work + 0.1
+    return row(question, time, "", target, met, macs=work, memory=slope(sizes, kept))
+
+
 def main() -> None:
     two_threads()
     keep_freed_memory()
@@ -90,21 +101,8 @@ def main() -> None:
             },
             ROUNDS,
         )
-        work = slope(sizes, [count for _, count in cases])
-        time = spread(slope(sizes, turn) for turn in zip(*timings.values(), strict=True))
-        memory = slope(sizes, [kept_bytes(loss) for loss, _ in cases])
-        target, met = f"<= {work + 0.1:.2f}", time["median"] <= work + 0.1
-        rows.append(
-            row(
-                f"growth with {name}: exponent of time",
-                time,
-                "",
-                target,
-                met,
-                macs=work,
-                memory=memory,
-            )
-        )
+        counts, kept = [count for _, count in cases], [kept_bytes(loss) for loss, _ in cases]
+        rows.append(exponents(name, sizes, timings, counts, kept))
         raw[name] = {"sizes": sizes, "timings": timings}
     save("growth", rows, "make bench", raw=raw)
 

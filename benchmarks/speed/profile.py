@@ -1,4 +1,4 @@
-"""Where the time goes, by PyTorch's operations: python -m benchmarks.profile search|retraining
+"""Where the time goes, by PyTorch's operations: python -m benchmarks.speed.profile search|retraining
 
 `search` is an epoch's training steps of the search of `search.py`, ours, in NNI's hub space, given
 architectures. `retraining` is both sides of `retraining.py`, three epochs each. Shares are of the wall clock;
@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning import Callback
 
 from benchmarks.measure import ROOT, machine, two_threads
-from benchmarks.one_search import BATCH, hub_space, our_strategy, search
+from benchmarks.speed.one_search import BATCH, hub_space, our_strategy, search
 from search_space.strict_json import dump_json
 from strategies.random_sampling import Uniform
 
@@ -40,10 +40,14 @@ class Profile:
     def to_dict(self) -> dict[str, Any]:
         """Return the seconds in all, and the shares of the dearest operations and of what is none."""
         taken = {event.key: event.self_cpu_time_total / 1e6 for event in self._profile.key_averages()}
-        shown = dict(sorted(taken.items(), key=lambda item: -item[1])[:SHOWN])
-        shown["outside of operations"] = self.seconds - sum(taken.values())
-        percent = {name: round(100 * part / self.seconds, 1) for name, part in shown.items()}
-        return {"seconds": self.seconds, "percent": percent}
+        return {"seconds": self.seconds, "percent": shares(taken, self.seconds)}
+
+
+def shares(taken: Mapping[str, float], seconds: float, shown: int = SHOWN) -> dict[str, float]:
+    """Return the percentages of `seconds` that the dearest operations took, and of what is no operation."""
+    dearest = dict(sorted(taken.items(), key=lambda item: -item[1])[:shown])
+    dearest["outside of operations"] = seconds - sum(taken.values())
+    return {name: round(100 * part / seconds, 1) for name, part in dearest.items()}
 
 
 class ProfileLastEpoch(Callback):
@@ -69,7 +73,7 @@ def profile_search() -> None:
 
 
 def profile_retraining() -> None:
-    from benchmarks.retraining import candidates
+    from benchmarks.speed.retraining import candidates
 
     profiles = {}
     with candidates(workers=(0,)) as runs:
@@ -87,7 +91,7 @@ def write(name: str, profiles: Mapping[str, Profile]) -> None:
         print(f"{who}: {figures['seconds']:.1f} s")
         for operation, share in figures["percent"].items():
             print(f"{share:5} %  {operation}", flush=True)
-    result = {"command": f"python -m benchmarks.profile {name}", **measured, "machine": machine()}
+    result = {"command": f"python -m benchmarks.speed.profile {name}", **measured, "machine": machine()}
     path = ROOT / "results" / f"profile-{name}.json"
     path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import ROOT, row, save, spread
-from benchmarks.one_search import hub_space
+from benchmarks.measure import ROOT, median_and_range, row, save
+from benchmarks.speed.one_search import hub_space
 from strategies.random_sampling import Uniform
 from trials.nni_host.experiment import UNBROKEN_MEMORY
 
@@ -30,7 +30,7 @@ EPOCHS, PER_EPOCH = 3, 16
 def search(python: str, side: str, *arguments: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     environment["GLIBC_TUNABLES"] = UNBROKEN_MEMORY  # as the launcher sets it
-    script = [python, "-m", "benchmarks.one_search", side, "--epochs", str(EPOCHS), *arguments]
+    script = [python, "-m", "benchmarks.speed.one_search", side, "--epochs", str(EPOCHS), *arguments]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"epochs"')]
     if not lines:
@@ -69,13 +69,13 @@ def rows(runs: dict[str, dict[str, list[Any]]]) -> Any:
         epochs = [
             a / b for nni, ours in pairs for a, b in zip(nni["epochs"][1:], ours["epochs"][1:], strict=True)
         ]
-        faster = spread(epochs)
+        faster = median_and_range(epochs)
         met = faster["median"] >= 4
         seconds = {side: [t for run in each for t in run["epochs"][1:]] for side, each in sides.items()}
         yield row(
             f"a search epoch, {titles[mode]}: NNI / ours", faster, "times", ">= 4", met, seconds=seconds
         )
-        memory = spread(ours["peak_mb"] / nni["peak_mb"] for nni, ours in pairs)
+        memory = median_and_range(ours["peak_mb"] / nni["peak_mb"] for nni, ours in pairs)
         met = memory["median"] <= 1
         yield row(f"peak memory, {titles[mode]}: ours / NNI", memory, "times", "<= 1", met)
     pairs = list(zip(runs["own"]["nni"], runs["own"]["ours"], strict=True))
@@ -83,7 +83,7 @@ def rows(runs: dict[str, dict[str, list[Any]]]) -> Any:
         ("draw_alone", "drawn alone"),
         ("draw_in_update", "drawn ten at a time, as an update does"),
     ):
-        ratios = spread(
+        ratios = median_and_range(
             a / b
             for nni, ours in pairs
             for a, b in zip(sorted(nni["draw_alone"]), sorted(ours[name]), strict=True)

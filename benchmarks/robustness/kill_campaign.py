@@ -1,6 +1,6 @@
 """Kills the whole job on synthetic lesions at random moments, and counts how often something was lost.
 
-    python -m benchmarks.kill_campaign --work FOLDER [--lives 8] [--seed 0]
+    python -m benchmarks.robustness.kill_campaign --work FOLDER [--lives 8] [--seed 0]
 
 A life is `nni_config/quickstart.yml` on fewer images, killed (SIGKILL) once while it searches, once while it
 retrains and once while it evaluates, and started again each time until it is done. What it leaves must be
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -224,8 +224,22 @@ def _without(value: Any) -> Any:
     return [_without(item) for item in value] if isinstance(value, list) else value
 
 
+def counted(lives: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how many kills there were, by what and when, and how many lives lost something."""
+    done = [kill for life in lives for kill in life["kills"] if kill["killed"]]
+    return {
+        "kills": len(done),
+        "by_target": dict(Counter(kill["target"] for kill in done)),
+        "by_stage": dict(Counter(kill["stage"] for kill in done)),
+        "lives": len(lives),
+        "losses": sum(bool(life["lost"]) for life in lives),
+    }
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_campaign", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.robustness.kill_campaign", description=__doc__
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder for all lives; continued")
     parser.add_argument("--lives", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
@@ -237,17 +251,9 @@ def main() -> int:
         life = live(work / f"life{number}", number, options.seed, most, work / "reference" / "out")
         print(dump_json(life, None), flush=True)
         lives.append(life)
-    done = [kill for life in lives for kill in life["kills"] if kill["killed"]]
-    result = {
-        "command": f"python -m benchmarks.kill_campaign --lives {options.lives} --seed {options.seed}",
-        "kills": len(done),
-        "by_target": dict(Counter(kill["target"] for kill in done)),
-        "by_stage": dict(Counter(kill["stage"] for kill in done)),
-        "lives": len(lives),
-        "losses": sum(bool(life["lost"]) for life in lives),
-        "each": lives,
-        "machine": machine(),
-    }
+    command = "python -m benchmarks.robustness.kill_campaign"
+    command += f" --lives {options.lives} --seed {options.seed}"
+    result = {"command": command, **counted(lives), "each": lives, "machine": machine()}
     path = ROOT / "results" / "kills.json"
     path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
     print(f"{result['kills']} kills, {result['losses']} of {len(lives)} lives with a loss: {path}")

@@ -6,18 +6,20 @@ multiply-adds of its forward pass. On a CUDA device also mixed precision, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from nni.nas.space import model_context
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.measure import ratio, row, save, spread, take_turns, two_threads
+from benchmarks.measure import Timings, median_and_range, ratio, row, save, take_turns, two_threads
 from search_space import Architecture, EnasSpace, macs
 from search_space.cpu_layers import channels_last, keep_freed_memory
 
+PRODUCT = "matrix product"
 ROUNDS, SIDE, BATCH, FILTERS, MATRIX = 25, 100, 8, 20, 2048
 
 
@@ -55,7 +57,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     matrix = torch.randn(MATRIX, MATRIX, device=device)
     candidates: dict[str, Callable[[], object]] = {
-        "matrix product": partial(torch.mm, matrix, matrix),
+        PRODUCT: partial(torch.mm, matrix, matrix),
         "NCHW": stepper(device, last=False),
         "channels last": stepper(device, last=True),
     }
@@ -63,20 +65,26 @@ def main() -> None:
         candidates["channels last, bfloat16"] = stepper(device, last=True, mixed=True)
     timings = take_turns(candidates, ROUNDS)
     work = 3 * BATCH * macs(Architecture.random(0), "enas7", FILTERS, 3, 2, SIDE)
-    rows = []
-    for name in list(candidates)[1:]:
+    kernels = {name: launches(candidates[name]) for name in list(candidates)[1:] if device == "cuda"}
+    save("machine-limit", rows(timings, work, kernels), "make bench", timings=timings, macs=work)
+
+
+def rows(timings: Timings, work: int, kernels: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the share of the matrix product's rate of steps of `work` multiply-adds, and their ratios."""
+    steps = [name for name in timings if name != PRODUCT]
+    found = []
+    for name in steps:
         shares = [
             100 * (work / step) / (MATRIX**3 / product)
-            for step, product in zip(timings[name], timings["matrix product"], strict=True)
+            for step, product in zip(timings[name], timings[PRODUCT], strict=True)
         ]
-        more = {"kernels": launches(candidates[name])} if device == "cuda" else {}
-        rows.append(
-            row(f"a training step's share of the matrix product's rate, {name}", spread(shares), "%", **more)
-        )
-    for name in list(candidates)[2:]:
-        gain = ratio(timings, "NCHW", name)
-        rows.append(row(f"a training step: NCHW / {name}", gain, "times", ">= 2", gain["median"] >= 2))
-    save("machine-limit", rows, "make bench", timings=timings, macs=work)
+        more = {"kernels": kernels[name]} if name in kernels else {}
+        question = f"a training step's share of the matrix product's rate, {name}"
+        found.append(row(question, median_and_range(shares), "%", **more))
+    for name in steps[1:]:
+        gain = ratio(timings, steps[0], name)
+        found.append(row(f"a training step: {steps[0]} / {name}", gain, "times", ">= 2", gain["median"] >= 2))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Hosts that are lost in the middle of an experiment: python -m benchmarks.lost_hosts [--rounds 2] [WAY...]
+"""Hosts that are lost in the middle of an experiment.
+
+    python -m benchmarks.robustness.lost_hosts [--rounds 2] [WAY...]
 
 Each round runs an experiment of resumable trials on two SSH hosts, made on this machine, and loses one at a
 random moment, in one of the ways below. Counts trials that were lost or counted twice, and steps of theirs
@@ -18,12 +20,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT, row, save, spread
-from benchmarks.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
+from benchmarks.measure import ROOT, median_and_range, row, save
+from benchmarks.robustness.ssh_hosts import SshHost, machine_list, reason, ssh_hosts
 from trials.nni_host.experiment import free_port
 
 TRIALS, STEPS = 6, 40  # twenty seconds a trial, so that a host that comes back finds work left
@@ -140,6 +142,14 @@ def lose(way: Callable[[SshHost], None], moment: float) -> tuple[list[str], bool
         return found, used_again(home), time.monotonic() - begun
 
 
+def rounds(name: str, lost: Sequence[float], seconds: Sequence[float]) -> list[dict[str, Any]]:
+    """Return the rows of a way to lose a host: what was lost in each round, and its seconds."""
+    return [
+        row(f"lost or counted twice, by {name}", median_and_range(lost), "", "0", not any(lost)),
+        row(f"experiment that loses a host by {name}", median_and_range(seconds), "s"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -163,9 +173,8 @@ def main() -> None:
             print(f"{name} {number + 1}: {'; '.join(words)}", flush=True)
             lost.append(float(len(found)))
             seconds.append(took)
-        rows.append(row(f"lost or counted twice, by {name}", spread(lost), "", "0", not any(lost)))
-        rows.append(row(f"experiment that loses a host by {name}", spread(seconds), "s"))
-        save("lost-hosts", rows, f"python -m benchmarks.lost_hosts --rounds {arguments.rounds}")
+        rows += rounds(name, lost, seconds)
+        save("lost-hosts", rows, f"python -m benchmarks.robustness.lost_hosts --rounds {arguments.rounds}")
 
 
 if __name__ == "__main__":

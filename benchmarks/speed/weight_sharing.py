@@ -9,12 +9,13 @@ differ is what the order within a round does.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import ratio, row, save, take_turns, two_threads
+from benchmarks.measure import Timings, ratio, row, save, take_turns, two_threads
 from search_space import Architecture, EnasSpace
 from search_space.cpu_layers import channels_last, keep_freed_memory
 from strategies import RandomSampling
@@ -96,12 +97,15 @@ def main() -> None:
         optimizers[1].step()
 
     timings = take_turns({"plain": plain_step, "supernet": supernet_step, "plain again": plain_step}, ROUNDS)
+    save("weight-sharing", rows(timings), "make bench", timings=timings)
+
+
+def rows(timings: Timings) -> list[dict[str, Any]]:
     price = ratio(timings, "supernet", "plain")
-    rows = [
+    return [
         row("a supernet's step / the plain network's", price, "times", "<= 1.05", price["median"] <= 1.05),
         row("the plain network's / the same again", ratio(timings, "plain", "plain again"), "times"),
     ]
-    save("weight-sharing", rows, "make bench", timings=timings)
 
 
 if __name__ == "__main__":
