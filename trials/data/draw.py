@@ -1,4 +1,4 @@
-"""A balanced draw: as many images of every class, as in the set of Ahmed, Du and AlZoubi (MIDL 2020)."""
+"""A balanced draw: the same number of images of every class, as Ahmed, Du and AlZoubi (MIDL 2020) have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REASON = "not drawn: the settings ask for as many images of every class"
 def draw_balanced(data: LesionData, per_class: int, seed: int) -> LesionData:
     """Return the data with `per_class` images of every class, or as many as the smallest class has.
 
-    The others go to `left_out`. `digest` stays that of the whole set, in which group names keep their
+    The others go to `left_out`. `digest` stays that of the whole set, within which group names have their
     meaning. Raises `DataError` for data with a split of their own.
     """
     if data.splits is not None:

@@ -1,4 +1,4 @@
-"""From a data set to the batches of a run: how its images reach the network."""
+"""How the images of a data set reach the network: resized, standardised, augmented, in batches."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Nothing that chose or trained a model may be among the images that test it.
+"""No image that trained or chose a model may test it.
 
-A run writes down what it has seen: digests of the images' pixels as they lie and in whatever pose (runs of
-before did not have these), and their groups, which mean something within one data set only.
+A run records what it has seen: digests of the images' pixels, as they are and in any pose, and their groups,
+which have a meaning within one data set only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def refuse_overlap(
     record: Mapping[str, Any], data: LesionData, test: np.ndarray, what: str, way_out: str
 ) -> None:
     """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`."""
-    digests = {*record["image_digests"], *record.get("copy_digests", ())}
+    digests = {*record["image_digests"], *record["copy_digests"]}
     groups = set(record["groups"])
     same_data = record["data_digest"] == data.digest
     found = [
@@ -75,12 +75,13 @@ def read_search_record(architecture: Path) -> dict[str, Any] | None:
         return None
     search: dict[str, Any] = read_json(path)
     record = {"data_digest": search.get("data_digest"), **(search.get("seen") or {})}
-    if not all(isinstance(record.get(key), kind) for key, kind in _RECORD.items()):
+    lists = all(isinstance(record.get(name), list) for name in _RECORD)
+    if not lists or not isinstance(record["data_digest"], str):
         raise LeakError(
-            f"{path}: does not say what the search has seen (data_digest, seen.groups, seen.image_digests); "
+            f"{path}: does not say what the search has seen (data_digest, and {', '.join(_RECORD)} of seen); "
             "repeat the search, or copy the architecture elsewhere to use it as one of unknown origin"
         )
     return record
 
 
-_RECORD = {"data_digest": str, "groups": list, "image_digests": list}
+_RECORD = ("groups", "image_digests", "copy_digests")

@@ -1,4 +1,4 @@
-"""The interface of a method: it learns from a task's training images, then gives log odds."""
+"""The interface of a method: train it on a task's training images, then ask it for log odds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trials.runs.reporter import Reporter
 
 
 class Method(ABC):
-    """One model to be; nothing is written before `fit`.
+    """A model that can be trained; it writes nothing before `fit`.
 
-    `sections` are those of the settings that matter to it. `identity` tells it from others of its name.
-    `facts` go into `metrics.json`; `search_seen` is what a search that chose its cells has seen.
+    `sections` names the settings that it depends on. `identity` distinguishes it from others of its name.
+    `facts` go into `metrics.json`; `search_seen` records the images that chose its cells.
     """
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -30,9 +30,9 @@ class Method(ABC):
 
     @abstractmethod
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
-        """Learn from the task's training images, or go on with it; return the seconds it took in all.
+        """Train on the task's training images, or resume that; return the seconds in all.
 
-        With `refit` forget that, and learn from the start from all images that the task may learn from.
+        With `refit`, train from the start on all images outside the test.
         """
 
     @abstractmethod
@@ -42,10 +42,10 @@ class Method(ABC):
     def save(  # noqa: B027
         self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]
     ) -> None:
-        """Write the model, frozen, its threshold in log odds, with its warnings; some have no file."""
+        """Write the frozen model with its threshold, in log odds, and warnings; some methods have no file."""
 
     def warnings(self, folder: Path) -> list[str]:
-        """Return what a reader of its results should know of how it learnt, a sentence each."""
+        """Return what a reader of the results should know of the training, a sentence each."""
         return []
 
     def estimate(self) -> dict[str, float] | None:

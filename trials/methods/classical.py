@@ -1,7 +1,7 @@
 """Cheap baselines as methods: features of the training images and a classifier of scikit-learn.
 
-They learn from the same training images as the networks; the inner validation images choose the threshold
-alone. They leave no model file: scikit-learn's is a pickle, and a run predicts external images itself.
+They are trained on the same images as the networks; the inner validation images choose the threshold alone.
+They leave no model file, as scikit-learn's is a pickle; a run predicts external images itself.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _UNCHOSEN_C = 1.0  # where nothing can choose it: scikit-learn's default
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted classifier: from features [n, d] to log odds [n], and what a reader must know of the fit.
+    """A fitted classifier: a function from features [n, d] to log odds [n], and warnings about the fit.
 
-    Not `calibrated`, the log odds are only as large as the classifier's own scores happen to be.
+    Unless `calibrated`, the log odds are the classifier's own scores, of any scale.
     """
 
     log_odds: Callable[[np.ndarray], np.ndarray]
@@ -48,12 +48,12 @@ Learn = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Fitted]
 
 
 class ClassicalMethod(Method):
-    """`features` (data, indices) give [n, d], `learn` (features, positive, groups, seed) what is fitted."""
+    """A classifier that `learn` fits on the features [n, d] that `features` gives of (data, indices)."""
 
     def __init__(self, task: Task, features: Features, learn: Learn) -> None:
         self.task, self._features, self._learn = task, features, learn
         self._fitted: Fitted | None = None
-        self._warnings: list[str] = []  # what the fit could not do as it should
+        self._warnings: list[str] = []  # about the fit
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Fit the classifier, in one go."""
@@ -77,7 +77,7 @@ class ClassicalMethod(Method):
         return time.perf_counter() - start
 
     def warnings(self, folder: Path) -> list[str]:
-        """Return what the fit could not do as it should."""
+        """Return the warnings about the fit."""
         return self._warnings
 
     def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
@@ -98,10 +98,10 @@ def support_vectors(
 ) -> Fitted:
     """Fit an SVM with an RBF kernel, its first `standardised` features standardised.
 
-    Its C is chosen, and its decision values become log odds (Platt's sigmoid), by grouped cross-validation
-    within the training images. Where these have too few groups of a class for that, C is scikit-learn's
-    default and the decision values are the log odds; so are they where the sigmoid would turn them round,
-    as that of a few groups can by chance. Warnings say so.
+    Grouped cross-validation within the training images chooses its C and turns its decision values into log
+    odds by Platt's sigmoid. With too few groups of a class for that, C is scikit-learn's default and the
+    decision values stand for log odds; they do so too where the sigmoid would reverse their order, which it
+    can by chance for few groups. Warnings say so.
     """
     scaled = [("box", StandardScaler(), slice(standardised))] if standardised else []
     machine = Pipeline([("scaling", ColumnTransformer(scaled, remainder="passthrough")), ("svm", SVC())])
@@ -136,7 +136,7 @@ def support_vectors(
 
 
 def _inner_folds(positive: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the most folds up to three that leave both classes on both sides of each; none: none do."""
+    """Return as many folds, up to three, as leave both classes on both sides of each; none where none do."""
     for count in range(_INNER, 1, -1):
         if min(_groups_of_classes(positive, groups)) < count:
             continue

@@ -1,6 +1,6 @@
-"""Networks as methods: any of them, found or known, trained by the one recipe of the settings.
+"""Networks as methods, searched or known, all trained by the recipe of the settings.
 
-The weights are those of the last epoch, as in the paper: nothing is chosen by looking at the test.
+The weights of the last epoch count, as in the paper: no choice looks at the test images.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from trials.training.trainer import make_trainer
 
 
 class NetworkMethod(Method):
-    """A network; `start` may give it weights from elsewhere, `facts` are known of it beforehand."""
+    """A network; `start` may load pretrained weights, `facts` are known before training."""
 
     sections: ClassVar[frozenset[str]] = frozenset({"data", "retrain"})
 
@@ -72,13 +72,13 @@ class NetworkMethod(Method):
 
     @property
     def shape(self) -> Shape:
-        """What the network maps."""
+        """The shape of its input and output."""
         options = self.task.settings.data
         return Shape(options.channels, len(self.task.data.classes), options.image_size)
 
     @property
     def model(self) -> TrainedModel:
-        """The network as it is, with what is needed to use it."""
+        """The network in its present state, with all that its use needs."""
         data, options = self.task.data, self.task.settings.data
         description = ModelDescription(
             network=self._network,
@@ -98,7 +98,7 @@ class NetworkMethod(Method):
 
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """Its size and cost, and what was known beforehand."""
+        """Its parameters and multiply-adds, and what was known before training."""
         return {
             "parameters": count_parameters(self.network),
             "macs": count_macs(self.network, self.shape),
@@ -106,7 +106,7 @@ class NetworkMethod(Method):
         }
 
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
-        """Train from the last epoch saved."""
+        """Train, or resume from the last epoch saved."""
         task = self.task
         if refit:
             self.inputs = Inputs(task.data, task.settings.data, task.split.development)
@@ -129,7 +129,7 @@ class NetworkMethod(Method):
         validation: Batches | None,
         reporter: Reporter,
     ) -> float:
-        self.__dict__.pop("network", None)  # to be made anew: whatever trained before is of no use here
+        self.__dict__.pop("network", None)  # build it anew: an earlier training must not count
         classes, seed = len(self.task.data.classes), self.task.seed
         timer = Timer()  # goes on counting after a resume
         report = ReportEachEpoch(reporter, again=validation is None)
@@ -151,7 +151,7 @@ class NetworkMethod(Method):
         return timer.time_elapsed("train")
 
     def warnings(self, folder: Path) -> list[str]:
-        """Return which of its trainings diverged and were made again."""
+        """Return a sentence for each training that diverged and was repeated."""
         return divergences(folder, CHECKPOINT, REFIT_CHECKPOINT)
 
     def _show(self, folder: RunFolder, reporter: Reporter) -> None:
@@ -168,7 +168,7 @@ class NetworkMethod(Method):
         return self.model.log_odds([data.images[i] for i in indices])
 
     def save(self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]) -> None:
-        """Write weights and description, and the network for the web UI's view."""
+        """Write weights, description and ONNX, which the web UI shows too."""
         frozen = {
             "threshold": float(expit(threshold)),
             "threshold_log_odds": threshold,
@@ -181,7 +181,7 @@ class NetworkMethod(Method):
             export_onnx(self.model.inference_network, image, path)
 
     def estimate(self) -> dict[str, float]:
-        """Return what training would cost."""
+        """Return the expected cost of training."""
         settings, split = self.task.settings.retrain, self.task.split
         network = self.network.to(device()).to(memory_format=torch.channels_last)
         training = self.inputs.training(settings.batch_size, self.task.seed)
@@ -196,7 +196,7 @@ class NetworkMethod(Method):
 
 
 class BoostedMethod(NetworkMethod):
-    """Boosted EfficientNet, or a part of it, as the settings choose."""
+    """Boosted EfficientNet, with the changes that the settings choose."""
 
     sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"boosted"}
 
@@ -208,6 +208,6 @@ class BoostedMethod(NetworkMethod):
 
 
 class EnasBMethod(NetworkMethod):
-    """A network of found cells, whose depth is a setting too."""
+    """A network of found cells whose depth is a setting too."""
 
     sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"enas_b"}

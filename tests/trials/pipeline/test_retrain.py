@@ -167,7 +167,7 @@ def test_planted_copy_of_a_test_image_in_the_searchs_data_is_refused(
     """Other groups, other names, another data set: the pixels are the same."""
     data = load(lesions)
     stolen = data.image_digests[assign_folds(data, 2).split(0)[1][3]]
-    record = {"data_digest": "another", "seen": {"groups": [], "image_digests": [stolen]}}
+    record = {"data_digest": "another", "seen": {"groups": [], "image_digests": [stolen], "copy_digests": []}}
     architecture = found_by_search(tmp_path / "search", lesions, **record)
     with pytest.raises(LeakError, match=r"1 of the \d+ test images"):
         retrain(tmp_path / "out", architecture=architecture)
@@ -176,7 +176,10 @@ def test_planted_copy_of_a_test_image_in_the_searchs_data_is_refused(
 def test_group_names_mean_nothing_in_another_data_set(
     retrain: Retrain, lesions: Path, tmp_path: Path
 ) -> None:
-    record = {"data_digest": "another", "seen": {"groups": list(load(lesions).groups), "image_digests": []}}
+    record = {
+        "data_digest": "another",
+        "seen": {"groups": list(load(lesions).groups), "image_digests": [], "copy_digests": []},
+    }
     architecture = found_by_search(tmp_path / "search", lesions, **record)
     assert retrain(tmp_path / "out", architecture=architecture)["search_overlap"] == "none"
 
