@@ -89,9 +89,9 @@ class OptunaTuner(Tuner):
             raise ValueError(f"optimize_mode: {optimize_mode!r}; expected maximize or minimize")
         if startup_trials < 1:
             raise ValueError(f"startup_trials: {startup_trials}; expected 1 or more")
-        self._direction, self._seed, self._startup_trials = optimize_mode, seed, startup_trials
+        self._direction, self._seed, self.startup_trials = optimize_mode, seed, startup_trials
         self._space: dict[str, Dimension] = {}
-        self._records: dict[object, Record] = {}  # by NNI's parameter id; imported ones by a key of their own
+        self.records: dict[object, Record] = {}  # by NNI's parameter id; imported ones by a key of their own
         self._changed = threading.Condition()  # NNI reports results and ends of trials from two threads
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         _hear_of_ended_trials()
@@ -107,7 +107,7 @@ class OptunaTuner(Tuner):
             self._changed.wait_for(self._settled, timeout=_PATIENCE)
             self._leave_to_nni(kwargs.get("st_callback"))
             parameters = self._propose()
-            self._records[parameter_id] = Record(parameters)
+            self.records[parameter_id] = Record(parameters)
             return parameters
 
     def _leave_to_nni(self, send: object) -> None:
@@ -117,20 +117,20 @@ class OptunaTuner(Tuner):
         them by parameter id.
         """
         for key, parameters in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
-            self._records.setdefault(key, Record(parameters))
+            self.records.setdefault(key, Record(parameters))
 
     def receive_trial_result(
         self, parameter_id: int, parameters: Parameters, value: Any, **kwargs: Any
     ) -> None:
         """Take a final result, or the last intermediate one of a trial that an assessor ends."""
         with self._changed:
-            if record := self._records.get(parameter_id):
+            if record := self.records.get(parameter_id):
                 record.reported, record.value = True, _finite(value, parameters)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Learn how a trial ended."""
         with self._changed:
-            if record := self._records.get(parameter_id):
+            if record := self.records.get(parameter_id):
                 record.success = success
                 _log.info("%s: %s, %s", record.parameters, record.state.name, record.value)
                 self._changed.notify_all()
@@ -141,22 +141,22 @@ class OptunaTuner(Tuner):
             for entry in data:
                 parameters = dict(entry["parameter"])
                 record = Record(parameters, True, _finite(entry["value"], parameters), success=True)
-                self._records[self._running_as(parameters)] = record
+                self.records[self._running_as(parameters)] = record
 
     def _running_as(self, parameters: Parameters) -> object:
         """Return the key of the running trial that has these parameters, or a new one."""
         key = self._key(parameters)
-        for number, record in self._records.items():
+        for number, record in self.records.items():
             if key and record.state == TrialState.RUNNING and self._key(record.parameters) == key:
                 return number
-        return "imported", len(self._records)
+        return "imported", len(self.records)
 
     def _settled(self) -> bool:
         """Return whether it is known how the trial of each result ended."""
-        return all(one.success is not None or not one.reported for one in self._records.values())
+        return all(one.success is not None or not one.reported for one in self.records.values())
 
     def _propose(self) -> Parameters:
-        tried = {key for record in self._records.values() if (key := self._key(record.parameters))}
+        tried = {key for record in self.records.values() if (key := self._key(record.parameters))}
         if len(tried) >= math.prod(dimension.size for dimension in self._space.values()):
             raise nni.NoMoreTrialError(f"all {len(tried)} combinations of the search space have been tried")
         for proposal in self._proposals():
@@ -166,11 +166,11 @@ class OptunaTuner(Tuner):
 
     def _proposals(self) -> Iterator[Parameters]:
         """Yield TPE's proposals, of which those not taken count as running trials, then random ones."""
-        seed = int(np.random.SeedSequence([self._seed, len(self._records)]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self._seed, len(self.records)]).generate_state(1)[0])
         tpe = optuna.samplers.TPESampler(
-            n_startup_trials=self._startup_trials, seed=seed, multivariate=True, constant_liar=True
+            n_startup_trials=self.startup_trials, seed=seed, multivariate=True, constant_liar=True
         )
-        study = self._study(tpe)
+        study = self.study(tpe)
         for _ in range(_ASKS):
             yield self._ask(study)
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
@@ -181,12 +181,12 @@ class OptunaTuner(Tuner):
         drawn = study.ask({name: one.distribution for name, one in self._space.items()}).params
         return {name: one.to_value(drawn[name]) for name, one in self._space.items()}
 
-    def _study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         """Return what is known, as Optuna has it."""
         study = optuna.create_study(
             direction=optuna.study.StudyDirection[self._direction.upper()], sampler=sampler
         )
-        for record in self._records.values():
+        for record in self.records.values():
             if (drawn := self._drawn(record.parameters)) is None:
                 continue
             value = record.value

@@ -57,7 +57,7 @@ def network_step(
     network.to(device)
     if last:
         channels_last(network)
-    return _step(
+    return repeat_step(
         network, _optimizer(network), network.zero_grad, size, device, mixed=mixed, last=last, graph=graph
     )
 
@@ -82,14 +82,14 @@ def search_step(size: Size, device: str, *, mixed: bool, last: bool) -> Callable
         for buffer in gradients:
             buffer.zero_()
 
-    return _step(supernet, optimizer, prepare, size, device, mixed=mixed, last=last)
+    return repeat_step(supernet, optimizer, prepare, size, device, mixed=mixed, last=last)
 
 
 def _optimizer(network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True, fused=True)
 
 
-def _step(
+def repeat_step(
     network: Any,
     optimizer: torch.optim.Optimizer,
     prepare: Callable[[], None],

@@ -19,7 +19,7 @@ from matplotlib.path import Path as Outline
 from search_space.enas.architecture import Architecture, CellArchitecture, Edge
 
 # Lengths are in inches, and the picture is as large as what is in it.
-_BOX, _PITCH, _CONCAT, _MARGIN, _TITLE = 1.52, 2.1, 0.3, 0.25, 0.35
+BOX, _PITCH, _CONCAT, _MARGIN, _TITLE = 1.52, 2.1, 0.3, 0.25, 0.35
 _PILL, _PILL_HEIGHT, _RADIUS = 1.05, 0.24, 0.14
 _NODE, _INPUT, _SPACE = 0.66, 0.5, 0.2
 
@@ -39,7 +39,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class CellPlan:
     """The position of each part of a cell: the column of each state, and the height of each place."""
 
     cell: CellArchitecture
@@ -58,6 +58,7 @@ class _Plan:
 
     @property
     def width(self) -> float:
+        """The width of the drawing, in inches."""
         return _left(self.output) + _CONCAT + _MARGIN
 
 
@@ -78,7 +79,7 @@ def draw(architecture: Architecture, kind: Literal["svg", "png"] = "svg") -> byt
 
 def figure(architecture: Architecture) -> Figure:
     """Draw both cells side by side, the normal cell first; the figure belongs to no window."""
-    plans = {kind: _plan(cell, kind == "reduce") for kind, cell in architecture.cells.items()}
+    plans = {kind: plan_cell(cell, kind == "reduce") for kind, cell in architecture.cells.items()}
     heights = [height for plan in plans.values() for height in plan.heights.values()]
     low, high = min(heights) - _NODE / 2 - _MARGIN, max(heights) + _NODE / 2 + _MARGIN + _TITLE
     width = sum(plan.width for plan in plans.values())
@@ -93,7 +94,8 @@ def figure(architecture: Architecture) -> Figure:
     return made
 
 
-def _plan(cell: CellArchitecture, reduction: bool) -> _Plan:
+def plan_cell(cell: CellArchitecture, reduction: bool) -> CellPlan:
+    """Return the columns and heights at which a cell's states are drawn."""
     columns = [0, 0]
     for first, second in cell.nodes:
         columns.append(1 + max(columns[first.input], columns[second.input]))
@@ -108,9 +110,9 @@ def _plan(cell: CellArchitecture, reduction: bool) -> _Plan:
             for state in last
             if columns[state] <= column <= last[state]
         }
-        sizes = {state: _size(state) if columns[state] == column else 0.0 for state in wanted}
+        sizes = {state: state_size(state) if columns[state] == column else 0.0 for state in wanted}
         heights.update({(state, column): height for state, height in _stack(wanted, sizes).items()})
-    return _Plan(cell, reduction, tuple(columns), heights)
+    return CellPlan(cell, reduction, tuple(columns), heights)
 
 
 def _wanted_height(
@@ -124,7 +126,8 @@ def _wanted_height(
     return sum(heights[edge.input, column - 1] for edge in cell.nodes[state - 2]) / 2
 
 
-def _size(state: int) -> float:
+def state_size(state: int) -> float:
+    """Return the height of a state's box, in inches: an input's or a node's."""
     return _INPUT if state < 2 else _NODE
 
 
@@ -138,13 +141,13 @@ def _stack(wanted: Mapping[int, float], sizes: Mapping[int, float]) -> dict[int,
     return {state: height + shift for state, height in placed.items()}
 
 
-def _draw_cell(axes: Axes, plan: _Plan) -> None:
+def _draw_cell(axes: Axes, plan: CellPlan) -> None:
     for state, column in plan.heights:
         height = plan.heights[state, column]
         if column > plan.columns[state]:
-            before = (_left(column - 1) + _BOX, plan.heights[state, column - 1])
+            before = (_left(column - 1) + BOX, plan.heights[state, column - 1])
             _line(axes, state, before, (_left(column), height))
-            _line(axes, state, (_left(column), height), (_left(column) + _BOX, height))
+            _line(axes, state, (_left(column), height), (_left(column) + BOX, height))
         elif state < 2:
             _draw_input(axes, state, height)
         else:
@@ -153,15 +156,15 @@ def _draw_cell(axes: Axes, plan: _Plan) -> None:
 
 
 def _draw_input(axes: Axes, state: int, height: float) -> None:
-    _box(axes, _left(0), height, _BOX, _size(state), "white")
+    _box(axes, _left(0), height, BOX, state_size(state), "white")
     axes.text(_left(0) + 0.1, height, _INPUTS[state], fontsize=8, va="center")
-    _draw_state(axes, state, (_left(0) + _BOX - _RADIUS, height))
+    _draw_state(axes, state, (_left(0) + BOX - _RADIUS, height))
 
 
-def _draw_node(axes: Axes, plan: _Plan, state: int) -> None:
+def _draw_node(axes: Axes, plan: CellPlan, state: int) -> None:
     column, height = plan.columns[state], plan.heights[state, plan.columns[state]]
     left = _left(column)
-    _box(axes, left, height, _BOX, _size(state), "white")
+    _box(axes, left, height, BOX, state_size(state), "white")
 
     def source(edge: Edge) -> float:
         return plan.heights[edge.input, column - 1]
@@ -169,16 +172,16 @@ def _draw_node(axes: Axes, plan: _Plan, state: int) -> None:
     upper_first = sorted(plan.cell.nodes[state - 2], key=source, reverse=True)  # slots are alike: a node adds
     for edge, y in zip(upper_first, (height + 0.15, height - 0.15), strict=True):
         text, colour = _LOOKS[edge.operation]
-        _line(axes, edge.input, (_left(column - 1) + _BOX, source(edge)), (left + 0.08, y), arrow=True)
+        _line(axes, edge.input, (_left(column - 1) + BOX, source(edge)), (left + 0.08, y), arrow=True)
         _box(axes, left + 0.08, y, _PILL, _PILL_HEIGHT, colour)
         if plan.halves(edge.input):
             text += " /2"
         axes.text(left + 0.08 + _PILL / 2, y, text, fontsize=7.5, ha="center", va="center")
-        _line(axes, state, (left + 0.08 + _PILL, y), (left + _BOX - 2 * _RADIUS, height))
-    _draw_state(axes, state, (left + _BOX - _RADIUS, height))
+        _line(axes, state, (left + 0.08 + _PILL, y), (left + BOX - 2 * _RADIUS, height))
+    _draw_state(axes, state, (left + BOX - _RADIUS, height))
 
 
-def _draw_output(axes: Axes, plan: _Plan) -> None:
+def _draw_output(axes: Axes, plan: CellPlan) -> None:
     column = plan.output
     sources = {state: plan.heights[state, column - 1] for state in plan.cell.loose_ends}
     middle = sum(sources.values()) / len(sources)
@@ -189,7 +192,7 @@ def _draw_output(axes: Axes, plan: _Plan) -> None:
     )
     for number, state in enumerate(sorted(sources, key=lambda state: -sources[state])):
         port = (_left(column), middle + size / 2 - size * (number + 0.5) / len(sources))
-        _line(axes, state, (_left(column - 1) + _BOX, sources[state]), port, arrow=True)
+        _line(axes, state, (_left(column - 1) + BOX, sources[state]), port, arrow=True)
         if plan.halves(state):  # a loose input of a reduction cell goes through a factorized reduction
             above = sources[state] < port[1]  # the side that the line does not come from
             y, anchor = (port[1] + 0.05, "bottom") if above else (port[1] - 0.05, "top")

@@ -18,13 +18,13 @@ def test_without_cuda_the_steps_run_and_neither_figures_nor_a_file_come_out(
     monkeypatch.setattr(measure, "ROOT", tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     ran = []
-    make = cuda._step
+    make = cuda.repeat_step
 
     def counting(*arguments: object, **options: bool) -> object:
         step = make(*arguments, **options)
         return lambda: ran.append((options["mixed"], options["last"])) or step()
 
-    monkeypatch.setattr(cuda, "_step", counting)
+    monkeypatch.setattr(cuda, "repeat_step", counting)
     cuda.main()
     assert set(ran) == {(False, True), (True, False), (True, True)}
     assert "not measured" in capsys.readouterr().out

@@ -1,9 +1,8 @@
-"""Ends a trial from which nothing more can come: one that hangs, or that NNI's manager has left behind.
+"""End a trial that cannot come to a result: one that hangs, or one whose NNI manager is gone.
 
-A trial hangs when it gives no sign of life for long; every batch that goes through a network is one. It says
+A trial hangs when it has no heartbeat for long; every batch that goes through a network is one. It prints
 where it hung and is ended by whoever started the watch, so that NNI counts it as failed and goes on with the
-others. A trial whose manager was killed has nobody to report to, and would be in the way of the experiment's
-next start.
+others. A trial whose manager was killed has nobody to report to, and would block the experiment's next start.
 """
 
 from __future__ import annotations
@@ -16,17 +15,22 @@ import traceback
 from collections.abc import Callable
 
 TICK = 1.0  # seconds
-_signs = 0
+_heartbeats = 0
 
 
 def heartbeat() -> None:
-    """Give a sign of life."""
-    global _signs
-    _signs += 1
+    """Tell the watch that this process is at work."""
+    global _heartbeats
+    _heartbeats += 1
+
+
+def heartbeats() -> int:
+    """Return how many heartbeats there have been."""
+    return _heartbeats
 
 
 def watch(patience: float, end: Callable[[], object]) -> None:
-    """Watch this process from now on, in a thread; it hangs after `patience` seconds without a sign.
+    """Watch this process from now on, in a thread; it hangs after `patience` seconds without a heartbeat.
 
     Then, or when the process that started it is gone, the reason is printed and `end` is called, once.
     """
@@ -36,10 +40,10 @@ def watch(patience: float, end: Callable[[], object]) -> None:
 
 
 def _watch(patience: float, parent: int, main: int, end: Callable[[], object]) -> None:
-    seen, quiet = _signs, 0.0
+    seen, quiet = _heartbeats, 0.0
     while quiet < patience:  # counted, not read off a clock: a machine that was asleep has not hung
         time.sleep(TICK)
-        seen, quiet = (seen, quiet + TICK) if seen == _signs else (_signs, 0.0)
+        seen, quiet = (seen, quiet + TICK) if seen == _heartbeats else (_heartbeats, 0.0)
         if os.getppid() != parent:
             _say("NNI's manager, which had started this trial, is gone")
             end()

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from search_space import Architecture, draw
-from search_space.enas.drawing import _BOX, _plan, _size, figure
+from search_space.enas.drawing import BOX, figure, plan_cell, state_size
 
 ARCHITECTURE = Architecture.from_fixed_arc([1, 0, 1, 4, 2, 2, 1, 3], [1, 1, 1, 4, 2, 2, 2, 0])
 
@@ -89,11 +89,11 @@ def test_operation_fits_its_box() -> None:
 def test_boxes_and_lanes_of_a_column_never_touch() -> None:
     for architecture in random_architectures(200):
         for kind, cell in architecture.cells.items():
-            plan = _plan(cell, kind == "reduce")
+            plan = plan_cell(cell, kind == "reduce")
             for column in range(plan.output):
                 spans = []
                 for (state, of_column), height in plan.heights.items():
-                    half = _size(state) / 2 if plan.columns[state] == column else 0
+                    half = state_size(state) / 2 if plan.columns[state] == column else 0
                     if of_column == column:
                         spans.append((height - half, height + half))
                 spans.sort()
@@ -102,7 +102,7 @@ def test_boxes_and_lanes_of_a_column_never_touch() -> None:
 
 def test_every_state_stands_right_of_what_it_reads() -> None:
     for architecture in random_architectures(50):
-        plan = _plan(architecture.normal, reduction=False)
+        plan = plan_cell(architecture.normal, reduction=False)
         for state, node in enumerate(architecture.normal.nodes, start=2):
             assert all(plan.columns[edge.input] < plan.columns[state] for edge in node)
-        assert plan.width > plan.output * _BOX
+        assert plan.width > plan.output * BOX

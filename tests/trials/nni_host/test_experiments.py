@@ -49,7 +49,7 @@ def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig
     module, _, name = config.tuner.class_name.partition(".")
     assert Path(config.tuner.code_directory, f"{module}.py").exists()
     if name == "OptunaTuner":
-        assert OptunaTuner(**config.tuner.class_args)._startup_trials < config.max_trial_number / 2
+        assert OptunaTuner(**config.tuner.class_args).startup_trials < config.max_trial_number / 2
         return
     tuner = PipelineTuner(**config.tuner.class_args)
     searches = len(tuner.generate_multiple_parameters(list(range(99)), st_callback=lambda *_: None))

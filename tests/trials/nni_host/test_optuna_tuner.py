@@ -37,7 +37,7 @@ def tuner(space: dict[str, Any] = SPACE, **options: Any) -> OptunaTuner:
 
 def play(made: OptunaTuner, count: int, merit: Callable[[dict[str, Any]], float]) -> list[dict[str, Any]]:
     """Run trials one after the other; return their parameters."""
-    first, asked = len(made._records), []
+    first, asked = len(made.records), []
     for number in range(first, first + count):
         asked.append(made.generate_parameters(number))
         made.receive_trial_result(number, asked[-1], merit(asked[-1]))
@@ -84,7 +84,7 @@ def test_a_trial_that_was_ended_is_poorer_than_any_that_came_to_its_end() -> Non
         made.generate_parameters(number)
         made.receive_trial_result(number, {}, value)
         made.trial_end(number, success)
-    trials = made._study(made_sampler()).trials
+    trials = made.study(made_sampler()).trials
     assert [trial.state for trial in trials] == [TrialState.PRUNED, TrialState.COMPLETE]
     assert trials[0].intermediate_values == {0: 0.9} and trials[1].value == 0.5
 
@@ -119,7 +119,7 @@ def test_what_is_no_number_counts_as_failed_and_is_not_tried_again(value: Any) -
     parameters = made.generate_parameters(0)
     made.receive_trial_result(0, parameters, value)
     made.trial_end(0, True)
-    assert made._records[0].state == TrialState.FAIL
+    assert made.records[0].state == TrialState.FAIL
     assert parameters not in play(made, 11, lambda parameters: 0.5)
 
 
@@ -130,7 +130,7 @@ def test_a_dict_counts_by_its_default_and_a_crashed_trial_as_failed() -> None:
     made.trial_end(0, True)
     made.trial_end(1, False)
     made.trial_end(None, False)  # type: ignore[arg-type]  # a trial that a person added in the web UI
-    assert [(one.state, one.value) for one in made._records.values()] == [
+    assert [(one.state, one.value) for one in made.records.values()] == [
         (TrialState.COMPLETE, 1.0),
         (TrialState.FAIL, None),
     ]
@@ -178,8 +178,8 @@ def test_a_trial_that_nni_itself_starts_again_after_a_resume_is_not_proposed_bes
     asked = [made.generate_parameters(number, st_callback=send) for number in range(4, 15)]
     assert running not in asked and len({json.dumps(one) for one in asked}) == 11
     made.import_data([{"parameter": dict(running), "value": 0.5}])
-    assert (made._records[3].state, made._records[3].value) == (TrialState.COMPLETE, 0.5)
-    assert len(made._records) == 12
+    assert (made.records[3].state, made.records[3].value) == (TrialState.COMPLETE, 0.5)
+    assert len(made.records) == 12
 
 
 def test_results_of_another_search_space_are_left_aside() -> None:
@@ -187,7 +187,7 @@ def test_results_of_another_search_space_are_left_aside() -> None:
     plain = tuner().generate_parameters(0)
     for parameter in ({"lr": 0.1}, {**plain, "y": 64}):
         made.import_data([{"parameter": parameter, "value": 0.5}])
-    assert made._study(made_sampler()).trials == []
+    assert made.study(made_sampler()).trials == []
     assert len(play(made, 12, lambda parameters: 0.5)) == 12
 
 

@@ -263,18 +263,18 @@ def test_a_trial_that_its_manager_has_left_ends(tmp_path: Path) -> None:
     assert "manager" in (tmp_path / "said").read_text()
 
 
-def test_batches_and_waiting_for_another_run_are_signs_of_life(
+def test_batches_and_waiting_for_another_run_are_heartbeats(
     retrain: Retrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signs = watchdog._signs
+    signs = watchdog.heartbeats()
     retrain(tmp_path / "out")
-    assert watchdog._signs > signs + 4
+    assert watchdog.heartbeats() > signs + 4
     monkeypatch.setattr(run_folder, "PATIENCE", 0.01)
-    signs = watchdog._signs
+    signs = watchdog.heartbeats()
     with RunFolder(tmp_path / "other", {}):
         waiting = threading.Thread(target=lambda: RunFolder(tmp_path / "other", {}, wait=True).__exit__())
         waiting.start()
-        while watchdog._signs < signs + 3:
+        while watchdog.heartbeats() < signs + 3:
             time.sleep(0.01)
     waiting.join()
 
