@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.images import save
 from trials.data.readers.testing import picture as smooth_picture
 
 REPOSITORY = Path(__file__).parents[3]
@@ -51,6 +52,31 @@ def manifest_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture
+def table(tmp_path: Path, picture: Callable[..., np.ndarray]) -> Callable[..., Path]:
+    """Write a manifest of the columns named (file and label first) and a picture for each row."""
+
+    def write(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+        root = tmp_path / "lesions"
+        for seed, row in enumerate(rows):
+            (root / row[0]).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture(seed)).save(root / row[0])
+        with (root / "manifest.csv").open("w", newline="") as lines:
+            csv.writer(lines).writerows([["file", "label", *columns], *rows])
+        return root
+
+    return write
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """Six pictures in each of two class folders."""
+    root = tmp_path / "lesions"
+    for seed in range(12):
+        save(smooth_picture(seed), root / ("benign", "malignant")[seed % 2] / f"{seed:02}.png")
+    return root
 
 
 @pytest.fixture

@@ -1,8 +1,15 @@
+"""Names of classes."""
+
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from trials.data.dataset import load
 from trials.data.labels import label_notes, label_problems
+from trials.errors import DataError
 
 
 def judged(
@@ -79,3 +86,19 @@ def test_blank_words_are_no_classes_until_accepted(word: str) -> None:
     (problem,), _ = judged("benign", word, 40)
     assert f"{word!r} (40 images) stands for no label" in problem and "--accept labels" in problem
     assert judged("benign", word, 40, ("labels",)) == ([], [])
+
+
+def test_labels_that_differ_by_a_number_are_not_misspelt(manifest_folder: Callable[..., Path]) -> None:
+    rows = [(f"{i}.png", "malignant" if i == 0 else f"grade{1 + (i > 2)}", str(i)) for i in range(15)]
+    assert load(manifest_folder(rows)).classes == ("grade1", "grade2", "malignant")
+
+
+@pytest.mark.parametrize(
+    ("label", "other"), [("bengin", "benign"), ("benig", "benign"), ("malignat", "malignant")]
+)
+def test_misspelt_names_are_refused_with_the_likely_name(
+    label: str, other: str, manifest_folder: Callable[..., Path]
+) -> None:
+    rows = [(f"{i}.png", ("benign", "malignant")[i % 2], str(i)) for i in range(12)]
+    with pytest.raises(DataError, match=f"'{label}'.*looks like '{other}' misspelt"):
+        load(manifest_folder([*rows, ("x.png", label, "x")]))

@@ -1,7 +1,8 @@
+"""Synthetic lesions."""
+
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,6 @@ from trials.data.checks import verify
 from trials.data.dataset import load
 from trials.data.images import to_tensor
 from trials.data.phantoms import CLASSES, Lesion, contour, draw_lesion, lesion_mask, make_phantoms, scan
-from trials.data.prepare import prepare
-from trials.errors import DataError
-
-Rows = list[tuple[str, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -109,64 +106,3 @@ def test_malignant_phantoms_tend_to_be_taller_and_more_irregular() -> None:
         for f in (lambda one: one.width / one.height, lambda one: one.irregularity)
     )
     assert aspect["benign"] > aspect["malignant"] and irregularity["benign"] < irregularity["malignant"]
-
-
-def test_prepared_crops_load_as_the_frames_they_come_from(busi_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "crops"
-    summary = prepare(busi_folder, out)
-    assert summary.images == {"benign": 6, "malignant": 6} and summary.without_lesion == 1
-    crops, frames = load(out), load(busi_folder)
-    assert crops.files[0] == "benign_0001.png" and crops.group_source == "column duplicate_group"
-    assert crops.image_digests == frames.image_digests and crops.groups == frames.groups
-    with (out / "manifest.csv").open(newline="") as lines:
-        row = next(csv.DictReader(lines))
-    assert [int(row[key]) for key in ("x0", "y0", "x1", "y1")] == [26, 16, 74, 64]
-    assert row["source_file"] == "benign/benign (1).png" and len(row["source_sha256"]) == 64
-
-
-def test_prepare_refuses_what_it_cannot_do_and_leaves_nothing(
-    busi_folder: Path,
-    tmp_path: Path,
-    manifest_folder: Callable[..., Path],
-    balanced_rows: Callable[..., Rows],
-) -> None:
-    with pytest.raises(DataError, match="has no masks"):
-        prepare(manifest_folder(balanced_rows(2, 2)), tmp_path / "out")
-    (busi_folder / "benign" / "benign (2)_mask.png").write_bytes(b"")
-    with pytest.raises(DataError, match="is empty"):
-        prepare(busi_folder, tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"busi", "lesions"}
-
-
-@pytest.mark.parametrize(
-    "make", [lambda source, out: prepare(source, out), lambda _, out: make_phantoms(out, count=2)]
-)
-def test_nothing_is_written_over(
-    make: Callable[[Path, Path], object], busi_folder: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "kept.txt").write_text("mine")
-    with pytest.raises(DataError, match="not an empty folder"):
-        make(busi_folder, out)
-    assert [path.name for path in out.iterdir()] == ["kept.txt"]
-
-
-def test_interrupted_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.data.phantoms.write_manifest", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        make_phantoms(tmp_path / "out", count=2, side=40)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_real_busi_layout_is_prepared_with_its_duplicates_found(real_data: Path, tmp_path: Path) -> None:
-    summary = prepare(real_data / "busi_layout_sample", tmp_path / "crops")
-    assert summary.images == {"benign": 12, "malignant": 10} and summary.without_lesion == 3
-    with (real_data / "busi" / "manifest.csv").open(newline="") as lines:
-        truth = {Path(row["source_file"]).name: row["duplicate_group"] for row in csv.DictReader(lines)}
-    with (tmp_path / "crops" / "manifest.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    pairs = {(row["duplicate_group"], truth[Path(row["source_file"]).name]) for row in rows}
-    assert (
-        len(pairs) == len({found for found, _ in pairs}) == len({true for _, true in pairs}) == summary.groups
-    )

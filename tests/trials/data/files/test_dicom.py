@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +9,24 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
     RLELossless,
-    SecondaryCaptureImageStorage,
 )
 
+from tests.helpers.images import Picture, write_dicom
 from trials.data.dataset import load
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange
 from trials.data.files.image_file import SUFFIXES
 from trials.errors import DataError
 
-Picture = Callable[..., np.ndarray]
-
-
-def write(
-    path: Path, pixels: np.ndarray, photometric: str = "MONOCHROME2", bits: int = 8, **more: Any
-) -> Path:
-    stored = Dataset()
-    stored.SOPClassUID, stored.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
-    stored.PatientName, stored.PatientID, stored.PatientBirthDate = "Doe^Jane", "JANE-1", "19700101"
-    stored.file_meta = FileMetaDataset()
-    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    stored.set_pixel_data(pixels, photometric, bits)
-    for name, value in more.items():
-        setattr(stored, name, value)
-    stored.save_as(path, enforce_file_format=True)
-    return path
-
 
 def test_stored_greys_are_kept_and_inverted_ones_restored(tmp_path: Path, picture: Picture) -> None:
     grey = picture(1)
-    np.testing.assert_array_equal(decode(write(tmp_path / "a.dcm", grey)), grey)
-    np.testing.assert_array_equal(decode(write(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
+    np.testing.assert_array_equal(decode(write_dicom(tmp_path / "a.dcm", grey)), grey)
+    np.testing.assert_array_equal(decode(write_dicom(tmp_path / "b.dcm", grey, "MONOCHROME1")), 255 - grey)
 
 
 def test_a_window_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
@@ -54,13 +35,13 @@ def test_a_window_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
         "WindowCenter": ["1000", "9"],
         "WindowWidth": ["401", "9"],
     }  # the first of several: 799.5 to 1199.5
-    path = write(tmp_path / "a.dcm", deep, bits=12, **window)
+    path = write_dicom(tmp_path / "a.dcm", deep, bits=12, **window)
     np.testing.assert_array_equal(decode(path), [[0, 128], [255, 255]])
-    path = write(tmp_path / "b.dcm", deep, "MONOCHROME1", bits=12, **window)
+    path = write_dicom(tmp_path / "b.dcm", deep, "MONOCHROME1", bits=12, **window)
     np.testing.assert_array_equal(decode(path), [[255, 127], [0, 0]])
-    path = write(tmp_path / "c.dcm", deep, bits=12, WindowCenter="", WindowWidth="")  # blank: none
+    path = write_dicom(tmp_path / "c.dcm", deep, bits=12, WindowCenter="", WindowWidth="")  # blank: none
     np.testing.assert_array_equal(decode(path, grey_range=GreyRange(0, 4095)), [[0, 62], [255, 128]])
-    sigmoid = write(tmp_path / "d.dcm", deep, bits=12, VOILUTFunction="SIGMOID", **window)
+    sigmoid = write_dicom(tmp_path / "d.dcm", deep, bits=12, VOILUTFunction="SIGMOID", **window)
     np.testing.assert_array_equal(decode(sigmoid), [[0, 128], [255, 255]])
 
 
@@ -68,15 +49,15 @@ def test_a_window_is_of_rescaled_values(tmp_path: Path) -> None:
     stored = np.array([[0, 1024], [1064, 1224]], dtype=np.uint16)  # -1024, 0, 40 and 200 Hounsfield units
     hounsfield = {"RescaleSlope": "1", "RescaleIntercept": "-1024"}
     tissue = {"WindowCenter": "40", "WindowWidth": "80"}
-    path = write(tmp_path / "a.dcm", stored, bits=16, **hounsfield, **tissue)
+    path = write_dicom(tmp_path / "a.dcm", stored, bits=16, **hounsfield, **tissue)
     np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
     signed = (stored.astype(np.int16) - 1024).astype(np.int16)
-    path = write(tmp_path / "b.dcm", signed, bits=16, RescaleSlope="1", RescaleIntercept="0", **tissue)
+    path = write_dicom(tmp_path / "b.dcm", signed, bits=16, RescaleSlope="1", RescaleIntercept="0", **tissue)
     np.testing.assert_array_equal(decode(path), [[0, 0], [129, 255]])
-    path = write(tmp_path / "c.dcm", signed, bits=16)
+    path = write_dicom(tmp_path / "c.dcm", signed, bits=16)
     np.testing.assert_array_equal(decode(path, grey_range=GreyRange(-1024, 1023)), [[0, 128], [133, 152]])
     falling = {"RescaleSlope": "-1", "RescaleIntercept": "1024"}
-    path = write(tmp_path / "d.dcm", stored, bits=12, **falling, WindowCenter="0", WindowWidth="2048")
+    path = write_dicom(tmp_path / "d.dcm", stored, bits=12, **falling, WindowCenter="0", WindowWidth="2048")
     assert np.diff(decode(path).ravel().astype(int)).max() < 0  # more stored is less shown
 
 
@@ -85,20 +66,20 @@ def test_a_table_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
     table.LUTDescriptor, table.LUTData = [4, 10, 8], [0, 7, 100, 255]
     table["LUTData"].VR = "US"
     deep = np.array([[0, 10], [11, 500]], dtype=np.uint16)
-    path = write(tmp_path / "a.dcm", deep, bits=16, VOILUTSequence=[table])
+    path = write_dicom(tmp_path / "a.dcm", deep, bits=16, VOILUTSequence=[table])
     np.testing.assert_array_equal(decode(path), [[0, 0], [7, 255]])
 
 
 def test_every_colour_encoding_becomes_rgb(tmp_path: Path) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    path = write(tmp_path / "rgb.dcm", colour, "RGB")
+    path = write_dicom(tmp_path / "rgb.dcm", colour, "RGB")
     np.testing.assert_array_equal(decode(path), colour)
     stored = pydicom.dcmread(path)
     stored.compress(RLELossless)
     stored.save_as(tmp_path / "rle.dcm")
     np.testing.assert_array_equal(decode(tmp_path / "rle.dcm"), colour)
     ybr = np.asarray(Image.fromarray(colour).convert("YCbCr"))
-    given = decode(write(tmp_path / "ybr.dcm", ybr, "YBR_FULL")).astype(int)
+    given = decode(write_dicom(tmp_path / "ybr.dcm", ybr, "YBR_FULL")).astype(int)
     assert np.abs(given - colour).max() <= 3
     palette = {
         f"{name}PaletteColorLookupTable{what}": value
@@ -109,7 +90,7 @@ def test_every_colour_encoding_becomes_rgb(tmp_path: Path) -> None:
         )
     }
     indices = np.array([[0, 1], [2, 3]], dtype=np.uint8)
-    path = write(tmp_path / "palette.dcm", indices, "MONOCHROME2", **palette)
+    path = write_dicom(tmp_path / "palette.dcm", indices, "MONOCHROME2", **palette)
     stored = pydicom.dcmread(path)
     stored.PhotometricInterpretation = "PALETTE COLOR"
     stored.save_as(path)
@@ -122,7 +103,7 @@ def test_elements_that_name_the_patient_are_not_read(
     read: list[Dataset] = []
     dcmread = pydicom.dcmread
     monkeypatch.setattr(pydicom, "dcmread", lambda *a, **k: read.append(dcmread(*a, **k)) or read[-1])
-    decode(write(tmp_path / "a.dcm", picture(1)))
+    decode(write_dicom(tmp_path / "a.dcm", picture(1)))
     (stored,) = read
     assert "Rows" in stored and not any("Patient" in element.keyword for element in stored)
 
@@ -133,7 +114,7 @@ def test_dicom_files_are_read_in_folders_and_manifests(tmp_path: Path, picture: 
         if name.endswith("png"):
             Image.fromarray(picture(seed)).save(tmp_path / "data" / name)
         else:
-            write(tmp_path / "data" / name, picture(seed))
+            write_dicom(tmp_path / "data" / name, picture(seed))
     data = load(tmp_path / "data")
     assert data.files == ("benign/1.dcm", "benign/2.png", "malignant/1.DCM")
     np.testing.assert_array_equal(data.images[0], picture(0))
@@ -156,11 +137,11 @@ def test_files_without_a_single_picture_are_refused_by_name(
     tmp_path: Path, picture: Picture, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"a\.dcm: .*{message}"):
-        decode(write(tmp_path / "a.dcm", picture(1), **change))
+        decode(write_dicom(tmp_path / "a.dcm", picture(1), **change))
 
 
 def test_a_deflated_file_is_refused_unread(tmp_path: Path, picture: Picture) -> None:
-    stored = pydicom.dcmread(write(tmp_path / "a.dcm", picture(1)))
+    stored = pydicom.dcmread(write_dicom(tmp_path / "a.dcm", picture(1)))
     stored.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     stored.save_as(tmp_path / "b.dcm")
     with pytest.raises(DataError, match="is deflated"):
@@ -170,7 +151,7 @@ def test_a_deflated_file_is_refused_unread(tmp_path: Path, picture: Picture) -> 
 def test_without_pydicom_the_error_says_how_to_install_it(
     tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "a.dcm", picture(1))
+    path = write_dicom(tmp_path / "a.dcm", picture(1))
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(DataError, match=r"\[dicom\]"):
         decode(path)

@@ -9,35 +9,20 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image, TiffImagePlugin
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from tests.helpers.images import Picture, write_dicom
 from trials.data.dataset import LesionData, load
 from trials.data.files.decoding import decode, decode_all
 from trials.data.files.grey_range import Extent, GreyRange, Stored, common_range
 from trials.data.files.image_file import open_image
 from trials.errors import DataError
 
-Picture = Callable[..., np.ndarray]
 WHITE_IS_ZERO = {262: 0}
-
-
-def dicom(
-    path: Path, values: np.ndarray, bits: int = 16, photometric: str = "MONOCHROME2", **more: str
-) -> None:
-    stored = Dataset()
-    stored.update({"SOPClassUID": SecondaryCaptureImageStorage, "SOPInstanceUID": "1.2.3"})
-    stored.file_meta = FileMetaDataset()
-    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    stored.set_pixel_data(values, photometric, bits)
-    for name, value in more.items():
-        setattr(stored, name, value)
-    stored.save_as(path, enforce_file_format=True)
 
 
 def save(path: Path, values: np.ndarray) -> None:
     if path.suffix == ".dcm":
-        dicom(path, values, 8 * values.itemsize)
+        write_dicom(path, values)
     else:
         Image.fromarray(values).save(path)
 
@@ -176,7 +161,7 @@ def test_windows_are_applied_and_differences_get_a_note(tmp_path: Path, picture:
     windows = ((1020, 2041), (1020, 2041), (510, 1021), None)
     for seed, (name, window) in enumerate(zip("abcd", windows, strict=True)):
         more = {"WindowCenter": str(window[0]), "WindowWidth": str(window[1])} if window else {}
-        dicom(tmp_path / f"{name}.dcm", picture(seed).astype(np.uint16) * 8, **more)
+        write_dicom(tmp_path / f"{name}.dcm", picture(seed).astype(np.uint16) * 8, **more)
     data = load(tmp_path)
     assert abs(data.images[0].astype(int) - picture(0)).max() <= 1
     assert abs(data.images[2].astype(int) - np.minimum(picture(2) * 2.0, 255)).max() <= 1
@@ -189,10 +174,10 @@ def test_windows_are_applied_and_differences_get_a_note(tmp_path: Path, picture:
 
 def test_images_whose_zero_is_white_are_inverted(tmp_path: Path, picture: Picture) -> None:
     Image.fromarray(picture(1)).save(tmp_path / "8.tif", tiffinfo=WHITE_IS_ZERO)  # Pillow turns them round
-    dicom(tmp_path / "8.dcm", 255 - picture(1), 8, "MONOCHROME1")
+    write_dicom(tmp_path / "8.dcm", 255 - picture(1), "MONOCHROME1")
     deep = (255 - picture(1)).astype(np.uint16) * 16
     Image.fromarray(deep).save(tmp_path / "16.tif", tiffinfo=WHITE_IS_ZERO)  # and stores these as they are
-    dicom(tmp_path / "16.dcm", deep, 16, "MONOCHROME1")
+    write_dicom(tmp_path / "16.dcm", deep, "MONOCHROME1")
     for name in ("8.tif", "8.dcm", "16.tif", "16.dcm"):
         np.testing.assert_array_equal(decode(tmp_path / name, grey_range=GreyRange(0, 255 * 16)), picture(1))
 
@@ -304,7 +289,7 @@ def test_the_preview_in_a_photograph_is_skipped(tmp_path: Path, picture: Picture
 
 
 def test_several_frames_of_dicom_are_refused(tmp_path: Path, picture: Picture) -> None:
-    dicom(tmp_path / "a.dcm", picture(1), 8)
+    write_dicom(tmp_path / "a.dcm", picture(1))
     stored = pydicom.dcmread(tmp_path / "a.dcm")
     stored.NumberOfFrames = 2
     stored.save_as(tmp_path / "a.dcm")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import gdcm
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import get_decoder
-from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import MPEG2MPML
 
+from tests.helpers.images import Picture, write_dicom
 from trials.data.dataset import load
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange
 from trials.errors import DataError
 
-Picture = Callable[..., np.ndarray]
 SYNTAXES = (
     "JPEGLosslessProcess14_1",
     "JPEGLosslessProcess14",
@@ -26,17 +24,6 @@ SYNTAXES = (
     "JPEG2000Lossless",
     "RLELossless",
 )
-
-
-def write(path: Path, values: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stored = Dataset()
-    stored.update({"SOPClassUID": SecondaryCaptureImageStorage, "SOPInstanceUID": "1.2.3"})
-    stored.file_meta = FileMetaDataset()
-    stored.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    stored.set_pixel_data(values, "MONOCHROME2", 8 if values.dtype == np.uint8 else 12)
-    stored.save_as(path, enforce_file_format=True)
-    return path
 
 
 def compress(path: Path, syntax: str) -> None:
@@ -57,7 +44,7 @@ def compress(path: Path, syntax: str) -> None:
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("bits", [8, 12])
 def test_compressed_files_are_read(tmp_path: Path, picture: Picture, syntax: str, bits: int) -> None:
-    path = write(tmp_path / "a.dcm", picture(1) if bits == 8 else picture(1).astype(np.uint16) * 16)
+    path = write_dicom(tmp_path / "a.dcm", picture(1) if bits == 8 else picture(1).astype(np.uint16) * 16)
     raw = path.read_bytes()
     compress(path, syntax)
     assert path.read_bytes() != raw
@@ -67,7 +54,7 @@ def test_compressed_files_are_read(tmp_path: Path, picture: Picture, syntax: str
 def test_without_a_decoder_the_transfer_syntax_and_the_extra_are_named(
     tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "a.dcm", picture(1))
+    path = write_dicom(tmp_path / "a.dcm", picture(1))
     compress(path, "JPEGLosslessProcess14_1")
     decoder = get_decoder(pydicom.dcmread(path).file_meta.TransferSyntaxUID)
     monkeypatch.setattr(decoder, "_available", {})
@@ -76,7 +63,7 @@ def test_without_a_decoder_the_transfer_syntax_and_the_extra_are_named(
 
 
 def test_a_transfer_syntax_that_nothing_decodes_is_named(tmp_path: Path, picture: Picture) -> None:
-    stored = pydicom.dcmread(write(tmp_path / "a.dcm", picture(1)))
+    stored = pydicom.dcmread(write_dicom(tmp_path / "a.dcm", picture(1)))
     stored.file_meta.TransferSyntaxUID = MPEG2MPML
     stored.PixelData = pydicom.encaps.encapsulate([b"1234"])
     stored["PixelData"].is_undefined_length = True
@@ -93,8 +80,8 @@ def test_files_without_a_suffix_or_with_another_are_read(tmp_path: Path, picture
         "malignant/series/a.dicom",
     )
     for seed, name in enumerate(names):
-        write(tmp_path / name, picture(seed))
-    write(tmp_path / "benign/DICOMDIR", picture(9))
+        write_dicom(tmp_path / name, picture(seed))
+    write_dicom(tmp_path / "benign/DICOMDIR", picture(9))
     (tmp_path / "benign/notes").write_text("no image")
     data = load(tmp_path)
     assert set(data.files) == set(names)
