@@ -121,6 +121,8 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_tour_leaves_what_it_names(toured: Path) -> None:
     for name in ("runs/search/architecture.json", "runs/enas7/model.onnx", "runs/evaluation/evaluation.csv"):
         assert (toured / name).stat().st_size > 0
+    heading, *_ = (toured / "runs" / "evaluation" / "evaluation.txt").read_text().splitlines()
+    assert heading in README.read_text(encoding="utf-8")  # the output that it shows
     assert (toured / "report" / "report.html").exists() and (toured / "enas7-model" / "model.onnx").exists()
 
 
