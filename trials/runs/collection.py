@@ -5,7 +5,7 @@ Run folders and published tables are read into the same types, so that a report 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from trials.errors import EvaluationError
 from trials.evaluation.calibration import MeanOfModels
-from trials.runs.finished import Failed, Run
+from trials.runs.finished import Failed, Run, refuse_mixture
 from trials.runs.predictions import Predicted
 
 
@@ -168,32 +168,4 @@ class Collection:
     unfinished: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _refuse_mixture([run for run in self.runs if not run.for_tuning])
-
-
-def _refuse_mixture(runs: Sequence[Run]) -> None:
-    """Raise `EvaluationError` for different data, folds or classes, and for a method, fold and seed twice."""
-    for what, key in (("data", "data_digest"), ("positive classes", "positive")):
-        _refuse_if_different(what, [(run.metrics[key], run) for run in runs])
-    tested = [run for run in runs if not run.is_candidate]
-    _refuse_if_different("values of protocol.refit", [(run.refit, run) for run in tested])
-    in_folds = [run for run in runs if run.fold is not None]
-    _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
-    met: dict[tuple[str, int | None, int], Path] = {}
-    for run in runs:
-        key_ = run.method, run.fold, run.seed
-        if key_ in met:
-            raise EvaluationError(
-                f"{met[key_]} and {run.folder} are of the same method, fold and seed "
-                f"({', '.join(map(str, key_))}); leave one of them out"
-            )
-        met[key_] = run.folder
-
-
-def _refuse_if_different(what: str, values: Iterable[tuple[object, Run]]) -> None:
-    examples = {value: run for value, run in values}
-    if len(examples) > 1:
-        found = "; ".join(
-            f"{value} ({run.metrics.get('data')}) in {run.folder}" for value, run in examples.items()
-        )
-        raise EvaluationError(f"the runs are of different {what}: {found}; report them apart")
+        refuse_mixture([run for run in self.runs if not run.for_tuning])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -167,22 +167,47 @@ def read_run(folder: Path) -> Run:
 
 
 def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Sort runs by method and fold; raises `EvaluationError` for runs that do not belong together."""
+    """Sort runs by method and fold; raises `EvaluationError` for runs that do not belong together.
+
+    All have one seed, and either a fold each or none.
+    """
     if not runs:
         raise EvaluationError("no runs to evaluate; name the output folders of runs")
-    for what, found in (
-        ("data", {run.metrics["data_digest"] for run in runs}),
-        ("numbers of folds", {run.metrics["folds"] for run in runs}),
-        ("positive classes", {run.metrics["positive"] for run in runs}),
-        ("values of protocol.refit", {run.refit for run in runs}),
-    ):
-        if len(found) > 1:
-            names = ", ".join(map(str, found))
-            raise EvaluationError(f"the runs are of different {what} ({names}); evaluate them apart")
+    refuse_mixture(runs)
+    _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in runs])
     ordered = sorted(runs, key=lambda run: (run.method, run.fold or 0))
     for one, other in pairwise(ordered):
         if (one.method, one.fold) == (other.method, other.fold):
             raise EvaluationError(
-                f"{one.folder} and {other.folder} are of the same method and fold; leave one of them out"
+                f"{one.folder} and {other.folder} are of the same method and fold, of seeds {one.seed} and "
+                f"{other.seed}; evaluate one seed, or report all"
             )
     return {name: list(group) for name, group in groupby(ordered, key=lambda run: run.method)}
+
+
+def refuse_mixture(runs: Sequence[Run]) -> None:
+    """Raise `EvaluationError` for different data, folds or classes, and for a method, fold and seed twice."""
+    for what, key in (("data", "data_digest"), ("positive classes", "positive")):
+        _refuse_if_different(what, [(run.metrics[key], run) for run in runs])
+    tested = [run for run in runs if not run.is_candidate]
+    _refuse_if_different("values of protocol.refit", [(run.refit, run) for run in tested])
+    in_folds = [run for run in runs if run.fold is not None]
+    _refuse_if_different("numbers of folds", [(run.metrics["folds"], run) for run in in_folds])
+    met: dict[tuple[str, int | None, int], Path] = {}
+    for run in runs:
+        key_ = run.method, run.fold, run.seed
+        if key_ in met:
+            raise EvaluationError(
+                f"{met[key_]} and {run.folder} are of the same method, fold and seed "
+                f"({', '.join(map(str, key_))}); leave one of them out"
+            )
+        met[key_] = run.folder
+
+
+def _refuse_if_different(what: str, values: Iterable[tuple[object, Run]]) -> None:
+    examples = {value: run for value, run in values}
+    if len(examples) > 1:
+        found = "; ".join(
+            f"{value} ({run.metrics.get('data')}) in {run.folder}" for value, run in examples.items()
+        )
+        raise EvaluationError(f"the runs are of different {what}: {found}; take them apart")

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from trials.inference.predict import run_predict
 from trials.inference.views import VIEWS, Moved
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, summarise, text_table
-from trials.runs.finished import Run
+from trials.runs.finished import Run, by_method
 from trials.runs.predictions import Predicted
 
 Retrain = Callable[..., Mapping[str, Any]]
@@ -119,10 +120,21 @@ def test_external_class_that_the_models_do_not_know_is_refused(
         run_evaluate(finished, tmp_path / "out", tmp_path / "other")
 
 
+def test_an_evaluation_is_of_one_seed() -> None:
+    common = {"method": "net", "data_digest": "d", "positive": "malignant", "refit": False}
+    runs = []
+    for seed in (0, 1):
+        run = a_run(0, [True, False], [0.9, 0.1], threshold=0.5)
+        runs.append(replace(run, folder=Path(f"seed{seed}"), metrics={**run.metrics, **common, "seed": seed}))
+    with pytest.raises(EvaluationError, match=r"seed0 and seed1 .* of seeds 0 and 1; evaluate one seed"):
+        by_method(runs)
+    assert list(by_method(runs[:1])) == ["net"]
+
+
 def test_runs_that_do_not_belong_together_are_refused(
     finished: tuple[Path, Path], retrain: Retrain, elsewhere: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EvaluationError, match="same method and fold"):
+    with pytest.raises(EvaluationError, match="same method, fold and seed"):
         run_evaluate([finished[0], finished[0]], tmp_path / "out")
     retrain(tmp_path / "other", data=elsewhere)
     with pytest.raises(EvaluationError, match="different data"):

@@ -60,7 +60,7 @@ def test_changed_files_and_mixed_commits_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data_digest": "d2"}, "different data: d1 .* in .*; d2 .* in .*; report them apart"),
+        ({"data_digest": "d2"}, "different data: d1 .* in .*; d2 .* in .*; take them apart"),
         ({"folds": 5}, "different numbers of folds"),
         ({"positive": "benign"}, "different positive classes"),
         ({"refit": True}, "different values of protocol.refit"),
