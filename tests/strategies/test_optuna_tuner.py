@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from strategies.optuna_tuner import OptunaTuner
 
-TOY = Path(__file__).parent / "toy"
+TOY = Path(__file__).parents[1] / "trials" / "nni_host" / "toy"
 SPACE: dict[str, Any] = {
     "stage": {"_type": "choice", "_value": ["tune"]},
     "x": {"_type": "choice", "_value": ["null", 48]},
