@@ -24,9 +24,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from safetensors.torch import save
 
 from search_space import Architecture
-from trials.data.dataset import examine
 from trials.data.files.decoding import decode
 from trials.data.images import to_tensor
+from trials.data.load import examine
 from trials.errors import DataError, ModelError, RunFolderError, SettingsError
 from trials.models.model_file import ModelDescription, load_description, load_model, save_model
 from trials.runs.layout import CHECKPOINT

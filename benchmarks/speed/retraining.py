@@ -25,8 +25,9 @@ from torchvision import transforms
 
 from benchmarks.measure import Timings, median_and_range, row, save, take_turns, two_threads
 from search_space import Architecture
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.models.specs import CellNetwork, Shape
 from trials.models.zoo import build

@@ -63,7 +63,7 @@ def test_data_are_decoded_once_for_all_that_is_made_of_them(
     settings = load_settings("quick", TINY)
     data = load_data(str(lesions), settings)
     split = Split.of(data, settings, folds=2, fold=0)
-    monkeypatch.setattr("trials.data.dataset.examine", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr("trials.data.load.examine", lambda *_, **__: pytest.fail("decoded again"))
     few: dict[str, Any] = {"search.filters": 2, "search.nodes": 2, "search.epochs": 1}
     few |= {"search.final_samples": 2, "search.controller_updates": 1, "search.controller_samples": 1}
     metrics = trials.train(split, with_changes(settings, few), "enas7", str(tmp_path / "enas7"))

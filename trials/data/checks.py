@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.dataset import LeftOut, LesionData, examine
+from trials.data.dataset import LesionData
 from trials.data.duplicates import near_duplicates
 from trials.data.files.paths import some
 from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
+from trials.data.load import examine
+from trials.data.records import LeftOut
 from trials.errors import DataError
 from trials.evaluation.power import outlook
 
@@ -65,7 +67,7 @@ def verify(
     accept: Sequence[str] = (),
     folds: int = 5,
 ) -> Report:
-    """Read and check a data set without raising; arguments as of `dataset.load`."""
+    """Read and check a data set without raising; arguments as of `load.load`."""
     examined = examine(
         path,
         positive=positive,

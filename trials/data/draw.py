@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from trials.data.dataset import LeftOut, LesionData
+from trials.data.dataset import LesionData
+from trials.data.records import LeftOut
 from trials.errors import DataError
 
 REASON = "not drawn: the settings ask for as many images of every class"

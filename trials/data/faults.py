@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from trials.data.dataset import LesionData
 from trials.data.findings import excessive, too_many_apart
 from trials.data.official_split import excessive as excessive_overlap
 from trials.data.official_split import is_overlap
 from trials.data.records import SPLITS, Listing
 from trials.data.tables.split_names import WAY_OUT
-
-if TYPE_CHECKING:
-    from trials.data.dataset import LesionData
 
 
 def faults(data: LesionData) -> Iterator[str]:

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from trials.data.dataset import LeftOut, LesionData
+from trials.data.dataset import LesionData
 from trials.data.findings import excessive, findings
 from trials.data.grouping import COPIES_ALONE, HASH
+from trials.data.records import LeftOut
 from trials.data.tables.cells import is_blank, same_key
 from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError

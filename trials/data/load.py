@@ -1,15 +1,114 @@
-"""Read the images of a run as its settings say: its own data set, and an external one."""
+"""Read the images of a data set: of any path, and of a run as its settings say."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trials.data.dataset import LesionData, load
+from trials.data.assemble import Decoded, assemble, decode_records
+from trials.data.dataset import LesionData
 from trials.data.draw import draw_balanced
-from trials.data.findings import findings, say
+from trials.data.faults import excessive_shares, faults
+from trials.data.files.decoding import in_one_range
+from trials.data.files.grey_range import GreyRange
+from trials.data.findings import ACCEPTABLE, findings, say
+from trials.data.labels import label_notes, label_problems
+from trials.data.masks.checks import like_masks
+from trials.data.readers.base import Options
+from trials.data.readers.choose import read
 from trials.data.readers.medmnist import classes_elsewhere
+from trials.data.records import Listing
+from trials.data.tables.patient_folders import with_folder_groups
 from trials.errors import DataError
 from trials.settings.schema import Settings
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What could be read (None: nothing), and all that forbids its use."""
+
+    data: LesionData | None
+    problems: tuple[str, ...]
+
+
+def load(
+    path: str | Path,
+    *,
+    positive: str = "malignant",
+    group_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    duplicates: str = "near",
+    accept: Sequence[str] = (),
+    grey_range: GreyRange | None = None,
+) -> LesionData:
+    """Read a data set of any format that a reader knows; `storage.py` says where its pixels are kept.
+
+    `positive` names the class that sensitivity is about; `group_column` the column that says which images
+    belong together, by `columns.find` unless told, "none" for none; without any, near-duplicates are found
+    and grouped, in data with a split of their own copies only. Such a split has every class in each part;
+    what lies in two of them leaves training, then validation. `classes` names the label numbers of an `.npz`;
+    `duplicates` says whether near-duplicates ("near") or copies alone ("copies") are grouped. `accept` names
+    problems that are none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to look at the
+    data; unless told it is decided from them. Raises `DataError` with every problem, one a line; says on
+    standard error what was left out or joined.
+    """
+    examined = examine(
+        path,
+        positive=positive,
+        group_column=group_column,
+        classes=classes,
+        duplicates=duplicates,
+        accept=accept,
+        grey_range=grey_range,
+    )
+    if examined.problems or examined.data is None:
+        raise DataError("\n".join(examined.problems))
+    say(findings(examined.data.left_out, examined.data.notes))
+    return examined.data
+
+
+def examine(
+    path: str | Path,
+    *,
+    positive: str = "malignant",
+    group_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    duplicates: str = "near",
+    accept: Sequence[str] = (),
+    grey_range: GreyRange | None = None,
+) -> Examined:
+    """As `load`, but problems are listed, and what is readable is returned beside them."""
+    if unknown := sorted(set(accept) - set(ACCEPTABLE)):
+        return Examined(None, (f"accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}",))
+    try:
+        listing = read(Path(path).absolute(), Options(group_column, classes))
+        listing = with_folder_groups(listing, group_column)
+    except DataError as error:
+        return Examined(None, (str(error),))
+    listing, grey_range = in_one_range(_with_labels_checked(listing, positive, accept), grey_range)
+    images, damaged = decode_records(listing.records)
+    listing = _with_masks_found(replace(listing, problems=(*listing.problems, *damaged)), images)
+    if not images:
+        return Examined(None, listing.problems)
+    data = assemble(listing, images, positive, duplicates, grey_range)
+    return Examined(data, (*listing.problems, *faults(data), *excessive_shares(data, listing, accept)))
+
+
+def _with_labels_checked(listing: Listing, positive: str, accept: Sequence[str]) -> Listing:
+    labels = [record.label for record in listing.records]
+    problems = [f"{listing.root}: {problem}" for problem in label_problems(labels, positive, accept)]
+    return replace(
+        listing,
+        problems=(*listing.problems, *problems),
+        notes=(*listing.notes, *label_notes(labels, accept)),
+    )
+
+
+def _with_masks_found(listing: Listing, images: Sequence[Decoded]) -> Listing:
+    files, pixels = [image.record.file for image in images], [image.pixels for image in images]
+    problems, notes = like_masks(listing, files, pixels)
+    return replace(listing, problems=(*listing.problems, *problems), notes=(*listing.notes, *notes))
 
 
 def load_data(path: str | Path, settings: Settings) -> LesionData:

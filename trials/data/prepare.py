@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.grouping import HASH
+from trials.data.load import load
 from trials.data.new_folder import new_folder, write_manifest
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.findings import findings
 from trials.data.leaks import refuse_overlap
+from trials.data.load import load
 from trials.data.readers.medmnist import classes_elsewhere
 from trials.errors import EvaluationError
 from trials.evaluation.calibration import MeanOfModels

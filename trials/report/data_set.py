@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.dataset import ACCEPTABLE, LesionData, load
+from trials.data.dataset import LesionData
+from trials.data.findings import ACCEPTABLE
+from trials.data.load import load
 from trials.data.tables.csv_rows import read_rows
 from trials.errors import EvaluationError
 from trials.evaluation.bootstrap import GroupBootstrap, Interval

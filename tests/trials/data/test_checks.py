@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import SHOWN, verify
-from trials.data.dataset import load
+from trials.data.load import load
 
 Rows = list[tuple[str, str, str]]
 

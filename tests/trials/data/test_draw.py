@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.dataset import load
 from trials.data.draw import draw_balanced
 from trials.data.folds import assign_folds, write_folds
-from trials.data.load import load_data
+from trials.data.load import load, load_data
 from trials.data.phantoms import make_phantoms
 from trials.settings.load import load_settings
 

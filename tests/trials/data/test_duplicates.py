@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import load
 from trials.data.duplicates import connected, copies, copy_digest, near_duplicates, sign_hashes
+from trials.data.load import load
 from trials.errors import DataError
 
 

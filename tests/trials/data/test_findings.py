@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.images import rows_of
-from trials.data.dataset import examine, load
 from trials.data.grouping import CONTRADICTORY
+from trials.data.load import examine, load
 
 Table = Callable[..., Path]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.folds import assign_folds, inner_split, write_folds
+from trials.data.load import load
 from trials.errors import DataError
 
 Rows = list[tuple[str, str, str]]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trials.data.dataset import load
 from trials.data.folds import assign_folds, inner_split
 from trials.data.grouping import CONTRADICTORY, CONTRADICTORY_COPY
+from trials.data.load import load
 
 Table = Callable[..., Path]
 

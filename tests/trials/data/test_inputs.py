@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.folds import assign_folds
 from trials.data.inputs import Inputs
+from trials.data.load import load
 from trials.data.split import Split
 from trials.settings.load import load_settings
 from trials.settings.schema import DataSettings, Settings

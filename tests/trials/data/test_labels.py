@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trials.data.dataset import load
 from trials.data.labels import label_notes, label_problems
+from trials.data.load import load
 from trials.errors import DataError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import load
 from trials.data.leaks import refuse_overlap, seen
+from trials.data.load import load
 from trials.errors import LeakError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.errors import DataError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ def test_digest_is_the_same_elsewhere_and_in_another_process(
     root = manifest_folder(balanced_rows(3, 3))
     elsewhere = tmp_path / "other" / "place"
     shutil.copytree(root, elsewhere)
-    code = f"from trials.data.dataset import load; print(load({str(elsewhere)!r}).digest)"
+    code = f"from trials.data.load import load; print(load({str(elsewhere)!r}).digest)"
     again = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

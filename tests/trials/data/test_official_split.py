@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import verify
-from trials.data.dataset import load
 from trials.data.folds import OWN_SPLIT
 from trials.data.grouping import CONTRADICTORY_COPY, REPEATED
-from trials.data.load import load_data
+from trials.data.load import load, load_data
 from trials.data.records import SPLITS
 from trials.data.split import Split
 from trials.data.tables.split_names import SHORT
@@ -45,6 +44,12 @@ def test_the_parts_of_a_run_are_those_of_the_split_whatever_the_seed(patches: Pa
         for name, indices in zip(SPLITS, (split.training, split.validation, split.test), strict=True):
             assert [data.files[i] for i in indices] == [file for file, _, part in ROWS if part == SHORT[name]]
         assert (split.folds, split.fold, split.source) == (1, 0, OWN_SPLIT)
+
+
+def test_an_unknown_part_is_refused_by_name(patches: Path) -> None:
+    data = load(patches, positive="1")
+    with pytest.raises(ValueError, match=r"part 'train' .*expected one of training, validation, test"):
+        data.of_split("train")
 
 
 def test_outer_folds_of_split_data_are_refused(patches: Path) -> None:

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trials.data.checks import verify
-from trials.data.dataset import load
 from trials.data.images import to_tensor
+from trials.data.load import load
 from trials.data.phantoms import CLASSES, Lesion, contour, draw_lesion, lesion_mask, make_phantoms, scan
 
 

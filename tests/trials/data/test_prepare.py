@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.images import Picture, save
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.prepare import prepare
 from trials.errors import DataError
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from trials.data import storage
 from trials.data.checks import verify
-from trials.data.dataset import load
 from trials.data.inputs import Inputs
+from trials.data.load import load
 from trials.data.split import Split
 from trials.errors import DataError
 from trials.settings.load import load_settings

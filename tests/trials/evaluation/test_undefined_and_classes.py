@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from trials.cli import main
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.evaluation.measures import DECISION, decision
 from trials.evaluation.two_classes import as_two

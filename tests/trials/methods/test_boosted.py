@@ -15,7 +15,7 @@ from torchvision import models
 
 from search_space.boosted_efficientnet import CBAM, imagenet_weights
 from tests.helpers.runs import retrain_on, search_on, train_on
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import RunFolderError

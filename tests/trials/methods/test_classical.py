@@ -10,7 +10,7 @@ from sklearn.svm import SVC
 
 from tests.helpers.runs import train_on
 from trials.cli import main
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.methods.classical import support_vectors
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from search_space import Architecture, macs, parameters
 from tests.helpers.runs import train_on
-from trials.data.dataset import load
 from trials.data.folds import assign_folds, write_folds
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.data.task import Task

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from trials.cli import main
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.errors import EvaluationError, LeakError, ModelError, RunFolderError
 from trials.evaluation.calibration import cutoff, log_odds

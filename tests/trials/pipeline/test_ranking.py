@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.helpers.runs import rank_on, train_on
-from trials.data.dataset import load
 from trials.data.folds import assign_folds
+from trials.data.load import load
 from trials.errors import SettingsError
 from trials.pipeline.found import read_ranking
 from trials.pipeline.ranking import COUNT

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from search_space import Architecture, parameters
-from trials.data.dataset import load
 from trials.data.folds import assign_folds
 from trials.data.inputs import Inputs
 from trials.data.leaks import seen
+from trials.data.load import load
 from trials.errors import LeakError, ModelError, RunFolderError
 from trials.models.model_file import TrainedModel, load_model
 from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT

@@ -18,8 +18,8 @@ from search_space.enas.cost import Layer
 from search_space.enas.latency import LatencyTable
 from strategies.limit import LimitError
 from tests.helpers.runs import retrain_on, search_on
-from trials.data.dataset import load
 from trials.data.folds import assign_folds
+from trials.data.load import load
 from trials.errors import LeakError, RunFolderError
 from trials.pipeline.found import read_ranking
 from trials.pipeline.search_limit import WHOLE, SearchLimit

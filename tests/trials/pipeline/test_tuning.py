@@ -11,8 +11,8 @@ import pytest
 
 from search_space import Architecture
 from tests.helpers.runs import train_on
-from trials.data.dataset import load
 from trials.data.folds import assign_folds
+from trials.data.load import load
 from trials.errors import LeakError, SettingsError, TuningError
 from trials.pipeline.tuning import Tuning
 from trials.report.report import run_report

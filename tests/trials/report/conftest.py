@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.report_runs import write_comparison, write_run
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
+from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 
 

@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
+from trials.data.load import load
 from trials.data.readers import choose
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.folders import CLASS_FOLDERS

@@ -16,10 +16,10 @@ from pydicom.uid import (
 )
 
 from tests.helpers.images import Picture, write_dicom
-from trials.data.dataset import load
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange
 from trials.data.files.image_file import SUFFIXES
+from trials.data.load import load
 from trials.errors import DataError
 
 

@@ -12,9 +12,9 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import MPEG2MPML
 
 from tests.helpers.images import Picture, write_dicom
-from trials.data.dataset import load
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange
+from trials.data.load import load
 from trials.errors import DataError
 
 SYNTAXES = (

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from tests.helpers.images import Picture, write_dicom
-from trials.data.dataset import LesionData, load
+from trials.data.dataset import LesionData
 from trials.data.files.decoding import decode, decode_all
 from trials.data.files.grey_range import Extent, GreyRange, Stored, common_range
 from trials.data.files.image_file import open_image
+from trials.data.load import load
 from trials.errors import DataError
 
 WHITE_IS_ZERO = {262: 0}

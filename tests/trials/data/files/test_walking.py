@@ -11,8 +11,8 @@ import pytest
 from tests.helpers.images import Picture, save
 from trials.cli import main
 from trials.data.checks import verify
-from trials.data.dataset import load
 from trials.data.files.walking import walk
+from trials.data.load import load
 from trials.data.prepare import prepare
 from trials.errors import DataError
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from tests.helpers.images import Picture, mask_pixels, save, write_frames
 from trials.data.checks import verify
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.errors import DataError
 
 

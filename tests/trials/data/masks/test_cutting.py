@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.images import mask_pixels, save
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.errors import DataError
 
 

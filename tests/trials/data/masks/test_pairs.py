@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.images import CASES, Picture, mask_pixels, save, write_frames
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.errors import DataError
 
 Spell = Callable[[str, int], tuple[str, str]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.images import Picture, save
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.prepare import prepare
 from trials.errors import DataError
 

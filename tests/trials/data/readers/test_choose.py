@@ -16,8 +16,8 @@ from PIL import Image
 from tests.helpers.images import Picture, save
 from trials.cli import main
 from trials.data.checks import verify
-from trials.data.dataset import load
 from trials.data.files.decoding import decode
+from trials.data.load import load
 from trials.data.readers import choose
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.choose import refuse_inside

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import load
 from trials.data.files.decoding import image_digest
+from trials.data.load import load
 from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.errors import DataError
 
 

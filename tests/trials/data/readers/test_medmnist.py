@@ -10,8 +10,7 @@ import pytest
 
 from trials.cli import main
 from trials.data.checks import verify
-from trials.data.dataset import load
-from trials.data.load import load_data
+from trials.data.load import load, load_data
 from trials.data.readers.medmnist import CLASSES, classes_elsewhere
 from trials.errors import DataError, SettingsError
 from trials.settings.load import load_settings

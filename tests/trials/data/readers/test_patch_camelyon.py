@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trials.data.checks import verify
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.readers.patch_camelyon import META, NAME
 from trials.data.records import SPLITS
 from trials.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.images import rows_of
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.tables.cells import is_blank, same_key
 from trials.data.tables.headings import kind_of
 from trials.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.dataset import load
+from trials.data.load import load
 
 Table = Callable[..., Path]
 

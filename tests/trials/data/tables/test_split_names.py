@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from trials.data.checks import verify
-from trials.data.dataset import load
+from trials.data.load import load
 from trials.data.records import SPLITS
 from trials.data.tables.split_names import like_parts, part_of, parts_of
 from trials.errors import DataError

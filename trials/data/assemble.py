@@ -1,0 +1,153 @@
+"""Decode the images that a reader lists, and make a data set of those that take part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from trials.data import storage
+from trials.data.dataset import LesionData
+from trials.data.duplicates import copy_digest
+from trials.data.files.decoding import image_digest
+from trials.data.files.grey_range import GreyRange
+from trials.data.findings import large_groups
+from trials.data.grouping import contradictions, group_images, group_source
+from trials.data.official_split import look_alikes, overlaps
+from trials.data.records import LeftOut, Listing, Record
+from trials.data.tables.split_names import SHORT
+from trials.errors import DataError
+from trials.evaluation.two_classes import as_two
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A record and its pixels, uint8 [h, w] or [h, w, 3]."""
+
+    record: Record
+    pixels: np.ndarray
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same pixels."""
+        return image_digest(self.pixels)
+
+    @cached_property
+    def copy_digest(self) -> str:
+        """The same for copies, mirrored, turned or inverted perhaps."""
+        return copy_digest(self.pixels)
+
+    def left_out(self, group: str, reason: str) -> LeftOut:
+        """Say why the image takes no part."""
+        return LeftOut(self.record.file, self.record.label, group, reason)
+
+
+def decode_records(records: Sequence[Record]) -> tuple[list[Decoded], list[str]]:
+    """Return the images that can be decoded, in their order, and what is wrong with the others.
+
+    Where memory is not enough, one block after the other goes to a file (`storage.py`).
+    """
+    images, problems = [], []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(records), storage.IN_MEMORY):
+            attempts = list(pool.map(_attempt, records[start : start + storage.IN_MEMORY]))
+            block = [one for one in attempts if isinstance(one, Decoded)]
+            images += block if len(records) <= storage.IN_MEMORY else _in_file(block)
+            problems += [one for one in attempts if isinstance(one, str)]
+    return images, problems
+
+
+def _attempt(record: Record) -> Decoded | str:
+    try:
+        return Decoded(record, record.decode())
+    except DataError as error:
+        return str(error)
+
+
+def _in_file(images: Sequence[Decoded]) -> list[Decoded]:
+    moved = storage.in_file([image.pixels for image in images])
+    return [Decoded(image.record, pixels) for image, pixels in zip(images, moved, strict=True)]
+
+
+def assemble(
+    listing: Listing, images: Sequence[Decoded], positive: str, duplicates: str, grey_range: GreyRange
+) -> LesionData:
+    """Make a data set of the images of a listing, at least one; arguments as of `load`.
+
+    What lies in two parts of the data's own split, and what is not labelled as its copies or its lesion are,
+    is left out.
+    """
+    classes = tuple(sorted({image.record.label for image in images}))
+    images, crossing = _within_parts(images)
+    records, pixels = [image.record for image in images], [image.pixels for image in images]
+    grouped = group_images(listing, records, pixels, [image.copy_digest for image in images], duplicates)
+    reasons = contradictions(records, grouped, [image.digest for image in images])
+    judged = list(zip(images, grouped.names, reasons, strict=True))
+    members = [image for image, _, reason in judged if reason is None]
+    groups = tuple(group for _, group, reason in judged if reason is None)
+    source = group_source(listing, records, duplicates)
+    return LesionData(
+        name=listing.name,
+        root=listing.root,
+        layout=listing.layout,
+        files=tuple(image.record.file for image in members),
+        images=tuple(image.pixels for image in members),
+        labels=np.array([classes.index(image.record.label) for image in members], dtype=np.int64),
+        classes=classes,
+        groups=groups,
+        group_source=source,
+        positive=positive,
+        left_out=(*listing.left_out, *crossing, *_contradictory(judged)),
+        image_digests=tuple(image.digest for image in members),
+        copy_digests=tuple(image.copy_digest for image in members),
+        digest=_digest(members, groups),
+        notes=(
+            *as_two(classes, positive),
+            *listing.notes,
+            *grouped.notes,
+            *look_alikes(records, pixels),
+            *large_groups(groups, source),
+        ),
+        splits=_splits(members) or None,
+        grey_range=grey_range,
+    )
+
+
+def _within_parts(images: Sequence[Decoded]) -> tuple[list[Decoded], list[LeftOut]]:
+    """Return what stays of the data's own split, and what is left out for lying in two of its parts."""
+    splits = _splits(images)
+    if not splits:
+        return list(images), []
+    reasons = overlaps(
+        splits, [image.copy_digest for image in images], [image.record.group for image in images]
+    )
+    judged = list(zip(images, reasons, strict=True))
+    crossing = [image.left_out(image.record.group or "", reason) for image, reason in judged if reason]
+    return [image for image, reason in judged if reason is None], crossing
+
+
+def _contradictory(judged: Iterable[tuple[Decoded, str, str | None]]) -> list[LeftOut]:
+    return [image.left_out(group, reason) for image, group, reason in judged if reason is not None]
+
+
+def _splits(images: Sequence[Decoded]) -> tuple[str, ...]:
+    """Return the part of each image; (): the data have no split of their own."""
+    return tuple(split for image in images if (split := image.record.split))
+
+
+def _digest(images: Sequence[Decoded], groups: Sequence[str]) -> str:
+    """Return what identifies a data set: files, labels, groups, pixels and parts."""
+    parts = [
+        [image.record.file for image in images],
+        [image.record.label for image in images],
+        list(groups),
+        [image.digest for image in images],
+    ]
+    if splits := _splits(images):
+        parts.append([SHORT[split] for split in splits])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
