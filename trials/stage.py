@@ -1,4 +1,4 @@
-"""What NNI starts as a trial: runs the stage that its parameters name.
+"""Run as an NNI trial the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
 retrain, train, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
@@ -17,9 +17,10 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from search_space.errors import LesionNasError
@@ -49,133 +50,155 @@ from trials.runs.layout import (
     with_variant,
 )
 from trials.settings.load import load_settings
-from trials.settings.schema import check_folds
+from trials.settings.schema import Settings, check_folds
 
-OF_STAGE = (
-    "stage",
-    "folds",
-    "fold",
-    "layout",
-    "layouts",
-    "method",
-    "index",
-    "count",
-    "seed",
-    "failed",
-)  # the others are settings
+OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed")
 
 
-def run_stage(
-    parameters: Mapping[str, Any],
-    data: Path,
-    out: Path,
-    profile: str,
-    architecture: Path | None = None,
-    external: Path | None = None,
-    of_data: Mapping[str, object] = MappingProxyType({}),
-) -> None:
-    """Run the stage that `parameters` name.
+@dataclass(frozen=True)
+class Stage:
+    """What a trial runs: checked `parameters`, the images, and where results go.
 
-    A retraining takes `architecture`, else its fold's search's; a method is tested on `external` too.
-    `of_data` are settings of the data themselves, which name no folder.
+    A retraining takes `architecture`, else that of its fold's search; a method is tested on `external` too.
+    `of_data` are settings of the data, which no folder is named after.
+    """
+
+    parameters: Mapping[str, Any]
+    data: Path
+    out: Path
+    profile: str
+    architecture: Path | None = None
+    external: Path | None = None
+    of_data: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The parameters that are settings."""
+        return {name: value for name, value in self.parameters.items() if name not in OF_STAGE}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The profile's settings with the changes."""
+        return load_settings(self.profile, {**self.of_data, **self.changes})
+
+    @property
+    def varied(self) -> list[str]:
+        """What folders of this trial's changes are named after."""
+        return variant(self.changes)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the trial's seed."""
+        return seed_folder(self.out, self.parameters.get("seed", 0))
+
+    @property
+    def of_fold(self) -> Path:
+        """The folder of the trial's fold, whatever the changes."""
+        return fold_folder(self.root, self.parameters.get("fold"))
+
+    def split(self) -> Split:
+        """Load the data and split them."""
+        given = self.parameters
+        folds, fold, seed = given.get("folds", 5), given.get("fold"), given.get("seed", 0)
+        return Split.load(self.data, self.settings, folds=folds, fold=fold, seed=seed)
+
+    def search(self) -> None:
+        """Search for cells."""
+        out = below(self.out, self.of_fold / with_variant(SEARCHES["enas"], self.varied))
+        run_search(self.split(), self.settings, out)
+
+    def retrain(self) -> None:
+        """Train found cells from scratch."""
+        layout = self.parameters["layout"]
+        found = self.architecture or self.of_fold / SEARCHES["enas"] / ARCHITECTURE
+        out = below(self.out, self.of_fold / with_variant(layout, self.varied))
+        run_retrain(self.split(), self.settings, found, out, layout=layout)
+
+    def train(self) -> None:
+        """Train and test a method."""
+        folder = fold_folder(self.root, self.parameters.get("fold"), self.varied)
+        self._train(folder, tested=True, home=None)
+
+    def tune(self) -> None:
+        """Train a method without a test; all trials of a fold share its search."""
+        self._train(tuning_folder(self.of_fold, self.varied), tested=False, home=self.of_fold)
+
+    def _train(self, folder: Path, *, tested: bool, home: Path | None) -> None:
+        name, settings = self.parameters["method"], self.settings
+        find_method(name).settings(settings)  # a wrong name ends here, before data are read
+        split = self.split()
+        external = load_external(self.external, settings, split.data) if self.external else None
+        out = below(self.out, folder / name)
+        run_train(split, settings, name, out, external=external, tested=tested, home=home)
+
+    def rank(self) -> None:
+        """Train a candidate of a search alone."""
+        layout, index = self.parameters["layout"], self.parameters["index"]
+        folder = fold_folder(self.root, self.parameters.get("fold"), self.varied)
+        out = below(self.out, folder / candidate_name(layout, index))
+        run_rank(self.split(), self.settings, index, out, layout=layout, count=self.parameters["count"])
+
+    def evaluate(self) -> None:
+        """Bring the finished retrainings of all folds together."""
+        layouts, folds = self.parameters["layouts"], range(self.parameters.get("folds", 5))
+        runs = [fold_folder(self.root, fold) / layout for fold in folds for layout in layouts]
+        finished = [run for run in runs if is_done(run)]
+        stages, seed = self.parameters.get("failed") or (), self.parameters.get("seed", 0)
+        failed = _failed(self.root, layouts, stages, seed)
+        if not finished:
+            reasons = "".join(f"; {one.place}: {one.reason}" for one in failed)
+            raise ValueError(f"{self.root}: nothing to evaluate, no retraining has finished{reasons}")
+        run_evaluate(finished, below(self.out, self.root / EVALUATION), failed=failed)
+
+
+# What runs each stage, and the parameters that it needs.
+_STAGES: Mapping[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
+    "search": (Stage.search, ()),
+    "retrain": (Stage.retrain, ("layout",)),
+    "train": (Stage.train, ("method",)),
+    "tune": (Stage.tune, ("method",)),
+    "rank": (Stage.rank, ("layout", "index", "count")),
+    "evaluate": (Stage.evaluate, ("layouts",)),
+}
+_LOWEST = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # of the whole numbers
+_RENAMED = {"contend": "train", "contestant": "method"}  # words of version 0.1
+
+
+def run_stage(parameters: Mapping[str, Any], data: Path, out: Path, profile: str, **options: Any) -> None:
+    """Run the stage that `parameters` name; the arguments are those of `Stage`.
 
     Raises ValueError where the parameters, the data or the output folder do not fit.
     """
-    parameters = _checked(parameters)
-    changes = {name: value for name, value in parameters.items() if name not in OF_STAGE}
-    varied = variant(changes)
-    settings = load_settings(profile, {**of_data, **changes})
-    folds, fold, seed = parameters.get("folds", 5), parameters.get("fold"), parameters.get("seed", 0)
-    tuning = parameters["stage"] == "tune"
-    root = seed_folder(out, seed)
-    alone = fold_folder(root, fold)
-    shared = tuning_folder(alone, varied) if tuning else fold_folder(root, fold, varied)
-
-    def split() -> Split:
-        return Split.load(data, settings, folds=folds, fold=fold, seed=seed)
-
-    match parameters["stage"]:
-        case "search":
-            run_search(split(), settings, below(out, alone / with_variant(SEARCHES["enas"], varied)))
-        case "retrain":
-            layout = parameters["layout"]
-            run_retrain(
-                split(),
-                settings,
-                architecture or alone / SEARCHES["enas"] / ARCHITECTURE,
-                below(out, alone / with_variant(layout, varied)),
-                layout=layout,
-            )
-        case "train" | "tune":
-            name = parameters["method"]
-            find_method(name).settings(settings)  # wrong names end here
-            loaded = split()
-            run_train(
-                loaded,
-                settings,
-                name,
-                below(out, shared / name),
-                external=load_external(external, settings, loaded.data) if external else None,
-                tested=not tuning,
-                home=alone if tuning else None,
-            )
-        case "rank":
-            layout, index = parameters["layout"], parameters["index"]
-            run_rank(
-                split(),
-                settings,
-                index,
-                below(out, shared / candidate_name(layout, index)),
-                layout=layout,
-                count=parameters["count"],
-            )
-        case "evaluate":
-            runs = [
-                fold_folder(root, fold) / layout for fold in range(folds) for layout in parameters["layouts"]
-            ]
-            finished = [run for run in runs if is_done(run)]
-            failed = _failed(root, parameters["layouts"], parameters.get("failed") or (), seed)
-            if not finished:
-                reasons = "".join(f"; {one.place}: {one.reason}" for one in failed)
-                raise ValueError(f"{root}: nothing to evaluate, no retraining has come to its end{reasons}")
-            run_evaluate(finished, below(out, root / EVALUATION), failed=failed)
-
-
-_NEEDED = {  # by stages, beside the stage itself
-    **{"search": (), "retrain": ("layout",), "train": ("method",), "tune": ("method",)},
-    **{"rank": ("layout", "index", "count"), "evaluate": ("layouts",)},
-}
-_WHOLE = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # the lowest of each
+    stage = Stage(_checked(parameters), data, out, profile, **options)
+    run, _ = _STAGES[stage.parameters["stage"]]
+    run(stage)
 
 
 def _checked(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters, whole numbers as such; raises ValueError for missing and impossible ones."""
-    stage = parameters.get("stage")
-    if stage not in _NEEDED:
-        raise ValueError(f"stage {stage!r}: expected {', '.join(_NEEDED)}")
-    if missing := [name for name in _NEEDED[stage] if name not in parameters]:
+    checked = {_RENAMED.get(name, name): value for name, value in parameters.items()}
+    stage = str(checked.get("stage"))
+    stage = checked["stage"] = _RENAMED.get(stage, stage)
+    if stage not in _STAGES:
+        raise ValueError(f"stage {stage!r}: expected {', '.join(_STAGES)}")
+    if missing := [name for name in _STAGES[stage][1] if name not in checked]:
         raise ValueError(f"stage {stage}: no {missing[0]} among the trial's parameters; name it")
-    checked = dict(parameters)
-    for name in _WHOLE.keys() & parameters.keys():
-        value = parameters[name]
-        if name == "fold" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-            raise ValueError(f"{name} = {value!r}: expected a whole number among the trial's parameters")
-        if value < _WHOLE[name]:
-            raise ValueError(
-                f"{name} = {value!r}: expected {_WHOLE[name]} or more among the trial's parameters"
-            )
-        checked[name] = int(value)
+    for name in _LOWEST.keys() & checked.keys():
+        if not (name == "fold" and checked[name] is None):
+            checked[name] = _whole_number(name, checked[name])
     check_folds(checked.get("folds", 5), checked.get("fold"), checked.get("seed", 0))
-    layouts = parameters.get("layouts", ("",))
-    if (
-        not isinstance(layouts, list | tuple)
-        or not layouts
-        or not all(isinstance(one, str) for one in layouts)
-    ):
+    layouts = checked.get("layouts", ["enas7"])
+    if not isinstance(layouts, list) or not layouts or not all(isinstance(one, str) for one in layouts):
         raise ValueError(f"layouts = {layouts!r}: expected a list of names such as enas7")
     return checked
+
+
+def _whole_number(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ValueError(f"{name} = {value!r}: expected a whole number among the trial's parameters")
+    if value < _LOWEST[name]:
+        raise ValueError(f"{name} = {value!r}: expected {_LOWEST[name]} or more among the trial's parameters")
+    return int(value)
 
 
 def _failed(root: Path, layouts: Sequence[str], stages: Sequence[str], seed: int) -> list[Failed]:

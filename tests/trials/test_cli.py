@@ -256,7 +256,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 WRONG_NAMES = [
     ("train --data x --out y --method hogg", "no method 'hogg' (nearest: hog)"),
     ("train --data x --out y --method hog --profile papr", "invalid choice: 'papr'"),
-    ("train --data x --out y --method hog --set retrain.epoch=1", "nearest: retrain.epochs"),
+    ("contend --data x --out y --contestant hog --set retrain.epoch=1", "nearest: retrain.epochs"),
     ("search --data x --out y --set search.epoch=1", "nearest: search.epochs"),
     ("retrain --data x --out y --architecture z --layout enas2", "unknown layout 'enas2'"),
     ("rank --data x --out y --index 0 --layout enas", "unknown layout 'enas'"),
@@ -358,17 +358,17 @@ def damaged(finished: tuple[Path, Path], tmp_path: Path) -> Path:
         ("predictions.csv", b"\xff\xfe\x00", "predictions.csv: not readable as CSV in UTF-8"),
         (
             "predictions.csv",
-            b"file,label,group,fold,probability\na,benign,1\n",
+            b"file,label,group,fold,probability,log_odds\na,benign,1\n",
             "predictions.csv: rows of other",
         ),
         (
             "predictions.csv",
-            b"file,label,group,fold,probability\na,benign,1,0,x\n",
+            b"file,label,group,fold,probability,log_odds\na,benign,1,0,x,0\n",
             "predictions.csv, line 2: probability = ",
         ),
         (
             "predictions.csv",
-            b"file,label,group,fold,probability\na,benign,1,0,nan\n",
+            b"file,label,group,fold,probability,log_odds\na,benign,1,0,nan,0\n",
             "predictions.csv, line 2: probability = ",
         ),
     ],

@@ -43,7 +43,7 @@ def test_a_retraining_takes_the_architecture_of_its_own_folds_search(calls: list
 def test_trials_that_differ_in_seed_or_settings_do_not_share_a_folder(calls: list[Any]) -> None:
     base = {"stage": "retrain", "folds": 5, "fold": 0, "layout": "enas7"}
     for differing in ({}, {"seed": 1}, {"retrain.epochs": 7}, {"retrain.epochs": 8}):
-        run_stage(base | differing, DATA, OUT, "quick", Path("architecture.json"))
+        run_stage(base | differing, DATA, OUT, "quick", architecture=Path("architecture.json"))
     assert len({arguments[-1] for _, arguments, _ in calls}) == 4
     assert [settings.retrain.epochs for _, (_, settings, *_), _ in calls][2:] == [7, 8]
 
@@ -99,6 +99,12 @@ def test_tuning_trains_without_a_test_and_apart(calls: list[Any]) -> None:
     assert name == "boosted" and (tuned["tested"], trained["tested"]) == (False, True)
     assert out == OUT / "tuning/boosted.attention=cbam-data.smallest_crop=None/boosted"
     assert settings.given == {"boosted.attention": "cbam", "data.smallest_crop": None}
+
+
+def test_the_words_of_version_0_1_still_work(calls: list[Any]) -> None:
+    run_stage({"stage": "contend", "contestant": "hog"}, DATA, OUT, "quick")
+    ((verb, (_, _, name, out), _),) = calls
+    assert (verb, name, out) == ("run_train", "hog", OUT / "hog")
 
 
 def test_trials_of_a_tuning_lie_in_their_folds_folder_and_share_its_search(calls: list[Any]) -> None:
