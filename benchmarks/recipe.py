@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "mirroring alone for augmentation": {"data.augmentation_strength": 0},
     "twice the augmentation": {"data.augmentation_strength": 1},
     "the 8 poses of the square for augmentation": {"data.augmentation": "poses"},
-    "padded, not squashed": {"data.fit": "pad"},
+    "padded, not stretched": {"data.fit": "pad"},
     "without the mirror image in use": {"retrain.mirror": False},
     "weight decay of 0.15": {"retrain.weight_decay": 0.15},
     "ENAS's schedule, which is left unannealed": {"retrain.schedule": "restarts"},
