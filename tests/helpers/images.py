@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def write_dicom(
         setattr(stored, name, value)
     stored.save_as(path, enforce_file_format=True)
     return path
+
+
+def write_table(path: Path, *rows: Sequence[object]) -> None:
+    """Write a CSV file, the headings first."""
+    with path.open("w", newline="") as lines:
+        csv.writer(lines).writerows(rows)
 
 
 def rows_of(patients: int, images: int = 2, *more: Callable[[int], str]) -> list[list[str]]:

@@ -17,6 +17,8 @@ from trials.data.files.strays import holds_images, is_image, is_stray
 from trials.data.readers.base import Options, Reader
 from trials.data.readers.busbra import BUSBRA
 from trials.data.readers.folders import CLASS_FOLDERS
+from trials.data.readers.ham10000 import HAM10000
+from trials.data.readers.isic_challenge import ISIC_CHALLENGE
 from trials.data.readers.manifest import MANIFEST
 from trials.data.readers.medmnist import MEDMNIST
 from trials.data.readers.patch_camelyon import PATCH_CAMELYON
@@ -25,7 +27,9 @@ from trials.data.tables.columns import FOLDER, NONE
 from trials.errors import DataError
 
 ENTRY_POINTS = "lesion_nas.readers"  # where an installed package names its `Reader`s
-READERS = [MANIFEST, BUSBRA, PATCH_CAMELYON, MEDMNIST]  # in the order in which they are asked
+READERS = [  # in the order in which they are asked
+    *(MANIFEST, BUSBRA, PATCH_CAMELYON, MEDMNIST, HAM10000, ISIC_CHALLENGE),
+]
 
 
 def register(reader: Reader) -> None:

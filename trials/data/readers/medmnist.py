@@ -141,8 +141,9 @@ def _checked(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> t
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise DataError(
-            f"{path}: {part} labels of {labels.shape}, several for each image (multi-label, as ChestMNIST); "
-            "expected one class an image; save the images of the classes to tell apart in folders"
+            f"{path}: {part} labels of {labels.shape}, several for each image (multi-label, as ChestMNIST's "
+            "14 findings); expected one class an image. Save one finding alone, labels[:, 0] say, to an .npz "
+            "of your own: --set data.classes=absent,NAME"
         )
     if labels.size != len(images) or labels.dtype.kind not in "iu":
         raise DataError(

@@ -26,6 +26,17 @@ def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -
     return [_cells(path, line, row, columns, unnamed) for line, row in rows]
 
 
+def headings(path: Path) -> list[str]:
+    """Return the headings of a CSV file, the first line alone being read; []: it is no file of UTF-8 text."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            return [name.strip() for name in next(csv.reader(lines), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the headings, and each row with the number of its line."""
     try:

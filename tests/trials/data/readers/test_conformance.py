@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.images import write_table
 from trials.data.readers.busbra import BUSBRA
 from trials.data.readers.folders import CLASS_FOLDERS
 from trials.data.readers.manifest import MANIFEST
@@ -18,11 +18,6 @@ from trials.data.readers.testing import ReaderTests, picture, save_picture
 
 LABELS = ("benign", "malignant")
 COUNT = 12
-
-
-def write_table(path: Path, *rows: tuple[object, ...]) -> None:
-    with path.open("w", newline="") as lines:
-        csv.writer(lines).writerows(rows)
 
 
 class TestManifest(ReaderTests):
