@@ -79,17 +79,10 @@ class Batches:
         device: str | torch.device = "cpu",
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
     ) -> None:
-        if isinstance(augment, str) and augment not in AUGMENTATIONS:
-            raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
         if (balanced or parts > 1) and not shuffle:
             raise ValueError("balanced=True and parts > 1 need shuffle=True")
         chosen = torch.arange(len(images)) if indices is None else torch.as_tensor(indices)
-        if len(chosen) == 0:
-            raise ValueError("no images to make batches of")
-        if images.shape[1] not in (1, channels):
-            raise ValueError(
-                f"images of {images.shape[1]} channels, expected 1 or {channels}: use to_tensor(channels=1)"
-            )
+        _refuse_images(images, len(chosen), channels)
         self.device = torch.device(device)
         self.labels = torch.as_tensor(labels)[chosen].long()
         self.batch_size = batch_size
@@ -102,8 +95,7 @@ class Batches:
         self.epoch = 0
         self._chosen, self._labels_there = chosen.to(self.device), self.labels.to(self.device)
         held = images if len(images) > storage.IN_MEMORY else images.to(self.device)
-        policy = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
-        self._policy = policy(held, crop)
+        self._policy = _policy(augment)(held, crop)
         self._mean, self._std = (
             255 * torch.tensor(x, device=self.device).view(-1, 1, 1) for x in (mean, std)
         )
@@ -146,6 +138,21 @@ class Batches:
         share = math.ceil(count / len(classes))
         drawn = [_repeated(members, share, generator) for members in classes]
         return torch.stack(drawn, 1).flatten()[:count][torch.randperm(count, generator=generator)]
+
+
+def _policy(augment: str | Policy) -> Policy:
+    if isinstance(augment, str) and augment not in AUGMENTATIONS:
+        raise ValueError(f"augmentation {augment!r}: expected one of {', '.join(AUGMENTATIONS)}")
+    return AUGMENTATIONS[augment] if isinstance(augment, str) else augment
+
+
+def _refuse_images(images: torch.Tensor, chosen: int, channels: int) -> None:
+    if chosen == 0:
+        raise ValueError("no images to make batches of")
+    if images.shape[1] not in (1, channels):
+        raise ValueError(
+            f"images of {images.shape[1]} channels, expected 1 or {channels}: use to_tensor(channels=1)"
+        )
 
 
 def _repeated(members: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
