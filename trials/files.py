@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from trials.errors import LinkError, LockedError
 
 _PARTIAL = ".partial"
 _POLL_SECONDS = 0.1
+
+
+def as_paths(places: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return paths from the API's callers; one place alone, which Python may take for its letters, is one."""
+    return [Path(place) for place in ([places] if isinstance(places, str | Path) else places)]
 
 
 def write_atomically(path: Path, content: bytes) -> None:

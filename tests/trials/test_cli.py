@@ -13,6 +13,7 @@ import pytest
 
 from search_space import Architecture
 from trials.cli import build_parser, main
+from trials.commands.base import outline
 from trials.data.split import Split
 from trials.errors import in_words
 from trials.methods.build import BUILDERS
@@ -54,6 +55,8 @@ def test_what_is_tried_untested_says_how_it_did_without_a_test_image(
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["test"] is None and metrics["validation"]["n"] > 0
     assert (tmp_path / "out" / "predictions.csv").read_text().count("\n") == 1  # its header
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "None" not in capsys.readouterr().out  # a method without a network has no parameters
     with pytest.raises(SystemExit):
         main([*arguments, "--out", str(tmp_path / "other"), "--external", str(lesions)])
     assert "not allowed with" in capsys.readouterr().err
@@ -245,6 +248,12 @@ def test_dry_run_lists_settings_data_and_cost(
     assert "data.images.malignant = 20" in lines
     assert any(line.startswith("estimate.seconds = ") for line in lines)
     assert not (tmp_path / "out").exists()
+
+
+def test_lists_of_objects_are_counted_where_json_lists_them() -> None:
+    assert outline({"data": {"left_out": [{"file": "a.png"}], "notes": []}}) == (
+        "data.left_out = 1, listed with --json\ndata.notes = []"
+    )
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

@@ -75,11 +75,22 @@ def test_data_are_decoded_once_for_all_that_is_made_of_them(
 def test_a_run_tests_on_external_data_that_are_loaded_like_its_own(lesions: Path, tmp_path: Path) -> None:
     settings = load_settings("quick", TINY)
     data = load_data(lesions, settings)
-    make_phantoms(tmp_path / "other", count=12, side=40, seed=7)
+    make_phantoms(str(tmp_path / "other"), count=12, side=40, seed=7)
     external = load_external(tmp_path / "other", settings, data)
     split = Split.of(data, settings, folds=2, fold=1)
     metrics = trials.train(split, settings, "geometry", tmp_path / "geometry", external=external)
     assert metrics["external"] == external.name and metrics["fold"] == 1
+
+
+def test_one_place_alone_may_be_a_name_too(
+    finished: tuple[Path, Path], lesions: Path, tmp_path: Path
+) -> None:
+    run, image = str(finished[0]), str(min(lesions.glob("*.png")))
+    assert len(trials.evaluate(run, str(tmp_path / "evaluation"))["methods"]) == 1
+    assert len(trials.write_report(run, str(tmp_path / "report"))["results"]) == 1
+    told = trials.predict(run, image, others=str(finished[1]))
+    assert [row["file"] for row in told["predictions"]] == [image] and told["models"] == 2
+    assert len(trials.explain(run, image, str(tmp_path / "maps"))["explanations"]) == 1
 
 
 def test_a_finished_run_is_evaluated_used_and_exported_by_names_of_folders(

@@ -141,7 +141,7 @@ def warning_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def outline(values: Mapping[str, Any]) -> str:
-    """Return nested JSON values as lines to read, each under its dotted name."""
+    """Return nested JSON values as lines to read, each under a dotted name; objects in a list are counted."""
     return "\n".join(f"{name} = {value}" for name, value in _leaves(values))
 
 
@@ -149,5 +149,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            yield f"{prefix}{name}", f"{len(value)}, listed with --json"
         else:
             yield f"{prefix}{name}", value

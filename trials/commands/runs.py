@@ -59,7 +59,11 @@ def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: s
         return result, outline(result), True
     judged = ("test", "test_at_0.5") if result["test"] else ("validation",)
     shown = (*judged, "threshold", "parameters", *more)
-    lines = [str(arguments.out), outline({key: result[key] for key in shown}), *warning_lines(result)]
+    lines = [
+        str(arguments.out),
+        outline({key: result[key] for key in shown if result[key] is not None}),
+        *warning_lines(result),
+    ]
     return result, "\n".join(lines), True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Report:
         lines = [f"{self.path}: {self.layout or 'unreadable'}"]
         if self.layout:
             lines += [f"groups from {self.group_source}, folds {self.fold_source}, digest {self.digest}"]
-            lines += [f"{name}: {value}" for name, value in self.counts.items()]
+            lines += [f"{name}: {_in_words(value)}" for name, value in self.counts.items()]
         for kind, found in (("warning", self.warnings), ("problem", self.problems)):
             lines += [f"{kind}: {line}" for line in found[:SHOWN]]
             lines += [f"... and {len(found) - SHOWN} more {kind}s"] if len(found) > SHOWN else []
@@ -124,6 +124,12 @@ def _counts(data: LesionData) -> dict[str, object]:
             truth, np.array(data.groups)[data.tested]
         ),
     }
+
+
+def _in_words(count: object) -> str:
+    if isinstance(count, Mapping):
+        return ", ".join(f"{name} {value}" for name, value in count.items())
+    return str(count)
 
 
 def _left_out(data: LesionData) -> list[str]:

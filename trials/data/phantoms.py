@@ -43,7 +43,7 @@ class Lesion:
     tissue_seed: int  # of the tissue around it, the same in all its frames
 
 
-def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -> None:
+def make_phantoms(out: str | Path, count: int = 160, seed: int = 0, side: int = 128) -> None:
     """Write `count` images, half of each class, with `manifest.csv` and a README that names them synthetic.
 
     The longer side of an image is at most `side` pixels; `duplicate_group` numbers the lesions. The same
@@ -54,7 +54,7 @@ def make_phantoms(out: Path, count: int = 160, seed: int = 0, side: int = 128) -
         raise ValueError(f"{count} phantoms of side {side}: expected at least 2 of side 32")
     rng = np.random.default_rng(seed)
     rows: list[dict[str, object]] = []
-    with new_folder(out) as folder:
+    with new_folder(Path(out)) as folder:
         for label, images in zip(CLASSES, ((count + 1) // 2, count // 2), strict=True):
             for number, (lesion_number, image) in enumerate(_frames(label, images, side, rng), start=1):
                 file = f"synthetic_{label}_{number:04d}.png"

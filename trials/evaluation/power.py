@@ -87,7 +87,7 @@ def outlook(positive: ArrayLike, groups: ArrayLike) -> dict[str, float | str]:
     truth = np.asarray(positive, dtype=bool)
     number = np.unique(np.asarray(groups), return_inverse=True)[1]
     units = {"images": truth, "groups": np.bincount(number, weights=truth) > 0}
-    return {"beside_auc": ASSUMED_AREA} | {name: _shown(each) for name, each in units.items()}
+    return {"beside an AUC of": ASSUMED_AREA} | {name: _shown(each) for name, each in units.items()}
 
 
 def _shown(positive: np.ndarray) -> float | str:

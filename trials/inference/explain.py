@@ -21,7 +21,7 @@ from trials.data.files.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.errors import ExplainError
-from trials.files import write_atomically
+from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS
 from trials.inference.map_pictures import draw
 from trials.models.model_file import TrainedModel, load_model
@@ -96,12 +96,14 @@ def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(spearmanr(*flat).statistic) if all(np.ptp(values) > 0 for values in flat) else float("nan")
 
 
-def run_explain(model: str | Path, images: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
+def run_explain(
+    model: str | Path, images: str | Path | Sequence[str | Path], out: str | Path
+) -> dict[str, Any]:
     """Explain what a trained model says of image files: a picture of each and `maps.json`, in a new folder.
 
     Raises ValueError for a folder without a model, files that are no images, and an `out` in use.
     """
-    paths = [Path(image) for image in images]
+    paths = as_paths(images)
     with new_folder(Path(out)) as folder:
         trained = load_model(model)
         card = trained.description

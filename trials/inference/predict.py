@@ -24,6 +24,7 @@ from trials.data.files.paths import is_printable, printable
 from trials.data.given import image_files
 from trials.errors import DataError, ModelError
 from trials.evaluation.calibration import MeanOfModels
+from trials.files import as_paths
 from trials.inference.prediction_table import COLUMNS, Row, new_table
 from trials.inference.views import VIEWS
 from trials.models.model_file import TrainedModel, load_model
@@ -33,8 +34,8 @@ AT_ONCE = 128  # images in memory at a time
 
 def run_predict(
     model: str | Path,
-    images: Sequence[str | Path],
-    others: Sequence[str | Path] = (),
+    images: str | Path | Sequence[str | Path],
+    others: str | Path | Sequence[str | Path] = (),
     table: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return the probability of the positive class for each image, its spreads, and the decision.
@@ -45,10 +46,10 @@ def run_predict(
     with the columns `COLUMNS`, written at once. Raises ValueError for folders without a model, models of
     other classes than the first or without finite outputs, and where no image can be read.
     """
-    folders = [Path(folder) for folder in (model, *others)]
+    folders = [Path(model), *as_paths(others)]
     with new_table(None if table is None else Path(table)) as write:
         models = _load(*folders)
-        asked = image_files([Path(image) for image in images])
+        asked = image_files(as_paths(images))
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
         together = MeanOfModels([one.description.cutoff for one in models])

@@ -15,6 +15,7 @@ import numpy as np
 from trials.data.findings import findings_of
 from trials.errors import EvaluationError
 from trials.evaluation.metrics import RATES, mean_and_std, score
+from trials.files import as_paths
 from trials.pipeline.external import evaluate_external, load_for_models
 from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
@@ -26,7 +27,7 @@ COLUMNS = ("method", "images", "threshold", "n", *RATES, "parameters")
 
 
 def run_evaluate(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     out: str | Path,
     external_data: str | Path | None = None,
     *,
@@ -47,7 +48,7 @@ def run_evaluate(
     out = Path(out)
     if not runs:
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
-    methods = by_method([read_run(Path(folder)) for folder in runs])
+    methods = by_method([read_run(folder) for folder in as_paths(runs)])
     everyone = [run for group in methods.values() for run in group]
     if external_data is None and everyone[0].fold is None:
         raise EvaluationError(

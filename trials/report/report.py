@@ -16,6 +16,7 @@ import numpy as np
 
 from trials.errors import EvaluationError
 from trials.evaluation.measures import check_prevalence
+from trials.files import as_paths
 from trials.report.comparison import Comparison, read_comparison
 from trials.report.data_set import read_data
 from trials.report.methods import MethodRuns
@@ -38,7 +39,7 @@ from trials.runs.layout import REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE,
 
 
 def run_report(
-    places: Sequence[str | Path],
+    places: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     data: str | Path | None = None,
@@ -57,7 +58,7 @@ def run_report(
     out = Path(out)
     check_place(out)  # both before all the figures
     check_prevalence(prevalence)
-    page = _page(read_comparison([Path(place) for place in places]), reference, prevalence)
+    page = _page(read_comparison(as_paths(places)), reference, prevalence)
     if data is not None:
         page = replace(page, data=read_data(Path(data), page.comparison, group_column))
     tables = tables_of(page)

@@ -25,6 +25,7 @@ def test_valid_data_pass_with_counts(
     assert report.layout == "manifest" and report.fold_source == "generated"
     assert json.loads(json.dumps(report.to_dict()))["ok"] is True
     assert "fit for use" in report.text()
+    assert "classes: benign 10, malignant 10" in report.text().splitlines()
 
 
 def test_findings_of_every_kind_come_in_one_report(

@@ -125,7 +125,7 @@ def test_outlook_counts_images_and_groups() -> None:
     told = outlook(np.repeat([True, False], [200, 300]), np.arange(500) // 2)
     images, groups = (smallest_auc_difference(0.9, *counts, 0.5) for counts in ((200, 300), (100, 150)))
     assert images and groups and images < groups
-    assert told == {"beside_auc": 0.9, "images": round(images, 3), "groups": round(groups, 3)}
+    assert told == {"beside an AUC of": 0.9, "images": round(images, 3), "groups": round(groups, 3)}
     assert outlook([True, False, False], ["a", "b", "c"])["images"] == TOO_FEW
 
 
