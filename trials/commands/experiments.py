@@ -10,6 +10,8 @@ from pathlib import Path
 
 from trials.commands.base import Outcome, Verb, group_arguments, refuse_results_among_images
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
 
 def _launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -50,14 +52,21 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
     of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
-    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background jobs ignore Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
+    for number in ENDINGS:  # also where a shell's background jobs ignore Ctrl-C
+        signal.signal(number, _interrupt_once)
     trials = launch(arguments.config, out, hosts=arguments.allow_host, **named, **of_data)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)
     told = {"out": str(out.resolve()), "trials": [summary(trial) for trial in trials]}
     return told, f"\n{results(trials, out.resolve())}", not failed
+
+
+def _interrupt_once(*_: object) -> None:
+    """Raise KeyboardInterrupt; later signals must not leave an experiment running that is being stopped."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 VERBS = (Verb("launch", _launch, _launch_arguments, resumes=True),)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -211,8 +210,11 @@ def experiment(config: Path, port: int, out: Path, variables: Mapping[str, str])
         create(config, port, variables)
         yield Manager(port)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it running
-        end(out)
+        try:
+            end(out)
+        except KeyboardInterrupt:  # of whoever would stop it; it must not be left running
+            end(out)
+            raise
 
 
 def tail(text: str, lines: int = 15) -> str:
