@@ -72,6 +72,13 @@ def smaller(arguments: list[str]) -> list[str]:
     return [*arguments, *profile, *size, *(word for change in changes for word in ("--set", change))]
 
 
+def test_what_the_tour_writes_is_no_part_of_the_repository() -> None:
+    """Else `make check` would lint the exported network."""
+    outs = [words[words.index("--out") + 1] for words in commands(README) if "--out" in words]
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {f"/{out.split('/')[0]}/" for out in outs} <= set(ignored)
+
+
 def stand_in(arguments: list[str]) -> list[str]:
     """A command, or in place of an experiment one run of it; tests/trials/nni_host runs experiments."""
     if arguments[0] != "launch":

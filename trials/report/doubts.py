@@ -21,6 +21,7 @@ def doubts(found: Collection, methods: Sequence[MethodRuns]) -> list[str]:
         *found.unfinished,
         *warned(taken, lambda run: named(run.label, None if run.own_split else run.fold, run.seed)),
         *_contradictions(taken),
+        *_profiles(compared),
         *_commits(taken),
     ]
 
@@ -57,6 +58,16 @@ def _contradictions(runs: Iterable[Run]) -> Iterator[str]:
                     f"{run.folder}: its predictions have an accuracy of {found.accuracy:.4f}, its metrics "
                     f"say {recorded['accuracy']:.4f}; the figures here are those of the predictions"
                 )
+
+
+def _profiles(runs: Iterable[Run]) -> Iterator[str]:
+    """Say where not all methods began from one profile's settings, such as the size of the images."""
+    labels: dict[str, set[str]] = {}
+    for run in runs:
+        labels.setdefault(str(run.metrics.get("profile")), set()).add(run.label)
+    if len(labels) > 1:
+        each = "; ".join(f"{profile} ({', '.join(sorted(labels[profile]))})" for profile in sorted(labels))
+        yield f"the runs are of different profiles, so that more than the method differs: {each}"
 
 
 def _commits(runs: Iterable[Run]) -> Iterator[str]:

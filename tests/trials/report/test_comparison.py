@@ -57,6 +57,14 @@ def test_changed_files_and_mixed_commits_are_said(tmp_path: Path) -> None:
     assert "different commits: c1-dirty, c2" in " ".join(read_comparison([tmp_path]).warnings)
 
 
+def test_mixed_profiles_are_said_with_their_methods(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "a", 0, table(0, GOOD[0]), profile="cpu")
+    assert "profiles" not in " ".join(read_comparison([tmp_path]).warnings)
+    write_run(tmp_path / "b", "b", 0, table(0, GOOD[0]), profile="quick")
+    (warning,) = [line for line in read_comparison([tmp_path]).warnings if "profiles" in line]
+    assert warning.endswith("cpu (A); quick (B)")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
