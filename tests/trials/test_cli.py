@@ -14,6 +14,7 @@ import pytest
 from search_space import Architecture
 from trials.cli import build_parser, main
 from trials.commands.base import outline
+from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.errors import in_words
 from trials.methods.build import BUILDERS
@@ -60,6 +61,16 @@ def test_what_is_tried_untested_says_how_it_did_without_a_test_image(
     with pytest.raises(SystemExit):
         main([*arguments, "--out", str(tmp_path / "other"), "--external", str(lesions)])
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_an_external_test_says_where_its_answers_are(
+    lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_phantoms(tmp_path / "elsewhere", 20, side=40, seed=9)
+    arguments = ["train", "--data", str(lesions), "--fold", "0", "--method", "geometry"]
+    out = tmp_path / "out"
+    assert main([*arguments, "--external", str(tmp_path / "elsewhere"), "--out", str(out)]) == 0
+    assert f"answers in {out / 'external_predictions.csv'}" in capsys.readouterr().out
 
 
 def test_what_libraries_print_does_not_mix_with_json(

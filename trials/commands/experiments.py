@@ -47,7 +47,7 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     from trials.nni_host.launch import failures, launch, summary
 
     if arguments.out is None:
-        arguments.out = Path("runs", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        arguments.out = Path("experiments", f"{arguments.config.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
         refuse_results_among_images(arguments)
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}

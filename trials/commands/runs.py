@@ -19,7 +19,7 @@ from trials.commands.base import (
     whole_number,
 )
 from trials.methods.registry import find_method
-from trials.runs.layout import ARCHITECTURE
+from trials.runs.layout import ARCHITECTURE, EXTERNAL_PREDICTIONS
 
 
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +62,18 @@ def _run_outcome(arguments: argparse.Namespace, result: dict[str, Any], *more: s
     lines = [
         str(arguments.out),
         outline({key: result[key] for key in shown if result[key] is not None}),
+        *_external_lines(arguments, result),
         *warning_lines(result),
     ]
     return result, "\n".join(lines), True
+
+
+def _external_lines(arguments: argparse.Namespace, result: dict[str, Any]) -> list[str]:
+    """Say where the answers for external images are; a report scores all folds' models together."""
+    if not result["external"]:
+        return []
+    file = arguments.out / EXTERNAL_PREDICTIONS
+    return [f"external = {result['external']}: answers in {file}, scored by `lesion-nas report`"]
 
 
 def _retrain_arguments(parser: argparse.ArgumentParser) -> None:

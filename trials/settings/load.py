@@ -47,7 +47,9 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
     nested: dict[str, dict[str, object]] = {}
     for key, value in values.items():
         if key not in KEYS:
-            raise SettingsError(f"no setting {key!r}{_nearest(key, KEYS)}; `--dry-run` lists them all")
+            raise SettingsError(
+                f"no setting {key!r}{_nearest(key, KEYS)}; docs/reference/settings.md lists them all"
+            )
         section, name = key.split(".")
         nested.setdefault(section, {})[name] = value
     try:
