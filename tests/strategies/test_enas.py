@@ -61,7 +61,7 @@ def test_entropy_is_added_to_the_reward_with_its_weight() -> None:
     assert logged["reward"] == 0.0  # what is reported is the evaluator's metric
 
 
-def test_nothing_is_learnt_during_the_warm_up() -> None:
+def test_nothing_is_learned_during_the_warm_up() -> None:
     sampler = reinforce(updates=2, samples=2, warmup_epochs=1)
     before = [p.detach().clone() for p in sampler.controller.parameters()]
     sampler.learn(lambda sample: 1.0, torch.Generator())

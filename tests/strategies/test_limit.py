@@ -55,7 +55,7 @@ def test_among_equally_good_architectures_the_controller_comes_to_prefer_small_o
         limit = Limit(large, most=0.5, weight=weight)
         search(ENAS(limit=limit, seed=3, final_samples=5, on_epoch=epochs, **learning), epochs=6)
         means = [metrics["cost"] for metrics in epochs]
-        for metrics in epochs:  # the reward that the web UI plots is the one that is learnt from
+        for metrics in epochs:  # the reward that the web UI plots is the one that is learned from
             assert metrics["reward"] <= limit.reward(0.5, metrics["cost"]) + 1e-6
         return means[0], sum(means[-3:]) / 3
 

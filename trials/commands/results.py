@@ -16,7 +16,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> Outcome:
-    """Bring runs together: mean and spread over folds, pooled, and on external data."""
+    """Bring runs together: mean and standard deviation over folds, pooled, and on external data."""
     from trials.pipeline.evaluate import run_evaluate, text_table
 
     result = run_evaluate(

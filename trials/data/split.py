@@ -36,7 +36,7 @@ class Split:
     Outer fold `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0
     of 1. `seed` has drawn the validation images, and is the seed of all runs on this split. `source` and
     `notes` say where the folds came from; `settings` are those that made the split. Raises `LeakError` where
-    a test image, an image of its group or a copy of it would be learnt from.
+    a test image, an image of its group or a copy of it would be learned from.
     """
 
     data: LesionData

@@ -25,7 +25,7 @@ class Task:
 
     Not `tested`, the outer fold is set aside all the same. Raises ValueError: `SettingsError` where the
     settings would split otherwise, `DataError` for external data that were read otherwise, `LeakError` where
-    an external image, or a copy of it, would be learnt from.
+    an external image, or a copy of it, would be learned from.
     """
 
     split: Split

@@ -108,7 +108,7 @@ def doubts(positive: ArrayLike, log_odds: ArrayLike) -> list[str]:
     low, high = expit([given.min(), given.max()])
     if high - low < CONSTANT and np.ptp(given) < 1:
         return [
-            f"the model answers alike, {low:.3f} to {high:.3f}, whatever the image: it has learnt nothing "
+            f"the model answers alike, {low:.3f} to {high:.3f}, whatever the image: it has learned nothing "
             f"({count} validation images)"
         ]
     area = float(auc(truth, given)(np.ones((1, count)))[0])

@@ -1,6 +1,6 @@
 """Explain what a trained network looked at: maps over what it saw, with a sanity check.
 
-A map shows where, never why. Whether it depends on what was learnt at all is tested as by Adebayo et al.,
+A map shows where, never why. Whether it depends on what was learned at all is tested as by Adebayo et al.,
 NeurIPS 2018, arXiv 1810.03292: with random weights it must become another map.
 """
 
@@ -36,7 +36,7 @@ class Explanation:
 
     A map is above 0 where the image speaks for the positive class. `sanity` holds for each map its rank
     correlation with the map of the same network with random weights: near 1 or -1 the map does not depend on
-    what was learnt. It is NaN for a map without variation.
+    what was learned. It is NaN for a map without variation.
     """
 
     seen: np.ndarray
@@ -137,11 +137,11 @@ def _write_picture(
 
 
 def text(result: dict[str, Any]) -> str:
-    """Return where the pictures are and how far each map depends on what was learnt, as lines to read."""
+    """Return where the pictures are and how far each map depends on what was learned, as lines to read."""
     lines = [
         f"{result['out']}: red speaks for {result['positive']}, blue against; not for {result['not_for']}",
         "correlation: of a map with that of the same network with random weights; the nearer to 1, the less "
-        "the map depends on what was learnt",
+        "the map depends on what was learned",
     ]
     lines += [f"warning: {warning}" for warning in result["warnings"]]
     for row in result["explanations"]:

@@ -114,7 +114,7 @@ class Run:
 
     @property
     def refit(self) -> bool:
-        """Whether it learnt once more from the validation images too, before it was tested."""
+        """Whether it learned once more from the validation images too, before it was tested."""
         return bool(self.metrics.get("refit"))
 
     @property

@@ -55,7 +55,7 @@ def test_phantoms_pass_the_check_and_are_balanced(phantoms: Path) -> None:
     assert 90 < len(set(data.groups)) < 150
 
 
-def test_phantoms_can_be_learnt_but_not_by_shape_alone(phantoms: Path) -> None:
+def test_phantoms_can_be_learned_but_not_by_shape_alone(phantoms: Path) -> None:
     data = load(phantoms)
     boxes = np.array([(h, w, w / h) for h, w in (image.shape for image in data.images)])
     pixels = to_tensor(data, 16).numpy().reshape(len(boxes), -1) / 255.0

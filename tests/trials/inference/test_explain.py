@@ -1,4 +1,4 @@
-"""Maps show what the decision depends on, and depend on what was learnt."""
+"""Maps show what the decision depends on, and depend on what was learned."""
 
 import json
 import shutil
@@ -95,10 +95,10 @@ def test_random_weights_change_the_map_and_its_sanity_shows_it(bright_corner: Tr
     images = [generator.integers(0, 256, (32, 32), dtype=np.uint8) for _ in range(4)]
     for one in explain(bright_corner, images):
         assert all(abs(correlation) < 0.95 for correlation in one.sanity.values()), one.sanity
-    # the network that the check compares with: nothing is learnt, and the number says so
+    # the network that the check compares with: nothing is learned, and the number says so
     torch.manual_seed(0)
-    unlearnt = TrainedModel(bright_corner.description.build().eval(), bright_corner.description)
-    for one in explain(unlearnt, images):
+    unlearned = TrainedModel(bright_corner.description.build().eval(), bright_corner.description)
+    for one in explain(unlearned, images):
         assert all(correlation == pytest.approx(1) for correlation in one.sanity.values())
 
 

@@ -280,8 +280,8 @@ def test_a_refit_learns_from_the_validation_images_too_once_they_have_chosen_the
 
     # what is saved and tested is standardised by all images outside the test fold, and is another network
     data, model = load(lesions), load_model(tmp_path / "again")
-    learnt, test = assign_folds(data, 2).split(0)
-    inputs = Inputs(data, with_refit.data, learnt)
+    learned, test = assign_folds(data, 2).split(0)
+    inputs = Inputs(data, with_refit.data, learned)
     assert (model.description.mean, model.description.std) == (inputs.mean, inputs.std)
     assert model.description.mean != load_model(finished[0]).description.mean
     written = [float(row["probability"]) for row in rows(tmp_path / "again" / "predictions.csv")]
