@@ -51,7 +51,7 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 demo: $(READY)
-	@echo "the whole job on synthetic lesions: 2 to 5 minutes on two cores; its files go to ~/lesion-nas"
+	@echo "the whole job on synthetic lesions: 2 to 5 minutes on two cores; its files go to experiments/"
 	$(BIN)/lesion-nas launch nni_config/quickstart.yml
 
 # Tests of one file share what they made, so a worker gets whole files. Some wait for NNI more than they compute: one

@@ -31,16 +31,9 @@ def _verify(arguments: argparse.Namespace) -> Outcome:
     told = {key: value for key, value in named.items() if value is not None}
     settings = load_settings("cpu", dict(map(parse_assignment, arguments.set)) | told).data
     from trials.data.checks import verify
+    from trials.data.load import reading
 
-    report = verify(
-        arguments.data,
-        positive=settings.positive,
-        group_column=settings.group_column,
-        classes=settings.classes,
-        duplicates=settings.duplicates,
-        accept=settings.accept,
-        folds=arguments.folds,
-    )
+    report = verify(arguments.data, folds=arguments.folds, **reading(settings))
     return report.to_dict(), report.text(), report.ok
 
 

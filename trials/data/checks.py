@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from trials.data.dataset import LesionData
 from trials.data.duplicates import near_duplicates
 from trials.data.files.paths import some
 from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
-from trials.data.load import examine
+from trials.data.load import Reading, examine
 from trials.data.records import LeftOut
 from trials.errors import DataError
 from trials.evaluation.power import outlook
@@ -57,25 +58,9 @@ class Report:
         return "\n".join([*lines, "fit for use" if self.ok else "not fit for use"])
 
 
-def verify(
-    path: str | Path,
-    *,
-    positive: str = "malignant",
-    group_column: str | None = None,
-    classes: Sequence[str] | None = None,
-    duplicates: str = "near",
-    accept: Sequence[str] = (),
-    folds: int = 5,
-) -> Report:
-    """Read and check a data set without raising; arguments as of `load.load`."""
-    examined = examine(
-        path,
-        positive=positive,
-        group_column=group_column,
-        classes=classes,
-        duplicates=duplicates,
-        accept=accept,
-    )
+def verify(path: str | Path, *, folds: int = 5, **options: Unpack[Reading]) -> Report:
+    """Read and check a data set without raising; options as of `load.load`."""
+    examined, accept = examine(path, **options), options.get("accept", ())
     data, problems = examined.data, list(examined.problems)
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())

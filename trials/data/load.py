@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from trials.data.assemble import Decoded, assemble, decode_records
 from trials.data.dataset import LesionData
@@ -21,7 +22,7 @@ from trials.data.readers.medmnist import classes_elsewhere
 from trials.data.records import Listing
 from trials.data.tables.patient_folders import with_folder_groups
 from trials.errors import DataError
-from trials.settings.schema import Settings
+from trials.settings.schema import DataSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -32,36 +33,44 @@ class Examined:
     problems: tuple[str, ...]
 
 
-def load(
-    path: str | Path,
-    *,
-    positive: str = "malignant",
-    group_column: str | None = None,
-    classes: Sequence[str] | None = None,
-    duplicates: str = "near",
-    accept: Sequence[str] = (),
-    grey_range: GreyRange | None = None,
-) -> LesionData:
-    """Read a data set of any format that a reader knows; `storage.py` says where its pixels are kept.
+class Reading(TypedDict, total=False):
+    """How a data set is read.
 
     `positive` names the class that sensitivity is about; `group_column` the column that says which images
     belong together, by `columns.find` unless told, "none" for none; without any, near-duplicates are found
-    and grouped, in data with a split of their own copies only. Such a split has every class in each part;
-    what lies in two of them leaves training, then validation. `classes` names the label numbers of an `.npz`;
-    `duplicates` says whether near-duplicates ("near") or copies alone ("copies") are grouped. `accept` names
-    problems that are none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to look at the
-    data; unless told it is decided from them. Raises `DataError` with every problem, one a line; says on
-    standard error what was left out or joined.
+    and grouped, in data with a split of their own copies only. `classes` names the label numbers of an
+    `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone ("copies") are grouped.
+    `accept` names problems that are none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to
+    look at the data; unless told it is decided from them.
     """
-    examined = examine(
-        path,
-        positive=positive,
-        group_column=group_column,
-        classes=classes,
-        duplicates=duplicates,
-        accept=accept,
-        grey_range=grey_range,
+
+    positive: str
+    group_column: str | None
+    classes: Sequence[str] | None
+    duplicates: str
+    accept: Sequence[str]
+    grey_range: GreyRange | None
+
+
+def reading(settings: DataSettings) -> Reading:
+    """Return how the settings say that a run's data set is read."""
+    return Reading(
+        positive=settings.positive,
+        group_column=settings.group_column,
+        classes=settings.classes,
+        duplicates=settings.duplicates,
+        accept=settings.accept,
     )
+
+
+def load(path: str | Path, **options: Unpack[Reading]) -> LesionData:
+    """Read a data set of any format that a reader knows; `storage.py` says where its pixels are kept.
+
+    A split of its own has every class in each part; what lies in two of them leaves training, then
+    validation. Raises `DataError` with every problem, one a line; says on standard error what was left out
+    or joined.
+    """
+    examined = examine(path, **options)
     if examined.problems or examined.data is None:
         raise DataError("\n".join(examined.problems))
     say(findings(examined.data.left_out, examined.data.notes))
@@ -117,14 +126,7 @@ def load_data(path: str | Path, settings: Settings) -> LesionData:
     Raises `DataError` with every problem of data unfit for use, one a line.
     """
     options = settings.data
-    data = load(
-        path,
-        positive=options.positive,
-        group_column=options.group_column,
-        classes=options.classes,
-        duplicates=options.duplicates,
-        accept=options.accept,
-    )
+    data = load(path, **reading(options))
     if options.balanced_draw is None:
         return data
     drawn = draw_balanced(data, options.balanced_draw, options.fold_seed)
@@ -138,16 +140,13 @@ def load_external(path: str | Path, settings: Settings, data: LesionData) -> Les
 
     Raises `DataError` as `load_data`, and for classes that `data` does not have.
     """
-    options = settings.data
-    external = load(
-        path,
-        positive=data.positive,
-        classes=classes_elsewhere(Path(path), options.classes),
-        duplicates=options.duplicates,
-        group_column=options.external_group_column,
-        accept=options.accept,
-        grey_range=data.grey_range,
-    )
+    options = reading(settings.data) | {
+        "positive": data.positive,
+        "classes": classes_elsewhere(Path(path), settings.data.classes),
+        "group_column": settings.data.external_group_column,
+        "grey_range": data.grey_range,
+    }
+    external = load(path, **options)
     if unknown := sorted(set(external.classes) - set(data.classes)):
         raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(data.classes)}")
     return external

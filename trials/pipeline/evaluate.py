@@ -50,16 +50,7 @@ def run_evaluate(
         raise EvaluationError("no runs to evaluate: name output folders of finished retrainings")
     methods = by_method([read_run(folder) for folder in as_paths(runs)])
     everyone = [run for group in methods.values() for run in group]
-    if external_data is None and everyone[0].fold is None:
-        raise EvaluationError(
-            f"{everyone[0].folder}: trained on all the data, so that no fold tests it; name external data"
-        )
-    for run in everyone:
-        if run.fold is not None and not len(run.positive):
-            raise EvaluationError(
-                f"{run.folder}: was judged by its validation images alone: no test image says how good it "
-                "is; leave it out, or run it again without --untested"
-            )
+    _refuse_untested(everyone, with_external=external_data is not None)
     external = (
         None if external_data is None else load_for_models(external_data, everyone, group_column, accept)
     )
@@ -81,13 +72,31 @@ def run_evaluate(
             "external": None if external is None else evaluate_external(external, methods, folder),
             **provenance(),
         }
-        rows = list(table_rows(result))
-        folder.write_csv(EVALUATION_TABLE, COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
-        folder.write_json(EVALUATION_FILE, result)
-        folder.write_text(EVALUATION_TEXT, f"{text_table(result)}\n")
-        folder.finish()
+        _write(folder, result)
         reporter.final(_headline(result))
     return result
+
+
+def _refuse_untested(runs: Sequence[Run], *, with_external: bool) -> None:
+    """Raise `EvaluationError` for runs of which no test image says how good they are."""
+    if not with_external and runs[0].fold is None:
+        raise EvaluationError(
+            f"{runs[0].folder}: trained on all the data, so that no fold tests it; name external data"
+        )
+    for run in runs:
+        if run.fold is not None and not len(run.positive):
+            raise EvaluationError(
+                f"{run.folder}: was judged by its validation images alone: no test image says how good it "
+                "is; leave it out, or run it again without --untested"
+            )
+
+
+def _write(folder: RunFolder, result: Mapping[str, Any]) -> None:
+    rows = ([row.get(column) for column in COLUMNS] for row in table_rows(result))
+    folder.write_csv(EVALUATION_TABLE, COLUMNS, rows)
+    folder.write_json(EVALUATION_FILE, result)
+    folder.write_text(EVALUATION_TEXT, f"{text_table(result)}\n")
+    folder.finish()
 
 
 def summarise(group: Sequence[Run], failed: Sequence[Failed] = ()) -> dict[str, Any]:
