@@ -13,7 +13,7 @@ import numpy as np
 from trials.data.dataset import LesionData
 from trials.data.duplicates import near_duplicates
 from trials.data.files.paths import some
-from trials.data.folds import OWN_SPLIT, assign_folds, group_shortages
+from trials.data.folds import OWN_SPLIT, check_folds, group_shortages
 from trials.data.load import Reading, examine
 from trials.data.records import LeftOut
 from trials.errors import DataError
@@ -89,10 +89,10 @@ def _check_folds(
     if not assign:
         return NO_FOLDS, [], list(group_shortages(data, folds))
     try:
-        assigned = assign_folds(data, folds, accept=accept)
+        source, notes = check_folds(data, folds, accept)
     except DataError as error:
         return NO_FOLDS, [], str(error).splitlines()
-    return assigned.source, list(assigned.notes), []
+    return source, list(notes), []
 
 
 def _counts(data: LesionData) -> dict[str, object]:

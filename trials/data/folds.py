@@ -2,7 +2,8 @@
 
 Generated folds are scikit-learn's `StratifiedGroupKFold`, whose shuffling differs between its versions;
 `write_folds` keeps them, and a `folds.csv` (`file,fold`) in the data folder goes before generated ones. Data
-with a split of their own need none of this: their test images are the one outer fold, 0 of 1.
+with a split of their own need none of this: their test images are the one outer fold, 0 of 1. scikit-learn is
+imported when folds are generated, as that takes most of a second.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from trials.data.dataset import LesionData
 from trials.data.findings import excessive, findings
@@ -26,8 +27,12 @@ from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError
 from trials.files import write_atomically
 
+if TYPE_CHECKING:
+    from sklearn.model_selection import StratifiedGroupKFold
+
 FILE_NAME = "folds.csv"
 OWN_SPLIT = "the data's own split"
+GENERATED = "generated"
 NO_FOLD = "their cells in folds.csv name no fold"
 SHUFFLINGS, RESEED = 20, 7919  # tries at a split with every class in every part; their seeds lie so far apart
 
@@ -63,16 +68,44 @@ def assign_folds(data: LesionData, folds: int = 5, seed: int = 0, accept: Sequen
             f"{folds} folds: at least 2 are needed, as one is tested and the others are trained on"
         )
     _refuse(group_shortages(data, folds))
-    stored = data.root / FILE_NAME
-    if data.layout != "medmnist" and stored.exists():
-        fold = _read_folds(stored, data, folds)
-        blank = [LeftOut(data.files[i], "", data.groups[i], NO_FOLD) for i in np.flatnonzero(fold < 0)]
-        _refuse(f"{stored}: {line}" for line in excessive(blank, len(data.files), accept))
-        result = Folds(fold, folds, FILE_NAME, tuple(findings(blank, ())))
+    if _has_file(data):
+        result = _stored(data, folds, accept)
     else:
-        result = Folds(_generated(data, folds, seed), folds, "generated")
+        result = Folds(_generated(data, folds, seed), folds, GENERATED)
     _refuse(_lacking_classes(data, result))
     return result
+
+
+def check_folds(data: LesionData, folds: int = 5, accept: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
+    """Return the `source` and `notes` of the folds that `assign_folds` would give; raises as it does.
+
+    Where each group is of one class, and each class has as many groups as folds, none can lack a class, as a
+    group goes to the fold with least of its class; then none are generated.
+    """
+    one_class = len(set(zip(data.groups, data.labels.tolist(), strict=True))) == len(set(data.groups))
+    if folds >= 2 and one_class and not _has_file(data) and not list(group_shortages(data, folds)):
+        return GENERATED, ()
+    assigned = assign_folds(data, folds, accept=accept)
+    return assigned.source, assigned.notes
+
+
+def _has_file(data: LesionData) -> bool:
+    return data.layout != "medmnist" and (data.root / FILE_NAME).exists()
+
+
+def _stored(data: LesionData, folds: int, accept: Sequence[str]) -> Folds:
+    file = data.root / FILE_NAME
+    fold = _read_folds(file, data, folds)
+    blank = [LeftOut(data.files[i], "", data.groups[i], NO_FOLD) for i in np.flatnonzero(fold < 0)]
+    _refuse(f"{file}: {line}" for line in excessive(blank, len(data.files), accept))
+    return Folds(fold, folds, FILE_NAME, tuple(findings(blank, ())))
+
+
+def _shuffling(parts: int, seed: int, again: int) -> StratifiedGroupKFold:
+    """Return the split of try `again`."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    return StratifiedGroupKFold(parts, shuffle=True, random_state=(seed + again * RESEED) % 2**32)
 
 
 def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
@@ -81,13 +114,13 @@ def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
     Groups of several classes can leave a fold without one, though there are enough groups.
     """
     for again in range(SHUFFLINGS):
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed + again * RESEED) % 2**32)
+        splitter = _shuffling(folds, seed, again)
         fold = np.full(len(data.files), -1)
         for number, (_, test) in enumerate(splitter.split(data.labels, data.labels, data.groups)):
             fold[test] = number
         if not again:
             first = fold
-        if not list(_lacking_classes(data, Folds(fold, folds, "generated"))):
+        if not list(_lacking_classes(data, Folds(fold, folds, GENERATED))):
             return fold
     return first
 
@@ -187,7 +220,7 @@ def inner_split(
     fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     parts = min(round(1 / fraction), fewest)
     for again in range(SHUFFLINGS if parts >= 2 else 0):
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=(seed + again * RESEED) % 2**32)
+        splitter = _shuffling(parts, seed, again)
         for training, validation in splitter.split(labels, labels, groups):
             if set(labels[training]) == set(labels[validation]) == set(labels):
                 return indices[training], indices[validation]

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from trials.evaluation.bootstrap import Measure
@@ -88,6 +87,8 @@ def fit_temperature(positive: ArrayLike, log_odds: ArrayLike) -> float:
 
     def log_loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())
+
+    from scipy.optimize import minimize_scalar  # late: takes a quarter of a second
 
     found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(largest)), method="bounded")
     return float(np.exp(found.x))

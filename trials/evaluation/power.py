@@ -11,8 +11,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtri
 
 POWER, ALPHA = 0.8, 0.05
 ASSUMED_AREA, ASSUMED_CORRELATION = 0.9, 0.5  # before anything is measured; ours
@@ -47,7 +46,7 @@ def smallest_auc_difference(
             "expected an AUC from 0.5 to below 1, two of each class and a correlation from -1 to below 1, "
             f"found {area}, {positives}, {negatives}, {correlation}"
         )
-    z = float(norm.isf(alpha / 2) + norm.ppf(power))
+    z = float(ndtri(power) - ndtri(alpha / 2))
 
     def excess(gap: float) -> float:
         first, second = (auc_variance(a, positives, negatives) for a in (area, area + gap))
@@ -68,7 +67,7 @@ def smallest_accuracy_difference(
     """
     if not (n >= 1 and 0 < discordance <= 1):
         raise ValueError(f"expected images and a discordance above 0 up to 1, found {n}, {discordance}")
-    za, zb = float(norm.isf(alpha / 2)), float(norm.ppf(power))
+    za, zb = -float(ndtri(alpha / 2)), float(ndtri(power))
 
     def excess(gap: float) -> float:
         needed = za * sqrt(discordance) + zb * sqrt(max(discordance - gap**2, 0.0))
@@ -101,4 +100,6 @@ def _shown(positive: np.ndarray) -> float | str:
 def _root(excess: Callable[[float], float], largest: float) -> float | None:
     if excess(largest) < 0:
         return None
+    from scipy.optimize import brentq  # late: takes a quarter of a second
+
     return float(brentq(excess, 0.0, largest, xtol=1e-9))

@@ -16,7 +16,6 @@ from trials.data.findings import findings_of
 from trials.errors import EvaluationError
 from trials.evaluation.metrics import RATES, mean_and_std, score
 from trials.files import as_paths
-from trials.pipeline.external import evaluate_external, load_for_models
 from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
@@ -51,9 +50,11 @@ def run_evaluate(
     methods = by_method([read_run(folder) for folder in as_paths(runs)])
     everyone = [run for group in methods.values() for run in group]
     _refuse_untested(everyone, with_external=external_data is not None)
-    external = (
-        None if external_data is None else load_for_models(external_data, everyone, group_column, accept)
-    )
+    external = None
+    if external_data is not None:
+        from trials.pipeline.external import evaluate_external, load_for_models  # late: brings PyTorch
+
+        external = load_for_models(external_data, everyone, group_column, accept)
     identity = {
         "verb": "evaluate",
         "data": everyone[0].metrics["data_digest"],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import torch
 
 PACKAGES = ("lesion-nas", "nni", "torch", "pytorch-lightning", "numpy", "scikit-learn", "pillow")
 
@@ -17,6 +17,19 @@ def provenance() -> dict[str, object]:
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "commit": _commit(),
+        **_computed_on(),
+    }
+
+
+def _computed_on() -> dict[str, object]:
+    torch = sys.modules.get("torch")  # which takes seconds to import, and nothing was computed with it if not
+    if torch is None:
+        named = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        return {
+            "device": platform.machine(),
+            "threads": int(named) if named.isdigit() else os.cpu_count(),
+        }
+    return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
         "threads": torch.get_num_threads(),
     }

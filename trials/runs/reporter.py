@@ -1,6 +1,7 @@
 """Where a run's progress goes: NNI's web UI, TensorBoard, and the terminal or log.
 
 Outside NNI nothing is sent to it. Standard output is left to results: progress is written to standard error.
+PyTorch, whose import takes seconds, is loaded when something is first written to TensorBoard.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from trials.errors import TrainingError
 from trials.nni_host.paths import tensorboard_directory
 from trials.runs.layout import TENSORBOARD
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 
 class Reporter:
@@ -34,8 +39,13 @@ class Reporter:
     def __init__(self, out: Path, *, default: str = "val_auc", to_nni: bool = True) -> None:
         self.default = default
         self._in_nni = to_nni and "NNI_PLATFORM" in os.environ
-        directory = tensorboard_directory() if to_nni else None
-        self._writer = SummaryWriter(str(directory or out / TENSORBOARD))
+        self._directory = (tensorboard_directory() if to_nni else None) or out / TENSORBOARD
+
+    @cached_property
+    def _writer(self) -> SummaryWriter:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        return SummaryWriter(str(self._directory))
 
     def __enter__(self) -> Reporter:
         return self
@@ -43,7 +53,8 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        if "_writer" in self.__dict__:  # something was written
+            self._writer.close()
 
     def say(self, text: str) -> None:
         """Write a line for a reader, above the progress bar where there is one."""

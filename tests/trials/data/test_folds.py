@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trials.data.dataset import LesionData
-from trials.data.folds import assign_folds, inner_split, write_folds
+from trials.data.folds import assign_folds, check_folds, inner_split, write_folds
 from trials.data.load import load
 from trials.errors import DataError
 
@@ -138,6 +138,36 @@ def test_class_of_fewer_groups_than_folds_is_refused(
     ]
     with pytest.raises(DataError, match="class malignant has 1 groups of images, too few for 4 folds"):
         assign_folds(load(manifest_folder(rows)), 4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_fold_lacks_a_class_of_enough_groups_of_one_class_however_uneven(
+    manifest_folder: Callable[..., Path], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    sizes = {label: random.integers(1, 12, random.integers(3, 6)) for label in ("benign", "malignant")}
+    rows = [
+        (f"{label}{group}_{image}.png", label, f"{label}{group}")
+        for label, groups in sizes.items()
+        for group, size in enumerate(groups)
+        for image in range(size)
+    ]
+    data = load(manifest_folder(rows))
+    assert check_folds(data, 3) == ("generated", ())
+    for fold_seed in range(5):
+        assert assign_folds(data, 3, fold_seed).source == "generated"
+
+
+def test_folds_are_checked_as_they_would_be_assigned(
+    manifest_folder: Callable[..., Path], balanced_rows: Callable[..., Rows]
+) -> None:
+    data = load(manifest_folder(balanced_rows(24, 12)))
+    write_folds(data.root / "folds.csv", data, assign_folds(data, 4))
+    assert check_folds(data, 4)[0] == "folds.csv"
+    with pytest.raises(DataError, match="holds 4 folds, not 5"):
+        check_folds(data, 5)
+    with pytest.raises(ValueError, match="at least 2"):
+        check_folds(data, 1)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])

@@ -29,6 +29,12 @@ def test_epochs_and_result_reach_nni_with_a_default(tmp_path: Path, monkeypatch:
     ]
 
 
+def test_a_run_that_writes_nothing_to_tensorboard_leaves_no_folder_of_it(tmp_path: Path) -> None:
+    with Reporter(tmp_path) as reporter:
+        reporter.final({"auc": 0.8})
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_number_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, float]] = []
     monkeypatch.setenv("NNI_PLATFORM", "local")
