@@ -17,15 +17,16 @@ Counts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # TP, FN, FP, TN
 
 
 class _Sorted:
-    """Scores in ascending order, equal ones as one step, so that a draw costs a sum and no sorting."""
+    """Scores [n] in ascending order, equal ones as one step, so that a draw costs a sum and no sorting."""
 
     def __init__(self, scores: ArrayLike) -> None:
         given = np.asarray(scores, dtype=float)
         self.order = np.argsort(given, kind="stable")
         ascending = given[self.order]
-        self.starts = np.flatnonzero(np.concatenate([[True], np.diff(ascending) != 0]))
+        new = np.concatenate([[True], np.diff(ascending) != 0])[: len(given)]
+        self.starts = np.flatnonzero(new)
         self.step = np.empty(len(given), dtype=np.intp)  # [n], the step of each image
-        self.step[self.order] = np.cumsum(np.concatenate([[0], np.diff(ascending) != 0]))
+        self.step[self.order] = np.cumsum(new) - 1
 
     def total(self, weights: np.ndarray) -> np.ndarray:
         """Sum weights [draws, n] over each step [draws, steps]."""
@@ -38,9 +39,12 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> Measure:
     truth, steps = np.asarray(positive, dtype=bool), _Sorted(scores)
 
     def measure(weights: np.ndarray) -> np.ndarray:
-        positives, negatives = steps.total(weights * truth), steps.total(weights * ~truth)
-        below = negatives.cumsum(1) - negatives / 2
-        return _ratio((positives * below).sum(1), positives.sum(1) * negatives.sum(1))
+        total = steps.total(weights)
+        below = (total.cumsum(1) - total / 2)[:, steps.step[truth]]
+        of_positives = weights[:, truth]
+        positives = of_positives.sum(1)
+        won = (of_positives * below).sum(1) - positives**2 / 2  # positives among themselves win half
+        return ratio(won, positives * (weights.sum(1) - positives))
 
     return measure
 
@@ -60,7 +64,7 @@ def stratified_auc(positive: ArrayLike, scores: ArrayLike, strata: ArrayLike) ->
             count = inside[:, truth[members]].sum(1) * inside[:, ~truth[members]].sum(1)
             right += np.where(count > 0, np.nan_to_num(part(inside)) * count, 0.0)
             pairs += count
-        return _ratio(right, pairs)
+        return ratio(right, pairs)
 
     return measure
 
@@ -92,7 +96,7 @@ def _operating_points(positives: np.ndarray, negatives: np.ndarray) -> tuple[np.
     none = np.zeros((len(positives), 1))
     missed = np.concatenate([none, positives.cumsum(1)], axis=1)
     spared = np.concatenate([none, negatives.cumsum(1)], axis=1)
-    return 1 - _ratio(missed, missed[:, -1:]), _ratio(spared, spared[:, -1:])
+    return 1 - ratio(missed, missed[:, -1:]), ratio(spared, spared[:, -1:])
 
 
 def _best(wanted: np.ndarray, given: np.ndarray, at_least: float) -> np.ndarray:
@@ -102,15 +106,15 @@ def _best(wanted: np.ndarray, given: np.ndarray, at_least: float) -> np.ndarray:
 
 
 def _matthews(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> np.ndarray:
-    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+    return ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
 DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "accuracy": lambda tp, fn, fp, tn: _ratio(tp + tn, tp + fn + fp + tn),
-    "tpr": lambda tp, fn, fp, tn: _ratio(tp, tp + fn),
-    "tnr": lambda tp, fn, fp, tn: _ratio(tn, tn + fp),
-    "precision": lambda tp, fn, fp, tn: _ratio(tp, tp + fp),
-    "balanced_accuracy": lambda tp, fn, fp, tn: (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2,
+    "accuracy": lambda tp, fn, fp, tn: ratio(tp + tn, tp + fn + fp + tn),
+    "tpr": lambda tp, fn, fp, tn: ratio(tp, tp + fn),
+    "tnr": lambda tp, fn, fp, tn: ratio(tn, tn + fp),
+    "precision": lambda tp, fn, fp, tn: ratio(tp, tp + fp),
+    "balanced_accuracy": lambda tp, fn, fp, tn: (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2,
     "mcc": _matthews,
 }
 """Measures of decisions, from counts; Matthews' correlation is undefined where one class or one call is all
@@ -124,17 +128,18 @@ def decision(name: str, positive: ArrayLike, called: ArrayLike) -> Measure:
 
 
 def accuracy_of_decided(
-    positive: ArrayLike, called: ArrayLike, certainty: ArrayLike, undecided: float
+    labels: ArrayLike, called: ArrayLike, certainty: ArrayLike, undecided: float
 ) -> Measure:
     """Accuracy where the share `undecided` of the images, those of least certainty [n], is not decided.
 
-    A point of the curve of risk over coverage (El-Yaniv and Wiener, JMLR 11, 2010, 1605-1641). Which images
-    these are is settled on all of them; a draw takes them as they are.
+    Labels and calls [n] are of any number of classes. A point of the curve of risk over coverage (El-Yaniv
+    and Wiener, JMLR 11, 2010, 1605-1641). Which images these are is settled on all of them; a draw takes them
+    as they are.
     """
-    truth, given = np.asarray(positive, dtype=bool), np.asarray(called, dtype=bool)
+    right = np.asarray(labels) == np.asarray(called)
     surest_first = np.argsort(-np.asarray(certainty, dtype=float), kind="stable")
     decided = surest_first[: len(surest_first) - round(undecided * len(surest_first))]
-    accuracy = decision("accuracy", truth[decided], given[decided])
+    accuracy = weighted_mean(right[decided])
     return lambda weights: accuracy(weights[:, decided])
 
 
@@ -162,12 +167,12 @@ def predictive_value(
 
     def measure(weights: np.ndarray) -> np.ndarray:
         tp, fn, fp, tn = counts(weights)
-        tpr, tnr = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+        tpr, tnr = ratio(tp, tp + fn), ratio(tn, tn + fp)
         if of_positive:
             right, wrong = tpr * prevalence, (1 - tnr) * (1 - prevalence)
         else:
             right, wrong = tnr * (1 - prevalence), (1 - tpr) * prevalence
-        return _ratio(right, right + wrong)
+        return ratio(right, right + wrong)
 
     return measure
 
@@ -180,8 +185,13 @@ def check_prevalence(prevalence: float) -> None:
 
 def brier(positive: ArrayLike, probabilities: ArrayLike) -> Measure:
     """Mean squared distance of probability and truth (Brier, Monthly Weather Review 78, 1950, 1-3)."""
-    error = (np.asarray(probabilities, dtype=float) - np.asarray(positive, dtype=bool)) ** 2
-    return lambda weights: _ratio(weights @ error, weights.sum(1))
+    return weighted_mean((np.asarray(probabilities, dtype=float) - np.asarray(positive, dtype=bool)) ** 2)
+
+
+def weighted_mean(values: ArrayLike) -> Measure:
+    """Mean of a number an image [n]."""
+    given = np.asarray(values, dtype=float)
+    return lambda weights: ratio(weights @ given, weights.sum(1))
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> Measure:
@@ -193,7 +203,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> Measure:
         x, y = (rank(weights) for rank in ranks)
         x, y = (values - (weights * values).sum(1, keepdims=True) / total for values in (x, y))
         spread = np.sqrt((weights * x**2).sum(1) * (weights * y**2).sum(1))
-        return _ratio((weights * x * y).sum(1), spread)
+        return ratio((weights * x * y).sum(1), spread)
 
     return measure
 
@@ -209,6 +219,7 @@ def _weighted_ranks(values: ArrayLike) -> Callable[[np.ndarray], np.ndarray]:
     return rank
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return part / whole; NaN where the whole is not above 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(whole > 0, part / whole, np.nan)
