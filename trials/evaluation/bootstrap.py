@@ -36,23 +36,27 @@ class Interval:
 class GroupBootstrap:
     """Draws of groups with replacement, the same for every measure, so that differences are paired.
 
-    Groups that hold a positive image and the others are drawn apart, each as many times as there are (ours):
-    no draw is without one of the classes, and the share of positives stays about what it is. Raises
-    ValueError for no images and for arrays of different lengths.
+    Strata of groups are drawn apart, each as many times as there are (ours): no draw is without one of the
+    classes, and their shares stay about what they are. Of two classes, labels [n] bool or 0 and 1, groups
+    that hold a positive image are one stratum, the others the second. Of more, a group belongs to the rarest
+    of its classes, that of the fewest groups: a draw can be without a class only where all its groups hold
+    rarer ones too, and measures that need it are not defined then. Raises ValueError for no images and for
+    arrays of different lengths.
     """
 
-    def __init__(self, positive: ArrayLike, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
-        truth, names = np.asarray(positive, dtype=bool), np.asarray(groups)
+    def __init__(self, labels: ArrayLike, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
+        truth, names = np.asarray(labels), np.asarray(groups)
         if not truth.size or truth.shape != names.shape:
             raise ValueError(f"expected as many groups as images, found {names.size} for {truth.size}")
         _, self._group = np.unique(names, return_inverse=True)  # [n], number of each image's group
         self._size = len(truth)
-        holds_positive = np.bincount(self._group, weights=truth) > 0
+        stratum = _strata(truth, self._group)
         random = np.random.default_rng(seed)
-        self._times = np.zeros((draws, len(holds_positive)), dtype=np.uint16)  # [draws, groups]
-        for stratum in (holds_positive, ~holds_positive):
-            if count := int(stratum.sum()):
-                self._times[:, stratum] = random.multinomial(count, np.full(count, 1 / count), size=draws)
+        self._times = np.zeros((draws, len(stratum)), dtype=np.uint16)  # [draws, groups]
+        for number in np.unique(stratum):
+            members = stratum == number
+            count = int(members.sum())
+            self._times[:, members] = random.multinomial(count, np.full(count, 1 / count), size=draws)
 
     def values(self, measures: Mapping[str, Measure]) -> dict[str, np.ndarray]:
         """Return each measure in every draw [draws], by name."""
@@ -76,6 +80,16 @@ class GroupBootstrap:
     def interval(self, measure: Measure) -> Interval:
         """As `intervals`, of one measure."""
         return self.intervals({"": measure})[""]
+
+
+def _strata(labels: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return the stratum of each group [groups], of the labels and group numbers of images [n]."""
+    classes, label = np.unique(labels, return_inverse=True)
+    holds = np.zeros((group.max() + 1, len(classes)), dtype=bool)  # [groups, classes]
+    holds[group, label] = True
+    order = np.argsort(holds.sum(0), kind="stable") if len(classes) > 2 else np.arange(len(classes))[::-1]
+    first: np.ndarray = holds[:, order].argmax(1)
+    return first
 
 
 def percentile_interval(estimate: float, values: np.ndarray) -> Interval:

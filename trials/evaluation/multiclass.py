@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax, softmax
+from scipy.special import logsumexp, softmax
 
 from trials.evaluation.bootstrap import Measure
 from trials.evaluation.calibration import class_log_odds, expected_calibration_error
@@ -136,8 +136,10 @@ def mean_absolute_error(labels: ArrayLike, called: ArrayLike) -> Measure:
 
 def log_loss(labels: ArrayLike, logits: ArrayLike) -> Measure:
     """Mean negative logarithm of the probability of an image's class."""
-    truth, given = np.asarray(labels, dtype=int), np.asarray(logits, dtype=float)
-    return weighted_mean(-log_softmax(given, axis=1)[np.arange(len(truth)), truth])
+    given = np.asarray(logits, dtype=float)
+    its_own = np.eye(given.shape[1], dtype=bool)[np.asarray(labels, dtype=int)]
+    others = logsumexp(np.where(its_own, -np.inf, given), axis=1)
+    return weighted_mean(np.logaddexp(0, others - given[its_own]))  # above 0 also where p rounds to 1
 
 
 def brier(labels: ArrayLike, logits: ArrayLike) -> Measure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from trials.evaluation.bootstrap import LEVEL, Interval
+from trials.evaluation.calibration import class_log_odds
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,44 @@ def delong(
     Raises ValueError where a class has fewer than two images or groups.
     """
     truth = np.asarray(positive, dtype=bool)
-    number = (
-        np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    )
+    number = _group_numbers(truth, groups)
     areas, of_positives, of_negatives = (
         np.stack(pair, axis=-1)
         for pair in zip(*(_components(truth, one) for one in (first, second)), strict=True)
     )
-    covariance = _covariance(areas, of_positives, of_negatives, number[truth], number[~truth])
+    deviations = [of_positives - areas, of_negatives - areas]
+    return _test(areas, _covariance(deviations, [number[truth], number[~truth]]))
+
+
+def compare_macro_auc(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None
+) -> AucTest:
+    """As `delong`, of the macro AUC of any number of classes, from logits [n, k] or [seeds, n, k].
+
+    The macro AUC is a sum of U statistics, so that its components are the sums of DeLong's (ours): what an
+    image adds as one of its class, and as one of the others to each other class, about the mean of its class.
+    Of two classes it is DeLong's test. Raises ValueError where a class has fewer than two images or groups.
+    """
+    truth = np.asarray(labels, dtype=int)
+    number = _group_numbers(truth, groups)
+    areas, components = (
+        np.stack(pair, axis=-1)
+        for pair in zip(*(_macro_components(truth, one) for one in (first, second)), strict=True)
+    )
+    of_classes = [truth == one for one in np.unique(truth)]
+    deviations = [components[members] - components[members].mean(0) for members in of_classes]
+    return _test(areas, _covariance(deviations, [number[members] for members in of_classes]))
+
+
+def _group_numbers(truth: np.ndarray, groups: ArrayLike | None) -> np.ndarray:
+    if groups is None:
+        return np.arange(len(truth))
+    number: np.ndarray = np.unique(np.asarray(groups), return_inverse=True)[1]
+    return number
+
+
+def _test(areas: np.ndarray, covariance: np.ndarray) -> AucTest:
+    """Test the difference of two areas [2] that are normal with this covariance [2, 2]."""
     gap = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     error = float(np.sqrt(max(variance, 0.0)))
@@ -54,6 +86,22 @@ def delong(
     spread = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
     correlation = float(covariance[0, 1] / spread) if spread > 0 else np.nan
     return AucTest(float(areas[0]), float(areas[1]), Interval(gap, gap - reach, gap + reach), p, correlation)
+
+
+def _macro_components(truth: np.ndarray, logits: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """From logits [n, k] or [seeds, n, k], mean over the seeds: the macro AUC [] and what each image adds to
+    it [n], in that its change by an image of a class of n_c images is what that image adds over n_c.
+    """
+    odds = np.stack([class_log_odds(seed) for seed in np.reshape(logits, (-1, *np.shape(logits)[-2:]))])
+    classes = odds.shape[2]
+    images = np.bincount(truth, minlength=classes)[truth]  # [n], of each image's class
+    areas, components = np.zeros(classes), np.zeros(len(truth))
+    for one in range(classes):
+        mine = truth == one
+        areas[one], of_class, of_others = _components(mine, odds[:, :, one])
+        components[mine] += of_class / classes
+        components[~mine] += of_others * images[~mine] / (~mine).sum() / classes
+    return areas.mean(), components
 
 
 def _components(truth: np.ndarray, given: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -70,29 +118,31 @@ def _components(truth: np.ndarray, given: ArrayLike) -> tuple[np.ndarray, np.nda
     return of_positives.mean(), of_positives.mean(1), of_negatives.mean(1)
 
 
-def _covariance(
-    areas: np.ndarray,
-    of_positives: np.ndarray,
-    of_negatives: np.ndarray,
-    groups_of_positives: np.ndarray,
-    groups_of_negatives: np.ndarray,
-) -> np.ndarray:
-    """Return the covariance [2, 2] of the AUCs by Obuchowski's sums over groups."""
-    count = 1 + max(groups_of_positives.max(), groups_of_negatives.max())
-    sums = []
-    for components, groups in ((of_positives, groups_of_positives), (of_negatives, groups_of_negatives)):
+def _covariance(deviations: Sequence[np.ndarray], groups: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the covariance [2, 2] of the AUCs by Obuchowski's sums over groups.
+
+    Of each class it takes the components less their mean [images, 2], and the images' group numbers.
+    """
+    count = 1 + max(numbers.max() for numbers in groups)
+    sums, sizes, covariance = [], [], np.zeros((2, 2))
+    for deviation, numbers in zip(deviations, groups, strict=True):
         total = np.zeros((count, 2))
-        np.add.at(total, groups, components - areas)
+        np.add.at(total, numbers, deviation)
         sums.append(total)
-    (ten, one), (m, n) = sums, (len(of_positives), len(of_negatives))
-    i10, i01 = len(set(groups_of_positives.tolist())), len(set(groups_of_negatives.tolist()))
-    if i10 < 2 or i01 < 2:
-        raise ValueError(f"DeLong's test needs two groups of each class, found {i10} and {i01}")
-    both = ten.T @ one * count / ((count - 1) * m * n)
-    covariance: np.ndarray = (
-        ten.T @ ten * i10 / ((i10 - 1) * m**2) + one.T @ one * i01 / ((i01 - 1) * n**2) + both + both.T
-    )
+        sizes.append(len(set(numbers.tolist())))
+    if min(sizes) < 2:
+        raise ValueError(f"DeLong's test needs two groups of each class, found {_listed(sizes)}")
+    for total, size, deviation in zip(sums, sizes, deviations, strict=True):
+        covariance += total.T @ total * size / ((size - 1) * len(deviation) ** 2)
+    for (one, m), (other, n) in combinations(zip(sums, map(len, deviations), strict=True), 2):
+        both = one.T @ other * count / ((count - 1) * m * n)
+        covariance += both
+        covariance += both.T
     return covariance
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 @dataclass(frozen=True)

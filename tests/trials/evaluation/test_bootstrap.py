@@ -103,6 +103,12 @@ def test_accuracy_of_those_decided_leaves_the_least_certain_out() -> None:
     assert accuracy_of_decided(truth, called, certainty, 0.25)(twice)[0] == pytest.approx(4 / 8)
 
 
+def test_accuracy_of_those_decided_is_of_any_number_of_classes() -> None:
+    labels, called, certainty = [0, 1, 2, 2], [0, 2, 2, 1], [0.9, 0.4, 0.8, 0.5]  # right, wrong, right, wrong
+    shares = [accuracy_of_decided(labels, called, certainty, share) for share in (0, 0.25, 0.5)]
+    assert [share(np.ones((1, 4)))[0] for share in shares] == pytest.approx([2 / 4, 2 / 3, 1])
+
+
 def test_auc_within_strata_compares_like_with_like() -> None:
     # Stratum a: 0.9 over 0.6 and 0.4, all right; stratum b: 0.3 over 0.2 and 0.1, under 0.5: 4 of 5 pairs.
     truth = np.array([1, 0, 0, 1, 0, 0, 0], dtype=bool)
@@ -129,6 +135,29 @@ def test_groups_are_drawn_whole_and_classes_apart() -> None:
     assert (digits[:, 0] + digits[:, 2] == 2).all()  # two groups hold positives, two do not
     assert (digits[:, 3] + digits[:, 5] == 2).all()
     assert len(np.unique(draws)) == 9  # 3 outcomes a class
+
+
+def test_no_draw_is_without_one_of_several_classes() -> None:
+    # Class 0 in groups a b c d, class 1 in c d, class 2 in e: c and d, which hold a rarer class than 0, are a
+    # stratum, a and b another, e is in every draw. Drawn as one of five, each class would be missed at times.
+    labels, groups = [0, 0, 0, 1, 0, 1, 2, 2], list("abccddee")
+    bootstrap = GroupBootstrap(labels, groups, draws=500)
+    draws = bootstrap.values({"": lambda weights: weights @ (10.0 ** np.arange(8))})[""]  # a digit each
+    digits = np.array([[int(digit) for digit in f"{int(draw):08d}"[::-1]] for draw in draws])
+    assert (digits[:, 0] + digits[:, 1] == 2).all() and (digits[:, 3] + digits[:, 5] == 2).all()
+    assert (digits[:, 2] == digits[:, 3]).all() and (digits[:, 6] == 1).all()
+    assert len(np.unique(draws)) == 9
+
+
+def test_two_classes_are_drawn_alike_as_truth_and_as_numbers() -> None:
+    # Groups of both classes are positive ones, also where positive ones are the more frequent.
+    positive, groups = np.array([1, 1, 0, 1, 0, 1, 0, 1]), list("aabbcdde")
+    draws = [
+        GroupBootstrap(labels, groups).values({"": lambda weights: weights @ np.arange(8.0) ** 3})[""]
+        for labels in (positive, positive.astype(bool), positive.astype(float))
+    ]
+    assert np.array_equal(draws[0], draws[1]) and np.array_equal(draws[0], draws[2])
+    assert draws[0][:4].tolist() == [1094, 816, 784, 444]  # as before there were more classes
 
 
 def test_interval_worked_by_hand() -> None:

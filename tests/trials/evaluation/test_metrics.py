@@ -1,13 +1,22 @@
 """Measures against cases worked by hand and the poster's own figures."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
-from trials.evaluation.metrics import doubts, fit_temperature, mean_and_std, score, youden_threshold
+from trials.evaluation.metrics import (
+    doubts,
+    fit_temperature,
+    mean_and_std,
+    score,
+    score_classes,
+    youden_threshold,
+)
+from trials.evaluation.multiclass import class_aucs
 
 
 def test_measures_of_a_case_worked_by_hand() -> None:
@@ -111,6 +120,123 @@ def test_temperature_stays_finite_where_nothing_is_mistaken() -> None:
     assert fit_temperature([True, False], [16.0, -16.0]) == pytest.approx(0.05, rel=0.01)
     assert fit_temperature([True, False], [-16.0, 16.0]) == pytest.approx(20, rel=0.01)
     assert fit_temperature([True, False], [-700.0, 700.0]) == pytest.approx(700, rel=0.01)
+
+
+CLASSES = ("benign", "malignant", "normal")
+
+
+def test_scores_of_three_classes_worked_by_hand() -> None:
+    # Benign called benign, malignant, benign; malignant called malignant; normal called benign.
+    labels, called = [0, 0, 0, 1, 2], [0, 1, 0, 1, 0]
+    logits = np.log([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.4, 0.3, 0.3]])
+    scores = score_classes(labels, logits, called, CLASSES)
+    assert (scores.n, scores.images) == (5, {"benign": 3, "malignant": 1, "normal": 1})
+    assert scores.confusion == [[2, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert scores.accuracy == 3 / 5
+    assert scores.balanced_accuracy == pytest.approx((2 / 3 + 1 + 0) / 3)
+    # By chance 3/5 * 3/5 + 1/5 * 2/5 + 1/5 * 0 = 11/25.
+    assert scores.kappa == pytest.approx((3 / 5 - 11 / 25) / (1 - 11 / 25))
+    # Benign 0.7 and 0.8 beat 0.2 and 0.4, 0.3 beats 0.2; malignant 0.7 beats all; normal 0.3 beats all.
+    assert scores.auc_macro == pytest.approx((5 / 6 + 1 + 1) / 3)
+    assert scores.per_class["benign"] == {
+        **{"n": 3, "auc": pytest.approx(5 / 6), "sensitivity": pytest.approx(2 / 3), "specificity": 1 / 2},
+        **{"ppv": pytest.approx(2 / 3), "f1": pytest.approx(2 * 2 / (3 + 3))},
+    }
+    assert scores.per_class["normal"]["ppv"] is None  # nothing is called normal
+    found = scores.to_dict()
+    assert "quadratic_kappa" not in found and "mean_absolute_error" not in found
+    graded = score_classes(labels, logits, called, CLASSES, ordered=True).to_dict()
+    assert set(graded) - set(found) == {"quadratic_kappa", "mean_absolute_error"}
+    assert graded["mean_absolute_error"] == (1 + 2) / 5
+
+
+def test_a_class_of_no_image_has_no_scores() -> None:
+    scores = score_classes([0, 1, 1], np.eye(3)[[0, 1, 2]], [0, 1, 2], CLASSES, ordered=True)
+    assert set(scores.per_class["normal"].values()) == {0, None} and scores.per_class["normal"]["n"] == 0
+    assert (scores.auc_macro, scores.balanced_accuracy, scores.macro_f1) == (None, None, None)
+    assert (scores.accuracy, scores.confusion) == (2 / 3, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    # Benign 1; malignant 3 / 4, as its second image ties with the benign one; images count alike.
+    assert scores.auc_weighted == pytest.approx((1 + 2 * 3 / 4) / 3)
+    json.dumps(scores.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "logits", "called", "said"),
+    [
+        ([], np.empty((0, 3)), [], "no predictions"),
+        ([0, 3], np.zeros((2, 3)), [0, 1], "numbers from 0 to 2, found 3"),
+        ([0, 1], np.zeros((2, 3)), [0, -1], "numbers from 0 to 2, found -1"),
+        ([0, 1], np.zeros((2, 2)), [0, 1], "3 logits for each of 2 images, found \\(2, 2\\)"),
+        ([0, 1], np.zeros((2, 3)), [0], "and 1 calls"),
+        ([0, 1], [[0, 1, np.inf], [0, 0, 0]], [0, 1], "1 of 6 scores"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(
+    labels: list[int], logits: np.ndarray, called: list[int], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        score_classes(labels, logits, called, CLASSES)
+
+
+def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels that are drawn from the probabilities of these logits of three classes."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.5, (n, 3))
+    return (random.random((n, 1)) > softmax(logits, axis=1).cumsum(1)).sum(1), logits
+
+
+def test_temperature_of_three_classes_gives_back_by_what_logits_were_multiplied() -> None:
+    labels, logits = drawn(20_000)
+    for sharpened in (0.5, 1, 4, 500):
+        assert fit_temperature(labels, sharpened * logits) == pytest.approx(sharpened, rel=0.05)
+    assert fit_temperature([0, 1, 2], 16 * np.eye(3)) == pytest.approx(0.05, rel=0.01)
+
+
+def test_temperature_of_two_columns_is_that_of_their_log_odds() -> None:
+    odds = np.random.default_rng(3).normal(size=50)
+    positive = odds + np.random.default_rng(4).normal(size=50) > 0
+    known = fit_temperature(positive, odds)
+    assert fit_temperature(positive.astype(int), np.column_stack([np.zeros(50), odds])) == known
+    assert fit_temperature((~positive).astype(int), np.column_stack([odds, np.zeros(50)])) == known
+
+
+def test_three_classes_that_are_told_apart_raise_no_doubts() -> None:
+    labels, logits = drawn(200)
+    assert doubts(labels, logits) == []
+    assert doubts([2, 2, 2], logits[:3]) == []  # of one class nothing can be said
+
+
+def test_constant_answers_of_three_classes_are_doubted() -> None:
+    labels, logits = drawn(200)
+    (doubt,) = doubts(labels, 1e-4 * logits + [0, 0, np.log(2)])
+    assert doubt.startswith(
+        "the model answers alike, 0.250 to 0.250, 0.250 to 0.250, 0.500 to 0.500, whatever"
+    )
+    sure = np.array([100.0, 0, 0]) + 0.5 * logits  # probabilities of 1, whose log odds still differ
+    assert doubts(labels, sure) == []
+
+
+def test_chance_among_three_classes_is_found_as_often_as_said() -> None:
+    random = np.random.default_rng(5)
+    told = [doubts(np.arange(40) % 3, random.normal(size=(40, 3))) for _ in range(100)]
+    assert 88 <= sum(map(len, told)) <= 99  # 95 expected
+    (doubt,) = doubts([0, 1, 2] * 20, np.arange(180).reshape(60, 3) % 7)
+    assert "no better than chance on its 60 validation images: macro AUC 0." in doubt
+    assert doubts([0, 1, 2] * 20, np.arange(180).reshape(60, 3) % 7) == [doubt]
+
+
+def test_doubts_of_classes_are_of_those_that_have_images() -> None:
+    labels, logits = drawn(60)
+    labels = np.where(labels == 1, 0, labels)
+    (doubt,) = doubts(labels, -logits)
+    areas = class_aucs(labels, -logits)(np.ones((1, 60)))[0, [0, 2]]
+    assert f"macro AUC {areas.mean():.3f}" in doubt
+
+
+def test_two_columns_raise_the_doubts_of_two_classes() -> None:
+    odds = np.random.default_rng(3).normal(size=50)
+    truth = np.arange(50) % 2
+    assert doubts(truth, np.column_stack([np.zeros(50), odds])) == doubts(truth, odds)
 
 
 @pytest.mark.parametrize("make", [partial(score, threshold=0.5), youden_threshold, fit_temperature, doubts])

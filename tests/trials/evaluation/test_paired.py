@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from trials.evaluation.bootstrap import GroupBootstrap, difference
 from trials.evaluation.measures import auc
-from trials.evaluation.paired import compare_accuracy, delong, holm
+from trials.evaluation.multiclass import macro_auc
+from trials.evaluation.paired import compare_accuracy, compare_macro_auc, delong, holm
 
 TRUTH = np.array([1, 1, 0, 0], dtype=bool)
 FIRST = [0.9, 0.4, 0.5, 0.1]  # AUC 3/4
@@ -79,6 +81,71 @@ def test_delong_says_what_it_needs() -> None:
         delong([1, 0, 0, 0], FIRST, FIRST)
     with pytest.raises(ValueError, match="two groups of each class, found 1 and 2"):
         delong(TRUTH, FIRST, FIRST, groups=["a", "a", "b", "c"])
+
+
+def three_classes(seed: int = 0, n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels and the logits of two methods that err alike in part, with rare classes."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) * 7 % 12 // 5  # 5, 5 and 2 of twelve
+    common = random.normal(size=(n, 3)) + np.eye(3)[labels]
+    first, second = (common + random.normal(size=(n, 3)) for _ in range(2))
+    return labels, first, second
+
+
+def test_macro_auc_of_two_classes_is_delongs_test() -> None:
+    random = np.random.default_rng(4)
+    positive, groups = random.random(60) < 0.3, random.integers(0, 25, 60)
+    odds = [random.normal(size=(2, 60)) + positive for _ in range(2)]  # two seeds each
+    logits = [np.stack([np.zeros((2, 60)), one], axis=-1) for one in odds]
+    found, known = compare_macro_auc(positive, *logits, groups), delong(positive, *odds, groups)
+    for one, other in zip(vars(found).values(), vars(known).values(), strict=True):
+        assert vars(one) == pytest.approx(vars(other)) if hasattr(one, "low") else one == pytest.approx(other)
+
+
+def test_macro_auc_of_three_classes_agrees_with_a_jackknife() -> None:
+    labels, first, second = three_classes()
+    gap = np.array(
+        [
+            macro_auc(labels[keep], first[keep])(np.ones((1, 89)))[0]
+            - macro_auc(labels[keep], second[keep])(np.ones((1, 89)))[0]
+            for keep in (np.arange(90) != left for left in range(90))
+        ]
+    )
+    parts = [gap[labels == one] for one in range(3)]
+    error = sum((len(part) - 1) ** 2 / len(part) * part.var(ddof=1) for part in parts) ** 0.5
+    test = compare_macro_auc(labels, first, second)
+    assert test.first == pytest.approx(macro_auc(labels, first)(np.ones((1, 90)))[0])
+    assert (test.difference.high - test.difference.estimate) / 1.959964 == pytest.approx(error, rel=0.02)
+
+
+def test_macro_auc_agrees_with_the_bootstrap_over_groups() -> None:
+    labels, first, second = three_classes(1)
+    twice = np.repeat(np.arange(90), 2)
+    given = labels[twice], first[twice], second[twice]
+    test = compare_macro_auc(*given, groups=twice)
+    gap = difference(macro_auc(*given[:2]), macro_auc(given[0], given[2]))
+    interval = GroupBootstrap(given[0], twice).interval(gap)
+    assert test.difference.estimate == pytest.approx(interval.estimate)
+    assert test.difference.high - test.difference.low == pytest.approx(interval.high - interval.low, rel=0.1)
+    assert test.p == pytest.approx(compare_macro_auc(labels, first, second).p)
+    assert compare_macro_auc(*given).p < test.p
+
+
+def test_macro_auc_of_equal_methods_differs_as_seldom_as_it_says() -> None:
+    p = np.array([compare_macro_auc(*three_classes(seed, 48)).p for seed in range(300)])
+    assert 5 <= (p < 0.05).sum() <= 27  # 15 expected
+    labels, first, _ = three_classes()
+    assert compare_macro_auc(labels, first, first).p == 1
+    assert compare_macro_auc(labels, first, np.eye(3)[labels]).p < 0.001
+
+
+def test_macro_auc_needs_images_and_groups_of_each_class() -> None:
+    labels, first, second = three_classes()
+    kept = labels != 1
+    with pytest.raises(ValueError, match="two images of each class, found 0 and 53"):
+        compare_macro_auc(labels[kept], first[kept], second[kept])
+    with pytest.raises(ValueError, match="two groups of each class, found 38, 37 and 1"):
+        compare_macro_auc(labels, first, second, np.where(labels == 2, -1, np.arange(90)))
 
 
 def test_mcnemar_is_the_binomial_test_of_discordant_images() -> None:
