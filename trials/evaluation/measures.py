@@ -109,6 +109,16 @@ def _matthews(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) ->
     return ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
+def _f1(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> np.ndarray:
+    return ratio(2 * tp, np.where(tp + fn > 0, 2 * tp + fn + fp, 0))
+
+
+def _kappa(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> np.ndarray:
+    disagreement_by_chance = (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn)
+    both_classes = (tp + fn) * (tn + fp) > 0
+    return ratio(2 * (tp * tn - fn * fp), np.where(both_classes, disagreement_by_chance, 0))
+
+
 DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     "accuracy": lambda tp, fn, fp, tn: ratio(tp + tn, tp + fn + fp + tn),
     "tpr": lambda tp, fn, fp, tn: ratio(tp, tp + fn),
@@ -116,9 +126,11 @@ DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     "precision": lambda tp, fn, fp, tn: ratio(tp, tp + fp),
     "balanced_accuracy": lambda tp, fn, fp, tn: (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2,
     "mcc": _matthews,
+    "f1": _f1,
+    "kappa": _kappa,
 }
-"""Measures of decisions, from counts; Matthews' correlation is undefined where one class or one call is all
-there is, for which scikit-learn gives 0."""
+"""Measures of decisions, from counts. Undefined, where scikit-learn gives 0, are Matthews' correlation where
+one class or one call is all there is, Cohen's kappa where one class is, and F1 where nothing is positive."""
 
 
 def decision(name: str, positive: ArrayLike, called: ArrayLike) -> Measure:
@@ -186,6 +198,12 @@ def check_prevalence(prevalence: float) -> None:
 def brier(positive: ArrayLike, probabilities: ArrayLike) -> Measure:
     """Mean squared distance of probability and truth (Brier, Monthly Weather Review 78, 1950, 1-3)."""
     return weighted_mean((np.asarray(probabilities, dtype=float) - np.asarray(positive, dtype=bool)) ** 2)
+
+
+def log_loss(positive: ArrayLike, log_odds: ArrayLike) -> Measure:
+    """Mean negative logarithm of the truth's probability, of log odds [n]."""
+    sign = np.where(np.asarray(positive, dtype=bool), 1.0, -1.0)
+    return weighted_mean(np.logaddexp(0, -sign * np.asarray(log_odds, dtype=float)))
 
 
 def weighted_mean(values: ArrayLike) -> Measure:

@@ -15,6 +15,7 @@ from trials.evaluation.measures import (
     auc,
     brier,
     decision,
+    log_loss,
     predictive_value,
     sensitivity_at,
     specificity_at,
@@ -125,6 +126,7 @@ def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]
         "sensitivity_at_90": sensitivity_at(truth, given, 0.9),
         "specificity_at_90": specificity_at(truth, given, 0.9),
         "brier": brier(truth, predictions.probabilities),
+        "log_loss": log_loss(truth, given),
         "ppv": predictive_value(truth, called, prevalence),
         "npv": predictive_value(truth, called, prevalence, of_positive=False),
         **{

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.special import logit
 from scipy.stats import spearmanr
+from sklearn import metrics
 from sklearn.metrics import (
     balanced_accuracy_score,
     brier_score_loss,
+    cohen_kappa_score,
+    f1_score,
     matthews_corrcoef,
     precision_score,
     roc_auc_score,
@@ -17,6 +21,7 @@ from trials.evaluation.measures import (
     auc,
     brier,
     decision,
+    log_loss,
     predictive_value,
     sensitivity_at,
     spearman,
@@ -51,12 +56,17 @@ def test_weights_mean_repetition_as_scikit_learn_has_it() -> None:
         "mcc": matthews_corrcoef,
         "balanced_accuracy": balanced_accuracy_score,
         "precision": precision_score,
+        "f1": f1_score,
+        "kappa": cohen_kappa_score,
     }
     for row in weights:
         given = row[None]
         assert auc(TRUTH, SCORES)(given)[0] == pytest.approx(roc_auc_score(TRUTH, SCORES, sample_weight=row))
         assert brier(TRUTH, SCORES)(given)[0] == pytest.approx(
             brier_score_loss(TRUTH, SCORES, sample_weight=row)
+        )
+        assert log_loss(TRUTH, logit(SCORES))(given)[0] == pytest.approx(
+            metrics.log_loss(TRUTH, SCORES, sample_weight=row)
         )
         for name, reference in named.items():
             expected = reference(TRUTH, called, sample_weight=row)
@@ -70,6 +80,9 @@ def test_decisions_of_a_table_worked_by_hand() -> None:
     called = SCORES >= 0.35  # TP 2, FN 1, FP 2, TN 3
     expected = {"accuracy": 5 / 8, "tpr": 2 / 3, "tnr": 3 / 5, "precision": 2 / 4}
     expected["mcc"] = (2 * 3 - 2 * 1) / (4 * 3 * 5 * 4) ** 0.5
+    expected["f1"] = 2 * 2 / (2 * 2 + 1 + 2)
+    by_chance = (3 * 4 + 5 * 4) / 8**2  # three positive and four called, five negative and four not called
+    expected["kappa"] = (5 / 8 - by_chance) / (1 - by_chance)
     for name, value in expected.items():
         assert decision(name, TRUTH, called)(ONCE)[0] == pytest.approx(value), name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import cohen_kappa_score, f1_score, matthews_corrcoef
 
 from trials.cli import main
 from trials.data.load import load
@@ -25,9 +25,9 @@ ONCE = np.ones((1, 4))
 @pytest.mark.parametrize(
     ("truth", "called", "undefined"),
     [
-        ([1, 1, 1, 1], [1, 1, 0, 1], {"tnr", "balanced_accuracy", "mcc"}),
-        ([0, 0, 0, 0], [0, 1, 0, 0], {"tpr", "balanced_accuracy", "mcc"}),
-        ([0, 0, 0, 0], [0, 0, 0, 0], {"tpr", "precision", "balanced_accuracy", "mcc"}),
+        ([1, 1, 1, 1], [1, 1, 0, 1], {"tnr", "balanced_accuracy", "mcc", "kappa"}),
+        ([0, 0, 0, 0], [0, 1, 0, 0], {"tpr", "balanced_accuracy", "mcc", "kappa", "f1"}),
+        ([0, 0, 0, 0], [0, 0, 0, 0], {"tpr", "precision", "balanced_accuracy", "mcc", "kappa", "f1"}),
         ([0, 1, 0, 1], [0, 0, 0, 0], {"precision", "mcc"}),
         ([0, 1, 0, 1], [1, 1, 1, 1], {"mcc"}),
         ([0, 1, 0, 1], [1, 1, 0, 1], set()),
@@ -40,6 +40,9 @@ def test_a_measure_without_a_denominator_is_undefined(
     assert {name for name, value in found.items() if np.isnan(value)} == undefined
     if "mcc" not in undefined:
         assert found["mcc"] == pytest.approx(matthews_corrcoef(truth, called))
+    if "kappa" not in undefined:
+        assert found["kappa"] == pytest.approx(cohen_kappa_score(truth, called))
+        assert found["f1"] == pytest.approx(f1_score(truth, called))
 
 
 def a_run(folder: Path, method: str, truth: list[bool], external: list[bool]) -> Path:

@@ -86,6 +86,8 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
         row["measure"]: row for row in rows_of(tmp_path / "out" / "measures.csv") if row["method"] == "enas7"
     }
     assert float(measures["mcc"]["estimate"]) == pytest.approx((6 * 5) / (7 * 6 * 6 * 5) ** 0.5, abs=1e-6)
+    assert float(measures["f1"]["estimate"]) == pytest.approx(2 * 6 / (2 * 6 + 1), abs=1e-6)
+    assert float(measures["kappa"]["estimate"]) == pytest.approx((11 / 12 - 1 / 2) / (1 - 1 / 2), abs=1e-6)
     assert float(measures["brier"]["estimate"]) == pytest.approx(1.1 / 12, abs=1e-6)  # 0.75 and 0.35
     assert float(measures["ppv"]["estimate"]) == pytest.approx(0.1 / (0.1 + 0.9 / 6), abs=1e-6)
     # Nearest to 0.5 are 0.6 and 0.4, then 0.7 twice, one of which is the only mistake.
