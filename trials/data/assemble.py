@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from trials.data import storage
+from trials.data.covariate_leaks import tell_tales
+from trials.data.covariates import Table, missing_notes, table_of
 from trials.data.dataset import LesionData
 from trials.data.duplicates import copy_digest
 from trials.data.files.decoding import image_digest
@@ -75,7 +77,12 @@ def _in_file(images: Sequence[Decoded]) -> list[Decoded]:
 
 
 def assemble(
-    listing: Listing, images: Sequence[Decoded], positive: str, duplicates: str, grey_range: GreyRange
+    listing: Listing,
+    images: Sequence[Decoded],
+    positive: str,
+    duplicates: str,
+    grey_range: GreyRange,
+    covariates: Sequence[str] = (),
 ) -> LesionData:
     """Make a data set of the images of a listing, at least one; arguments as of `load`.
 
@@ -91,13 +98,16 @@ def assemble(
     members = [image for image, _, reason in judged if reason is None]
     groups = tuple(group for _, group, reason in judged if reason is None)
     source = group_source(listing, records, duplicates)
+    labels = np.array([classes.index(image.record.label) for image in members], dtype=np.int64)
+    table = table_of([image.record for image in members])
+    chosen = {name: table[name] for name in covariates}
     return LesionData(
         name=listing.name,
         root=listing.root,
         layout=listing.layout,
         files=tuple(image.record.file for image in members),
         images=tuple(image.pixels for image in members),
-        labels=np.array([classes.index(image.record.label) for image in members], dtype=np.int64),
+        labels=labels,
         classes=classes,
         groups=groups,
         group_source=source,
@@ -105,16 +115,20 @@ def assemble(
         left_out=(*listing.left_out, *crossing, *_contradictory(judged)),
         image_digests=tuple(image.digest for image in members),
         copy_digests=tuple(image.copy_digest for image in members),
-        digest=_digest(members, groups),
+        digest=_digest(members, groups, chosen),
         notes=(
             *as_two(classes, positive),
             *listing.notes,
             *grouped.notes,
             *look_alikes(records, pixels),
             *large_groups(groups, source),
+            *missing_notes(chosen),
+            *tell_tales(chosen, labels, classes, groups),
         ),
         splits=_splits(members) or None,
         grey_range=grey_range,
+        table=table,
+        covariates=tuple(chosen),
     )
 
 
@@ -140,9 +154,9 @@ def _splits(images: Sequence[Decoded]) -> tuple[str, ...]:
     return tuple(split for image in images if (split := image.record.split))
 
 
-def _digest(images: Sequence[Decoded], groups: Sequence[str]) -> str:
-    """Return what identifies a data set: files, labels, groups, pixels and parts."""
-    parts = [
+def _digest(images: Sequence[Decoded], groups: Sequence[str], covariates: Table) -> str:
+    """Return what identifies a data set: files, labels, groups, pixels, parts and covariates."""
+    parts: list[object] = [
         [image.record.file for image in images],
         [image.record.label for image in images],
         list(groups),
@@ -150,4 +164,6 @@ def _digest(images: Sequence[Decoded], groups: Sequence[str]) -> str:
     ]
     if splits := _splits(images):
         parts.append([SHORT[split] for split in splits])
+    if covariates:
+        parts.append(covariates)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from trials.data.covariates import coding_of
 from trials.data.dataset import LesionData
 from trials.data.duplicates import near_duplicates
 from trials.data.files.paths import some
@@ -65,7 +66,7 @@ def verify(path: str | Path, *, folds: int = 5, **options: Unpack[Reading]) -> R
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
     source, of_folds, fold_problems = _check_folds(data, folds, accept, assign=not problems)
-    problems += fold_problems
+    problems += [*fold_problems, *_uncodable(data)]
     warnings = [*_left_out(data), *of_folds, *data.notes, *_leaks(data)]
     return Report(
         str(path),
@@ -115,6 +116,15 @@ def _in_words(count: object) -> str:
     if isinstance(count, Mapping):
         return ", ".join(f"{name} {value}" for name, value in count.items())
     return str(count)
+
+
+def _uncodable(data: LesionData) -> list[str]:
+    """Return a problem for each covariate from which nothing can be learned."""
+    try:
+        coding_of(data, np.arange(len(data.files)))
+    except DataError as error:
+        return str(error).splitlines()
+    return []
 
 
 def _left_out(data: LesionData) -> list[str]:

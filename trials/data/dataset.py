@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ class LesionData:
     that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
     with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
     are, mirrored, turned or inverted perhaps. `grey_range` is what became black and white of images that
-    store more than 8 bits.
+    store more than 8 bits. `table` has the cells beside the images by column, one an image, and `covariates`
+    names those columns that models are given.
     """
 
     name: str
@@ -45,6 +47,8 @@ class LesionData:
     notes: tuple[str, ...]
     splits: tuple[str, ...] | None = None
     grey_range: GreyRange = BYTES
+    table: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    covariates: tuple[str, ...] = ()
 
     def of_split(self, name: str) -> np.ndarray:
         """Return the indices of the images of a part, one of `SPLITS`, of the data's own split: int64 [n].
@@ -58,6 +62,10 @@ class LesionData:
                 f"{self.root}: no part {name!r} of its split, expected one of {', '.join(SPLITS)}"
             )
         return np.flatnonzero(np.array(self.splits) == name)
+
+    def cells(self, indices: np.ndarray) -> dict[str, list[str]]:
+        """Return the covariates of the images at `indices` as the table has them, by column."""
+        return {name: [self.table[name][i] for i in indices] for name in self.covariates}
 
     @property
     def positive_index(self) -> int:

@@ -35,6 +35,7 @@ def draw_balanced(data: LesionData, per_class: int, seed: int) -> LesionData:
         groups=tuple(data.groups[i] for i in kept),
         image_digests=tuple(data.image_digests[i] for i in kept),
         copy_digests=tuple(data.copy_digests[i] for i in kept),
+        table={name: tuple(cells[i] for i in kept) for name, cells in data.table.items()},
         left_out=data.left_out
         + tuple(LeftOut(data.files[i], data.classes[data.labels[i]], data.groups[i], REASON) for i in left),
     )

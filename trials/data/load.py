@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from trials.data.assemble import Decoded, assemble, decode_records
+from trials.data.covariates import table_of, unknown_columns
 from trials.data.dataset import LesionData
 from trials.data.draw import draw_balanced
 from trials.data.faults import excessive_shares, faults
@@ -41,7 +42,8 @@ class Reading(TypedDict, total=False):
     and grouped, in data with a split of their own copies only. `classes` names the label numbers of an
     `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone ("copies") are grouped.
     `accept` names problems that are none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to
-    look at the data; unless told it is decided from them.
+    look at the data; unless told it is decided from them. `covariates` names columns beside the images that
+    models are given.
     """
 
     positive: str
@@ -50,6 +52,7 @@ class Reading(TypedDict, total=False):
     duplicates: str
     accept: Sequence[str]
     grey_range: GreyRange | None
+    covariates: Sequence[str]
 
 
 def reading(settings: DataSettings) -> Reading:
@@ -60,6 +63,7 @@ def reading(settings: DataSettings) -> Reading:
         classes=settings.classes,
         duplicates=settings.duplicates,
         accept=settings.accept,
+        covariates=settings.covariates,
     )
 
 
@@ -86,6 +90,7 @@ def examine(
     duplicates: str = "near",
     accept: Sequence[str] = (),
     grey_range: GreyRange | None = None,
+    covariates: Sequence[str] = (),
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
     if unknown := sorted(set(accept) - set(ACCEPTABLE)):
@@ -96,11 +101,14 @@ def examine(
     except DataError as error:
         return Examined(None, (str(error),))
     listing, grey_range = in_one_range(_with_labels_checked(listing, positive, accept), grey_range)
+    listing = _with_covariates_checked(listing, covariates)
     images, damaged = decode_records(listing.records)
     listing = _with_masks_found(replace(listing, problems=(*listing.problems, *damaged)), images)
     if not images:
         return Examined(None, listing.problems)
-    data = assemble(listing, images, positive, duplicates, grey_range)
+    there = table_of([image.record for image in images])
+    known = [name for name in covariates if name in there]
+    data = assemble(listing, images, positive, duplicates, grey_range, known)
     return Examined(data, (*listing.problems, *faults(data), *excessive_shares(data, listing, accept)))
 
 
@@ -112,6 +120,12 @@ def _with_labels_checked(listing: Listing, positive: str, accept: Sequence[str])
         problems=(*listing.problems, *problems),
         notes=(*listing.notes, *label_notes(labels, accept)),
     )
+
+
+def _with_covariates_checked(listing: Listing, covariates: Sequence[str]) -> Listing:
+    table = table_of(listing.records)
+    problems = [f"{listing.root}: {problem}" for problem in unknown_columns(covariates, table)]
+    return replace(listing, problems=(*listing.problems, *problems))
 
 
 def _with_masks_found(listing: Listing, images: Sequence[Decoded]) -> Listing:

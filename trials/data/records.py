@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ class Record:
     have one label. `path` is the image file, if the image has one of its own; `decode` and `frame` then take
     the `grey_range` of the data set. `frame()` returns the whole picture that the image is cut from, if it
     is, and `box` is its place there (x0, y0, x1, y1, half-open). `split` is one of `SPLITS` if the data come
-    with a split of their own; then every record of a listing has one.
+    with a split of their own; then every record of a listing has one. `cells` is what else a table beside the
+    images says of this one, by column.
     """
 
     file: str
@@ -42,6 +43,7 @@ class Record:
     path: Path | None = None
     lesion: str | None = None
     box: tuple[int, int, int, int] | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

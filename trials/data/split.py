@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.data.covariates import CovariateCoding, coding_of
 from trials.data.dataset import LesionData
 from trials.data.findings import say
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
@@ -23,9 +24,10 @@ from trials.data.records import SPLITS
 from trials.errors import DataError, SettingsError
 from trials.settings.schema import DataSettings, Settings
 
-_MADE_BY = (  # settings that say which images there are, and in which part each is
+_MADE_BY = (  # settings that say which images there are, what of each, and in which part it is
     *("positive", "group_column", "accept", "classes", "duplicates"),
     *("validation_fraction", "fold_seed", "balanced_draw"),
+    *("covariates", "categories", "log_covariates"),
 )
 
 
@@ -36,7 +38,8 @@ class Split:
     Outer fold `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0
     of 1. `seed` has drawn the validation images, and is the seed of all runs on this split. `source` and
     `notes` say where the folds came from; `settings` are those that made the split. Raises `LeakError` where
-    a test image, an image of its group or a copy of it would be learned from.
+    a test image, an image of its group or a copy of it would be learned from, and `DataError` as
+    `coding_of`.
     """
 
     data: LesionData
@@ -51,6 +54,7 @@ class Split:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        say(self.doubts)
         if len(self.test):
             self.refuse_seen(self.data, self.test, "give them one group, or take one of them out")
 
@@ -93,6 +97,23 @@ class Split:
         return cls(data, training, validation, test, count, fold, seed, source, options, notes)
 
     @cached_property
+    def coding(self) -> CovariateCoding | None:
+        """How covariates become inputs, fitted on the training images alone; None: there are none."""
+        options = self.settings
+        return coding_of(self.data, self.training, categories=options.categories, log=options.log_covariates)
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What is odd about the covariates of images that are not trained on, a sentence each."""
+        parts = {"validation": self.validation, "test": self.test}
+        return [
+            line
+            for name, indices in parts.items()
+            if self.coding and len(indices)
+            for line in self.coding.doubts(self.data.cells(indices), f"{name} images")
+        ]
+
+    @cached_property
     def development(self) -> np.ndarray:
         """Indices of all images outside the test: those trained on, then those that choose."""
         return np.concatenate([self.training, self.validation])
@@ -125,7 +146,7 @@ class Split:
             "groups": len(set(data.groups)),
             "group_source": data.group_source,
             "left_out": [asdict(item) for item in data.left_out],
-            "notes": [*data.notes, *self.notes],
+            "notes": [*data.notes, *self.notes, *self.doubts],
             "grey_range": list(data.grey_range),
             "folds": self.source,
             "training": len(self.training),

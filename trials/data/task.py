@@ -37,7 +37,7 @@ class Task:
         self.split.check(self.settings.data)
         if (other := self.external) is None:
             return
-        for name in ("positive", "grey_range"):
+        for name in ("positive", "grey_range", "covariates"):
             if (found := getattr(other, name)) != (expected := getattr(self.data, name)):
                 raise DataError(
                     f"{other.root}: was read with {name} = {found}, expected {expected}, that of "
@@ -84,9 +84,18 @@ class Task:
             **self.split.place,
         }
 
+    @property
+    def _external_doubts(self) -> list[str]:
+        """What is odd about the covariates of the external images."""
+        if self.external is None or self.split.coding is None:
+            return []
+        everything = np.arange(len(self.external.files))
+        return self.split.coding.doubts(self.external.cells(everything), "external images")
+
     def describe(self) -> dict[str, Any]:
         """Return, as JSON values, which data were found and how they are split."""
         described = self.split.describe() | {"test": len(self.test)}
         if self.external:
-            described["notes"] += [f"{self.external.name}: {note}" for note in self.external.notes]
+            found = [*self.external.notes, *self._external_doubts]
+            described["notes"] += [f"{self.external.name}: {note}" for note in found]
         return described

@@ -6,23 +6,27 @@ import numpy as np
 
 from trials.data.dataset import LesionData
 from trials.data.images import to_tensor
-from trials.data.tables.csv_rows import read_rows
 from trials.errors import DataError
+from trials.settings.schema import SIZE
 
 
 def geometry(data: LesionData, indices: np.ndarray) -> np.ndarray:
     """Return width, height (pixels of the source) and their ratio of the boxes at `indices` [n, 3].
 
-    They are columns of the manifest; raises `DataError` where they are missing, empty or no numbers above 0.
+    Raises `DataError` where the table beside the images and their masks do not say them, or as no numbers
+    above 0.
     """
-    path = data.root / "manifest.csv"
-    boxes = {row["file"]: (row["width"], row["height"]) for row in read_rows(path, ("width", "height"))}
+    if missing := [name for name in SIZE if name not in data.table]:
+        raise DataError(
+            f"{data.root}: no column {' and '.join(missing)} in a table beside the images, and no masks: "
+            "width and height of every lesion's box are needed"
+        )
     try:
-        size = np.array([boxes[data.files[i]] for i in indices], dtype=float)
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: width and height of every lesion's box are needed ({error})") from None
+        size = np.array([[data.table[name][i] for name in SIZE] for i in indices], dtype=float)
+    except ValueError as error:
+        raise DataError(f"{data.root}: width and height of every lesion's box are needed ({error})") from None
     if not (size > 0).all():
-        raise DataError(f"{path}: width and height of every lesion's box must be numbers above 0")
+        raise DataError(f"{data.root}: width and height of every lesion's box must be numbers above 0")
     return np.column_stack([size, size[:, 0] / size[:, 1]])
 
 

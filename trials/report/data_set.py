@@ -69,6 +69,7 @@ def read_data(path: Path, comparison: Comparison, group_column: str | None = Non
         classes=settings.get("classes"),
         duplicates=settings.get("duplicates", "near"),
         accept=ACCEPTABLE,
+        covariates=settings.get("covariates") or (),
     )
     if data.digest != metrics["data_digest"]:
         raise EvaluationError(

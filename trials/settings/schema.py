@@ -19,6 +19,7 @@ AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss beside the main one; ENAS
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 LARGEST_SIDE = 4096  # pixels; a model file holds no larger one
+SIZE = ("width", "height")  # the columns of a lesion's box, beside its ratio
 GRADED = ("ultrasound", "histology")  # augmentations that go as far as data.augmentation_strength says
 
 
@@ -137,6 +138,43 @@ class DataSettings(Section):
         "paper's 262 + 262 (its fold protocol is unknown); unset: all images",
         ge=2,
     )
+
+    covariates: tuple[str, ...] = setting(
+        (),
+        "columns of the table beside the images that models are given too, as a list or between commas; "
+        "`width`, `height` and `ratio` are there without a table where masks cut the lesions out; ours",
+    )
+    categories: tuple[str, ...] = setting(
+        (), "those of data.covariates that are categories although all their cells are numbers"
+    )
+    log_covariates: tuple[str, ...] = setting(
+        SIZE,
+        "those of which the logarithm counts, as a size acts by its ratio to others; ours",
+    )
+
+    @field_validator("covariates", "categories", "log_covariates", mode="before")
+    @classmethod
+    def _names_of_columns(cls, value: object) -> object:
+        names = [name for name in value.split(",") if name] if isinstance(value, str) else value
+        names = [str(name).strip() for name in names] if isinstance(names, list | tuple) else [""]
+        if not all(names) or len(set(names)) < len(names):
+            raise ValueError("expected names of columns, all different, such as age,device")
+        return names
+
+    @model_validator(mode="after")
+    def _columns_are_covariates(self) -> DataSettings:
+        for name, those in (("categories", ()), ("log_covariates", SIZE)):
+            if idle := [one for one in getattr(self, name) if one not in (*self.covariates, *those)]:
+                raise ValueError(
+                    f"data.{name} names {idle[0]}, which is none of data.covariates: name it there, or leave "
+                    "it out here"
+                )
+        if both := [one for one in self.categories if one in self.log_covariates]:
+            raise ValueError(
+                f"data.categories and data.log_covariates both name {both[0]}: a category has no logarithm; "
+                "leave it out of one of them"
+            )
+        return self
 
     @field_validator("classes", mode="before")
     @classmethod

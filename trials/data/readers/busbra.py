@@ -21,6 +21,7 @@ from trials.errors import DataError
 
 TABLE, PATIENT = "bus_data.csv", "Case"
 COLUMNS = ("ID", PATIENT, "Pathology")
+_NO_CELLS = ("file", "ID", "Pathology")  # columns that a record has in fields of its own
 
 
 def holds(path: Path) -> bool:
@@ -39,7 +40,14 @@ def read(root: Path, options: Options) -> Listing:
         raise DataError(f"{root / TABLE}: no group column {column}, only {', '.join(rows[0])}")
     groups, notes = group_names(rows, GroupColumns(() if column == NONE else (column,)))
     records = [
-        Record(row["file"], row["Pathology"], partial(decode, path), group, path=path)
+        Record(
+            row["file"],
+            row["Pathology"],
+            partial(decode, path),
+            group,
+            path=path,
+            cells={name: cell for name, cell in row.items() if name not in _NO_CELLS},
+        )
         for row, group in zip(rows, groups, strict=True)
         for path in [root / row["file"]]
     ]

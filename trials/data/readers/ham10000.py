@@ -39,7 +39,7 @@ def read(root: Path, options: Options) -> Listing:
         named = ", ".join(path.name for path in tables)
         raise DataError(f"{root}: {named} all name images and diagnoses; keep one of them there")
     rows: list[Row] = [
-        row | {NAME: row[name], LABEL: row[column]} for row in read_rows(table, (name, column))
+        row | {NAME: row.pop(name), LABEL: row.pop(column)} for row in read_rows(table, (name, column))
     ]
     if blank := [row[NAME] for row in rows if not row[LABEL]]:
         raise DataError(f"{table}: {len(blank)} images have no {column} ({some(blank)}); take their rows out")

@@ -72,7 +72,14 @@ def _by_name(paths: Sequence[Path]) -> Files:
 def _record(root: Path, row: Row, group: str | None, lesion: str | None) -> Record:
     path = root / row[FILE]
     return Record(
-        row[FILE], row[LABEL], partial(decode, path), group, split=row.get(SPLIT), path=path, lesion=lesion
+        row[FILE],
+        row[LABEL],
+        partial(decode, path),
+        group,
+        split=row.get(SPLIT),
+        path=path,
+        lesion=lesion,
+        cells={name: cell for name, cell in row.items() if name not in (NAME, LABEL, SPLIT, FILE)},
     )
 
 

@@ -79,12 +79,13 @@ def _part(truth: Path) -> str | None:
 
 def _rows(truth: Path, parts: dict[Path, str]) -> list[Row]:
     columns = headings(truth)
-    rows = read_rows(truth, ())
-    names = [row[name_column(columns) or ""] for row in rows]
-    labels = one_class(truth, names, rows, _classes(columns))
+    rows, classes = read_rows(truth, ()), _classes(columns)
+    names = [row.pop(name_column(columns) or "") for row in rows]
+    labels = one_class(truth, names, rows, classes)
     split = {SPLIT: parts[truth]} if parts else {}
     return [
-        row | {NAME: name, LABEL: label} | split for row, name, label in zip(rows, names, labels, strict=True)
+        {key: cell for key, cell in row.items() if key not in classes} | {NAME: name, LABEL: label} | split
+        for row, name, label in zip(rows, names, labels, strict=True)
     ]
 
 
@@ -94,7 +95,8 @@ def _with_groups(root: Path, rows: Sequence[Row]) -> list[Row]:
     for table in (path for end in GROUPS for path in _ending(root, end)):
         if column := name_column(headings(table)):
             for row in read_rows(table, (column,)):
-                more[row[column]] = more.get(row[column], {}) | row
+                name = row.pop(column)
+                more[name] = more.get(name, {}) | row
     blank = {heading: "" for row in more.values() for heading in row}
     return [blank | more.get(row[NAME], {}) | row for row in rows]
 

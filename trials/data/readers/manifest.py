@@ -18,6 +18,7 @@ from trials.data.tables.split_names import part_of, split_column
 from trials.errors import DataError
 
 FILE = "manifest.csv"
+_NO_CELLS = ("file", "label", "split")  # columns that a record has in fields of its own
 
 
 def holds(path: Path) -> bool:
@@ -91,6 +92,7 @@ def _records(
                 split=row.get("split"),
                 path=path,
                 lesion=lesion,
+                cells={name: cell for name, cell in row.items() if name not in _NO_CELLS},
             )
 
 

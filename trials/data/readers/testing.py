@@ -207,7 +207,7 @@ class ReaderTests:
 def _facts(listing: Listing) -> list[tuple[object, ...]]:
     """Return all that identifies the records, in their order."""
     return [
-        (record.file, record.label, record.group, record.split, record.lesion, record.box)
+        (record.file, record.label, record.group, record.split, record.lesion, record.box, record.cells)
         for record in listing.records
     ]
 

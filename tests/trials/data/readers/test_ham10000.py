@@ -72,7 +72,7 @@ def test_patients_are_the_groups_where_they_are_known_and_lesions_have_one_label
     assert data.group_source == "column patient_id" and len(set(data.groups)) == 3
     assert [item.reason for item in data.left_out] == [CONTRADICTORY] * 2
     assert load(folder, positive="mel", group_column="lesion_id").group_source == "column lesion_id"
-    with pytest.raises(DataError, match="no group column site, only lesion_id, image_id, dx, patient_id"):
+    with pytest.raises(DataError, match="no group column site, only lesion_id, patient_id"):
         load(folder, positive="mel", group_column="site")
 
 
