@@ -30,18 +30,21 @@ class _Sorted:
 
     def total(self, weights: np.ndarray) -> np.ndarray:
         """Sum weights [draws, n] over each step [draws, steps]."""
-        total: np.ndarray = np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+        ascending = np.take(weights, self.order, axis=1)  # three times as fast as an index
+        if len(self.starts) == len(self.order):
+            return ascending
+        total: np.ndarray = np.add.reduceat(ascending, self.starts, axis=1)
         return total
 
 
 def auc(positive: ArrayLike, scores: ArrayLike) -> Measure:
     """Area under the ROC curve by rank sums (Mann-Whitney), ties half."""
-    truth, steps = np.asarray(positive, dtype=bool), _Sorted(scores)
+    (members,), steps = np.nonzero(np.asarray(positive, dtype=bool)), _Sorted(scores)
 
     def measure(weights: np.ndarray) -> np.ndarray:
         total = steps.total(weights)
-        below = (total.cumsum(1) - total / 2)[:, steps.step[truth]]
-        of_positives = weights[:, truth]
+        below = np.take(total.cumsum(1) - total / 2, steps.step[members], axis=1)
+        of_positives = np.take(weights, members, axis=1)
         positives = of_positives.sum(1)
         won = (of_positives * below).sum(1) - positives**2 / 2  # positives among themselves win half
         return ratio(won, positives * (weights.sum(1) - positives))

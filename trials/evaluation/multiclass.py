@@ -69,7 +69,7 @@ def one_vs_one_auc(labels: ArrayLike, logits: ArrayLike) -> Measure:
     def measure(weights: np.ndarray) -> np.ndarray:
         total = np.zeros(len(weights))
         for pair, area in areas.items():
-            total += area(weights[:, members[pair]])
+            total += area(np.take(weights, members[pair], axis=1))
         return total / len(areas)
 
     return measure
