@@ -24,7 +24,7 @@ BENCHMARKS = weight_sharing machine_limit retraining growth cuda
 QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/test_docs.py \
 	tests/test_where_is_it.py tests/test_wheel.py
 
-.PHONY: env versions python demo test check lint docs wheel bench bench-job findings clean
+.PHONY: env versions python demo test test-python check lint docs wheel bench bench-job findings clean
 
 env: $(READY)
 
@@ -59,6 +59,17 @@ demo: $(READY)
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+# Searches, trainings and whole experiments, of which PyTorch and NNI do the work: .ci/run runs these tests with the oldest
+# Python alone, and `make test-python`, all other tests, with the newest too, beside the demo.
+SLOW = tests/benchmarks/test_robustness.py tests/examples/test_evolution.py tests/strategies/test_conformance.py \
+	tests/test_notebook.py tests/trials/data/test_duplicates.py tests/trials/methods/test_boosted.py \
+	tests/trials/methods/test_methods.py tests/trials/nni_host/test_launch.py tests/trials/nni_host/test_web_ui.py \
+	tests/trials/pipeline/test_failures.py tests/trials/pipeline/test_interruptions.py tests/trials/pipeline/test_publish.py \
+	tests/trials/pipeline/test_ranking.py tests/trials/pipeline/test_retrain.py tests/trials/pipeline/test_search.py \
+	tests/trials/pipeline/test_tuning.py tests/trials/report/test_report.py tests/trials/training/test_divergence.py
+test-python: $(READY)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(SLOW:%=--deselect %)
 
 check: lint
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK)

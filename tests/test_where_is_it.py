@@ -32,3 +32,10 @@ def test_the_list_answers_the_usual_questions() -> None:
 @pytest.mark.parametrize(("question", "file", "text"), ROWS, ids=[question for question, _, _ in ROWS])
 def test_the_file_holds_it(question: str, file: str, text: str) -> None:
     assert text in (ROOT / file).read_text(encoding="utf-8"), question
+
+
+@pytest.mark.parametrize("name", ["QUICK", "SLOW"])
+def test_the_makefiles_lists_of_tests_name_tests(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [named] = re.findall(rf"^{name} = (.+)$", makefile, re.MULTILINE)
+    assert [path for path in named.split() if not (ROOT / path).exists()] == []

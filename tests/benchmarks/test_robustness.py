@@ -1,4 +1,4 @@
-"""A short campaign: the demo's stages end, on this processor and with another's instructions."""
+"""A short campaign: the stages of `make demo` end with the instructions of another processor too."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import pytest
 from benchmarks.robustness import campaign, kill_campaign, lost_hosts, stability
 
 
-def test_demo_holds_on_this_processor_and_on_an_older_one(tmp_path: Path) -> None:
-    rows = [
-        campaign.demo(name, seed, tmp_path / f"{seed}", images=60)
-        for name, seed in (("own", 1), ("avx2, default", 2))
-    ]
-    for row in rows:
-        assert (row["stages"], row["failed"], row["not_finite"]) == (4, 0, 0)
-        assert 0 <= row["enas7_auc"] <= 1
-        assert 0 <= row["enas17_auc"] <= 1
+def test_demo_holds_on_an_older_processor_too(tmp_path: Path) -> None:
+    row = campaign.demo("avx2, default", 2, tmp_path, images=24)
+    assert (row["stages"], row["failed"], row["not_finite"]) == (4, 0, 0)
+    assert 0 <= row["enas7_auc"] <= 1
+    assert 0 <= row["enas17_auc"] <= 1
 
 
 def test_numbers_that_are_not_finite_are_counted(tmp_path: Path) -> None:

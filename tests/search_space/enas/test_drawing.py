@@ -58,7 +58,7 @@ def test_svg_is_one_and_png_is_another() -> None:
 def test_svg_is_the_same_in_another_process(tmp_path: Path) -> None:
     (tmp_path / "architecture.json").write_text(ARCHITECTURE.to_json())
     script = (
-        "import sys; from search_space import *; "
+        "import sys; from search_space import Architecture, draw; "
         "sys.stdout.buffer.write(draw(Architecture.load(sys.argv[1])))"
     )
     command = [sys.executable, "-c", script, tmp_path / "architecture.json"]
