@@ -40,14 +40,14 @@ class PixelComponents(Method):
         start = time.perf_counter()
         components = PCA(COMPONENTS, svd_solver="full")
         model = make_pipeline(components, StandardScaler(), LogisticRegression())
-        self._fitted = model.fit(_pixels(data, learned), data.labels[learned] == data.positive_index)
+        self._fitted = model.fit(_pixels(data, learned), data.labels[learned])
         return time.perf_counter() - start
 
-    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the log odds of the positive class [n]; raises ValueError before `fit`."""
+    def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return log probabilities of all classes [n, k]; raises ValueError before `fit`."""
         if self._fitted is None:
-            raise ValueError("log odds of a method that is not fitted: call fit first")
-        return self._fitted.decision_function(_pixels(data, indices))
+            raise ValueError("logits of a method that is not fitted: call fit first")
+        return self._fitted.predict_log_proba(_pixels(data, indices))
 
 
 def _pixels(data: LesionData, indices: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ class TestPixelComponents(MethodTests):
     entry = ENTRY
 
     def test_it_learns_from_its_training_images(self, task: Task, tmp_path: Path) -> None:
-        odds = self.fit(task, tmp_path / "run").log_odds(task.data, task.split.training)
+        odds = self.fit(task, tmp_path / "run").logits(task.data, task.split.training)[:, 1]
         positive = task.data.labels[task.split.training] == task.data.positive_index
         assert roc_auc_score(positive, odds) > 0.8
         assert not np.allclose(odds, odds[0])

@@ -37,18 +37,18 @@ class Cheats(PixelComponents):
 
 
 class Looks(PixelComponents):
-    """Centres log odds by the images that it is asked about."""
+    """Centres logits by the images that it is asked about."""
 
-    def log_odds(self, data: Any, indices: np.ndarray) -> np.ndarray:
-        odds = super().log_odds(data, indices)
-        return odds - odds.mean()
+    def logits(self, data: Any, indices: np.ndarray) -> np.ndarray:
+        logits = super().logits(data, indices)
+        return logits - logits.mean(0)
 
 
 @pytest.mark.parametrize(
     ("broken", "test"),
     [
         (Cheats, partial(MethodTests.test_test_images_and_their_labels_change_nothing, refit=False)),
-        (Looks, MethodTests.test_the_log_odds_of_an_image_do_not_depend_on_the_others),
+        (Looks, MethodTests.test_the_logits_of_an_image_do_not_depend_on_the_others),
     ],
 )
 def test_a_method_that_looks_at_other_images_is_noticed(

@@ -9,8 +9,9 @@ from typing import Any
 from scipy.special import logit
 
 from search_space import Architecture, draw
+from trials.evaluation.decisions import of_two
 from trials.runs.folder import RunFolder
-from trials.runs.predictions import SAID, said
+from trials.runs.predictions import SAID, Classes
 
 WriteRun = Callable[..., Path]
 
@@ -25,6 +26,8 @@ LEFT_OUT = [
     {"file": name, "label": label, "group": "7", "reason": "its group holds more than one label"}
     for name, label in (("x1.png", "benign"), ("x2.png", "malignant"))
 ]
+
+TWO = Classes(("benign", "malignant"), "malignant")
 
 
 def table(fold: int, probabilities: Sequence[float]) -> list[tuple[Any, ...]]:
@@ -95,7 +98,7 @@ def write_run(
 def _with_odds(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Put log odds behind the probabilities, which stand last."""
     odds = [float(logit(float(row[-1]))) for row in rows]
-    return [(*row[:-1], *cells) for row, cells in zip(rows, said(odds), strict=True)]
+    return [(*row[:-1], *cells) for row, cells in zip(rows, TWO.cells(of_two(odds, 1)), strict=True)]
 
 
 def write_search(folder: Path, found: Architecture, fold: int, *, seed: int = 0) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from trials.evaluation.metrics import score
 from trials.report.comparison import Comparison, read_comparison
 from trials.runs.collect import collect
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 from trials.runs.layout import PUBLISHED_RUNS
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -58,14 +58,14 @@ def test_figures_are_those_of_the_tables(name: str) -> None:
     for method in found.methods:
         for part in filter(None, (method.tested, method.external)):
             row = rows.pop((method.name, part.data))
-            for column, value in figures(part).items():
+            for column, value in figures(part.binary).items():
                 assert value == pytest.approx(float(row[column]), abs=4e-5), (method.name, column)
                 compared += 1
             assert " ".join(map(str, method.seeds)) == row["seeds"] and len(part.files) == int(row["n"])
     assert not rows and compared
 
 
-def figures(predictions: Predictions) -> dict[str, float]:
+def figures(predictions: BinaryPredictions) -> dict[str, float]:
     """Return the figures that need no resampling, as means over the seeds."""
     each = predictions.each
     return {
@@ -78,7 +78,7 @@ def figures(predictions: Predictions) -> dict[str, float]:
     }
 
 
-def aucs(predictions: Predictions) -> list[float]:
+def aucs(predictions: BinaryPredictions) -> list[float]:
     parts = [predictions.at(predictions.folds == fold) for fold in np.unique(predictions.folds)]
     return [float(roc_auc_score(part.positive, part.log_odds)) for part in parts]
 

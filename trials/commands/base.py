@@ -68,7 +68,12 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting that differs"
     )
-    parser.add_argument("--positive", help="name of the positive class (default: malignant)")
+    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
+    parser.add_argument(
+        "--sensitivity",
+        metavar="CLASS=SHARE",
+        help="call a class so that this share of its validation images is found, such as malignant=0.95",
+    )
     group_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="settings, data, estimated time, memory and disk"
@@ -81,6 +86,7 @@ def settings_of(arguments: argparse.Namespace, **named: object) -> Settings:
     overrides |= dict(map(parse_assignment, arguments.set))
     named |= {
         "data.positive": arguments.positive,
+        "protocol.sensitivity": arguments.sensitivity,
         "data.group_column": arguments.group_column,
         "data.accept": arguments.accept,
         "data.external_group_column": getattr(arguments, "external_group_column", None),

@@ -14,7 +14,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=whole_number(2), default=5, help="outer folds that must be possible (default: 5)"
     )
-    parser.add_argument("--positive", help="name of the positive class (default: malignant)")
+    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
     group_arguments(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of data that differs"

@@ -20,11 +20,11 @@ from trials.data.files.decoding import image_digest
 from trials.data.files.grey_range import GreyRange
 from trials.data.findings import large_groups
 from trials.data.grouping import contradictions, group_images, group_source
+from trials.data.labels import positive_class
 from trials.data.official_split import look_alikes, overlaps
 from trials.data.records import LeftOut, Listing, Record
 from trials.data.tables.split_names import SHORT
 from trials.errors import DataError
-from trials.evaluation.two_classes import as_two
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +79,19 @@ def _in_file(images: Sequence[Decoded]) -> list[Decoded]:
 def assemble(
     listing: Listing,
     images: Sequence[Decoded],
-    positive: str,
+    positive: str | None,
+    order: Sequence[str] | None,
     duplicates: str,
     grey_range: GreyRange,
     covariates: Sequence[str] = (),
 ) -> LesionData:
     """Make a data set of the images of a listing, at least one; arguments as of `load`.
 
-    What lies in two parts of the data's own split, and what is not labelled as its copies or its lesion are,
-    is left out.
+    Classes are sorted by name, unless they have an `order`. What lies in two parts of the data's own split,
+    and what is not labelled as its copies or its lesion are, is left out.
     """
-    classes = tuple(sorted({image.record.label for image in images}))
+    found = {image.record.label for image in images}
+    classes = tuple(order) if order and found <= set(order) else tuple(sorted(found))
     images, crossing = _within_parts(images)
     records, pixels = [image.record for image in images], [image.pixels for image in images]
     grouped = group_images(listing, records, pixels, [image.copy_digest for image in images], duplicates)
@@ -111,17 +113,17 @@ def assemble(
         classes=classes,
         groups=groups,
         group_source=source,
-        positive=positive,
+        positive=positive_class(classes, positive),
         left_out=(*listing.left_out, *crossing, *_contradictory(judged)),
         image_digests=tuple(image.digest for image in members),
         copy_digests=tuple(image.copy_digest for image in members),
         digest=_digest(members, groups, chosen),
         notes=(
-            *as_two(classes, positive),
             *listing.notes,
             *grouped.notes,
             *look_alikes(records, pixels),
             *large_groups(groups, source),
+            *_without_images(classes, found),
             *missing_notes(chosen),
             *tell_tales(chosen, labels, classes, groups),
         ),
@@ -130,6 +132,12 @@ def assemble(
         table=table,
         covariates=tuple(chosen),
     )
+
+
+def _without_images(classes: Sequence[str], found: set[str]) -> list[str]:
+    """Say which classes of a model have no image here, so that nothing can be measured of them."""
+    missing = [name for name in classes if name not in found]
+    return [f"no image is of class {name}: what is measured of it stays open" for name in missing]
 
 
 def _within_parts(images: Sequence[Decoded]) -> tuple[list[Decoded], list[LeftOut]]:

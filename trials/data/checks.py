@@ -98,7 +98,6 @@ def _check_folds(
 
 def _counts(data: LesionData) -> dict[str, object]:
     labels = Counter(data.labels.tolist())
-    truth = [data.classes[data.labels[index]] == data.positive for index in data.tested]
     return {
         "images": len(data.files),
         "classes": {name: labels[index] for index, name in enumerate(data.classes)},
@@ -106,16 +105,24 @@ def _counts(data: LesionData) -> dict[str, object]:
         "groups": len(set(data.groups)),
         "left out": len(data.left_out),
         "colour images": sum(image.ndim == 3 for image in data.images),
-        "smallest AUC difference that a comparison can show": outlook(
-            truth, np.array(data.groups)[data.tested]
-        ),
+        "smallest AUC difference that a comparison can show": smallest_difference(data),
     }
 
 
+def smallest_difference(data: LesionData) -> dict[str, object]:
+    """Return `outlook` of the images that are tested on; of more than two classes of each."""
+    labels, groups = data.labels[data.tested], np.array(data.groups)[data.tested]
+    if data.known.are_two:
+        return dict(outlook(labels == data.positive_index, groups))
+    return {name: outlook(labels == index, groups) for index, name in enumerate(data.classes)}
+
+
 def _in_words(count: object) -> str:
-    if isinstance(count, Mapping):
-        return ", ".join(f"{name} {value}" for name, value in count.items())
-    return str(count)
+    if not isinstance(count, Mapping):
+        return str(count)
+    nested = any(isinstance(value, Mapping) for value in count.values())
+    between, after = ("; ", ":") if nested else (", ", "")
+    return between.join(f"{name}{after} {_in_words(value)}" for name, value in count.items())
 
 
 def _uncodable(data: LesionData) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.records import SPLITS, LeftOut
+from trials.runs.predictions import Classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +21,15 @@ class LesionData:
     """Images that take part, one entry each in `files`, `images`, `labels`, `groups` and both digests.
 
     Copies of one picture and images of one lesion that are not labelled alike are not among them but in
-    `left_out`; a patient may have lesions of several classes. `images` are uint8 [h, w] or
-    [h, w, 3] of any size; `labels` int64 [n], index into the sorted `classes`; `files`
-    relative to `root`. Images of one group must never be on both sides of a split. `notes` are the findings
-    that a report of results should repeat. `splits` has one of `SPLITS` for each image where the data come
-    with a split of their own, in which no image twice is trained on. `copy_digests` are equal where images
-    are, mirrored, turned or inverted perhaps. `grey_range` is what became black and white of images that
-    store more than 8 bits. `table` has the cells beside the images by column, one an image, and `covariates`
-    names those columns that models are given.
+    `left_out`; a patient may have lesions of several classes. `images` are uint8 [h, w] or [h, w, 3] of any
+    size; `labels` int64 [n], index into `classes`; `files` relative to `root`. Images of one group must never
+    be on both sides of a split. `notes` are the findings that a report of results should repeat. `splits` has
+    one of `SPLITS` for each image where the data come with a split of their own, in which no image twice is
+    trained on. `copy_digests` are equal where images are, mirrored, turned or inverted perhaps. `positive` is
+    the class of a two-class diagnosis, or of a reading of more classes as one against the others; None: there
+    is no such. Of classes that are `ordered` the labels are grades, from the least to the most. `grey_range`
+    is what became black and white of images that store more than 8 bits. `table` has the cells beside the
+    images by column, one an image, and `covariates` names those columns that models are given.
     """
 
     name: str
@@ -39,7 +41,7 @@ class LesionData:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     group_source: str
-    positive: str
+    positive: str | None
     left_out: tuple[LeftOut, ...]
     image_digests: tuple[str, ...]
     copy_digests: tuple[str, ...]
@@ -47,6 +49,7 @@ class LesionData:
     notes: tuple[str, ...]
     splits: tuple[str, ...] | None = None
     grey_range: GreyRange = BYTES
+    ordered: bool = False
     table: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     covariates: tuple[str, ...] = ()
 
@@ -68,9 +71,14 @@ class LesionData:
         return {name: [self.table[name][i] for i in indices] for name in self.covariates}
 
     @property
-    def positive_index(self) -> int:
-        """The label of the positive class."""
-        return self.classes.index(self.positive)
+    def known(self) -> Classes:
+        """Its classes, of which one may be positive."""
+        return Classes(self.classes, self.positive)
+
+    @property
+    def positive_index(self) -> int | None:
+        """The label of the positive class; None: no class is positive."""
+        return self.known.index
 
     def found(self) -> dict[str, object]:
         """Return, as JSON values, what reading the data has found."""

@@ -12,9 +12,9 @@ from trials.data.records import SPLITS, Listing
 from trials.data.tables.split_names import WAY_OUT
 
 
-def faults(data: LesionData) -> Iterator[str]:
-    """Yield, as lines, what only shows once images are left out."""
-    for index, name in enumerate(data.classes):
+def faults(data: LesionData, known: Sequence[str] | None = None) -> Iterator[str]:
+    """Yield, as lines, what only shows once images are left out; a model may know more classes than these."""
+    for index, name in enumerate(data.classes if known is None else ()):
         if not (data.labels == index).any():
             yield (
                 f"{data.root}: no image of class {name} is left, as {len(data.left_out)} images in all were "

@@ -1,4 +1,4 @@
-"""Check the labels: two classes at least, the positive one among them, no misspelt names.
+"""Check the labels: two classes at least, those that the settings name among them, no misspelt names.
 
 Names that differ only by case, spaces or marks are one name. A rare name that resembles a commoner one is
 misspelt if a word of five letters or more has up to two wrong letters; otherwise it may be a true name, such
@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from trials.data.tables.cells import is_blank, plain, same_key
 
@@ -18,13 +18,28 @@ RARE = 4  # images; a name this rare, or ten times rarer than one it resembles, 
 SIMILAR = 0.8  # difflib's ratio of names that resemble each other
 WRONG_LETTERS, LONG_ENOUGH = 2, 5
 ACCEPT = "labels"  # in `accept`: the names are correct
+POSITIVE = "malignant"  # the positive class where none is named; the paper's
 
 _PREFIXES = ("a", "an", "un", "in", "im", "ir", "non", "pre", "post", "anti", "sub", "epi", "de")
 _OPPOSITES = (("hypo", "hyper"), ("inter", "intra"), ("micro", "macro"), ("endo", "exo"), ("mono", "poly"))
 
 
-def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] = ()) -> Iterator[str]:
-    """Yield a line for each problem; with `ACCEPT` in `accept` no name is misspelt or stands for no label."""
+def positive_class(labels: Iterable[str], asked: str | None) -> str | None:
+    """Return the name of the positive class: the one asked for, `POSITIVE` if it is there, else none."""
+    return asked if asked is not None else next((label for label in labels if label == POSITIVE), None)
+
+
+def label_problems(
+    labels: Sequence[str],
+    positive: str | None,
+    accept: Sequence[str] = (),
+    ordered: Sequence[str] | None = None,
+    known: Sequence[str] | None = None,
+) -> Iterator[str]:
+    """Yield a line for each problem; with `ACCEPT` in `accept` no name is misspelt or stands for no label.
+
+    `ordered` are all classes, and only they; of the classes `known` to a model some may be missing.
+    """
     counts = Counter(labels)
     if not counts:
         yield "no labelled image was found"
@@ -40,10 +55,25 @@ def label_problems(labels: Sequence[str], positive: str, accept: Sequence[str] =
                     f"label {label!r} ({counts[label]} images) looks like {other!r} misspelt; correct it, "
                     f"or, if it is a class of its own: --accept {ACCEPT}"
                 )
-    if positive not in counts:
-        near = difflib.get_close_matches(positive, counts, 1)
+    yield from _named(counts, positive, known)
+    if ordered is not None and set(ordered) != set(counts):
+        yield (
+            f"data.ordered names {', '.join(ordered)}, but the classes are {_listed(counts)}; name all of "
+            "them, from the least to the most"
+        )
+
+
+def _named(counts: Counter[str], positive: str | None, known: Sequence[str] | None) -> Iterator[str]:
+    """Yield a line where the positive class is not there, or a class that is not known."""
+    if known is not None:
+        for unknown in sorted(set(counts) - set(known))[:1]:
+            yield f"holds {unknown!r}, not one of {', '.join(known)}"
+        return
+    wanted = POSITIVE if positive is None and len(counts) == 2 else positive
+    if wanted is not None and wanted not in counts:
+        near = difflib.get_close_matches(wanted, counts, 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; name the positive one: --positive"
-        yield f"no class is named {positive!r}, only {_listed(counts)}{hint}"
+        yield f"no class is named {wanted!r}, only {_listed(counts)}{hint}"
 
 
 def label_notes(labels: Sequence[str], accept: Sequence[str] = ()) -> Iterator[str]:

@@ -37,16 +37,19 @@ class Examined:
 class Reading(TypedDict, total=False):
     """How a data set is read.
 
-    `positive` names the class that sensitivity is about; `group_column` the column that says which images
-    belong together, by `columns.find` unless told, "none" for none; without any, near-duplicates are found
-    and grouped, in data with a split of their own copies only. `classes` names the label numbers of an
-    `.npz`; `duplicates` says whether near-duplicates ("near") or copies alone ("copies") are grouped.
-    `accept` names problems that are none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to
-    look at the data; unless told it is decided from them. `covariates` names columns beside the images that
-    models are given.
+    `positive` names the class that sensitivity is about, by `labels.positive_class` unless told; `ordered`
+    all classes from the least to the most; `known` those of a model that is to look at the data, in its
+    order, of which some may be missing. `group_column` the column that says which images belong together, by
+    `columns.find` unless told, "none" for none; without any, near-duplicates are found and grouped, in data
+    with a split of their own copies only. `classes` names the label numbers of an `.npz`; `duplicates` says
+    whether near-duplicates ("near") or copies alone ("copies") are grouped. `accept` names problems that are
+    none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to look at the data; unless told it
+    is decided from them. `covariates` names columns beside the images that models are given.
     """
 
-    positive: str
+    positive: str | None
+    ordered: Sequence[str] | None
+    known: Sequence[str] | None
     group_column: str | None
     classes: Sequence[str] | None
     duplicates: str
@@ -59,6 +62,7 @@ def reading(settings: DataSettings) -> Reading:
     """Return how the settings say that a run's data set is read."""
     return Reading(
         positive=settings.positive,
+        ordered=settings.ordered,
         group_column=settings.group_column,
         classes=settings.classes,
         duplicates=settings.duplicates,
@@ -84,7 +88,9 @@ def load(path: str | Path, **options: Unpack[Reading]) -> LesionData:
 def examine(
     path: str | Path,
     *,
-    positive: str = "malignant",
+    positive: str | None = None,
+    ordered: Sequence[str] | None = None,
+    known: Sequence[str] | None = None,
     group_column: str | None = None,
     classes: Sequence[str] | None = None,
     duplicates: str = "near",
@@ -100,21 +106,30 @@ def examine(
         listing = with_folder_groups(listing, group_column)
     except DataError as error:
         return Examined(None, (str(error),))
-    listing, grey_range = in_one_range(_with_labels_checked(listing, positive, accept), grey_range)
+    listing = _with_labels_checked(listing, positive, accept, ordered, known)
+    listing, grey_range = in_one_range(listing, grey_range)
     listing = _with_covariates_checked(listing, covariates)
     images, damaged = decode_records(listing.records)
     listing = _with_masks_found(replace(listing, problems=(*listing.problems, *damaged)), images)
     if not images:
         return Examined(None, listing.problems)
     there = table_of([image.record for image in images])
-    known = [name for name in covariates if name in there]
-    data = assemble(listing, images, positive, duplicates, grey_range, known)
-    return Examined(data, (*listing.problems, *faults(data), *excessive_shares(data, listing, accept)))
+    columns = [name for name in covariates if name in there]
+    data = assemble(listing, images, positive, known or ordered, duplicates, grey_range, columns)
+    data = replace(data, ordered=ordered is not None)
+    return Examined(data, (*listing.problems, *faults(data, known), *excessive_shares(data, listing, accept)))
 
 
-def _with_labels_checked(listing: Listing, positive: str, accept: Sequence[str]) -> Listing:
+def _with_labels_checked(
+    listing: Listing,
+    positive: str | None,
+    accept: Sequence[str],
+    ordered: Sequence[str] | None,
+    known: Sequence[str] | None,
+) -> Listing:
     labels = [record.label for record in listing.records]
-    problems = [f"{listing.root}: {problem}" for problem in label_problems(labels, positive, accept)]
+    found = label_problems(labels, positive, accept, ordered, known)
+    problems = [f"{listing.root}: {problem}" for problem in found]
     return replace(
         listing,
         problems=(*listing.problems, *problems),
@@ -149,18 +164,17 @@ def load_data(path: str | Path, settings: Settings) -> LesionData:
 
 
 def load_external(path: str | Path, settings: Settings, data: LesionData) -> LesionData:
-    """Decode another data set at `path`, to test on it what was trained on `data`: same positive class and
-    range of grey.
+    """Decode another data set at `path`, to test on it what was trained on `data`: same classes and range of
+    grey. Classes may be missing there, which a note says.
 
     Raises `DataError` as `load_data`, and for classes that `data` does not have.
     """
     options = reading(settings.data) | {
         "positive": data.positive,
+        "ordered": None,
+        "known": data.classes,
         "classes": classes_elsewhere(Path(path), settings.data.classes),
         "group_column": settings.data.external_group_column,
         "grey_range": data.grey_range,
     }
-    external = load(path, **options)
-    if unknown := sorted(set(external.classes) - set(data.classes)):
-        raise DataError(f"{path}: holds {unknown[0]!r}, not one of {', '.join(data.classes)}")
-    return external
+    return load(path, **options)

@@ -25,7 +25,7 @@ from trials.errors import DataError, SettingsError
 from trials.settings.schema import DataSettings, Settings
 
 _MADE_BY = (  # settings that say which images there are, what of each, and in which part it is
-    *("positive", "group_column", "accept", "classes", "duplicates"),
+    *("positive", "ordered", "group_column", "accept", "classes", "duplicates"),
     *("validation_fraction", "fold_seed", "balanced_draw"),
     *("covariates", "categories", "log_covariates"),
 )
@@ -143,6 +143,7 @@ class Split:
             "digest": data.digest,
             "images": dict(zip(data.classes, counts, strict=True)),
             "positive": data.positive,
+            **({"ordered": list(data.classes)} if data.ordered else {}),
             "groups": len(set(data.groups)),
             "group_source": data.group_source,
             "left_out": [asdict(item) for item in data.left_out],

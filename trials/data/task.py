@@ -37,7 +37,7 @@ class Task:
         self.split.check(self.settings.data)
         if (other := self.external) is None:
             return
-        for name in ("positive", "grey_range", "covariates"):
+        for name in ("classes", "positive", "grey_range", "covariates"):
             if (found := getattr(other, name)) != (expected := getattr(self.data, name)):
                 raise DataError(
                     f"{other.root}: was read with {name} = {found}, expected {expected}, that of "

@@ -5,8 +5,6 @@ Everything that ranks or decides does so by log odds: probabilities near 1 tie l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, logit, logsumexp
@@ -44,32 +42,7 @@ def cutoff(threshold: float) -> float:
 def mean_log_odds(odds: ArrayLike) -> np.ndarray:
     """Return the log odds [...] of the mean probability over the first axis of log odds [k, ...]."""
     given = np.asarray(odds, dtype=float)
-    return _ties_kept(np.logaddexp.reduce(log_expit(given)) - np.logaddexp.reduce(log_expit(-given)))
-
-
-@dataclass(frozen=True, eq=False)
-class MeanOfModels:
-    """Models that decide as one: the mean of their probabilities against the mean of their thresholds (ours).
-
-    `cutoffs` [models], or [models, n] where each image has its own, are the log odds of the thresholds.
-    """
-
-    cutoffs: ArrayLike
-
-    @property
-    def cutoff(self) -> np.ndarray:
-        """The log odds, one number or [n], from which up an image is called positive."""
-        return mean_log_odds(self.cutoffs)
-
-    @property
-    def threshold(self) -> np.ndarray:
-        """The same as a probability."""
-        threshold: np.ndarray = expit(self.cutoff)
-        return threshold
-
-    def log_odds(self, given: ArrayLike) -> np.ndarray:
-        """Return the log odds [..., n] that count, of the models' [models, ..., n]."""
-        return mean_log_odds(given)
+    return ties_kept(np.logaddexp.reduce(log_expit(given)) - np.logaddexp.reduce(log_expit(-given)))
 
 
 def mean_log_odds_of_groups(odds: ArrayLike, number: np.ndarray) -> np.ndarray:
@@ -78,10 +51,10 @@ def mean_log_odds_of_groups(odds: ArrayLike, number: np.ndarray) -> np.ndarray:
     positive, negative = (np.full(number.max() + 1, -np.inf) for _ in range(2))
     np.logaddexp.at(positive, number, log_expit(given))
     np.logaddexp.at(negative, number, log_expit(-given))
-    return _ties_kept(positive - negative)
+    return ties_kept(positive - negative)
 
 
-def _ties_kept(odds: np.ndarray) -> np.ndarray:
+def ties_kept(odds: np.ndarray) -> np.ndarray:
     """Return log odds without their last digits: means that are equal differ by their rounding alone."""
     rounded: np.ndarray = np.round(odds, 12)
     return rounded

@@ -147,6 +147,21 @@ def youden_threshold(positive: ArrayLike, log_odds: ArrayLike) -> float:
     return float(best[np.argmin(np.abs(best))])
 
 
+def sensitivity_threshold(positive: ArrayLike, log_odds: ArrayLike, sensitivity: float) -> float:
+    """Return the highest log odds from which up at least a share `sensitivity` of the positives is called.
+
+    It lies midway, as a probability, between the last positive that it needs and the next lower image of all.
+    Raises ValueError where no image is positive.
+    """
+    truth, given = np.asarray(positive, dtype=bool), _finite(log_odds)
+    if not truth.any():
+        raise ValueError("a threshold for a sensitivity needs positive images to be chosen on")
+    needed = int(np.ceil(sensitivity * truth.sum() - 1e-9))
+    last = np.sort(given[truth])[::-1][needed - 1]
+    lower = given[given < last]
+    return float(mean_log_odds([last, lower.max()])) if lower.size else float(last)
+
+
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
     """Return the T above 0 for which logits / T have the lowest log loss (Guo et al., ICML 2017).
 

@@ -93,7 +93,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
         stored,
         {
             "classes": ", ".join(card.classes),
-            "positive": card.positive,
+            "positive": str(card.positive),
             "threshold": repr(card.threshold),
             "threshold_log_odds": repr(card.cutoff),
             "fit": card.squares,

@@ -46,8 +46,8 @@ def _data_format(card: ModelDescription) -> dict[str, Any]:
         "inputs": {"images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares)},
         "outputs": {
             "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
-            "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [card.positive]),
-            "log_odds": _tensor("log odds", "classes", "float32", [], [card.positive]),
+            "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [str(card.positive)]),
+            "log_odds": _tensor("log odds", "classes", "float32", [], [str(card.positive)]),
         },
     }
 

@@ -65,7 +65,7 @@ def figures(model: Path) -> Figures:
         f"external images, {run.metrics.get('external')}": method.external,
     }
     return [
-        (name, summarise(method, found))
+        (name, summarise(method, found.binary))
         for name, found in tested.items()
         if found is not None and len(found.files)
     ]

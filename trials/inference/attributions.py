@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trials.errors import ExplainError
-from trials.models.inference import InferenceModel
-from trials.models.model_file import TrainedModel, log_odds
+from trials.models.inference import InferenceModel, log_odds
+from trials.models.model_file import TrainedModel
 
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 Attribution = Callable[[TrainedModel, Tensor], np.ndarray]

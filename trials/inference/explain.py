@@ -108,10 +108,10 @@ def run_explain(
         trained = load_model(model)
         card = trained.description
         pixels, notes = decode_all(paths, card.grey_range)
-        probabilities = trained.probabilities(pixels).tolist()
+        probabilities = trained.probabilities(pixels)[:, card.known.index].tolist()
         explained = zip(paths, probabilities, explain(trained, pixels), strict=True)
         rows = [
-            _write_picture(folder, number, path, one, card.positive, probability)
+            _write_picture(folder, number, path, one, str(card.positive), probability)
             for number, (path, probability, one) in enumerate(explained, start=1)
         ]
         result = {

@@ -23,7 +23,7 @@ from trials.data.files.image_file import survey
 from trials.data.files.paths import is_printable, printable
 from trials.data.given import image_files
 from trials.errors import DataError, ModelError
-from trials.evaluation.calibration import MeanOfModels
+from trials.evaluation.decisions import Decision, log_odds_of, mean_logits, together
 from trials.files import as_paths
 from trials.inference.prediction_table import COLUMNS, Row, new_table
 from trials.inference.views import VIEWS
@@ -41,7 +41,7 @@ def run_predict(
     """Return the probability of the positive class for each image, its spreads, and the decision.
 
     Images are crops of lesions, like those that the model was trained on; a folder stands for all images in
-    it. With `others`, such as the models of other folds, all decide together (`MeanOfModels`). Images that
+    it. With `others`, such as the models of other folds, all decide together (`together`). Images that
     cannot be read are named in `left_out`; the rest goes on. `table`, a new CSV file, gets a row an image
     with the columns `COLUMNS`, written at once. Raises ValueError for folders without a model, models of
     other classes than the first or without finite outputs, and where no image can be read.
@@ -52,11 +52,11 @@ def run_predict(
         asked = image_files(as_paths(images))
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
-        together = MeanOfModels([one.description.cutoff for one in models])
+        decision = together([one.description.frozen.decision for one in models])
         rows: list[Row] = []
         steps = range(0, len(files), AT_ONCE)
         for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
-            some = _predicted(models, files[start : start + AT_ONCE], together, left_out)
+            some = _predicted(models, files[start : start + AT_ONCE], decision, left_out)
             write(some)
             rows += some
         if not rows:
@@ -64,7 +64,7 @@ def run_predict(
     card = models[0].description
     return {
         "positive": card.positive,
-        "threshold": float(together.threshold),
+        "threshold": float(expit(decision.cutoff)),
         "models": len(models),
         "not_for": card.not_for,
         "warnings": [
@@ -108,21 +108,24 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel], files: Sequence[Path], together: MeanOfModels, left_out: list[str]
+    models: Sequence[TrainedModel], files: Sequence[Path], decision: Decision, left_out: list[str]
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     read = _decoded(models, files, left_out)
     if not read:
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
-    given = np.array(
-        [[one.log_odds(pixels, view) for view in VIEWS] for one, pixels in zip(models, seen, strict=True)]
-    )  # [models, views, n]
-    odds = together.log_odds(given)  # [views, n]
+    index = models[0].description.known.index or 0
+    given = [
+        np.stack([one.logits(pixels, view) for view in VIEWS])
+        for one, pixels in zip(models, seen, strict=True)
+    ]  # of each model [views, n, k]
+    odds = log_odds_of(mean_logits(given, index), index)  # [views, n]
     views = expit(odds)
-    over_models = expit(given[:, 0]).std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
+    each = expit([log_odds_of(one[0], index) for one in given])
+    over_models = each.std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
     said = (views[0].tolist(), odds[0].tolist(), views.std(0, ddof=1).tolist(), over_models)
-    called = (odds[0] >= together.cutoff).tolist()
+    called = (odds[0] >= decision.cutoff).tolist()
     return [
         dict(zip(COLUMNS, (str(file), *values), strict=True))
         for file, *values in zip(read, *said, called, strict=True)

@@ -1,9 +1,9 @@
-"""The interface of a method: train it on a task's training images, then ask it for log odds."""
+"""The interface of a method: train it on a task's training images, then ask it for logits."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import numpy as np
 
 from trials.data.dataset import LesionData
 from trials.runs.folder import RunFolder
+from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
 
 
@@ -36,13 +37,15 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the log odds of the positive class for the images at `indices`: float64 [n], finite."""
+    def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return logits of all classes for the images at `indices`: float64 [n, k], finite.
 
-    def save(  # noqa: B027
-        self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]
-    ) -> None:
-        """Write the frozen model with its threshold, in log odds, and warnings; some methods have no file."""
+        A constant may be added to those of an image; what knows the log odds of one of two classes alone
+        gives `trials.evaluation.decisions.of_two`.
+        """
+
+    def save(self, folder: RunFolder, frozen: Frozen) -> None:  # noqa: B027
+        """Write the model with what is frozen; some methods have no file."""
 
     def warnings(self, folder: Path) -> list[str]:
         """Return what a reader of the results should know of the training, a sentence each."""

@@ -5,7 +5,7 @@ The weights of the last epoch count, as in the paper: no choice looks at the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pytorch_lightning.callbacks import Timer
-from scipy.special import expit
 from torch import nn
 
 from search_space import Architecture, draw
@@ -29,6 +28,7 @@ from trials.models.zoo import build, count_macs, count_parameters, start_classif
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder
 from trials.runs.layout import CELLS_PNG, CELLS_SVG, CHECKPOINT, ONNX, REFIT_CHECKPOINT
+from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
 from trials.settings.schema import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
@@ -92,7 +92,8 @@ class NetworkMethod(Method):
             per_image=options.per_image,
             mirror=self.task.settings.retrain.mirror,
             grey_range=data.grey_range,
-            threshold=0.5,
+            ordered=data.ordered,
+            threshold=0.5 if data.known.are_two else None,
         )
         return TrainedModel(self.network, description)
 
@@ -163,19 +164,15 @@ class NetworkMethod(Method):
         images, _ = next(iter(self.inputs.training(16, self.task.seed)))
         reporter.samples("training images", images)
 
-    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the log odds of the positive class against all others."""
-        return self.model.log_odds([data.images[i] for i in indices])
+    def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the logits of all classes."""
+        return self.model.logits([data.images[i] for i in indices])
 
-    def save(self, folder: RunFolder, threshold: float, temperature: float, warnings: Sequence[str]) -> None:
+    def save(self, folder: RunFolder, frozen: Frozen) -> None:
         """Write weights, description and ONNX, which the web UI shows too."""
-        frozen = {
-            "threshold": float(expit(threshold)),
-            "threshold_log_odds": threshold,
-            "temperature": temperature,
-            "warnings": tuple(warnings),
-        }
-        save_model(folder.path, self.network, self.model.description.model_copy(update=frozen))
+        chosen = frozen.to_dict(self.task.data.known) | {"warnings": frozen.warnings}
+        described = ModelDescription.model_validate(self.model.description.model_dump() | chosen)
+        save_model(folder.path, self.network, described)
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / ONNX, network_view_file())):
             export_onnx(self.model.inference_network, image, path)
@@ -187,7 +184,7 @@ class NetworkMethod(Method):
         training = self.inputs.training(settings.batch_size, self.task.seed)
         validation = self.inputs.plain(split.validation)
         first = split.validation[: validation.batch_size]
-        validating = seconds_of(lambda: self.log_odds(self.task.data, first))
+        validating = seconds_of(lambda: self.logits(self.task.data, first))
         steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
         trainings = 1 + len(self.task.split.development) / len(split.training) if self.task.refit else 1
         seconds = trainings * steps * training_seconds(network, training)

@@ -28,6 +28,7 @@ from trials.data.load import load_data, load_external
 from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.data.task import Task
+from trials.evaluation.decisions import Decision
 from trials.methods import registry
 from trials.methods.base import Method
 from trials.methods.build import build
@@ -37,6 +38,7 @@ from trials.models.model_file import load_model
 from trials.pipeline.train import run_train
 from trials.runs.folder import RunFolder
 from trials.runs.layout import MODEL_FILE, PREDICTIONS
+from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
 from trials.settings.load import load_settings
 from trials.settings.schema import Settings
@@ -125,51 +127,54 @@ class MethodTests:
 
     # What it learns
 
-    def test_log_odds_are_finite_one_an_image_whatever_the_data(self, task: Task, tmp_path: Path) -> None:
+    def test_logits_are_finite_one_an_image_and_class_whatever_the_data(
+        self, task: Task, tmp_path: Path
+    ) -> None:
         method = self.fit(task, tmp_path / "run")
         for data, indices in task.parts.values():
-            odds = method.log_odds(data, indices)
-            assert odds.shape == indices.shape and odds.dtype == np.float64 and np.isfinite(odds).all()
+            logits = method.logits(data, indices)
+            assert logits.shape == (len(indices), len(task.data.classes))
+            assert logits.dtype == np.float64 and np.isfinite(logits).all()
         assert all(isinstance(warning, str) for warning in method.warnings(tmp_path / "run"))
 
-    def test_the_log_odds_of_an_image_do_not_depend_on_the_others(self, task: Task, tmp_path: Path) -> None:
+    def test_the_logits_of_an_image_do_not_depend_on_the_others(self, task: Task, tmp_path: Path) -> None:
         method = self.fit(task, tmp_path / "run")
         indices = task.split.validation
-        together = method.log_odds(task.data, indices)
-        alone = [method.log_odds(task.data, np.array([index]))[0] for index in indices]
+        together = method.logits(task.data, indices)
+        alone = [method.logits(task.data, np.array([index]))[0] for index in indices]
         np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(
-            method.log_odds(task.data, indices[::-1]), together[::-1], rtol=1e-4, atol=1e-4
+            method.logits(task.data, indices[::-1]), together[::-1], rtol=1e-4, atol=1e-4
         )
 
     @pytest.mark.parametrize("refit", [False, True])
     def test_the_same_task_gives_the_same_fit(self, refit: bool, task: Task, tmp_path: Path) -> None:
-        odds = [
-            self.fit(task, tmp_path / run, refit=refit).log_odds(task.data, task.test) for run in ("a", "b")
+        logits = [
+            self.fit(task, tmp_path / run, refit=refit).logits(task.data, task.test) for run in ("a", "b")
         ]
-        np.testing.assert_array_equal(odds[0], odds[1])
+        np.testing.assert_array_equal(logits[0], logits[1])
 
     @pytest.mark.parametrize("refit", [False, True])
     def test_test_images_and_their_labels_change_nothing(
         self, refit: bool, task: Task, tmp_path: Path
     ) -> None:
         other = replace(task, split=replace(task.split, data=_scrambled(task.data, task.test)))
-        odds = [
-            self.fit(each, tmp_path / run, refit=refit).log_odds(task.data, task.split.validation)
+        logits = [
+            self.fit(each, tmp_path / run, refit=refit).logits(task.data, task.split.validation)
             for run, each in (("as it is", task), ("scrambled", other))
         ]
-        np.testing.assert_array_equal(odds[0], odds[1])
+        np.testing.assert_array_equal(logits[0], logits[1])
 
     def test_a_model_file_says_what_the_method_says(self, task: Task, tmp_path: Path) -> None:
         out = tmp_path / "run"
         method = self.fit(task, out)
         with RunFolder(out, {"method": self.entry.title.name}) as folder:
-            method.save(folder, 0.0, 1.0, ())
+            method.save(folder, Frozen(Decision(task.data.positive_index), 1.0))
         if not (out / MODEL_FILE).exists():
             pytest.skip("this method leaves no model file")
         images = [task.data.images[index] for index in task.test]
         np.testing.assert_allclose(
-            load_model(out).log_odds(images), method.log_odds(task.data, task.test), rtol=1e-4, atol=1e-4
+            load_model(out).logits(images), method.logits(task.data, task.test), rtol=1e-4, atol=1e-4
         )
 
     # The whole protocol

@@ -13,7 +13,6 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
-from scipy.special import expit
 from torch import Tensor, nn
 
 from search_space.regular_files import not_a_file
@@ -23,25 +22,27 @@ from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
 from trials.errors import DamagedError, ModelError
-from trials.evaluation.calibration import cutoff
+from trials.evaluation.decisions import canonical, log_odds_of, probabilities
 from trials.files import write_atomically
 from trials.models import zoo
-from trials.models.inference import InferenceNetwork, log_odds
+from trials.models.inference import InferenceNetwork
 from trials.models.specs import Network, Shape
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import read, read_json
 from trials.runs.layout import MODEL_FILE, WEIGHTS
-from trials.runs.predictions import agree
+from trials.runs.predictions import Classes, Frozen, agree, frozen
 from trials.settings.schema import LARGEST_SIDE, Section
 
 
 class ModelDescription(Section):
     """What `model.json` holds.
 
-    Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `threshold` is
-    where the probability of `positive` becomes a positive diagnosis, and `threshold_log_odds` the same in log
-    odds, which decide; without those, as where a user sets another threshold, the threshold does. Log odds
-    divided by `temperature` are those of a calibrated probability. All are frozen after training. `warnings`
+    Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`. `decision` names the
+    rule by which an image is called. `threshold` is where the probability of `positive`, of more than two
+    classes of `threshold_of`, becomes that diagnosis, and `threshold_log_odds` the same in log odds, which
+    decide; without those, as where a user sets another threshold, the threshold does. Without a threshold the
+    likeliest class is called, or with `costs` [called what is] that of least expected cost. Logits divided by
+    `temperature` are those of calibrated probabilities. All are frozen after training. `warnings`
     are doubts about the model that a user must know. With `per_image` each image is standardised once more by
     its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
     for its mirror image, left to right. `grey_range` are the values that become black and white of images
@@ -51,7 +52,8 @@ class ModelDescription(Section):
     network: Network
     channels: Literal[1, 3]
     classes: tuple[str, ...]  # in the order of the logits
-    positive: str
+    positive: str | None = None
+    ordered: bool = False
     image_size: int = Field(ge=1, le=LARGEST_SIDE)
     fit: Literal["stretch", "pad", "center_crop"]
     mean: tuple[float, ...]  # one value, or one a channel
@@ -59,8 +61,11 @@ class ModelDescription(Section):
     per_image: bool = False
     mirror: bool = False
     grey_range: GreyRange = BYTES
-    threshold: float = Field(ge=0, le=1)
+    decision: str = ""
+    threshold: float | None = Field(default=None, ge=0, le=1)
     threshold_log_odds: float | None = None
+    threshold_of: str | None = None
+    costs: tuple[tuple[float, ...], ...] | None = None
     temperature: float = Field(default=1.0, gt=0)
     warnings: tuple[str, ...] = ()
     not_for: str = "clinical use: made for research, never validated on patients"
@@ -77,26 +82,39 @@ class ModelDescription(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ModelDescription:
-        if len(self.classes) < 2 or self.positive not in self.classes:
-            raise ValueError(
-                f"positive {self.positive!r}: expected one of two classes or more, {self.classes}"
-            )
+        named = {self.positive, self.threshold_of} - {None}
+        if len(self.classes) < 2 or not named <= set(self.classes):
+            raise ValueError(f"{sorted(map(str, named))}: expected two classes or more, {self.classes}")
+        if len(self.classes) == 2 and (self.positive is None or self.threshold is None):
+            raise ValueError("two classes need the positive one, and its threshold")
         if not self.grey_range.black < self.grey_range.white:
             raise ValueError(f"grey_range {list(self.grey_range)}: expected black below white")
         if len(self.mean) not in (1, self.channels) or len(self.mean) != len(self.std):
             raise ValueError(f"mean {self.mean} and std {self.std}: expected one value, or {self.channels}")
-        if (odds := self.threshold_log_odds) is not None and not agree(self.threshold, odds):
+        odds = self.threshold_log_odds
+        if odds is not None and (self.threshold is None or not agree(self.threshold, odds)):
             raise ValueError(
                 f"threshold {self.threshold} and threshold_log_odds {odds} contradict each other; change "
                 "both, or leave out threshold_log_odds"
             )
+        if self.costs is not None and {len(self.classes)} != {len(self.costs), *map(len, self.costs)}:
+            raise ValueError(f"costs {self.costs}: expected a row and a column for each class")
         return self
 
     @property
+    def known(self) -> Classes:
+        """The classes, of which one may be positive."""
+        return Classes(self.classes, self.positive)
+
+    @property
+    def frozen(self) -> Frozen:
+        """How an image is called, and the temperature."""
+        return frozen(self.model_dump(), Path(MODEL_FILE))
+
+    @property
     def cutoff(self) -> float:
-        """The log odds from which up an image is called positive."""
-        odds = self.threshold_log_odds
-        return cutoff(self.threshold) if odds is None else odds
+        """The log odds from which up an image is called positive; of two classes."""
+        return float(self.frozen.decision.cutoff)
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""
@@ -118,12 +136,21 @@ class TrainedModel:
         return InferenceNetwork(self.network, per_image=card.per_image, mirror=card.mirror)
 
     def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
-        """Return the probability of the positive class [n]; as `log_odds`."""
-        given: np.ndarray = expit(self.log_odds(images, view))
-        return given
+        """Return the classes' probabilities [n, k]; as `logits`."""
+        return probabilities(self.logits(images, view))
 
     def log_odds(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
-        """Return the log odds of the positive class [n]; images are uint8 [h, w] or [h, w, 3].
+        """Return the log odds of the positive class against all others [n]; as `logits`.
+
+        Raises ValueError where no class is positive.
+        """
+        index = self.description.known.index
+        if index is None:
+            raise ValueError(f"{self.name}: none of its classes is positive; use logits or probabilities")
+        return log_odds_of(self.logits(images, view), index)
+
+    def logits(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+        """Return canonical logits of the classes [n, k]; images are uint8 [h, w] or [h, w, 3].
 
         `view` makes, as a policy of augmentation does, what the network sees of the square images. Raises
         `ModelError` where the network gives no finite number.
@@ -142,31 +169,31 @@ class TrainedModel:
             augment=view,
             device=device(),
         )
-        odds = positive_log_odds(self.inference_network, batches, card.classes.index(card.positive))
-        refuse_not_finite(odds, self.name, card.positive)
-        return odds
+        logits = network_logits(self.inference_network, batches)
+        refuse_not_finite(logits, self.name)
+        return canonical(logits, card.known.index)
 
 
-def refuse_not_finite(odds: np.ndarray, name: str, positive: str) -> None:
-    """Raise `ModelError` that names the network where one of its log odds [n] is not finite."""
-    off = np.flatnonzero(~np.isfinite(odds))
+def refuse_not_finite(logits: np.ndarray, name: str) -> None:
+    """Raise `ModelError` that names the network where one of its logits [n, k] is not finite."""
+    off = np.flatnonzero(~np.isfinite(logits).all(1))
     if len(off):
         raise ModelError(
-            f"{name}: gives {odds[off[0]]} as log odds of {positive} for {len(off)} of {len(odds)} images, "
+            f"{name}: gives the logits {logits[off[0]].tolist()} for {len(off)} of {len(logits)} images, "
             "expected finite numbers: its training has diverged or its weights are damaged; put back the "
             "file, or train it again with a lower retrain.learning_rate"
         )
 
 
-def positive_log_odds(network: nn.Module, batches: Batches, positive: int) -> np.ndarray:
-    """Return the log odds of class `positive`, float64 [n], in the order of the batches."""
+def network_logits(network: nn.Module, batches: Batches) -> np.ndarray:
+    """Return the logits of a network, float64 [n, k], in the order of the batches."""
     network = network.to(device()).to(memory_format=torch.channels_last).eval()
     with torch.inference_mode():
         logits = []
         for images, _ in batches:
             heartbeat()
             logits.append(network(images.contiguous(memory_format=torch.channels_last)))
-    return log_odds(torch.cat(logits).double(), positive).cpu().numpy()
+    return torch.cat(logits).double().cpu().numpy()
 
 
 def save_model(folder: Path, network: nn.Module, description: ModelDescription) -> None:

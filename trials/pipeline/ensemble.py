@@ -1,4 +1,4 @@
-"""Several methods as one: the mean of their probabilities, kept as log odds."""
+"""Several methods as one: the mean of their probabilities, kept as logits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from trials.data.dataset import LesionData
 from trials.data.task import Task
-from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.decisions import canonical, mean_logits
 from trials.files import below
 from trials.methods.base import Method
 from trials.methods.registry import Title
 from trials.models.model_file import load_model
-from trials.pipeline.protocol import Trained, read_log_odds, train_and_test
+from trials.pipeline.protocol import Trained, read_logits, train_and_test
 from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 
@@ -23,14 +23,14 @@ from trials.runs.reporter import Reporter
 class Ensemble(Method):
     """The `members`, titles and methods of the task, weighted alike: nothing is fitted to join them.
 
-    Each is trained in the task's folder `home` as it is on its own, or has been before, and its log odds
+    Each is trained in the task's folder `home` as it is on its own, or has been before, and its probabilities
     there are averaged. Without `home` nothing can be fitted.
     """
 
     def __init__(self, task: Task, members: Sequence[tuple[Title, Method]], home: Path | None) -> None:
         self._task, self.members, self._home = task, members, home
         self._trained: list[Trained] = []
-        self._log_odds: list[Mapping[str, np.ndarray]] = []  # of each member, by part of the task
+        self._logits: list[Mapping[str, np.ndarray]] = []  # of each member, by part of the task
         each = [member for _, member in members]
         self.sections = frozenset().union(*(member.sections for member in each))  # type: ignore[misc]
         self.identity = {"members": {title.name: dict(member.identity) for title, member in members}}
@@ -51,8 +51,8 @@ class Ensemble(Method):
             train_and_test(self._task, member, title, self._place(title), "train", nested=True)
             for title, member in self.members
         ]
-        self._log_odds = [
-            trained.log_odds or read_log_odds(self._place(title), self._task)
+        self._logits = [
+            trained.logits or read_logits(self._place(title), self._task)
             for (title, _), trained in zip(self.members, self._trained, strict=True)
         ]
         return float(sum(trained.metrics["seconds"] for trained in self._trained))
@@ -65,18 +65,20 @@ class Ensemble(Method):
             for warning in trained.metrics.get("warnings", [])
         ]
 
-    def log_odds(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return the log odds of the members' mean probability of the images at `indices`: float64 [n].
+    def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return the logits of the members' mean probability of the images at `indices`: float64 [n, k].
 
         Raises ValueError before `fit`, and `ModelError` for new images where a member was trained before
         and left no model file.
         """
         if not self._trained:
-            raise ValueError("log odds of an ensemble that is not fitted: call fit before")
+            raise ValueError("logits of an ensemble that is not fitted: call fit before")
+        positive = self._task.data.positive_index
         for part, (of, at) in self._task.parts.items():
             if data is of and np.array_equal(indices, at):
-                return mean_log_odds([odds[part] for odds in self._log_odds])
-        return mean_log_odds([self._ask(number, data, indices) for number in range(len(self.members))])
+                return mean_logits([said[part] for said in self._logits], positive)
+        asked = [self._ask(number, data, indices) for number in range(len(self.members))]
+        return mean_logits([canonical(said, positive) for said in asked], positive)
 
     def estimate(self) -> dict[str, float] | None:
         """Return what the dearest member's `fit` would cost."""
@@ -84,11 +86,11 @@ class Ensemble(Method):
         return max(known, key=lambda cost: cost["seconds"], default=None)
 
     def _ask(self, number: int, data: LesionData, indices: np.ndarray) -> np.ndarray:
-        """Return a member's log odds [n] of new images."""
+        """Return a member's logits [n, k] of new images."""
         title, member = self.members[number]
-        if self._trained[number].log_odds is not None:
-            return member.log_odds(data, indices)
-        return load_model(self._place(title)).log_odds([data.images[i] for i in indices])
+        if self._trained[number].logits is not None:
+            return member.logits(data, indices)
+        return load_model(self._place(title)).logits([data.images[i] for i in indices])
 
     def _place(self, title: Title) -> Path:
         if self._home is None:

@@ -14,15 +14,16 @@ import numpy as np
 
 from trials.data.findings import findings_of
 from trials.errors import EvaluationError
-from trials.evaluation.metrics import RATES, mean_and_std, score
+from trials.evaluation.decisions import Decision, behind_one_another
+from trials.evaluation.metrics import mean_and_std
 from trials.files import as_paths
+from trials.pipeline.scores import likeliest, rates_of, score_logits
 from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
+from trials.runs.predictions import Classes
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
-
-COLUMNS = ("method", "images", "threshold", "n", *RATES, "parameters")
 
 
 def run_evaluate(
@@ -64,6 +65,7 @@ def run_evaluate(
         folder.begin()
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
+            "classes": list(everyone[0].classes.names),
             "findings": findings_of(everyone[0].record.get("data")),
             "methods": {
                 name: summarise(methods.get(name, ()), [one for one in failed if one.method == name])
@@ -85,7 +87,7 @@ def _refuse_untested(runs: Sequence[Run], *, with_external: bool) -> None:
             f"{runs[0].folder}: trained on all the data, so that no fold tests it; name external data"
         )
     for run in runs:
-        if run.fold is not None and not len(run.positive):
+        if run.fold is not None and not len(run.tested.files):
             raise EvaluationError(
                 f"{run.folder}: was judged by its validation images alone: no test image says how good it "
                 "is; leave it out, or run it again without --untested"
@@ -93,8 +95,9 @@ def _refuse_untested(runs: Sequence[Run], *, with_external: bool) -> None:
 
 
 def _write(folder: RunFolder, result: Mapping[str, Any]) -> None:
-    rows = ([row.get(column) for column in COLUMNS] for row in table_rows(result))
-    folder.write_csv(EVALUATION_TABLE, COLUMNS, rows)
+    columns = ("method", "images", "threshold", "n", *rates_in(result), "parameters")
+    rows = ([row.get(column) for column in columns] for row in table_rows(result))
+    folder.write_csv(EVALUATION_TABLE, columns, rows)
     folder.write_json(EVALUATION_FILE, result)
     folder.write_text(EVALUATION_TEXT, f"{text_table(result)}\n")
     folder.finish()
@@ -109,28 +112,34 @@ def summarise(group: Sequence[Run], failed: Sequence[Failed] = ()) -> dict[str, 
         "runs": [{"folder": str(run.folder), **run.metrics} for run in group],
         "missing_folds": sorted(set(range(folds)) - {run.fold for run in tested}),
         "parameters": mean_and_std([run.metrics["parameters"] for run in group]),
-        "frozen": _over_folds(tested, [run.cutoff for run in tested]),
-        "at_0.5": _over_folds(tested, [0.0] * len(tested)),
+        "frozen": _over_folds(tested, [run.decision for run in tested]),
+        "at_0.5": _over_folds(tested, [likeliest(run.classes) for run in tested]),
     }
 
 
-def _over_folds(runs: Sequence[Run], cutoffs: Sequence[float]) -> dict[str, Any] | None:
+def _over_folds(runs: Sequence[Run], decisions: Sequence[Decision]) -> dict[str, Any] | None:
     if not runs:
         return None
+    classes, ordered = runs[0].classes, bool(runs[0].metrics.get("ordered"))
+    said = [(run.tested.labels, run.tested.logits) for run in runs]
     each = [
-        score(run.positive, run.log_odds, cutoff).to_dict() for run, cutoff in zip(runs, cutoffs, strict=True)
+        score_logits(classes, *one, decision, ordered=ordered)
+        for one, decision in zip(said, decisions, strict=True)
     ]
-    pooled = score(
-        np.concatenate([run.positive for run in runs]),
-        np.concatenate([run.log_odds for run in runs]),
-        np.repeat(cutoffs, [len(run.positive) for run in runs]),
-    )
-    over_folds = {name: mean_and_std([scores[name] for scores in each]) for name in RATES}
+    labels, logits = map(np.concatenate, zip(*said, strict=True))
+    together = behind_one_another(decisions, [len(of_fold) for of_fold, _ in said])
+    pooled = score_logits(classes, labels, logits, together, ordered=ordered)
+    over_folds = {name: mean_and_std([scores[name] for scores in each]) for name in rates_of(classes)}
     return {
         "mean": {name: values["mean"] for name, values in over_folds.items()},
         "sd": {name: values["sd"] for name, values in over_folds.items()},
-        "pooled": pooled.to_dict(),
+        "pooled": pooled,
     }
+
+
+def rates_in(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the measures that an evaluation averages over folds."""
+    return rates_of(Classes(tuple(result["classes"]), None))
 
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -154,12 +163,16 @@ def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def text_table(result: Mapping[str, Any]) -> str:
     """Return what a reader wants first: measures in percent at the frozen thresholds, and what is missing."""
-    lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>11}" for name in RATES)]
+    rates = rates_in(result)
+    width = 2 + max(9, *map(len, rates))
+    lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>{width}}" for name in rates)]
     for row in table_rows(result):
         if row["threshold"] == "frozen":
-            values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in RATES)
+            values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in rates)
             label = f"{row['method']}, {row['images']}"
-            lines.append(f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>11}" for value in values))
+            lines.append(
+                f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>{width}}" for value in values)
+            )
     for name, summary in result["methods"].items():
         lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
         if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
@@ -174,10 +187,11 @@ def text_table(result: Mapping[str, Any]) -> str:
 def _headline(result: Mapping[str, Any]) -> dict[str, float]:
     """Pick what NNI's web UI shows of an evaluation: each method's mean AUC and other rates."""
     shown: dict[str, float] = {}
+    rates = ("auc", *rates_in(result)) if "auc" in rates_in(result) else rates_in(result)
     for name, summary in result["methods"].items():
         external = (result["external"] or {"methods": {}})["methods"].get(name)
         if not summary["frozen"] and not external:
             continue  # it failed
         scores = summary["frozen"]["mean"] if summary["frozen"] else external["frozen"]
-        shown |= {f"{name} {rate}": scores[rate] for rate in ("auc", *RATES) if scores[rate] is not None}
+        shown |= {f"{name} {rate}": scores[rate] for rate in rates if scores[rate] is not None}
     return shown

@@ -1,6 +1,6 @@
 """The external test: the models of all folds, frozen, on a data set that none of them has seen.
 
-They decide together (`MeanOfModels`).
+They decide together (`evaluation.decisions.together`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from trials.data.dataset import LesionData
 from trials.data.findings import findings
@@ -17,13 +18,12 @@ from trials.data.leaks import refuse_overlap
 from trials.data.load import load
 from trials.data.readers.medmnist import classes_elsewhere
 from trials.errors import EvaluationError
-from trials.evaluation.calibration import MeanOfModels
-from trials.evaluation.metrics import score
+from trials.evaluation.decisions import mean_logits, together
 from trials.models.model_file import load_description, load_model
+from trials.pipeline.scores import likeliest, score_logits
 from trials.runs.finished import Run
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EXTERNAL_PREDICTIONS
-from trials.runs.predictions import SAID, said
 
 
 def load_for_models(
@@ -39,7 +39,8 @@ def load_for_models(
     settings = (runs[0].record.get("settings") or {}).get("data") or {}
     external = load(
         path,
-        positive=runs[0].metrics["positive"],
+        positive=runs[0].classes.positive,
+        known=load_description(runs[0].folder).classes,
         classes=classes_elsewhere(Path(path), settings.get("classes")),
         duplicates=settings.get("duplicates", "near"),
         group_column=group_column,
@@ -48,9 +49,10 @@ def load_for_models(
     )
     for run in runs:
         known = load_description(run.folder).classes
-        if unknown := sorted(set(external.classes) - set(known)):
+        if known != external.classes:
             raise EvaluationError(
-                f"{path}: holds {unknown[0]!r}, but the model in {run.folder} tells {' from '.join(known)}"
+                f"{path}: was read as {', '.join(external.classes)}, but the model in {run.folder} tells "
+                f"{' from '.join(known)}; evaluate models of the same classes"
             )
         for record in filter(None, (run.record["seen"], run.record["search_seen"])):
             everything = np.arange(len(external.files))
@@ -64,21 +66,21 @@ def evaluate_external(
     data: LesionData, methods: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
     """Score each method's models together, and write `external_predictions.csv`."""
-    positive = data.labels == data.classes.index(data.positive)
+    classes, half = data.known, likeliest(data.known)
     results, rows = {}, []
     for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
-        together = MeanOfModels([model.description.cutoff for model in models])
-        mean = together.log_odds([model.log_odds(data.images) for model in models])
+        decision = together([model.description.frozen.decision for model in models])
+        mean = mean_logits([model.logits(data.images) for model in models], data.positive_index)
         results[name] = {
             "models": len(models),
-            "threshold": float(together.threshold),
-            "frozen": score(positive, mean, together.cutoff).to_dict(),
-            "at_0.5": score(positive, mean, 0.0).to_dict(),
+            "threshold": None if decision.first is None else float(expit(decision.cutoff)),
+            "frozen": score_logits(classes, data.labels, mean, decision, ordered=data.ordered),
+            "at_0.5": score_logits(classes, data.labels, mean, half, ordered=data.ordered),
         }
-        columns = zip(data.files, data.labels, data.groups, said(mean), strict=True)
+        columns = zip(data.files, data.labels, data.groups, classes.cells(mean), strict=True)
         rows += [(name, file, data.classes[label], group, *cells) for file, label, group, cells in columns]
-    folder.write_csv(EXTERNAL_PREDICTIONS, ("method", "file", "label", "group", *SAID), rows)
+    folder.write_csv(EXTERNAL_PREDICTIONS, ("method", "file", "label", "group", *classes.columns), rows)
     return {
         "data": data.name,
         "digest": data.digest,

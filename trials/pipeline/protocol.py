@@ -1,30 +1,31 @@
 """The comparison protocol: what every method goes through, and the files that it leaves.
 
-The threshold is Youden's on the inner validation images, the temperature that of their lowest log loss; both
+The inner validation images choose the rule by which an image is called, and the temperature (`freeze`); both
 are frozen before any test image is looked at. A refit then learns from the validation images too; it is what
-is tested and saved, with the same threshold and temperature. All work on log odds, which tell images apart
-whose probabilities round to the same number. The files hold log odds and probabilities as the method gave
-them; log odds divided by the temperature are calibrated.
+is tested and saved, with the same rule and temperature. All work on logits in their canonical form
+(`evaluation.decisions`). The files hold them and probabilities as the method gave them; logits divided by the
+temperature are calibrated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
+from trials.data.checks import smallest_difference
 from trials.data.task import Images, Task
-from trials.evaluation.metrics import RATES, doubts, fit_temperature, score, youden_threshold
-from trials.evaluation.power import outlook
-from trials.evaluation.two_classes import as_two
+from trials.evaluation.decisions import Decision, canonical, log_odds_of
+from trials.evaluation.metrics import doubts
 from trials.methods.base import Method
 from trials.methods.registry import Title
 from trials.nni_host.paths import on_another_host
+from trials.pipeline.freeze import check_rule, freeze
+from trials.pipeline.scores import headline_of, likeliest, rates_of, score_logits
 from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import (
     CHECKPOINT,
@@ -35,12 +36,11 @@ from trials.runs.layout import (
     REFIT_CHECKPOINT,
     VALIDATION_PREDICTIONS,
 )
-from trials.runs.predictions import SAID, read_predictions, said
+from trials.runs.predictions import Frozen, classes_of, read_predictions
 from trials.runs.provenance import provenance
 from trials.runs.reporter import Reporter
+from trials.settings.schema import ProtocolSettings
 
-PREDICTION_COLUMNS = ("file", "label", "group", "fold", *SAID)
-EXTERNAL_COLUMNS = ("file", "label", "group", *SAID)
 TABLES = {  # by part of the task
     **{"validation": VALIDATION_PREDICTIONS, "test": PREDICTIONS},
     "external": EXTERNAL_PREDICTIONS,
@@ -49,21 +49,13 @@ TABLES = {  # by part of the task
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training has left: the content of `metrics.json`, and the method's log odds by part of the task.
+    """What a training has left: the content of `metrics.json`, and the method's logits by part of the task.
 
-    None: the run had been finished before, and the method is not fitted; `read_log_odds` has them.
+    None: the run had been finished before, and the method is not fitted; `read_logits` has them.
     """
 
     metrics: dict[str, Any]
-    log_odds: Mapping[str, np.ndarray] | None
-
-
-class _Frozen(NamedTuple):
-    """What the validation images have chosen, the threshold in log odds, and doubts about it."""
-
-    threshold: float
-    temperature: float
-    warnings: Sequence[str]
+    logits: Mapping[str, np.ndarray] | None
 
 
 def train_and_test(
@@ -83,10 +75,12 @@ def train_and_test(
     `out`, and reports nothing to NNI. The same arguments again resume an interrupted run, or report a
     finished one. Raises `RunFolderError` for a folder of another run.
     """
-    sections = {*method.sections, *(["protocol"] if task.refit else [])}
+    protocol = task.settings.protocol
+    check_rule(protocol, task.data.known)
+    sections = {*method.sections, *(["protocol"] if protocol != ProtocolSettings() else [])}
     settings = task.settings.model_dump(mode="json", include=sections)
     identity = {"verb": verb, "method": title.name, **task.identity, **method.identity}
-    odds = None
+    logits = None
     with (
         RunFolder(
             out,
@@ -99,19 +93,19 @@ def train_and_test(
         if folder.done:
             reporter.say(f"{out}: this run is done already")
         else:
-            odds = _fit_and_test(task, method, title, folder, reporter, facts)
+            logits = _fit_and_test(task, method, title, folder, reporter, facts)
             folder.finish(CHECKPOINT, REFIT_CHECKPOINT)
         metrics: dict[str, Any] = read_json(out / METRICS)
         for warning in metrics.get("warnings", []):
             reporter.say(f"warning: {warning}")
         reporter.final(_headline(metrics))
-    return Trained(metrics, odds)
+    return Trained(metrics, logits)
 
 
-def read_log_odds(folder: Path, task: Task) -> dict[str, np.ndarray]:
-    """Return the log odds [n] that the finished run in `folder` of this task gave, by part of the task."""
-    positive = task.data.positive
-    return {part: read_predictions(folder / TABLES[part], positive).log_odds for part in task.parts}
+def read_logits(folder: Path, task: Task) -> dict[str, np.ndarray]:
+    """Return the logits [n, k] that the finished run in `folder` of this task gave, by part of the task."""
+    classes = task.data.known
+    return {part: read_predictions(folder / TABLES[part], classes).logits for part in task.parts}
 
 
 def plan(task: Task, method: Method) -> dict[str, Any]:
@@ -119,13 +113,10 @@ def plan(task: Task, method: Method) -> dict[str, Any]:
 
     Nothing is written.
     """
-    data = task.data
     return {
         "settings": task.settings.model_dump(mode="json", include={"profile", "protocol", *method.sections}),
         "data": task.describe(),
-        "smallest_auc_difference": outlook(
-            data.labels[data.tested] == data.positive_index, np.array(data.groups)[data.tested]
-        ),
+        "smallest_auc_difference": smallest_difference(task.data),
         "estimate": method.estimate(),
     }
 
@@ -138,58 +129,63 @@ def _fit_and_test(
     reporter: Reporter,
     facts: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
-    """Fit, freeze, test, and write everything; return the log odds by part of the task."""
+    """Fit, freeze, test, and write everything; return the logits by part of the task."""
     parts = task.parts
     seconds = method.fit(folder, reporter)
-    odds = {"validation": _log_odds(method, parts["validation"])}  # before a refit learns from these images
+    logits = {"validation": _logits(method, parts["validation"])}  # before a refit learns from these images
     if task.refit:
         seconds += method.fit(folder, reporter, refit=True)
-    frozen = _freeze(task, method, folder, odds["validation"])
-    odds |= {name: _log_odds(method, images) for name, images in parts.items() if name not in odds}
+    frozen = _freeze(task, method, folder, logits["validation"])
+    logits |= {name: _logits(method, images) for name, images in parts.items() if name not in logits}
     for name, images in parts.items():
-        _write_predictions(folder, name, images, odds[name], task.split.fold)
+        _write_predictions(folder, name, images, logits[name], task.split.fold)
     folder.write_json(RECORD, _record(task, method, folder))
-    told = {**_names(task, title), **_scores(task, odds, frozen), "seconds": round(seconds, 3)}
+    told = {**_names(task, title), **_scores(task, logits, frozen), "seconds": round(seconds, 3)}
     folder.write_json(METRICS, {**told, **facts, **method.facts, **provenance()})
-    return odds
+    return logits
 
 
-def _freeze(task: Task, method: Method, folder: RunFolder, odds: np.ndarray) -> _Frozen:
-    """Choose threshold and temperature by the log odds of the validation images; save the model with them."""
-    chosen_by = _truth(task.parts["validation"]), odds
-    threshold, temperature = youden_threshold(*chosen_by), fit_temperature(*chosen_by)
-    of_classes = as_two(task.data.classes, task.data.positive)
-    warnings = (*of_classes, *method.warnings(folder.path), *doubts(*chosen_by))
-    method.save(folder, threshold, temperature, warnings)
-    return _Frozen(threshold, temperature, warnings)
+def _freeze(task: Task, method: Method, folder: RunFolder, logits: np.ndarray) -> Frozen:
+    """Choose rule and temperature by the logits of the validation images; save the model with them."""
+    classes, labels = task.data.known, task.data.labels[task.split.validation]
+    chosen = freeze(task.settings.protocol, classes, labels, logits)
+    positive = classes.index if classes.are_two else None
+    known = (labels, logits) if positive is None else (labels == positive, log_odds_of(logits, positive))
+    warnings = (*method.warnings(folder.path), *doubts(*known), *chosen.warnings)
+    frozen = replace(chosen, warnings=warnings)
+    method.save(folder, frozen)
+    return frozen
 
 
-def _scores(task: Task, odds: Mapping[str, np.ndarray], frozen: _Frozen) -> dict[str, Any]:
-    """Return what the method scores on the test and validation images at its frozen threshold, and at 0.5."""
-    parts = task.parts
-    tested, chosen_by = ((_truth(parts[part]), odds[part]) for part in ("test", "validation"))
-    threshold, any_test = frozen.threshold, len(task.test) > 0
+def _scores(task: Task, logits: Mapping[str, np.ndarray], frozen: Frozen) -> dict[str, Any]:
+    """Return what the method scores on test and validation images by its rule, and by the likeliest class."""
+    parts, decision, classes = task.parts, frozen.decision, task.data.known
+    half = likeliest(classes)
+
+    def scored(part: str, rule: Decision) -> dict[str, Any] | None:
+        labels = task.data.labels[parts[part][1]]
+        return (
+            score_logits(classes, labels, logits[part], rule, ordered=task.data.ordered)
+            if len(labels)
+            else None
+        )
+
     return {
-        "test": score(*tested, threshold).to_dict() if any_test else None,
-        "test_at_0.5": score(*tested, 0.0).to_dict() if any_test else None,
-        "validation": score(*chosen_by, threshold).to_dict(),
-        "threshold": float(expit(threshold)),
-        "threshold_log_odds": threshold,
-        "temperature": frozen.temperature,
+        "test": scored("test", decision),
+        "test_at_0.5": scored("test", half),
+        "validation": scored("validation", decision),
+        **frozen.to_dict(classes),
         "warnings": list(frozen.warnings),
         "refit": task.refit,
     }
 
 
-def _log_odds(method: Method, images: Images) -> np.ndarray:
-    return method.log_odds(*images) if len(images[1]) else np.empty(0)
-
-
-def _truth(images: Images) -> np.ndarray:
-    """Return whether each image is of the positive class: bool [n]."""
+def _logits(method: Method, images: Images) -> np.ndarray:
+    """Return the canonical logits [n, k] of images, which may be none."""
     data, indices = images
-    truth: np.ndarray = data.labels[indices] == data.positive_index
-    return truth
+    if not len(indices):
+        return np.empty((0, len(data.classes)))
+    return canonical(method.logits(data, indices), data.positive_index)
 
 
 def _record(task: Task, method: Method, folder: RunFolder) -> dict[str, Any]:
@@ -214,20 +210,22 @@ def _names(task: Task, title: Title) -> dict[str, Any]:
         "data_digest": task.data.digest,
         "external": task.external.name if task.external else None,
         "external_digest": task.external.digest if task.external else None,
+        "classes": list(task.data.classes),
         "positive": task.data.positive,
+        **({"ordered": True} if task.data.ordered else {}),
     }
 
 
 def _write_predictions(
-    folder: RunFolder, part: str, images: Images, odds: np.ndarray, fold: int | None
+    folder: RunFolder, part: str, images: Images, logits: np.ndarray, fold: int | None
 ) -> None:
     data, indices = images
-    columns, folds = (EXTERNAL_COLUMNS, ()) if part == "external" else (PREDICTION_COLUMNS, (fold,))
+    folds = {} if part == "external" else {"fold": fold}
     rows = (
-        (data.files[i], data.classes[data.labels[i]], data.groups[i], *folds, *cells)
-        for i, cells in zip(indices, said(odds), strict=True)
+        (data.files[i], data.classes[data.labels[i]], data.groups[i], *folds.values(), *cells)
+        for i, cells in zip(indices, data.known.cells(logits), strict=True)
     )
-    folder.write_csv(TABLES[part], columns, rows)
+    folder.write_csv(TABLES[part], ("file", "label", "group", *folds, *data.known.columns), rows)
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
@@ -236,6 +234,7 @@ def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     It shows numbers alone: of warnings it tells how many there are, which are in the trial's log.
     """
     chosen = metrics["test"] or metrics["validation"]
-    shown = {name: chosen[name] for name in ("auc", *RATES)}
+    classes = classes_of(metrics)
+    shown = {name: chosen[name] for name in (headline_of(classes), *rates_of(classes))}
     shown |= {"parameters": metrics["parameters"], "warnings": len(metrics.get("warnings", []))}
     return {name: value for name, value in shown.items() if value is not None}

@@ -25,7 +25,7 @@ from trials.evaluation.shortcuts import (
     correlations,
 )
 from trials.report.comparison import Comparison
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 
 SUBGROUPS = ("device", "birads", "histology")
 _SMALLEST_SUBGROUP = 10  # images; smaller ones are put together
@@ -91,7 +91,7 @@ class Shortcuts:
     beyond: BeyondGeometry | None
 
 
-def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Shortcuts:
+def shortcuts(label: str, predictions: BinaryPredictions, geometry: np.ndarray) -> Shortcuts:
     """Measure how a method's score depends on the geometry of the boxes [n, 3]."""
     truth, given = predictions.positive, predictions.log_odds
     bootstrap = GroupBootstrap(truth, predictions.groups)
@@ -107,7 +107,7 @@ def shortcuts(label: str, predictions: Predictions, geometry: np.ndarray) -> Sho
     )
 
 
-def truth_and_geometry(predictions: Predictions, geometry: np.ndarray) -> dict[str, Interval]:
+def truth_and_geometry(predictions: BinaryPredictions, geometry: np.ndarray) -> dict[str, Interval]:
     """Return the correlation of the labels with the box: that of a perfect score."""
     bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
     return {
@@ -129,7 +129,7 @@ class Subgroup:
     tnr: Interval
 
 
-def subgroups(predictions: Predictions, values: np.ndarray) -> list[Subgroup]:
+def subgroups(predictions: BinaryPredictions, values: np.ndarray) -> list[Subgroup]:
     """Return a method's measures for each value [n], the most frequent first; rare values are merged."""
     counts = Counter(values.tolist())
     rare = [value for value, count in counts.items() if count < _SMALLEST_SUBGROUP]
@@ -139,7 +139,7 @@ def subgroups(predictions: Predictions, values: np.ndarray) -> list[Subgroup]:
     ]
 
 
-def _subgroup(value: str, part: Predictions) -> Subgroup:
+def _subgroup(value: str, part: BinaryPredictions) -> Subgroup:
     bootstrap = GroupBootstrap(part.positive, part.groups)
     decisions = {name: decision(name, part.positive, part.called) for name in ("accuracy", "tpr", "tnr")}
     measures = bootstrap.intervals({"auc": auc(part.positive, part.log_odds), **decisions})

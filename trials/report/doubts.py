@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from trials.evaluation.metrics import score
+from trials.pipeline.scores import score_logits
 from trials.report.methods import MethodRuns, by_method, folds_of, whole_seeds
 from trials.runs.collection import Collection
 from trials.runs.finished import Run, named, warned
@@ -51,11 +51,11 @@ def _contradictions(runs: Iterable[Run]) -> Iterator[str]:
     """Say where a run's recorded accuracy is not that of its predictions."""
     for run in runs:
         recorded = run.metrics["test"]
-        if recorded and len(run.positive):
-            found = score(run.positive, run.log_odds, run.cutoff)
-            if abs(found.accuracy - recorded["accuracy"]) > 1e-6:
+        if recorded and len(run.tested.files):
+            found = score_logits(run.classes, run.tested.labels, run.tested.logits, run.decision)["accuracy"]
+            if abs(found - recorded["accuracy"]) > 1e-6:
                 yield (
-                    f"{run.folder}: its predictions have an accuracy of {found.accuracy:.4f}, its metrics "
+                    f"{run.folder}: its predictions have an accuracy of {found:.4f}, its metrics "
                     f"say {recorded['accuracy']:.4f}; the figures here are those of the predictions"
                 )
 

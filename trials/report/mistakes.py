@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Case:
     threshold: float
 
 
-def worst_mistakes(predictions: Predictions, each: int = 5) -> list[Case]:
+def worst_mistakes(predictions: BinaryPredictions, each: int = 5) -> list[Case]:
     """Return the missed positives of lowest and the false alarms of highest probability, `each` of both."""
     return _surest(predictions, each, right=False)
 
 
-def most_certain(predictions: Predictions, each: int = 5) -> list[Case]:
+def most_certain(predictions: BinaryPredictions, each: int = 5) -> list[Case]:
     """Return the correct positives of highest and others of lowest probability, `each` of both."""
     return _surest(predictions, each, right=True)
 
 
-def _surest(predictions: Predictions, each: int, *, right: bool) -> list[Case]:
+def _surest(predictions: BinaryPredictions, each: int, *, right: bool) -> list[Case]:
     found = []
     for truth in (True, False):
         chosen = np.flatnonzero(

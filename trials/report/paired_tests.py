@@ -12,7 +12,7 @@ from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference, me
 from trials.evaluation.measures import decision
 from trials.evaluation.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
 from trials.report.methods import MethodRuns
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class PairedTest:
     accuracy_p_holm: float
 
 
-Side = Callable[[MethodRuns], Predictions | None]
+Side = Callable[[MethodRuns], BinaryPredictions | None]
 
 
 def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side) -> list[PairedTest]:

@@ -32,7 +32,7 @@ from trials.report.summaries import (
     summarise,
 )
 from trials.report.tables import tables_of
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
 from trials.runs.layout import REPORT_PAGE, RESULTS_TABLE, SEARCH_QUALITY_TABLE, TESTS_TABLE
@@ -101,12 +101,12 @@ def _page(comparison: Comparison, reference: str | None, prevalence: float) -> P
     )
 
 
-def _inside(method: MethodRuns) -> Predictions | None:
-    return method.tested
+def _inside(method: MethodRuns) -> BinaryPredictions | None:
+    return None if method.tested is None else method.tested.binary
 
 
-def _outside(method: MethodRuns) -> Predictions | None:
-    return method.external
+def _outside(method: MethodRuns) -> BinaryPredictions | None:
+    return None if method.external is None else method.external.binary
 
 
 def _summaries(comparison: Comparison, side: Side, prevalence: float) -> list[Summary]:

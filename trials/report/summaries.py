@@ -22,7 +22,7 @@ from trials.evaluation.measures import (
 )
 from trials.evaluation.metrics import mean_and_std
 from trials.report.methods import MethodRuns
-from trials.runs.collection import Predictions
+from trials.runs.collection import BinaryPredictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
@@ -41,7 +41,7 @@ class Summary:
     """
 
     method: MethodRuns
-    predictions: Predictions
+    predictions: BinaryPredictions
     fold_aucs: Mapping[int, float]
     seed_aucs: Sequence[float]
     seed_accuracies: Sequence[float]
@@ -95,7 +95,7 @@ class Summary:
         return mean_and_std([run.metrics.get(key) for run in self.method.runs])["mean"]
 
 
-def summarise(method: MethodRuns, predictions: Predictions, prevalence: float = PREVALENCE) -> Summary:
+def summarise(method: MethodRuns, predictions: BinaryPredictions, prevalence: float = PREVALENCE) -> Summary:
     """Measure what a method said of these images, with 95 % intervals by bootstrap over their groups."""
     each = [_measures(part, prevalence) for part in predictions.each]
     common = [name for name in each[0] if all(name in measures for measures in each)]
@@ -117,7 +117,7 @@ def summarise(method: MethodRuns, predictions: Predictions, prevalence: float = 
     )
 
 
-def _measures(predictions: Predictions, prevalence: float) -> dict[str, Measure]:
+def _measures(predictions: BinaryPredictions, prevalence: float) -> dict[str, Measure]:
     truth, given, called = predictions.positive, predictions.log_odds, predictions.called
     measures = {
         "auc": auc(truth, given),
@@ -149,16 +149,16 @@ def _calibration_error(truth: np.ndarray, given: Sequence[np.ndarray | None]) ->
     return Interval(float(np.mean(errors)), float("nan"), float("nan"))
 
 
-def _headline(predictions: Predictions, fold_aucs: Mapping[int, float]) -> float:
+def _headline(predictions: BinaryPredictions, fold_aucs: Mapping[int, float]) -> float:
     return float(np.mean(list(fold_aucs.values()))) if fold_aucs else _area(predictions)
 
 
-def _area(predictions: Predictions) -> float:
+def _area(predictions: BinaryPredictions) -> float:
     once = np.ones((1, len(predictions.files)))
     return float(auc(predictions.positive, predictions.log_odds)(once)[0])
 
 
-def _fold_aucs(predictions: Predictions) -> dict[int, float]:
+def _fold_aucs(predictions: BinaryPredictions) -> dict[int, float]:
     aucs = {}
     for fold in np.unique(predictions.folds[predictions.folds >= 0]).tolist():
         area = _area(predictions.at(predictions.folds == fold))
@@ -167,7 +167,7 @@ def _fold_aucs(predictions: Predictions) -> dict[int, float]:
     return aucs
 
 
-def by_patient(predictions: Predictions) -> Predictions:
+def by_patient(predictions: BinaryPredictions) -> BinaryPredictions:
     """Return one entry a group: the mean of its images' probabilities; positive if any of them is (ours)."""
     names, first, number = np.unique(predictions.groups, return_index=True, return_inverse=True)
     count = np.bincount(number)
@@ -177,7 +177,7 @@ def by_patient(predictions: Predictions) -> Predictions:
         return total
 
     odds = mean_log_odds_of_groups(predictions.log_odds, number)
-    return Predictions(
+    return BinaryPredictions(
         predictions.data,
         names.astype(object),
         names,

@@ -56,7 +56,7 @@ def _decided(runs: Sequence[Run]) -> Predictions:
     parts = {
         run.folder / EXTERNAL_PREDICTIONS: predictions_of(
             run,
-            read_predictions(run.folder / EXTERNAL_PREDICTIONS, str(run.metrics["positive"])),
+            read_predictions(run.folder / EXTERNAL_PREDICTIONS, run.classes),
             str(run.metrics.get("external") or "external"),
             None,
         )

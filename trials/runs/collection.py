@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,21 @@ import numpy as np
 from scipy.special import expit
 
 from trials.errors import EvaluationError
-from trials.evaluation.calibration import MeanOfModels
+from trials.evaluation.decisions import (
+    Decision,
+    behind_one_another,
+    log_odds_of,
+    mean_logits,
+    probabilities,
+    together,
+)
 from trials.runs.finished import Failed, Run, refuse_mixture
-from trials.runs.predictions import Predicted
+from trials.runs.predictions import Classes, Predicted
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
-    """Images with their labels and predictions, one entry each [n].
+class BinaryPredictions:
+    """Images with what is said of one class, the positive one, against all others, one entry each [n].
 
     `log_odds` rank and decide, against the `cutoffs` (log odds) of their models; `calibrated` are the
     probabilities after temperature scaling, None where a run has no temperature; `folds` are -1 outside of
@@ -38,10 +46,10 @@ class Predictions:
     log_odds: np.ndarray
     cutoffs: np.ndarray
     calibrated: np.ndarray | None
-    seeds: tuple[Predictions, ...] = ()
+    seeds: tuple[BinaryPredictions, ...] = ()
 
     @property
-    def each(self) -> tuple[Predictions, ...]:
+    def each(self) -> tuple[BinaryPredictions, ...]:
         """The predictions seed by seed."""
         return self.seeds or (self,)
 
@@ -69,9 +77,9 @@ class Predictions:
         distance: np.ndarray = np.abs(self.log_odds - self.cutoffs)
         return distance
 
-    def at(self, index: np.ndarray) -> Predictions:
+    def at(self, index: np.ndarray) -> BinaryPredictions:
         """Return the entries at `index`."""
-        return Predictions(
+        return BinaryPredictions(
             self.data,
             self.files[index],
             self.groups[index],
@@ -84,32 +92,110 @@ class Predictions:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Images with their labels and predictions of all classes, one entry each [n].
+
+    `labels` index the `classes`. Canonical `logits` [n, k] rank, and the `decision` of their models calls;
+    `calibrated` are the classes' probabilities [n, k] after temperature scaling, None where a run has no
+    temperature; `folds` and `seeds` are as those of `BinaryPredictions`.
+    """
+
+    data: str
+    classes: Classes
+    files: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    decision: Decision
+    calibrated: np.ndarray | None
+    seeds: tuple[Predictions, ...] = ()
+
+    @property
+    def each(self) -> tuple[Predictions, ...]:
+        """The predictions seed by seed."""
+        return self.seeds or (self,)
+
+    @property
+    def called(self) -> np.ndarray:
+        """The index of the class that each image is called: int64 [n]."""
+        return self.decision.call(self.logits)
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """How far each call is from another one [n]."""
+        return self.decision.certainty(self.logits)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The classes' probabilities [n, k]."""
+        return probabilities(self.logits)
+
+    @cached_property
+    def binary(self) -> BinaryPredictions:
+        """What is said of the positive class; raises ValueError where none is."""
+        if self.classes.positive is None:
+            raise ValueError(f"no class of {', '.join(self.classes.names)} is positive; name one")
+        return self.against(self.classes.positive)
+
+    def against(self, name: str) -> BinaryPredictions:
+        """Return what is said of the class `name` against all others."""
+        index = self.classes.names.index(name)
+        return BinaryPredictions(
+            self.data,
+            self.files,
+            self.groups,
+            self.folds,
+            self.labels == index,
+            log_odds_of(self.logits, index),
+            self.decision.cutoff_of(self.logits, index),
+            None if self.calibrated is None else self.calibrated[:, index],
+            tuple(seed.against(name) for seed in self.seeds),
+        )
+
+    def at(self, index: np.ndarray) -> Predictions:
+        """Return the entries at `index`."""
+        return replace(
+            self,
+            files=self.files[index],
+            groups=self.groups[index],
+            folds=self.folds[index],
+            labels=self.labels[index],
+            logits=self.logits[index],
+            decision=self.decision.at(index),
+            calibrated=None if self.calibrated is None else self.calibrated[index],
+            seeds=tuple(part.at(index) for part in self.seeds),
+        )
+
+
 def predictions_of(run: Run, predicted: Predicted, data: str, fold: int | None) -> Predictions:
-    """Return what a run says of images, with its frozen cutoff and temperature."""
-    n = len(predicted.files)
+    """Return what a run says of images, with its frozen decision and temperature."""
+    n, temperature = len(predicted.files), run.temperature
     return Predictions(
         data,
+        predicted.classes,
         predicted.files,
         predicted.groups,
         np.full(n, -1 if fold is None else fold),
-        predicted.positive,
-        predicted.log_odds,
-        np.full(n, run.cutoff),
-        None if run.temperature is None else predicted.calibrated(run.temperature),
+        predicted.labels,
+        predicted.logits,
+        run.decision,
+        None if temperature is None else probabilities(predicted.logits, temperature),
     )
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
     """Return the predictions of several folds' images behind one another."""
     calibrated = [part.calibrated for part in parts if part.calibrated is not None]
-    return Predictions(
-        parts[0].data,
+    return replace(
+        parts[0],
         files=np.concatenate([part.files for part in parts]),
         groups=np.concatenate([part.groups for part in parts]),
         folds=np.concatenate([part.folds for part in parts]),
-        positive=np.concatenate([part.positive for part in parts]),
-        log_odds=np.concatenate([part.log_odds for part in parts]),
-        cutoffs=np.concatenate([part.cutoffs for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+        decision=behind_one_another([part.decision for part in parts], [len(part.files) for part in parts]),
         calibrated=np.concatenate(calibrated) if len(calibrated) == len(parts) else None,
     )
 
@@ -128,11 +214,10 @@ def mean_predictions(by_place: Mapping[Path, Predictions]) -> Predictions:
                 f"{place}: is of other images than {first}; test all folds' and seeds' models on the same"
             )
     calibrated = [part.calibrated for part in parts if part.calibrated is not None]
-    models = MeanOfModels([part.cutoffs for part in parts])
     return replace(
         parts[0],
-        log_odds=models.log_odds([part.log_odds for part in parts]),
-        cutoffs=models.cutoff,
+        logits=mean_logits([part.logits for part in parts], parts[0].classes.index),
+        decision=together([part.decision for part in parts]),
         calibrated=np.mean(calibrated, axis=0) if len(calibrated) == len(parts) else None,
     )
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from trials.errors import EvaluationError
+from trials.evaluation.decisions import Decision
 from trials.runs.folder import failure, is_done, read_json
 from trials.runs.layout import METRICS, PREDICTIONS, RECORD, VALIDATION_PREDICTIONS
-from trials.runs.predictions import Predicted, frozen, read_predictions
+from trials.runs.predictions import Classes, Predicted, classes_of, frozen, read_predictions
 
 NEEDED = (
     "method",
@@ -66,7 +67,7 @@ UNKNOWN_REASON = "no reason is recorded: it was killed, or never began; the log 
 class Run:
     """What a run has left: what it says of its test images and, where known, of its validation images.
 
-    Images are called positive from the log odds `cutoff` up; `temperature` is None where it has none.
+    `decision` says which class an image is called; `temperature` is None where it has none.
     """
 
     folder: Path
@@ -74,8 +75,18 @@ class Run:
     record: Mapping[str, Any]
     tested: Predicted
     validation: Predicted | None
-    cutoff: float
+    decision: Decision
     temperature: float | None
+
+    @property
+    def classes(self) -> Classes:
+        """The classes, of which one may be positive."""
+        return self.tested.classes
+
+    @property
+    def cutoff(self) -> float:
+        """The log odds from which up an image is called positive; of two classes."""
+        return float(self.decision.cutoff)
 
     @property
     def positive(self) -> np.ndarray:
@@ -130,7 +141,7 @@ class Run:
     @property
     def for_tuning(self) -> bool:
         """Whether it is a tuning's trial, judged by its validation images alone."""
-        return self.fold is not None and not len(self.positive) and not self.is_candidate
+        return self.fold is not None and not len(self.tested.files) and not self.is_candidate
 
     @property
     def own_split(self) -> bool:
@@ -155,14 +166,16 @@ def read_run(folder: Path) -> Run:
         raise EvaluationError(
             f"{folder / METRICS}: no {missing[0]}; put back what was there, or repeat the run in a new folder"
         )
-    positive, validation = str(metrics["positive"]), folder / VALIDATION_PREDICTIONS
+    classes, validation = classes_of(metrics), folder / VALIDATION_PREDICTIONS
+    chosen = frozen(metrics, folder / METRICS)
     return Run(
         folder,
         metrics,
         record,
-        read_predictions(folder / PREDICTIONS, positive),
-        read_predictions(validation, positive) if validation.is_file() else None,
-        *frozen(metrics, folder / METRICS),
+        read_predictions(folder / PREDICTIONS, classes),
+        read_predictions(validation, classes) if validation.is_file() else None,
+        chosen.decision,
+        chosen.temperature,
     )
 
 
@@ -187,8 +200,8 @@ def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def refuse_mixture(runs: Sequence[Run]) -> None:
     """Raise `EvaluationError` for different data, folds or classes, and for a method, fold and seed twice."""
-    for what, key in (("data", "data_digest"), ("positive classes", "positive")):
-        _refuse_if_different(what, [(run.metrics[key], run) for run in runs])
+    _refuse_if_different("data", [(run.metrics["data_digest"], run) for run in runs])
+    _refuse_if_different("positive classes", [(run.classes.positive, run) for run in runs])
     tested = [run for run in runs if not run.is_candidate]
     _refuse_if_different("values of protocol.refit", [(run.refit, run) for run in tested])
     in_folds = [run for run in runs if run.fold is not None]

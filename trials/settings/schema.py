@@ -98,8 +98,17 @@ class DataSettings(Section):
     class_balance: Literal["none", "weighted_loss", "balanced_sampling"] = setting(
         "none", "answer to unequal classes; the paper's set is balanced and needs none"
     )
-    positive: str = setting(
-        "malignant", "name of the positive class; the paper's", coerce_numbers_to_str=True, min_length=1
+    positive: str | None = setting(
+        None,
+        "name of the positive class; unset: malignant, the paper's, or with more than two classes and none "
+        "of that name no class. Of more than two it is read against all others, beside the measures of all",
+        coerce_numbers_to_str=True,
+        min_length=1,
+    )
+    ordered: tuple[str, ...] | None = setting(
+        None,
+        "all classes from the least to the most, as a list or between commas, where they are grades; ours; "
+        "unset: they have no order",
     )
     group_column: str | None = setting(
         None,
@@ -176,9 +185,9 @@ class DataSettings(Section):
             )
         return self
 
-    @field_validator("classes", mode="before")
+    @field_validator("classes", "ordered", mode="before")
     @classmethod
-    def _named_by_number(cls, value: object) -> object:
+    def _several_names(cls, value: object) -> object:
         if value is None:
             return None
         names = value.split(",") if isinstance(value, str) else value
@@ -394,6 +403,54 @@ class ProtocolSettings(Section):
         "once the validation images have chosen threshold and temperature, learn once more from the start, "
         "from those images too; ours, at twice the work. What tunes or ranks does without",
     )
+    decision: Literal["youden", "argmax"] | None = setting(
+        None,
+        "which class an image is called: from the threshold of Youden's index on the validation images up, "
+        "for two classes, or the likeliest; ours; unset: youden for two classes, argmax for more",
+    )
+    sensitivity: tuple[str, float] | None = setting(
+        None,
+        "the highest threshold at which the validation images of a class are called so at this share or "
+        "more, such as malignant=0.95, in place of both; ours; unset: none",
+    )
+    costs: tuple[tuple[str, str, float], ...] | None = setting(
+        None,
+        "calls of least expected cost by calibrated probabilities, in place of both: a list of [class, "
+        "called so, cost], such as [[malignant, benign, 5]]; other mistakes cost 1, right calls 0; ours; "
+        "unset: none",
+    )
+
+    @field_validator("sensitivity", mode="before")
+    @classmethod
+    def _of_a_class(cls, value: object) -> object:
+        if value is None:
+            return None
+        parts = value.rpartition("=")[::2] if isinstance(value, str) else value
+        try:
+            name, share = str(parts[0]), float(parts[1])  # type: ignore[index]
+        except (TypeError, ValueError, LookupError):
+            name, share = "", 0.0
+        if not (name and 0 < share <= 1):
+            raise ValueError("expected a class and a share above 0, up to 1, such as malignant=0.95")
+        return name, share
+
+    @field_validator("costs")
+    @classmethod
+    def _of_mistakes(cls, value: tuple[tuple[str, str, float], ...] | None) -> object:
+        for true, called, cost in value or ():
+            if true == called or cost < 0:
+                raise ValueError(
+                    f"[{true}, {called}, {cost:g}]: expected two classes and a cost of 0 or more"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_rule(self) -> ProtocolSettings:
+        rules = [name for name in ("decision", "sensitivity", "costs") if getattr(self, name) is not None]
+        if len(rules) > 1:
+            names = " and ".join(f"protocol.{name}" for name in rules)
+            raise ValueError(f"{names}: images are called by one rule; set one of them")
+        return self
 
 
 class Settings(Section):

@@ -13,7 +13,7 @@ from nni.nas.evaluator.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
+from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MulticlassAUROC
 
 from search_space.cpu_layers import channels_last
 from trials.nni_host.watchdog import heartbeat
@@ -26,9 +26,10 @@ class LesionModule(LightningModule):
     """Trains and validates the network given to `set_model` on batches ([b, c, h, w] float, [b] int).
 
     The network returns logits [b, classes] or, in training with an auxiliary head, a pair of them. Logged
-    each epoch over the whole split: `train_loss`, `lr`, `val_loss`, `val_acc`, and `val_auc` of the class
-    `positive` against the rest. `class_weights` [classes] weigh the training loss. It serves as a one-shot
-    strategy's inner module as well: all that it needs of the trainer is asked for in its steps.
+    each epoch over the whole split: `train_loss`, `lr`, `val_loss`, `val_acc`, and `val_auc`, of two classes
+    that of the `positive` one, of more the mean over each class against the rest. `class_weights` [classes]
+    weigh the training loss. It serves as a one-shot strategy's inner module as well: all that it needs of the
+    trainer is asked for in its steps.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class LesionModule(LightningModule):
         settings: TrainingSettings,
         *,
         classes: int = 2,
-        positive: int = 1,
+        positive: int | None = 1,
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class LesionModule(LightningModule):
         self.positive = positive
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
-        self.area = BinaryAUROC()
+        self.area = BinaryAUROC() if classes == 2 else MulticlassAUROC(classes, average="macro")
 
     def set_model(self, model: nn.Module) -> None:
         """Take the network to train, channels last: several times faster on a processor."""
@@ -79,7 +80,10 @@ class LesionModule(LightningModule):
         logits = self(images).float()
         require_finite(logits, self.trainer.current_epoch + 1)
         self.accuracy.update(logits, labels)
-        self.area.update(logits.softmax(1)[:, self.positive], (labels == self.positive).long())
+        if isinstance(self.area, BinaryAUROC):
+            self.area.update(logits.softmax(1)[:, self.positive], torch.eq(labels, self.positive or 0).long())
+        else:
+            self.area.update(logits.softmax(1), labels)
         self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
         self.log("val_acc", self.accuracy, batch_size=len(labels))
         self.log("val_auc", self.area, batch_size=len(labels))

@@ -7,7 +7,6 @@ from scipy.special import expit, logit
 from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.evaluation.calibration import (
-    MeanOfModels,
     apply_temperature,
     cutoff,
     expected_calibration_error,
@@ -15,6 +14,7 @@ from trials.evaluation.calibration import (
     mean_log_odds,
     mean_log_odds_of_groups,
 )
+from trials.evaluation.decisions import Decision, log_odds_of, mean_logits, of_two, together
 from trials.evaluation.power import (
     TOO_FEW,
     auc_variance,
@@ -63,11 +63,12 @@ def test_a_probability_equal_to_the_threshold_is_called_whatever_the_rounding() 
 
 
 def test_models_decide_as_one_by_mean_probability_against_mean_threshold() -> None:
-    together = MeanOfModels(logit([0.2, 0.6]))
-    assert together.threshold == pytest.approx(0.4) and together.cutoff == pytest.approx(logit(0.4))
-    assert together.log_odds(logit([[0.1, 0.3], [0.5, 0.9]])) == pytest.approx(logit([0.3, 0.6]))
-    of_images = MeanOfModels(logit([[0.2, 0.5], [0.6, 0.5]]))
-    assert of_images.threshold == pytest.approx([0.4, 0.5])
+    models = [Decision(1, logit(threshold)) for threshold in (0.2, 0.6)]
+    assert together(models).cutoff == pytest.approx(logit(0.4))
+    said = [of_two(logit(shares), 1) for shares in ([0.1, 0.3], [0.5, 0.9])]
+    assert log_odds_of(mean_logits(said, 1), 1) == pytest.approx(logit([0.3, 0.6]))
+    of_images = [Decision(1, logit([0.2, 0.5])), Decision(1, logit([0.6, 0.5]))]
+    assert expit(together(of_images).cutoff) == pytest.approx([0.4, 0.5])
 
 
 def test_mean_log_odds_are_of_the_mean_probability_and_go_on_where_that_is_one() -> None:

@@ -12,7 +12,7 @@ from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import ModelError
-from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.decisions import canonical, mean_logits
 from trials.methods.build import build
 from trials.methods.cells import random_cells
 from trials.methods.registry import METHODS
@@ -47,18 +47,19 @@ def test_a_fitted_ensemble_predicts_new_images_by_its_members(task: Task, tmp_pa
     everything = np.arange(len(new.files))
     ensemble = made(task, tmp_path, "cells7", "hog_geometry")
     with pytest.raises(ValueError, match="call fit before"):
-        ensemble.log_odds(new, everything)
+        ensemble.logits(new, everything)
     fit(ensemble, tmp_path / "mean")
-    expected = mean_log_odds([member.log_odds(new, everything) for _, member in ensemble.members])
-    assert ensemble.log_odds(new, everything).tolist() == expected.tolist()
+    said = [canonical(member.logits(new, everything), 1) for _, member in ensemble.members]
+    expected = mean_logits(said, 1)
+    assert ensemble.logits(new, everything).tolist() == expected.tolist()
 
     again = made(task, tmp_path, "cells7", "hog_geometry")  # whose members are only reported
     fit(again, tmp_path / "mean again")
     for part in ("validation", "test"):
         images = task.parts[part]
-        assert again.log_odds(*images).tolist() == ensemble.log_odds(*images).tolist()
+        assert again.logits(*images).tolist() == ensemble.logits(*images).tolist()
     with pytest.raises(ModelError, match=r"hog_geometry: holds no model\.json"):
-        again.log_odds(new, everything)
+        again.logits(new, everything)
 
 
 def test_members_that_were_finished_before_predict_new_images_by_their_model_files(
@@ -71,7 +72,7 @@ def test_members_that_were_finished_before_predict_new_images_by_their_model_fil
     for out in ("mean", "mean again"):
         ensemble = made(task, tmp_path, "cells7", "cnn3")
         fit(ensemble, tmp_path / out)
-        answers.append(ensemble.log_odds(new, everything))
+        answers.append(ensemble.logits(new, everything))
     assert answers[0] == pytest.approx(answers[1], abs=1e-5)
 
 

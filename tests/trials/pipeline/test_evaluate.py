@@ -17,14 +17,15 @@ from sklearn.metrics import roc_auc_score
 from trials.cli import main
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
-from trials.errors import EvaluationError, LeakError, ModelError, RunFolderError
+from trials.errors import DataError, EvaluationError, LeakError, ModelError, RunFolderError
 from trials.evaluation.calibration import cutoff, log_odds
+from trials.evaluation.decisions import Decision, of_two
 from trials.inference.predict import run_predict
 from trials.inference.views import VIEWS, Moved
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate, summarise, text_table
 from trials.runs.finished import Run, by_method
-from trials.runs.predictions import Predicted
+from trials.runs.predictions import Classes, Predicted
 
 Retrain = Callable[..., Mapping[str, Any]]
 
@@ -32,8 +33,9 @@ Retrain = Callable[..., Mapping[str, Any]]
 def a_run(fold: int, positive: list[bool], probabilities: list[float], threshold: float) -> Run:
     metrics = {"fold": fold, "folds": 3, "layout": "enas7", "threshold": threshold, "parameters": 10 + fold}
     files, odds = np.array([f"{i}.png" for i in range(len(positive))], dtype=object), log_odds(probabilities)
-    tested = Predicted(files, files.astype(str), np.array(positive), odds)
-    return Run(Path(f"fold{fold}"), metrics, {}, tested, None, cutoff(threshold), None)
+    classes = Classes(("benign", "malignant"), "malignant")
+    tested = Predicted(files, files.astype(str), np.array(positive).astype(int), of_two(odds, 1), classes)
+    return Run(Path(f"fold{fold}"), metrics, {}, tested, None, Decision(1, cutoff(threshold)), None)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_external_data_is_scored_by_the_mean_of_the_frozen_models(
 ) -> None:
     result = run_evaluate(finished, tmp_path / "out", elsewhere)["external"]["methods"]["enas3"]
     data, models = load(elsewhere), [load_model(folder) for folder in finished]
-    mean = np.mean([model.probabilities(data.images) for model in models], axis=0)
+    mean = np.mean([model.probabilities(data.images)[:, 1] for model in models], axis=0)
     assert result["models"] == 2
     assert result["threshold"] == pytest.approx(np.mean([model.description.threshold for model in models]))
     assert result["frozen"]["auc"] == pytest.approx(roc_auc_score(data.labels, mean))
@@ -116,7 +118,7 @@ def test_external_class_that_the_models_do_not_know_is_refused(
     shutil.copytree(elsewhere, tmp_path / "other")
     manifest = tmp_path / "other" / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",benign,", ",cyst,"))
-    with pytest.raises(EvaluationError, match="'cyst'"):
+    with pytest.raises(DataError, match="'cyst', not one of benign, malignant"):
         run_evaluate(finished, tmp_path / "out", tmp_path / "other")
 
 
@@ -225,7 +227,7 @@ def test_std_over_views_is_of_this_image_and_none_where_all_views_are_alike(
     alike, other = result["predictions"]
     assert alike["std_over_views"] == pytest.approx(0, abs=1e-6) and other["std_over_views"] > 1e-4
     model = load_model(finished[0])
-    given = [model.probabilities([pictures[1]], view)[0] for view in VIEWS]
+    given = [model.probabilities([pictures[1]], view)[0, 1] for view in VIEWS]
     assert other["probability"] == pytest.approx(given[0], abs=1e-6)
     assert other["std_over_views"] == pytest.approx(np.std(given, ddof=1), abs=1e-6)
     assert other["std_over_models"] is None
@@ -265,5 +267,7 @@ def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_found_in_the_data_stands_below_the_table() -> None:
     external = {"data": "other", "methods": {}, "findings": ["3 images left out: why (a.png)"]}
-    text = text_table({"methods": {}, "external": external, "findings": ["a note"], "warnings": []})
+    text = text_table(
+        {"methods": {}, "classes": ["a", "b"], "external": external, "findings": ["a note"], "warnings": []}
+    )
     assert text.splitlines()[1:] == ["data: a note", "other: 3 images left out: why (a.png)"]

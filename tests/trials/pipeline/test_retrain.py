@@ -68,7 +68,7 @@ def test_predictions_are_of_the_test_fold_alone(finished: tuple[Path, Path], les
 
 def test_saved_model_repeats_its_predictions(finished: tuple[Path, Path], lesions: Path) -> None:
     model, written = load_model(finished[0]), rows(finished[0] / "predictions.csv")
-    again = model.probabilities(decoded(lesions, [row["file"] for row in written]))
+    again = model.probabilities(decoded(lesions, [row["file"] for row in written]))[:, 1]
     assert again == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)
 
 
@@ -228,7 +228,7 @@ def test_every_way_of_training_gives_a_model_that_loads(
     )
     retrain(tmp_path / "out", settings=settings, layout="enas5", fold=None)
     model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
-    again = model.probabilities(decoded(lesions, [row["file"] for row in written]))
+    again = model.probabilities(decoded(lesions, [row["file"] for row in written]))[:, 1]
     assert again == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)
 
 
@@ -239,11 +239,11 @@ def test_a_mirroring_model_cannot_tell_an_image_from_its_mirror_image(
     retrain(tmp_path / "out", settings=settings, fold=None)
     model, written = load_model(tmp_path / "out"), rows(tmp_path / "out" / "validation_predictions.csv")
     images = decoded(lesions, [row["file"] for row in written])
-    given = model.probabilities(images)
+    given = model.probabilities(images)[:, 1]
     assert given == pytest.approx([float(row["probability"]) for row in written], abs=1e-6)
-    assert model.probabilities([image[:, ::-1] for image in images]) == pytest.approx(given, abs=1e-6)
+    assert model.probabilities([image[:, ::-1] for image in images])[:, 1] == pytest.approx(given, abs=1e-6)
     plain = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
-    assert np.abs(plain.probabilities(images) - given).max() > 1e-4
+    assert np.abs(plain.probabilities(images)[:, 1] - given).max() > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_refit_learns_from_the_validation_images_too_once_they_have_chosen_the
     assert (model.description.mean, model.description.std) == (inputs.mean, inputs.std)
     assert model.description.mean != load_model(finished[0]).description.mean
     written = [float(row["probability"]) for row in rows(tmp_path / "again" / "predictions.csv")]
-    again = model.probabilities([data.images[i] for i in test])
+    again = model.probabilities([data.images[i] for i in test])[:, 1]
     assert again == pytest.approx(written, abs=1e-6) and metrics["test"] != without["test"]
 
 

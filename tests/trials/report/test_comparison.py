@@ -14,8 +14,10 @@ from trials.report.comparison import read_comparison
 def test_runs_are_found_below_a_folder_and_pooled(comparison: Path) -> None:
     found = read_comparison([comparison])
     assert [one.name for one in found.methods] == ["enas7", "hog", "random", "tuned"]
-    tested = found.methods[0].tested
-    assert tested is not None and tested.probabilities.tolist() == pytest.approx(GOOD[0] + GOOD[1])
+    of_all = found.methods[0].tested
+    assert of_all is not None
+    tested = of_all.binary
+    assert tested.probabilities.tolist() == pytest.approx(GOOD[0] + GOOD[1])
     assert tested.folds.tolist() == [0] * 6 + [1] * 6
     assert tested.called.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False] * 3
     assert tested.calibrated is not None and tested.calibrated[0] == pytest.approx(0.75)  # odds 9 to 3
@@ -94,14 +96,15 @@ def test_seeds_are_read_each_and_their_mean(comparison: Path) -> None:
         write_run(place, "hog", fold, table(fold, GOOD[fold]), seed=1, threshold=0.7)
     hog = read_comparison([comparison]).methods[1]
     assert hog.seeds == [0, 1] and hog.missing_folds == [] and hog.tested is not None
-    poor, good = (part.probabilities.tolist() for part in hog.tested.each)
+    of_hog = hog.tested.binary
+    poor, good = (part.probabilities.tolist() for part in of_hog.each)
     assert poor == pytest.approx(POOR[0] + POOR[1]) and good == pytest.approx(GOOD[0] + GOOD[1])
-    assert hog.tested.probabilities.tolist() == pytest.approx(
+    assert of_hog.probabilities.tolist() == pytest.approx(
         np.mean([POOR[0] + POOR[1], GOOD[0] + GOOD[1]], axis=0).tolist()
     )
-    assert hog.tested.thresholds.tolist() == pytest.approx([0.6] * 12)
+    assert of_hog.thresholds.tolist() == pytest.approx([0.6] * 12)
     assert [hog.place(run) for run in hog.runs][::3] == ["HOG, fold 0, seed 0", "HOG, fold 1, seed 1"]
-    part = hog.tested.at(np.array([11, 0]))
+    part = of_hog.at(np.array([11, 0]))
     assert [one.files.tolist() for one in part.each] == [["1-5.png", "0-0.png"]] * 2
 
 
@@ -150,8 +153,10 @@ def test_models_of_the_folds_decide_external_images_together(tmp_path: Path) -> 
             threshold=threshold,
             external_name="elsewhere",
         )
-    external = read_comparison([tmp_path]).methods[0].external
-    assert external is not None and external.data == "elsewhere"
+    decided = read_comparison([tmp_path]).methods[0].external
+    assert decided is not None
+    external = decided.binary
+    assert external.data == "elsewhere"
     assert external.probabilities.tolist() == pytest.approx([0.8, 0.3, 0.2, 0.2])
     assert external.thresholds.tolist() == pytest.approx([0.45] * 4)
 
@@ -161,7 +166,7 @@ def test_model_of_all_data_decides_external_images_alone(tmp_path: Path) -> None
     write_run(tmp_path / "all", "net", None, [], external=outside(0.1, 0.2, 0.3, 0.4), folds=None)
     (net,) = read_comparison([tmp_path]).methods
     assert net.external is not None
-    assert net.external.probabilities.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert net.external.binary.probabilities.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert net.tested is not None and len(net.tested.files) == 6
     assert net.missing_folds == [1]
 
@@ -176,6 +181,6 @@ def test_external_images_must_be_the_same_in_all_folds(tmp_path: Path) -> None:
 def test_entries_are_picked_together(comparison: Path) -> None:
     tested = read_comparison([comparison]).methods[0].tested
     assert tested is not None
-    part = tested.at(np.array([11, 0]))
+    part = tested.binary.at(np.array([11, 0]))
     assert (part.files.tolist(), part.groups.tolist()) == (["1-5.png", "0-0.png"], ["b6", "m1"])
     assert part.positive.tolist() == [False, True] and part.folds.tolist() == [1, 0]

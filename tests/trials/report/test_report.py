@@ -282,7 +282,7 @@ def test_external_images_are_reported_by_patient(tmp_path: Path) -> None:
     assert float(outside["auc"]) == pytest.approx(8 / 9, abs=1e-6)
     external = read_comparison([tmp_path / "runs"]).methods[0].external
     assert external is not None
-    by = by_patient(external)
+    by = by_patient(external.binary)
     assert by.probabilities.tolist() == pytest.approx([0.6, 0.8, 0.4, 0.1])
     assert by.positive.tolist() == [True, True, False, False]
     assert "External test: elsewhere" in Page(tmp_path / "out" / "report.html").words
@@ -297,7 +297,7 @@ def test_random_labels_have_an_interval_that_holds_a_half(tmp_path: Path) -> Non
     write_run(tmp_path, "net", 0, rows)
     (net,) = read_comparison([tmp_path]).methods
     assert net.tested is not None
-    area = summarise(net, net.tested).measures["auc"]
+    area = summarise(net, net.tested.binary).measures["auc"]
     assert area.low < 0.5 < area.high and area.high - area.low < 0.2
 
 

@@ -14,13 +14,17 @@ from safetensors.numpy import load_file, save_file
 
 from trials.cli import main
 from trials.errors import ModelError, PredictionsError
+from trials.evaluation.calibration import apply_temperature
+from trials.evaluation.decisions import of_two
 from trials.evaluation.metrics import fit_temperature, score
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
 from trials.models.model_file import load_model, save_model
-from trials.pipeline.protocol import PREDICTION_COLUMNS
 from trials.runs.folder import RunFolder
-from trials.runs.predictions import read_predictions, said
+from trials.runs.predictions import Classes, read_predictions
+
+TWO = Classes(("benign", "malignant"), "malignant")
+COLUMNS = ("file", "label", "group", "fold", *TWO.columns)
 
 
 @pytest.fixture
@@ -55,7 +59,8 @@ def test_what_is_exported_is_calibrated_as_the_report_is(steep: Path, tmp_path: 
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
     _, calibrated, given = session.run(None, {"images": images.transpose(0, 3, 1, 2).copy()})
     assert given == pytest.approx(odds, rel=1e-3)
-    expected = write(tmp_path / "predictions.csv", odds).calibrated(temperature)
+    expected = write(tmp_path / "predictions.csv", odds)
+    expected = apply_temperature(expected.log_odds, temperature)
     assert calibrated == pytest.approx(expected, abs=1e-3)
     assert np.ptp(expected) > 0.01  # not all the same
 
@@ -63,9 +68,9 @@ def test_what_is_exported_is_calibrated_as_the_report_is(steep: Path, tmp_path: 
 def write(path: Path, odds: np.ndarray) -> Any:
     """Write log odds as a run does, and read them as the report does."""
     with RunFolder(path.parent / "table", {}) as folder:
-        rows = [(f"{i}.png", "benign", i, 0, *cells) for i, cells in enumerate(said(odds))]
-        folder.write_csv(path.name, PREDICTION_COLUMNS, rows)
-    return read_predictions(path.parent / "table" / path.name, "malignant")
+        rows = [(f"{i}.png", "benign", i, 0, *cells) for i, cells in enumerate(TWO.cells(of_two(odds, 1)))]
+        folder.write_csv(path.name, COLUMNS, rows)
+    return read_predictions(path.parent / "table" / path.name, TWO)
 
 
 def test_images_whose_probabilities_are_all_one_are_told_apart_by_predict(
@@ -103,9 +108,9 @@ def a_run(folder: Path, method: str, fold: int, odds: list[float], truth: list[b
         labels = ["malignant" if positive else "benign" for positive in truth]
         rows = [
             (f"{fold}-{i}.png", label, f"{fold}-{i}", fold, *cells)
-            for i, (label, cells) in enumerate(zip(labels, said(odds), strict=True))
+            for i, (label, cells) in enumerate(zip(labels, TWO.cells(of_two(odds, 1)), strict=True))
         ]
-        run.write_csv("predictions.csv", PREDICTION_COLUMNS, rows)
+        run.write_csv("predictions.csv", COLUMNS, rows)
         run.finish()
     return folder
 
@@ -164,11 +169,9 @@ def test_a_network_that_overflows_is_refused_where_its_weights_are_finite(
     model = alone(finished[0], tmp_path / "huge", lambda weights: {
         name: tensor * np.float32(1e38) if tensor.ndim == 4 else tensor for name, tensor in weights.items()
     })  # fmt: skip
-    with pytest.raises(
-        ModelError, match=r"huge/model\.safetensors: gives (nan|-?inf) as log odds of malignant"
-    ):
+    with pytest.raises(ModelError, match=r"huge/model\.safetensors: gives the logits \[(nan|-?inf)"):
         load_model(model).log_odds(list(pictures()))
-    with pytest.raises(ModelError, match=r"gives (nan|-?inf)"):
+    with pytest.raises(ModelError, match=r"gives the logits \[(nan|-?inf)"):
         run_export(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
