@@ -7,6 +7,7 @@ between, so that no line runs behind a box.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Literal
 
@@ -62,6 +63,7 @@ class CellPlan:
         return _left(self.output) + _CONCAT + _MARGIN
 
 
+@lru_cache(maxsize=8)  # all layouts of a search show its cells
 def draw(architecture: Architecture, kind: Literal["svg", "png"] = "svg") -> bytes:
     """Return a picture of both cells as the content of an SVG or PNG file.
 

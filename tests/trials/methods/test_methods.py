@@ -112,14 +112,19 @@ def test_every_method_leaves_the_same_files_about_the_right_images(
 
 @pytest.mark.parametrize("name", [*CLASSICAL, "cnn3", "cells7"])
 def test_the_same_seed_gives_the_same_probabilities_and_a_finished_run_is_only_reported(
-    name: str, lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    lesions: Path,
+    elsewhere: Path,
+    fold0: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first = train(lesions, name, tmp_path / "first")
+    first = train(lesions, name, fold0 / name, external=elsewhere)
     train(lesions, name, tmp_path / "second")
-    files = [tmp_path / run / "predictions.csv" for run in ("first", "second")]
+    files = [folder / "predictions.csv" for folder in (fold0 / name, tmp_path / "second")]
     assert files[0].read_bytes() == files[1].read_bytes()
     capsys.readouterr()
-    assert train(lesions, name, tmp_path / "first") == first
+    assert train(lesions, name, fold0 / name, external=elsewhere) == first
     assert "done already" in capsys.readouterr().err
 
 
@@ -180,15 +185,17 @@ def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> No
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_any_networks_model_file_gives_its_predictions_again(name: str, lesions: Path, fold0: Path) -> None:
-    train(lesions, name, fold0 / f"{name}-again")
-    written = rows(fold0 / f"{name}-again" / "predictions.csv")
-    told = run_predict(fold0 / f"{name}-again", [lesions / row["file"] for row in written])
+def test_any_networks_model_file_gives_its_predictions_again(
+    name: str, lesions: Path, elsewhere: Path, fold0: Path
+) -> None:
+    train(lesions, name, fold0 / name, external=elsewhere)  # once for all tests
+    written = rows(fold0 / name / "predictions.csv")
+    told = run_predict(fold0 / name, [lesions / row["file"] for row in written])
     assert [row["probability"] for row in told["predictions"]] == pytest.approx(
         [float(row["probability"]) for row in written], abs=1e-5
     )
-    metrics = json.loads((fold0 / f"{name}-again" / "metrics.json").read_text())
-    card = load_model(fold0 / f"{name}-again").description
+    metrics = json.loads((fold0 / name / "metrics.json").read_text())
+    card = load_model(fold0 / name).description
     assert (card.threshold, card.temperature) == (metrics["threshold"], metrics["temperature"])
     assert card.network.kind == name
 

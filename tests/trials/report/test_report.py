@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from search_space import Architecture
-from tests.helpers.report_runs import GOOD, table, write_run, write_search
+from tests.helpers.report_runs import GOOD, table, write_comparison, write_run, write_search
 from trials.cli import main
 from trials.data.dataset import LesionData
 from trials.errors import EvaluationError, RunFolderError
@@ -60,9 +60,17 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> None:
-    run_report([comparison], tmp_path / "out")
-    rows = {row["method"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a comparison; never written to."""
+    folder = tmp_path_factory.mktemp("reported")
+    result = run_report([write_comparison(folder / "runs")], folder / "out")
+    assert result["reference"] == "hog"
+    return folder / "out"
+
+
+def test_results_are_those_worked_by_hand(reported: Path) -> None:
+    rows = {row["method"]: row for row in rows_of(reported / "results.csv")}
     net = rows["enas7"]
     # Fold 0 orders 8 of 9 pairs, fold 1 all; pooled 0.7 loses to 0.6 and ties with 0.7: 34.5 of 36.
     assert float(net["auc"]) == pytest.approx(17 / 18, abs=1e-6)
@@ -82,9 +90,7 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
     assert (net["parameters"], net["macs"], net["seconds"]) == ("1234567", "89", "10.5")
     assert (net["device"], net["threads"], net["commit"], net["profile"]) == ("x86_64", "1", "abc123", "cpu")
     assert rows["hog"]["parameters"] == "" and rows["tuned"]["saw_other_data"] == "yes"
-    measures = {
-        row["measure"]: row for row in rows_of(tmp_path / "out" / "measures.csv") if row["method"] == "enas7"
-    }
+    measures = {row["measure"]: row for row in rows_of(reported / "measures.csv") if row["method"] == "enas7"}
     assert float(measures["mcc"]["estimate"]) == pytest.approx((6 * 5) / (7 * 6 * 6 * 5) ** 0.5, abs=1e-6)
     assert float(measures["f1"]["estimate"]) == pytest.approx(2 * 6 / (2 * 6 + 1), abs=1e-6)
     assert float(measures["kappa"]["estimate"]) == pytest.approx((11 / 12 - 1 / 2) / (1 - 1 / 2), abs=1e-6)
@@ -97,17 +103,16 @@ def test_results_are_those_worked_by_hand(comparison: Path, tmp_path: Path) -> N
 
 
 def test_reference_is_the_strongest_without_cells_that_saw_no_other_data(
-    comparison: Path, tmp_path: Path
+    comparison: Path, reported: Path, tmp_path: Path
 ) -> None:
-    assert run_report([comparison], tmp_path / "out")["reference"] == "hog"
+    assert "Against HOG" in Page(reported / "report.html").words
     assert run_report([comparison], tmp_path / "out", reference="random")["reference"] == "random"
     with pytest.raises(EvaluationError, match="expected one of the methods enas7, hog, random, tuned"):
         run_report([comparison], tmp_path / "out", reference="resnet")
 
 
-def test_tests_are_paired_and_corrected_over_their_table(comparison: Path, tmp_path: Path) -> None:
-    run_report([comparison], tmp_path / "out")
-    tests = rows_of(tmp_path / "out" / "tests.csv")
+def test_tests_are_paired_and_corrected_over_their_table(reported: Path) -> None:
+    tests = rows_of(reported / "tests.csv")
     against = {row["first"]: row for row in tests if row["table"] == "reference"}
     assert set(against) == {"enas7", "random", "tuned"}
     # The poor one misses two positives and calls one negative that the good one gets right.
@@ -124,9 +129,8 @@ def test_tests_are_paired_and_corrected_over_their_table(comparison: Path, tmp_p
     assert {control["first"], control["second"]} == {"enas7", "random"}
 
 
-def test_page_says_everything_and_loads_nothing(comparison: Path, tmp_path: Path) -> None:
-    run_report([comparison], tmp_path / "out")
-    page = Page(tmp_path / "out" / "report.html")
+def test_page_says_everything_and_loads_nothing(reported: Path) -> None:
+    page = Page(reported / "report.html")
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "base"}, tag
         for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
@@ -159,11 +163,10 @@ def test_page_says_everything_and_loads_nothing(comparison: Path, tmp_path: Path
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # cells of both folds
 
 
-def test_same_runs_give_the_same_bytes(comparison: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        run_report([comparison], tmp_path / name)
+def test_same_runs_give_the_same_bytes(comparison: Path, reported: Path, tmp_path: Path) -> None:
+    run_report([comparison], tmp_path / "again")
     for file in ("report.html", "results.csv", "measures.csv", "tests.csv"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+        assert (reported / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
@@ -230,9 +233,8 @@ def test_several_seeds_are_the_mean_of_each_alone(comparison: Path, tmp_path: Pa
     assert "(SD of 2 seeds 0." in text(result)
 
 
-def test_one_seed_is_not_told_of_seeds(comparison: Path, tmp_path: Path) -> None:
-    run_report([comparison], tmp_path / "out")
-    assert "SD of seeds" not in Page(tmp_path / "out" / "report.html").words
+def test_one_seed_is_not_told_of_seeds(reported: Path) -> None:
+    assert "SD of seeds" not in Page(reported / "report.html").words
 
 
 def test_missing_fold_is_said_loudly(comparison: Path, tmp_path: Path) -> None:
