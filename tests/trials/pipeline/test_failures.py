@@ -94,7 +94,7 @@ def test_a_run_that_fails_leaves_its_reason_until_it_goes_on(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device", "out/model")
 
-        patched.setattr(TrainedModel, "log_odds", full)
+        patched.setattr(TrainedModel, "logits", full)
         with pytest.raises(OSError, match="No space"):
             retrain(tmp_path / "run")
     assert "out/model: the disk is full" in str(failure(tmp_path / "run"))
