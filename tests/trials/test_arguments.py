@@ -54,6 +54,7 @@ RUN = {
             ["--set", "search.learning_rate_min=0.5"],
             "search.learning_rate_min = 0.5 is above search.learning_rate",
         ),
+        (["--set", "retrain.loss=ordinal"], "retrain.loss = ordinal is for ordered classes: name them"),
         (["--set", "data.image_size=5000"], "data.image_size = 5000"),
         (["--positive", ""], "data.positive = ''"),
     ],

@@ -140,6 +140,7 @@ class NetworkMethod(Method):
             classes=classes,
             positive=self.task.data.positive_index,
             class_weights=self.inputs.class_weights,
+            loss=settings.loss,
         )
         module.set_model(self.network)
         trainer.fit(

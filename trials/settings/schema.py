@@ -358,6 +358,12 @@ class RetrainSettings(TrainingSettings):
         "normalise the last cell's output by batch norm without weights, so that training does not diverge "
         "whatever the cells; ours, and no parameter more; false: ENAS's own",
     )
+    loss: Literal["cross_entropy", "ordinal"] = setting(
+        "cross_entropy",
+        "what training lowers: cross-entropy, ENAS's, or, of ordered classes, the squared earth mover's "
+        "distance too, by which a mistake costs more the more grades it is off (Hou et al. 2016; the sum is "
+        "ours)",
+    )
     mirror: bool = setting(
         False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
     )
@@ -468,6 +474,15 @@ class Settings(Section):
     protocol: ProtocolSettings = ProtocolSettings()
 
     _names: frozenset[str] = PrivateAttr(default=frozenset())  # of what was given
+
+    @model_validator(mode="after")
+    def _grades_have_an_order(self) -> Settings:
+        if self.retrain.loss == "ordinal" and self.data.ordered is None:
+            raise ValueError(
+                "retrain.loss = ordinal is for ordered classes: name them from the least to the most, "
+                "data.ordered, or train with retrain.loss = cross_entropy"
+            )
+        return self
 
     @property
     def given(self) -> dict[str, object]:

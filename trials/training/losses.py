@@ -1,6 +1,8 @@
-"""What training lowers beside cross-entropy."""
+"""What training lowers, by the name that settings have for it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -25,3 +27,9 @@ def ordinal_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -
         return losses.mean()
     of_images = weight[labels]
     return (of_images * losses).sum() / of_images.sum()
+
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "ordinal": ordinal_loss,
+}

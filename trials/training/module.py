@@ -19,6 +19,7 @@ from search_space.cpu_layers import channels_last
 from trials.nni_host.watchdog import heartbeat
 from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import require_finite
+from trials.training.losses import LOSSES
 from trials.training.schedules import cosine_with_restarts, one_cycle
 
 
@@ -28,8 +29,8 @@ class LesionModule(LightningModule):
     The network returns logits [b, classes] or, in training with an auxiliary head, a pair of them. Logged
     each epoch over the whole split: `train_loss`, `lr`, `val_loss`, `val_acc`, and `val_auc`, of two classes
     that of the `positive` one, of more the mean over each class against the rest. `class_weights` [classes]
-    weigh the training loss. It serves as a one-shot strategy's inner module as well: all that it needs of the
-    trainer is asked for in its steps.
+    weigh the training loss, one of `LOSSES` by name; `val_loss` is the cross-entropy. It serves as a one-shot
+    strategy's inner module as well: all that it needs of the trainer is asked for in its steps.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class LesionModule(LightningModule):
         classes: int = 2,
         positive: int | None = 1,
         class_weights: Tensor | None = None,
+        loss: str = "cross_entropy",
     ) -> None:
         super().__init__()
         self.settings = settings
         self.positive = positive
+        self.loss = LOSSES[loss]
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
         self.area = BinaryAUROC() if classes == 2 else MulticlassAUROC(classes, average="macro")
@@ -119,4 +122,4 @@ class LesionModule(LightningModule):
         return int(self.trainer.estimated_stepping_batches)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits.float(), labels, weight=self.class_weights)
+        return self.loss(logits.float(), labels, weight=self.class_weights)

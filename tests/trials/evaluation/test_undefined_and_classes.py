@@ -161,3 +161,22 @@ def test_three_classes_are_trained_evaluated_and_kept_apart(
     result = json.loads(told("evaluate", str(place), "--out", str(tmp_path / "evaluation"), "--json"))
     assert result["methods"]["hog"]["frozen"]["mean"]["accuracy"] == metrics["test"]["accuracy"]
     assert "auc_macro" in (tmp_path / "evaluation" / "evaluation.txt").read_text()
+
+
+def test_grades_are_trained_by_the_ordinal_loss(three: Path, tmp_path: Path) -> None:
+    settings = ["retrain.epochs=1", "retrain.max_steps=2", "data.balanced_draw=null", "data.image_size=32"]
+    runs = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0", "--method", "cnn3"]
+    settings.append('data.ordered=["normal", "benign", "malignant"]')
+    found = []
+    for loss in ("cross_entropy", "ordinal"):
+        place = tmp_path / loss
+        given = [part for one in (*settings, f"retrain.loss={loss}") for part in ("--set", one)]
+        assert main(["train", *runs, *given, "--out", str(place)]) == 0
+        metrics = json.loads((place / "metrics.json").read_text())
+        assert metrics["classes"] == ["normal", "benign", "malignant"] and metrics["ordered"]
+        confusion = np.array(metrics["test"]["confusion"])
+        grades = np.abs(np.subtract.outer(range(3), range(3)))
+        error = (confusion * grades).sum() / confusion.sum()
+        assert metrics["test"]["mean_absolute_error"] == pytest.approx(error)
+        found.append((place / "predictions.csv").read_text())
+    assert found[0] != found[1]

@@ -1,5 +1,6 @@
 """The training recipe: learning rates, loss, optimiser, seeds."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from trials.settings.load import load_settings
 from trials.settings.schema import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
 from trials.training.checkpoint import resume_from
+from trials.training.losses import ordinal_loss
 from trials.training.module import LesionModule
 from trials.training.schedules import cosine_with_restarts, one_cycle
 from trials.training.seeding import seed_everything
@@ -103,9 +105,14 @@ def test_one_cycle_rises_straight_to_the_highest_and_ends_at_the_lowest() -> Non
     assert (np.diff(rates[11:]) < 0).all()
 
 
-def test_auxiliary_loss_counts_two_fifths_and_classes_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "loss"), [("cross_entropy", functional.cross_entropy), ("ordinal", ordinal_loss)]
+)
+def test_auxiliary_loss_counts_two_fifths_and_classes_their_weights(
+    name: str, loss: Callable[..., torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = torch.tensor([0.5, 1.5])
-    module, network = LesionModule(recipe(), class_weights=weights), TwoHeads()
+    module, network = LesionModule(recipe(), class_weights=weights, loss=name), TwoHeads()
     network.dropout.p = 0.0
     module.set_model(network)
     logged: dict[str, Any] = {}
@@ -116,11 +123,10 @@ def test_auxiliary_loss_counts_two_fifths_and_classes_their_weights(monkeypatch:
     )
     monkeypatch.setattr(LesionModule, "trainer", trainer)
     images, labels = next(iter(batches()))
-    loss = module.training_step((images, labels), 0)
+    found = module.training_step((images, labels), 0)
     main, auxiliary = network(images)
-    expected = functional.cross_entropy(main, labels, weight=weights)
-    expected = expected + 0.4 * functional.cross_entropy(auxiliary, labels, weight=weights)
-    assert loss.item() == pytest.approx(expected.item())
+    expected = loss(main, labels, weight=weights) + 0.4 * loss(auxiliary, labels, weight=weights)
+    assert found.item() == pytest.approx(expected.item())
     assert logged["lr"] == 0.125
     assert network.progress == [5 / 20]
 
