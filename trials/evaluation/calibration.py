@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, log_expit, logit, logsumexp
+from scipy.special import expit, log_expit, logit
 
 from trials.evaluation.bootstrap import Measure
 
@@ -18,17 +18,6 @@ _LOWEST, _HIGHEST = -750.0, 40.0  # beyond the log odds of any 64-bit number bet
 def log_odds(probabilities: ArrayLike) -> np.ndarray:
     """Return log(p / (1 - p)) in the order of the probabilities; finite also for 0 and 1."""
     odds: np.ndarray = np.clip(logit(np.asarray(probabilities, dtype=float)), _LOWEST, _HIGHEST)
-    return odds
-
-
-def class_log_odds(logits: ArrayLike) -> np.ndarray:
-    """Return log(p / (1 - p)) of each class [n, k], of logits [n, k] of two classes or more.
-
-    It orders images as their probabilities do, also those whose probabilities round to 1.
-    """
-    given = np.asarray(logits, dtype=float)
-    others = [logsumexp(np.delete(given, one, axis=1), axis=1) for one in range(given.shape[1])]
-    odds: np.ndarray = given - np.stack(others, axis=1)
     return odds
 
 

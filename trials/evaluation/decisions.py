@@ -44,6 +44,12 @@ def log_odds_of(logits: np.ndarray, index: int) -> np.ndarray:
     return odds
 
 
+def class_log_odds(logits: ArrayLike) -> np.ndarray:
+    """Return the log odds of each class against all others [..., k], of logits [..., k]."""
+    given = np.asarray(logits, dtype=float)
+    return np.stack([log_odds_of(given, index) for index in range(given.shape[-1])], axis=-1)
+
+
 def probabilities(logits: ArrayLike, temperature: ArrayLike = 1.0) -> np.ndarray:
     """Return probabilities [n, k] of logits over a temperature, one or one an image.
 
@@ -101,7 +107,8 @@ class Decision:
             margin: np.ndarray = least[..., 1] - least[..., 0]
             return margin
         if self.first is None:
-            return np.max([log_odds_of(logits, index) for index in range(logits.shape[-1])], axis=0)
+            largest: np.ndarray = class_log_odds(logits).max(-1)
+            return largest
         distance: np.ndarray = np.abs(log_odds_of(logits, self.first) - self.cutoff)
         return distance
 

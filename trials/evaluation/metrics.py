@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, softmax
 
 from trials.evaluation.bootstrap import Measure
-from trials.evaluation.calibration import class_log_odds, mean_log_odds
+from trials.evaluation.calibration import mean_log_odds
+from trials.evaluation.decisions import class_log_odds
 from trials.evaluation.measures import DECISION, auc, decision
 from trials.evaluation.multiclass import log_loss, of_each_class, overall
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
 from trials.evaluation.bootstrap import Measure
-from trials.evaluation.calibration import class_log_odds, expected_calibration_error
+from trials.evaluation.calibration import expected_calibration_error
+from trials.evaluation.decisions import class_log_odds
 from trials.evaluation.measures import auc, ratio, weighted_mean
 
 PerClass = Callable[[np.ndarray], np.ndarray]

@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from trials.evaluation.bootstrap import LEVEL, Interval
-from trials.evaluation.calibration import class_log_odds
+from trials.evaluation.decisions import class_log_odds
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _macro_components(truth: np.ndarray, logits: ArrayLike) -> tuple[np.ndarray,
     """From logits [n, k] or [seeds, n, k], mean over the seeds: the macro AUC [] and what each image adds to
     it [n], in that its change by an image of a class of n_c images is what that image adds over n_c.
     """
-    odds = np.stack([class_log_odds(seed) for seed in np.reshape(logits, (-1, *np.shape(logits)[-2:]))])
+    odds = class_log_odds(np.reshape(logits, (-1, *np.shape(logits)[-2:])))  # [seeds, n, k]
     classes = odds.shape[2]
     images = np.bincount(truth, minlength=classes)[truth]  # [n], of each image's class
     areas, components = np.zeros(classes), np.zeros(len(truth))

@@ -11,7 +11,8 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from trials.evaluation import measures
 from trials.evaluation.bootstrap import GroupBootstrap, Measure
-from trials.evaluation.calibration import class_log_odds, expected_calibration_error
+from trials.evaluation.calibration import expected_calibration_error
+from trials.evaluation.decisions import class_log_odds
 from trials.evaluation.multiclass import absent, class_aucs, kappa, macro_auc, of_each_class, overall
 
 # Six images, two a class, and their probabilities.
