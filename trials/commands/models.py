@@ -51,13 +51,19 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument(
+        "--class",
+        dest="class_name",
+        metavar="NAME",
+        help="the class that maps speak for (default: the positive one of two, of more the one called)",
+    )
 
 
 def _explain(arguments: argparse.Namespace) -> Outcome:
     """Draw what a trained model looked at over images."""
     from trials.inference.explain import run_explain, text
 
-    result = run_explain(arguments.model, arguments.images, arguments.out)
+    result = run_explain(arguments.model, arguments.images, arguments.out, arguments.class_name)
     return result, text(result), True
 
 

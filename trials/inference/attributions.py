@@ -1,4 +1,4 @@
-"""Map where an image speaks for the positive class, in log odds, to a trained network.
+"""Map where an image speaks for a class against all others, in log odds, to a trained network.
 
 Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391, without the last ReLU, so that the map also shows
 what speaks against. Occlusion: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901. All of it runs on the
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trials.errors import ExplainError
-from trials.models.inference import InferenceModel, log_odds
+from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel
 
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
-Attribution = Callable[[TrainedModel, Tensor], np.ndarray]
+Attribution = Callable[[TrainedModel, Tensor, Tensor], np.ndarray]
 
 
-def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
+def grad_cam(model: TrainedModel, squares: Tensor, classes: Tensor) -> np.ndarray:
     """Return Grad-CAM on the last map, float [n, side, side], of uint8 images [n, channels, side, side].
 
-    The last map is the output of the last cell, normalised if the network does that; in other networks it is
-    that of the last layer before the mean. For a model that looks at the mirror image too, it is the mean of
-    both views' maps.
+    `classes`, int64 [n], are the indices of those that the maps speak for. The last map is the output of the
+    last cell, normalised if the network does that; in other networks it is that of the last layer before the
+    mean. For a model that looks at the mirror image too, it is the mean of both views' maps.
     """
     one_view = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
     inference = InferenceModel(one_view).eval()
@@ -39,19 +39,20 @@ def grad_cam(model: TrainedModel, squares: Tensor) -> np.ndarray:
 
     hook = last_map(model.network, inference, squares[:1]).register_forward_hook(through_tap)
     try:
-        maps = _cam(inference, tap, squares)
+        maps = _cam(inference, tap, squares, classes)
         if model.description.mirror:
-            maps = (maps + _cam(inference, tap, squares.flip(-1)).flip(-1)) / 2
+            maps = (maps + _cam(inference, tap, squares.flip(-1), classes).flip(-1)) / 2
     finally:
         hook.remove()
     return maps.numpy()
 
 
-def _cam(inference: InferenceModel, layer: nn.Module, squares: Tensor) -> Tensor:
+def _cam(inference: InferenceModel, layer: nn.Module, squares: Tensor, classes: Tensor) -> Tensor:
     """Return the Grad-CAM of a layer, float [n, side, side]."""
     from captum.attr import LayerGradCam
 
-    found = LayerGradCam(_log_odds(inference), layer).attribute(squares.float())
+    cam = LayerGradCam(_log_odds(inference), layer)
+    found = cam.attribute(squares.float(), additional_forward_args=classes)
     return functional.interpolate(found.detach(), squares.shape[-2:], mode="bilinear")[:, 0]
 
 
@@ -77,11 +78,11 @@ def last_map(network: nn.Module, inference: InferenceModel, example: Tensor) -> 
     return found[-1]
 
 
-def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
+def occlusion(model: TrainedModel, squares: Tensor, classes: Tensor) -> np.ndarray:
     """Return by how much the log odds fall where the training images' mean covers the image.
 
-    Float [n, side, side], of uint8 images [n, channels, side, side]: for each pixel the mean over the
-    squares, a sixth of the side wide, that cover it.
+    Float [n, side, side], of uint8 images [n, channels, side, side] and the indices of their classes, int64
+    [n]: for each pixel the mean over the squares, a sixth of the side wide, that cover it.
     """
     from captum.attr import Occlusion
 
@@ -96,12 +97,19 @@ def occlusion(model: TrainedModel, squares: Tensor) -> np.ndarray:
             strides=(channels, stride, stride),
             baselines=inference.get_buffer("mean").expand(1, channels, side, side),
             perturbations_per_eval=16,
+            additional_forward_args=classes,
         )
     return found.mean(1).numpy()
 
 
-def _log_odds(inference: InferenceModel) -> Callable[[Tensor], Tensor]:
-    return lambda images: log_odds(inference.logits(images), inference.positive)
+def _log_odds(inference: InferenceModel) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda images, classes: _log_odds_of(inference.logits(images), classes)
+
+
+def _log_odds_of(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the log odds [n] of a class an image, at `classes` [n], against all others."""
+    own = functional.one_hot(classes, logits.shape[1]).bool()
+    return logits[own] - logits.masked_fill(own, -torch.inf).logsumexp(1)
 
 
 ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "occlusion": occlusion}

@@ -6,6 +6,7 @@ NeurIPS 2018, arXiv 1810.03292: with random weights it must become another map.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,16 @@ from trials.data.files.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
 from trials.errors import ExplainError
+from trials.evaluation.decisions import probabilities
 from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS
 from trials.inference.map_pictures import draw
-from trials.models.model_file import TrainedModel, load_model
+from trials.inference.prediction_rows import CALIBRATED
+from trials.models.model_file import ModelDescription, TrainedModel, load_model
 from trials.runs.layout import MAPS
+from trials.runs.predictions import in_words
 
+_WORDS = {"probability": "probability", CALIBRATED: "calibrated probability"}  # of a row's share of a class
 _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
 
 
@@ -34,38 +39,52 @@ _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explai
 class Explanation:
     """What the network saw, uint8 [side, side] or [side, side, 3], and maps by name, float [side, side].
 
-    A map is above 0 where the image speaks for the positive class. `sanity` holds for each map its rank
-    correlation with the map of the same network with random weights: near 1 or -1 the map does not depend on
-    what was learned. It is NaN for a map without variation.
+    Canonical `logits` [k] are what it said of the image. A map is above 0 where the image speaks for the
+    class `speaks_for`, against all others. `sanity` holds for each map its rank correlation with the map of
+    the same network with random weights: near 1 or -1 the map does not depend on what was learned. It is NaN
+    for a map without variation.
     """
 
+    speaks_for: str
+    logits: np.ndarray
     seen: np.ndarray
     maps: Mapping[str, np.ndarray]
     sanity: Mapping[str, float]
 
 
 def explain(
-    model: TrainedModel, images: Sequence[np.ndarray], methods: Sequence[str] = tuple(ATTRIBUTIONS)
+    model: TrainedModel,
+    images: Sequence[np.ndarray],
+    methods: Sequence[str] = tuple(ATTRIBUTIONS),
+    class_name: str | None = None,
 ) -> list[Explanation]:
     """Explain what the model says of images, uint8 [h, w] or [h, w, 3]; on the processor.
 
-    Raises `ExplainError` without captum, and for maps that are not finite.
+    Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
+    that the image is called. Raises `ExplainError` without captum, for a class that the model does not know,
+    and for maps that are not finite.
     """
     _require_captum()
     card = model.description
+    if class_name is not None:
+        _require_class(model, class_name)
+    logits = model.logits(images)
+    which = torch.from_numpy(_explained(card, logits, class_name))
     squares = to_tensor(images, card.image_size, card.fit, card.channels)
     squares = squares.expand(-1, card.channels, -1, -1)
     model = TrainedModel(model.network.cpu().eval(), card, model.name)
-    maps = {name: ATTRIBUTIONS[name](model, squares) for name in methods}
+    maps = {name: ATTRIBUTIONS[name](model, squares, which) for name in methods}
     for name, found in maps.items():
         if not np.isfinite(found).all():
             raise ExplainError(
                 f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
                 "too large to be derived; train it again with a lower retrain.learning_rate"
             )
-    blank = {name: ATTRIBUTIONS[name](_with_random_weights(model), squares) for name in methods}
+    blank = {name: ATTRIBUTIONS[name](_with_random_weights(model), squares, which) for name in methods}
     return [
         Explanation(
+            card.classes[which[i]],
+            logits[i],
             np.squeeze(square.numpy().transpose(1, 2, 0)[..., :: 3 if _is_grey(square) else 1]),
             {name: found[i] for name, found in maps.items()},
             {name: _rank_correlation(found[i], blank[name][i]) for name, found in maps.items()},
@@ -79,6 +98,21 @@ def _require_captum() -> None:
         import captum  # noqa: F401
     except ImportError:
         raise ExplainError(_INSTALL) from None
+
+
+def _require_class(model: TrainedModel, name: str) -> None:
+    classes = model.description.classes
+    if name not in classes:
+        near = difflib.get_close_matches(name, classes, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ExplainError(f"{model.name}: no class is named {name!r}, only {', '.join(classes)}{hint}")
+
+
+def _explained(card: ModelDescription, logits: np.ndarray, class_name: str | None) -> np.ndarray:
+    """Return the index of the class that each map speaks for: int64 [n]."""
+    if class_name is None and not card.known.are_two:
+        return card.frozen.decision.call(logits)
+    return np.full(len(logits), card.classes.index(class_name or str(card.positive)), dtype=np.int64)
 
 
 def _is_grey(square: Tensor) -> bool:
@@ -97,24 +131,34 @@ def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def run_explain(
-    model: str | Path, images: str | Path | Sequence[str | Path], out: str | Path
+    model: str | Path,
+    images: str | Path | Sequence[str | Path],
+    out: str | Path,
+    class_name: str | None = None,
 ) -> dict[str, Any]:
     """Explain what a trained model says of image files: a picture of each and `maps.json`, in a new folder.
 
-    Raises ValueError for a folder without a model, files that are no images, and an `out` in use.
+    Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
+    that the image is called. `maps.json` names it with each picture, but for the positive one of two unasked.
+    Beside it stands the `probability` of the class as the network gives it, of more than two classes the
+    `calibrated` one and what the image is `called`. Raises ValueError for a folder without a model, a class
+    that it does not know, files that are no images, and an `out` in use.
     """
     paths = as_paths(images)
     with new_folder(Path(out)) as folder:
         trained = load_model(model)
         card = trained.description
+        if class_name is not None:
+            _require_class(trained, class_name)
         pixels, notes = decode_all(paths, card.grey_range)
-        probabilities = trained.probabilities(pixels)[:, card.known.index].tolist()
-        explained = zip(paths, probabilities, explain(trained, pixels), strict=True)
+        explained = zip(paths, explain(trained, pixels, class_name=class_name), strict=True)
+        named = class_name is not None or not card.known.are_two
         rows = [
-            _write_picture(folder, number, path, one, str(card.positive), probability)
-            for number, (path, probability, one) in enumerate(explained, start=1)
+            _write_picture(folder, number, path, one, card, named=named)
+            for number, (path, one) in enumerate(explained, start=1)
         ]
         result = {
+            **({} if card.known.are_two else _rule(card)),
             "positive": card.positive,
             "threshold": card.threshold,
             "not_for": card.not_for,
@@ -126,20 +170,39 @@ def run_explain(
     return {"out": str(out), **result}
 
 
+def _rule(card: ModelDescription) -> dict[str, Any]:
+    return {"classes": card.classes, "decision": in_words(card.frozen.decision, card.known)}
+
+
 def _write_picture(
-    folder: Path, number: int, path: Path, one: Explanation, positive: str, probability: float
+    folder: Path, number: int, path: Path, one: Explanation, card: ModelDescription, *, named: bool
 ) -> dict[str, Any]:
-    """Draw an explanation; return its row of `maps.json`."""
+    """Draw an explanation; return its row of `maps.json`, with the class if it is to be `named`."""
     name = f"{number:03d}-{path.stem}.png"  # two folders may hold files of one name
-    draw(one.seen, one.maps, one.sanity, positive, probability).savefig(folder / name, dpi=110)
+    said = _said(card, one)
+    shown = ", ".join(f"{_WORDS[key]} of {one.speaks_for} {said[key]:.3f}" for key in _WORDS if key in said)
+    draw(one.seen, one.maps, one.sanity, one.speaks_for, shown).savefig(folder / name, dpi=110)
     sanity = {key: None if np.isnan(value) else value for key, value in one.sanity.items()}
-    return {"file": str(path), "picture": name, "probability": probability, "sanity": sanity}
+    spoken = {"class": one.speaks_for} if named else {}
+    return {"file": str(path), "picture": name, **spoken, **said, "sanity": sanity}
+
+
+def _said(card: ModelDescription, one: Explanation) -> dict[str, Any]:
+    """Return the probability of the class that the maps speak for; of more than two also what is called."""
+    index = card.classes.index(one.speaks_for)
+    if card.known.are_two:
+        return {"probability": float(probabilities(one.logits)[index])}
+    (called,) = card.frozen.decision.call(one.logits[None])
+    share = probabilities(one.logits, card.temperature)[index]
+    return {"called": card.classes[called], CALIBRATED: float(share)}
 
 
 def text(result: dict[str, Any]) -> str:
     """Return where the pictures are and how far each map depends on what was learned, as lines to read."""
+    named = {row.get("class", result["positive"]) for row in result["explanations"]}
+    of = named.pop() if len(named) == 1 else "the class of each picture"
     lines = [
-        f"{result['out']}: red speaks for {result['positive']}, blue against; not for {result['not_for']}",
+        f"{result['out']}: red speaks for {of}, blue against; not for {result['not_for']}",
         "correlation: of a map with that of the same network with random weights; the nearer to 1, the less "
         "the map depends on what was learned",
     ]
@@ -149,5 +212,7 @@ def text(result: dict[str, Any]) -> str:
             f"{name} {'undefined' if value is None else f'{value:.2f}'}"
             for name, value in row["sanity"].items()
         )
-        lines.append(f"{row['probability']:.3f}  {row['picture']}  correlation: {sanity}  {row['file']}")
+        share = next(row[key] for key in _WORDS if key in row)
+        called = f" {row['class']}, called {row['called']}" if "called" in row else ""
+        lines.append(f"{share:.3f}{called}  {row['picture']}  correlation: {sanity}  {row['file']}")
     return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])

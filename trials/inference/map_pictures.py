@@ -26,18 +26,18 @@ def draw(
     seen: np.ndarray,
     maps: Mapping[str, np.ndarray],
     sanity: Mapping[str, float],
-    positive: str,
-    probability: float,
+    name_of_class: str,
+    probability: str,
 ) -> Figure:
-    """Draw what was seen, and each map over it; the arguments are as in `Explanation`."""
+    """Draw what was seen, with its probability in words, and each map over it; else as in `Explanation`."""
     figure = Figure(figsize=(3 * (1 + len(maps)), 3.5), layout="constrained")
     panels = figure.subplots(1, 1 + len(maps))
     panels[0].imshow(seen, cmap="gray", vmin=0, vmax=255)
-    panels[0].set_title(f"as the network sees it\nprobability of {positive} {probability:.3f}", fontsize=8)
+    panels[0].set_title(f"as the network sees it\n{probability}", fontsize=8)
     for axes, (name, found) in zip(panels[1:], maps.items(), strict=True):
         axes.imshow(overlay(seen, found))
         said = f"correlation with random weights' map {sanity[name]:.2f}"
-        axes.set_title(f"{name}: red for {positive}, blue against\n{said}", fontsize=8)
+        axes.set_title(f"{name}: red for {name_of_class}, blue against\n{said}", fontsize=8)
     for axes in panels:
         axes.set_axis_off()
     return figure

@@ -8,6 +8,7 @@ says that the prediction is right: networks can be wrong together, and firmly.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,12 @@ from trials.data.files.image_file import survey
 from trials.data.files.paths import is_printable, printable
 from trials.data.given import image_files
 from trials.errors import DataError, ModelError
-from trials.evaluation.decisions import Decision, log_odds_of, mean_logits, together
 from trials.files import as_paths
-from trials.inference.prediction_table import COLUMNS, Row, new_table
+from trials.inference.prediction_rows import CALIBRATED, Jointly, Row
+from trials.inference.prediction_table import new_table
 from trials.inference.views import VIEWS
-from trials.models.model_file import TrainedModel, load_model
+from trials.models.model_file import ModelDescription, TrainedModel, load_model
+from trials.runs.predictions import in_words
 
 AT_ONCE = 128  # images in memory at a time
 
@@ -38,13 +40,17 @@ def run_predict(
     others: str | Path | Sequence[str | Path] = (),
     table: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Return the probability of the positive class for each image, its spreads, and the decision.
+    """Return for each image what the model says, its spreads, and the decision, in `predictions`.
 
-    Images are crops of lesions, like those that the model was trained on; a folder stands for all images in
-    it. With `others`, such as the models of other folds, all decide together (`together`). Images that
-    cannot be read are named in `left_out`; the rest goes on. `table`, a new CSV file, gets a row an image
-    with the columns `COLUMNS`, written at once. Raises ValueError for folders without a model, models of
-    other classes than the first or without finite outputs, and where no image can be read.
+    Of two classes that is the probability of the positive one, as the network gives it, which the threshold
+    is of. Of more it is the class `called` and of each class the calibrated probability
+    `calibrated:CLASS`; `certainty` orders images by how far the call is from another one, and the spreads
+    are those of the called class's probability. Images are crops of lesions, like those that the model was
+    trained on; a folder stands for all images in it. With `others`, such as the models of other folds, all
+    decide together (`Jointly`). Images that cannot be read are named in `left_out`; the rest goes on.
+    `table`, a new CSV file, gets a row an image with the same columns, written at once. Raises ValueError for
+    folders without a model, models of other classes or another rule than the first or without finite
+    outputs, and where no image can be read.
     """
     folders = [Path(model), *as_paths(others)]
     with new_table(None if table is None else Path(table)) as write:
@@ -52,19 +58,18 @@ def run_predict(
         asked = image_files(as_paths(images))
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
-        decision = together([one.description.frozen.decision for one in models])
+        joint = Jointly([one.description for one in models])
         rows: list[Row] = []
         steps = range(0, len(files), AT_ONCE)
         for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
-            some = _predicted(models, files[start : start + AT_ONCE], decision, left_out)
+            some = _predicted(models, files[start : start + AT_ONCE], joint, left_out)
             write(some)
             rows += some
         if not rows:
             raise DataError("\n".join(left_out) or "no image was named; name files, or folders of images")
     card = models[0].description
     return {
-        "positive": card.positive,
-        "threshold": float(expit(decision.cutoff)),
+        **_rule(joint),
         "models": len(models),
         "not_for": card.not_for,
         "warnings": [
@@ -79,16 +84,42 @@ def run_predict(
 
 
 def _load(first: Path, *others: Path) -> list[TrainedModel]:
-    """Load the models; raises `ModelError` where they tell different classes apart."""
+    """Load the models; raises `ModelError` where they tell different classes apart, or by another rule."""
     models = [load_model(folder) for folder in (first, *others)]
     known, *rest = ((one.description.classes, one.description.positive) for one in models)
+    card, *cards = (one.description for one in models)
     for folder, found in zip(others, rest, strict=True):
         if found != known:
             raise ModelError(
                 f"{folder}: classes {', '.join(found[0])}, positive {found[1]}; the first model has "
                 f"{', '.join(known[0])}, positive {known[1]}: name models of the same classes"
             )
+    for folder, other in zip(others, cards, strict=True):
+        if (other.frozen.decision.first, other.costs) != (card.frozen.decision.first, card.costs):
+            raise ModelError(
+                f"{folder}: calls {_called_how(other)}; the first model calls {_called_how(card)}: name "
+                "models of one rule"
+            )
     return models
+
+
+def _called_how(card: ModelDescription) -> str:
+    return in_words(card.frozen.decision, card.known) + (f" {card.costs}" if card.costs else "")
+
+
+def _rule(joint: Jointly) -> dict[str, Any]:
+    """Return the classes and how an image is called."""
+    classes, decision = joint.classes, joint.decision
+    threshold = None if decision.first is None else float(expit(decision.cutoff))
+    if classes.are_two:
+        return {"positive": classes.positive, "threshold": threshold}
+    return {
+        "classes": list(classes.names),
+        "positive": classes.positive,
+        "decision": in_words(decision, classes),
+        "threshold": threshold,
+        "temperature": joint.temperature,
+    }
 
 
 def _readable(
@@ -108,28 +139,18 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel], files: Sequence[Path], decision: Decision, left_out: list[str]
+    models: Sequence[TrainedModel], files: Sequence[Path], joint: Jointly, left_out: list[str]
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     read = _decoded(models, files, left_out)
     if not read:
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
-    index = models[0].description.known.index or 0
     given = [
         np.stack([one.logits(pixels, view) for view in VIEWS])
         for one, pixels in zip(models, seen, strict=True)
     ]  # of each model [views, n, k]
-    odds = log_odds_of(mean_logits(given, index), index)  # [views, n]
-    views = expit(odds)
-    each = expit([log_odds_of(one[0], index) for one in given])
-    over_models = each.std(0, ddof=1).tolist() if len(models) > 1 else [None] * len(read)
-    said = (views[0].tolist(), odds[0].tolist(), views.std(0, ddof=1).tolist(), over_models)
-    called = (odds[0] >= decision.cutoff).tolist()
-    return [
-        dict(zip(COLUMNS, (str(file), *values), strict=True))
-        for file, *values in zip(read, *said, called, strict=True)
-    ]
+    return joint.rows(list(read), given)
 
 
 def _decoded(
@@ -154,25 +175,51 @@ def _naming(left_out: list[str]) -> Iterator[None]:
 
 def text(result: dict[str, Any]) -> str:
     """Return predictions as lines to read."""
-    positive, together = result["positive"], result["models"] > 1
-    models = f", {result['models']} models together, ± over models" if together else ""
+    models = f", {result['models']} models together, ± over models" if result["models"] > 1 else ""
+    said = _of_more if "classes" in result else _of_two
+    headline, runner_up = _headline(result)
     lines = [
-        f"probability of {positive}, called so from {result['threshold']:.3f} up; "
-        f"not for {result['not_for']}",
-        f"± standard deviation over {len(VIEWS)} views (small zooms and shifts){models}",
+        f"{headline}; not for {result['not_for']}",
+        f"± standard deviation over {len(VIEWS)} views (small zooms and shifts){models}{runner_up}",
+        *(said(row, result) for row in result["predictions"]),
     ]
-    for row in result["predictions"]:
-        verdict = positive if row["called_positive"] else f"not {positive}"
-        spread = f"±{row['std_over_views']:.3f}" + (f" ±{row['std_over_models']:.3f}" if together else "")
-        lines.append(f"{row['probability']:.3f} {spread}  {verdict:20}  {row['file']}")
     return "\n".join([*lines, *_remarks(result)])
+
+
+def _headline(result: dict[str, Any]) -> tuple[str, str]:
+    if "classes" not in result:
+        return f"probability of {result['positive']}, called so from {result['threshold']:.3f} up", ""
+    called = f"calibrated probability of the class that each image is called: {result['decision']}"
+    return called, "; the likeliest other class and its probability"
+
+
+def _of_two(row: Row, result: dict[str, Any]) -> str:
+    verdict = result["positive"] if row["called_positive"] else f"not {result['positive']}"
+    return f"{row['probability']:.3f} {_spreads(row)}  {verdict:20}  {row['file']}"
+
+
+def _of_more(row: Row, result: dict[str, Any]) -> str:
+    shares = {name: row[f"{CALIBRATED}:{name}"] for name in result["classes"]}
+    share = shares.pop(row["called"])
+    other = max(shares, key=lambda name: shares[name])
+    called = f"{row['called']:20}  {shares[other]:.3f} {other:20}"
+    return f"{share:.3f} {_spreads(row)}  {called}  {row['file']}"
+
+
+def _spreads(row: Row) -> str:
+    spreads = (row["std_over_views"], row["std_over_models"])
+    return " ".join(f"±{spread:.3f}" for spread in spreads if spread is not None)
 
 
 def table_text(result: dict[str, Any]) -> str:
     """Return how many images a table has, and which were left out, as lines to read."""
     rows = result["predictions"]
-    called = sum(row["called_positive"] for row in rows)
-    first = f"{len(rows)} images, {called} called {result['positive']}; not for {result['not_for']}"
+    if "classes" in result:
+        called = Counter(row["called"] for row in rows)
+    else:
+        called = Counter({result["positive"]: sum(row["called_positive"] for row in rows)})
+    counts = ", ".join(f"{count} called {name}" for name, count in called.items())
+    first = f"{len(rows)} images, {counts}; not for {result['not_for']}"
     return "\n".join([first, *_remarks(result)])
 
 

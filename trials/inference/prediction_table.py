@@ -6,10 +6,8 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-Row = dict[str, Any]  # of an image: its file and the columns below
-COLUMNS = ("file", "probability", "log_odds", "std_over_views", "std_over_models", "called_positive")
+from trials.inference.prediction_rows import Row
 
 
 @contextmanager
@@ -22,17 +20,22 @@ def new_table(path: Path | None) -> Iterator[Callable[[Sequence[Row]], None]]:
         yield lambda rows: None
         return
     with path.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
 
         def write(rows: Sequence[Row]) -> None:
-            writer.writerows(row | {"called_positive": int(row["called_positive"])} for row in rows)
+            if not rows:
+                return
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            if not file.tell():
+                writer.writeheader()
+            writer.writerows(
+                {key: int(value) if isinstance(value, bool) else value for key, value in row.items()}
+                for row in rows
+            )
             file.flush()
 
-        head = file.tell()
         try:
             yield write
         except BaseException:
-            if file.tell() == head:
+            if not file.tell():
                 path.unlink(missing_ok=True)
             raise

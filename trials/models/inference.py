@@ -37,15 +37,17 @@ class InferenceNetwork(nn.Module):
 class InferenceModel(nn.Module):
     """A trained model with its standardisation, its mirror image and its temperature.
 
-    The decision itself is a comparison: `log_odds` of the positive class against those of the frozen
-    threshold, which belongs to them and not to the calibrated ones.
+    The decision is made with what it returns: of two classes `log_odds` of the positive one are compared with
+    those of the frozen threshold, which belongs to them and not to the calibrated ones; of more by
+    `evaluation.decisions`.
     """
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         card = model.description
         self.inference_network = model.inference_network
-        self.positive, self.temperature = card.classes.index(card.positive), card.temperature
+        self.two, self.temperature = card.known.are_two, card.temperature
+        self.positive = card.known.index or 0
         for name, values in (("mean", card.mean), ("std", card.std)):  # as `Batches` standardises
             self.register_buffer(name, 255 * torch.tensor(values).view(-1, 1, 1))
 
@@ -56,9 +58,13 @@ class InferenceModel(nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map uint8 images [b, channels, side, side] to the classes' probabilities [b, classes], and of the
-        positive class the calibrated probability [b] and the log odds [b].
+        """Map uint8 images [b, channels, side, side] to the classes' probabilities [b, classes].
+
+        Then come, of two classes, the calibrated probability [b] of the positive one and its log odds [b]; of
+        more the calibrated probabilities [b, classes] and the log probabilities [b, classes].
         """
         logits = self.logits(images)
+        if not self.two:
+            return logits.softmax(1), (logits / self.temperature).softmax(1), logits.log_softmax(1)
         odds = log_odds(logits, self.positive)
         return logits.softmax(1), (odds / self.temperature).sigmoid(), odds

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -61,11 +62,11 @@ class ModelDescription(Section):
     per_image: bool = False
     mirror: bool = False
     grey_range: GreyRange = BYTES
-    decision: str = ""
+    decision: Literal["", "youden", "argmax", "sensitivity", "costs"] = ""
     threshold: float | None = Field(default=None, ge=0, le=1)
     threshold_log_odds: float | None = None
     threshold_of: str | None = None
-    costs: tuple[tuple[float, ...], ...] | None = None
+    costs: tuple[tuple[Annotated[float, Field(ge=0)], ...], ...] | None = None
     temperature: float = Field(default=1.0, gt=0)
     warnings: tuple[str, ...] = ()
     not_for: str = "clinical use: made for research, never validated on patients"
@@ -97,8 +98,12 @@ class ModelDescription(Section):
                 f"threshold {self.threshold} and threshold_log_odds {odds} contradict each other; change "
                 "both, or leave out threshold_log_odds"
             )
-        if self.costs is not None and {len(self.classes)} != {len(self.costs), *map(len, self.costs)}:
-            raise ValueError(f"costs {self.costs}: expected a row and a column for each class")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_rule(self) -> ModelDescription:
+        for problem in _rule_problems(self):
+            raise ValueError(problem)
         return self
 
     @property
@@ -119,6 +124,24 @@ class ModelDescription(Section):
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""
         return zoo.build(self.network, Shape(self.channels, len(self.classes), self.image_size))
+
+
+def _rule_problems(card: ModelDescription) -> Iterator[str]:
+    """Yield what contradicts itself in the rule by which images are called."""
+    k, costs, of = len(card.classes), card.costs, card.threshold_of or card.positive
+    if len(set(card.classes)) < k:
+        yield f"classes {list(card.classes)}: expected each name once"
+    if costs is not None and {k} != {len(costs), *map(len, costs)}:
+        yield f"costs {costs}: expected a row and a column for each of {k} classes"
+    if costs is not None and card.threshold is not None:
+        yield f"costs beside the threshold {card.threshold}: images are called by one rule; leave out one"
+    if card.threshold is None and card.threshold_of is not None:
+        yield f"threshold_of {card.threshold_of!r}: expected a threshold of that class"
+    if card.threshold is not None and (of is None or (k == 2 and of != card.positive)):
+        yield f"threshold {card.threshold} is of {of}: expected the positive class, or of more than two any"
+    rule = "costs" if costs is not None else "argmax" if card.threshold is None else "sensitivity"
+    if k > 2 and card.decision not in ("", rule):
+        yield f"decision {card.decision!r}: threshold and costs are those of {rule!r}; change one of them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,9 +248,15 @@ def load_description(folder: Path) -> ModelDescription:
         return ModelDescription.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+            f"{'.'.join(map(str, problem['loc']))}{_found(problem)}: {problem['msg']}"
+            for problem in error.errors()
         )
         raise ModelError(f"{path}: not a description of a model: {problems}") from None
+
+
+def _found(problem: Mapping[str, Any]) -> str:
+    """Return the value that a problem is with; not the whole description."""
+    return f" = {reprlib.repr(problem['input'])}" if problem["loc"] and problem["type"] != "missing" else ""
 
 
 def load_model(folder: str | Path) -> TrainedModel:

@@ -218,6 +218,18 @@ class Frozen:
         }
 
 
+def in_words(decision: Decision, classes: Classes) -> str:
+    """Return how one decision about all images calls them."""
+    if decision.costs is not None:
+        return "the class of least expected cost, by calibrated probabilities"
+    if decision.first is None:
+        return "the likeliest class"
+    of, other = classes.names[decision.first], "the likeliest other class"
+    if classes.are_two:
+        other = classes.names[1 - decision.first]
+    return f"{of} from a probability of {float(expit(decision.cutoff)):.3f} up, else {other}"
+
+
 def frozen(metrics: Mapping[str, Any], path: Path) -> Frozen:
     """Return what a run has frozen, by its `metrics.json`.
 

@@ -11,12 +11,15 @@ from PIL import Image
 from torch import nn
 
 from search_space import Architecture
+from tests.helpers.models import CLASSES, RULES, pictures, save_untrained
 from trials.cli import main
+from trials.data.files.decoding import decode
 from trials.inference.attributions import grad_cam, last_map, occlusion
 from trials.inference.explain import explain, run_explain
 from trials.inference.map_pictures import overlay
+from trials.inference.predict import run_predict
 from trials.models.inference import InferenceModel
-from trials.models.model_file import ModelDescription, TrainedModel
+from trials.models.model_file import ModelDescription, TrainedModel, load_model
 from trials.report.report import run_report
 
 
@@ -52,15 +55,16 @@ def bright_corner() -> TrainedModel:
 
 
 def test_both_maps_find_what_the_decision_depends_on(bright_corner: TrainedModel) -> None:
+    malignant = torch.tensor([1])
     image = torch.full((1, 3, 32, 32), 102, dtype=torch.uint8)  # the mean: covering it changes nothing
     image[..., 4:12, 4:12] = 255  # bright where it counts, and as bright where it does not
     image[..., 20:28, 20:28] = 255
-    covered = occlusion(bright_corner, image)[0]
+    covered = occlusion(bright_corner, image, malignant)[0]
     assert covered[4:12, 4:12].min() > 0 and np.abs(covered[20:, 20:]).max() < 1e-6
-    cam = grad_cam(bright_corner, image)[0]
+    cam = grad_cam(bright_corner, image, malignant)[0]
     assert cam[6, 6] > 0 and abs(cam[0, 31]) < 1e-6
     assert (
-        occlusion(bright_corner, 204 - image.clamp(max=204))[0][4:12, 4:12].max() < 0
+        occlusion(bright_corner, 204 - image.clamp(max=204), malignant)[0][4:12, 4:12].max() < 0
     )  # dark speaks against
 
 
@@ -70,7 +74,7 @@ def test_a_mirroring_models_maps_mirror_with_the_image() -> None:
     model = TrainedModel(card.build().eval(), card)
     image = torch.randint(0, 256, (1, 3, 36, 36), dtype=torch.uint8)
     for method in (grad_cam, occlusion):
-        found, mirrored = method(model, image), method(model, image.flip(-1))
+        found, mirrored = (method(model, one, torch.tensor([1])) for one in (image, image.flip(-1)))
         assert np.ptp(found) > 0
         np.testing.assert_allclose(found, mirrored[..., ::-1], atol=1e-4 * np.abs(found).max())
 
@@ -147,3 +151,52 @@ def test_report_shows_where_the_network_looked_if_its_weights_are_there(
     page = (tmp_path / "without" / "report.html").read_text()
     assert 'Grad-CAM"' not in page
     assert "No Grad-CAM maps: no weights lie beside these runs" in page
+
+
+def test_maps_of_more_classes_speak_for_the_called_one_unless_told(tmp_path: Path) -> None:
+    folder = save_untrained(tmp_path / "model", **RULES["sensitivity"])
+    model, files = load_model(folder), pictures(tmp_path)
+    images = [decode(file) for file in files]
+    called = model.description.frozen.decision.call(model.logits(images))
+    assert len(set(called.tolist())) > 1
+    told = run_explain(folder, files, tmp_path / "called")
+    names = [CLASSES[index] for index in called]
+    assert [row["class"] for row in told["explanations"]] == names
+    assert [row["called"] for row in told["explanations"]] == names
+    for one, image, name in zip(explain(model, images), images, names, strict=True):
+        (alone,) = explain(model, [image], class_name=name)
+        assert one.speaks_for == alone.speaks_for == name
+        for method, found in one.maps.items():
+            np.testing.assert_allclose(found, alone.maps[method], atol=1e-4 * np.abs(found).max())
+    told = run_explain(folder, files[:1], tmp_path / "normal", "normal")
+    assert json.loads((tmp_path / "normal" / "maps.json").read_text())["explanations"][0]["class"] == "normal"
+    share = run_predict(folder, files[:1])["predictions"][0]["calibrated:normal"]
+    assert told["explanations"][0]["calibrated"] == pytest.approx(share, abs=1e-6)
+
+
+def test_of_two_classes_the_other_map_is_the_opposite_one(
+    finished: tuple[Path, Path], lesions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(min(lesions.glob("*.png")))
+    (one, other) = (
+        explain(load_model(finished[0]), [decode(Path(image))], class_name=name)[0]
+        for name in ("malignant", "benign")
+    )
+    for method, found in one.maps.items():
+        np.testing.assert_allclose(found, -other.maps[method], atol=1e-4 * np.abs(found).max())
+    arguments = ["explain", str(finished[0]), image, "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--class", "benign", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["explanations"]
+    probability = run_predict(finished[0], image)["predictions"][0]["probability"]
+    assert row["class"] == "benign" and row["probability"] == pytest.approx(1 - probability, abs=1e-6)
+
+
+def test_a_class_that_the_model_does_not_know_is_refused_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, (file, *_) = save_untrained(tmp_path / "model"), pictures(tmp_path)
+    arguments = ["explain", str(folder), str(file), "--out", str(tmp_path / "out"), "--class", "malign"]
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "no class is named 'malign', only benign, malignant, normal; did you mean 'malignant'?" in said
+    assert str(folder) in said and not (tmp_path / "out").exists()

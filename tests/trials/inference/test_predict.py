@@ -5,20 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 from search_space import Architecture
+from tests.helpers.models import CLASSES, RULES, pictures, save_untrained
 from trials.cli import main
+from trials.data.files.decoding import decode
 from trials.data.given import image_files
-from trials.errors import DataError
+from trials.errors import DataError, ModelError
 from trials.inference.predict import run_predict
-from trials.inference.prediction_table import COLUMNS
-from trials.models.model_file import ModelDescription, save_model
+from trials.inference.prediction_rows import OF_TWO
+from trials.inference.views import VIEWS
+from trials.models.model_file import ModelDescription, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +101,7 @@ def test_the_table_has_a_row_an_image(
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["predictions"]
     written = rows(tmp_path / "out.csv")
-    assert tuple(written[0]) == COLUMNS
+    assert tuple(written[0]) == OF_TWO
     assert [row["file"] for row in written] == [row["file"] for row in told]
     assert [float(row["probability"]) for row in written] == [row["probability"] for row in told]
     assert [bool(int(row["called_positive"])) for row in written] == [row["called_positive"] for row in told]
@@ -156,3 +162,71 @@ def test_predictions_stay_when_the_rest_is_stopped(
     with pytest.raises(KeyboardInterrupt):
         run_predict(model, [clinic], table=tmp_path / "out.csv")
     assert [row["file"] for row in rows(tmp_path / "out.csv")] == list(map(str, decoded[:4]))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_more_classes_are_called_by_the_frozen_rule_with_a_calibrated_probability_each(
+    tmp_path: Path, rule: str
+) -> None:
+    model = load_model(save_untrained(tmp_path / "model", **RULES[rule]))
+    files = pictures(tmp_path)
+    told = run_predict(tmp_path / "model", files, table=tmp_path / "out.csv")
+    logits = model.logits([decode(file) for file in files])
+    shares = softmax(logits / 1.7, axis=1)
+    for row, calibrated in zip(told["predictions"], shares, strict=True):
+        assert [row[f"calibrated:{name}"] for name in CLASSES] == pytest.approx(calibrated, abs=1e-6)
+    called = [CLASSES[index] for index in model.description.frozen.decision.call(logits)]
+    assert [row["called"] for row in told["predictions"]] == called and len(set(called)) > 1
+    certainty = model.description.frozen.decision.certainty(logits)
+    assert [row["certainty"] for row in told["predictions"]] == pytest.approx(certainty, abs=1e-5)
+    written = rows(tmp_path / "out.csv")
+    assert [row["called"] for row in written] == called
+    assert [float(row["calibrated:normal"]) for row in written] == [
+        row["calibrated:normal"] for row in told["predictions"]
+    ]
+    words = {"argmax": "the likeliest class", "sensitivity": "malignant from", "costs": "the class of least"}
+    assert told["decision"].startswith(words[rule])
+
+
+def test_spreads_of_more_classes_are_those_of_the_called_one(tmp_path: Path) -> None:
+    folders = [save_untrained(tmp_path / str(seed), seed, temperature=1.0 + seed) for seed in (0, 1)]
+    models, (file, *_) = [load_model(folder) for folder in folders], pictures(tmp_path)
+    (row,) = run_predict(folders[0], file, folders[1])["predictions"]
+    each = [model.logits([decode(file)], view) for model in models for view in VIEWS]
+    each = [softmax(np.concatenate(part), axis=1) for part in (each[: len(VIEWS)], each[len(VIEWS) :])]
+    views = softmax(np.log(np.mean(each, axis=0)) / 1.5, axis=1)  # the mean of the temperatures
+    index = int(np.mean(each, axis=0)[0].argmax())
+    assert row["called"] == CLASSES[index]
+    assert row[f"calibrated:{row['called']}"] == pytest.approx(views[0, index], abs=1e-6)
+    assert row["std_over_views"] == pytest.approx(views[:, index].std(ddof=1), abs=1e-6)
+    alone = [softmax(np.log(one[0]) / (1 + seed))[index] for seed, one in enumerate(each)]
+    assert row["std_over_models"] == pytest.approx(np.std(alone, ddof=1), abs=1e-6)
+
+
+def test_text_of_more_classes_has_the_called_one_and_the_runner_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_untrained(tmp_path / "model", warnings=("a doubt",), **RULES["costs"])
+    files = pictures(tmp_path)
+    assert main(["predict", str(model), *map(str, files)]) == 0
+    said = capsys.readouterr().out
+    told = run_predict(model, files)["predictions"]
+    line = next(line for line in said.splitlines() if line.endswith(str(files[0])))
+    shares = {name: told[0][f"calibrated:{name}"] for name in CLASSES}
+    share = shares.pop(told[0]["called"])
+    other = max(shares, key=lambda name: shares[name])
+    expected = rf"{share:.3f} ±\S+ +{told[0]['called']} +{shares[other]:.3f} {other} "
+    assert re.match(expected, line)
+    assert "least expected cost, by calibrated probabilities" in said and "a doubt" in said
+    assert main(["predict", str(model), *map(str, files), "--csv", str(tmp_path / "out.csv")]) == 0
+    said = capsys.readouterr().out
+    for name, count in Counter(row["called"] for row in told).items():
+        assert f"{count} called {name}" in said
+
+
+def test_models_of_other_rules_do_not_decide_together(tmp_path: Path) -> None:
+    folders = {rule: save_untrained(tmp_path / rule, **RULES[rule]) for rule in RULES}
+    (file, *_) = pictures(tmp_path)
+    for other in ("sensitivity", "costs"):
+        with pytest.raises(ModelError, match=f"{other}: calls .* the first model calls the likeliest class"):
+            run_predict(folders["argmax"], file, folders[other])
