@@ -49,7 +49,7 @@ from trials.runs.layout import (
     variant,
     with_variant,
 )
-from trials.settings.load import load_settings
+from trials.settings.load import flat, load_settings, read_overrides
 from trials.settings.schema import Settings, check_folds
 
 OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed")
@@ -245,10 +245,11 @@ def _minutes(text: str) -> float:
 
 
 def _of_data(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the settings of the data that the command line names."""
+    """Return the settings, of the data mostly, that the command line names for all trials alike."""
+    given = dict(flat(read_overrides(arguments.settings))) if arguments.settings else {}
     named = {"data.group_column": arguments.group_column}
     named["data.accept"] = arguments.accept.split(",") if arguments.accept else None
-    return {name: value for name, value in named.items() if value}
+    return given | {name: value for name, value in named.items() if value}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -273,6 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--group-column", help="manifest column of what must stay together, `folder` or `none`"
     )
     parser.add_argument("--accept", help="problems that are none in these data, with commas between")
+    parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
     arguments = parser.parse_args(argv)
     watch(60 * arguments.patience, end=lambda: os._exit(1))  # a thread cannot end its process otherwise
     parameters = trial_parameters()

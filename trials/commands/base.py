@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trials.errors import SettingsError
-from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
+from trials.settings.load import flat, load_settings, parse_assignment, profiles, read_overrides
 from trials.settings.schema import LARGEST_SEED, Settings, check_folds
 
 if TYPE_CHECKING:
@@ -82,8 +82,6 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(arguments: argparse.Namespace, **named: object) -> Settings:
     """Return the settings in force: the profile's, the file's, then --set, then the options that name one."""
-    overrides = read_overrides(arguments.settings) if arguments.settings else {}
-    overrides |= dict(map(parse_assignment, arguments.set))
     named |= {
         "data.positive": arguments.positive,
         "protocol.sensitivity": arguments.sensitivity,
@@ -91,8 +89,14 @@ def settings_of(arguments: argparse.Namespace, **named: object) -> Settings:
         "data.accept": arguments.accept,
         "data.external_group_column": getattr(arguments, "external_group_column", None),
     }
-    overrides |= {key: value for key, value in named.items() if value is not None}
-    return load_settings(arguments.profile, overrides)
+    told = {key: value for key, value in named.items() if value is not None}
+    return load_settings(arguments.profile, given_settings(arguments) | told)
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the settings of the file that is named, then those of --set, by dotted name."""
+    overrides = dict(flat(read_overrides(arguments.settings))) if arguments.settings else {}
+    return overrides | dict(map(parse_assignment, arguments.set))
 
 
 def split_of(arguments: argparse.Namespace, settings: Settings) -> Split:

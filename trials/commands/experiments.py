@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from trials.commands.base import Outcome, Verb, group_arguments, refuse_results_among_images
+from trials.commands.base import Outcome, Verb, given_settings, group_arguments, refuse_results_among_images
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,6 +38,16 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
     parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
     group_arguments(parser)
+    parser.add_argument(
+        "--settings", type=Path, help="JSON or YAML file of settings of all trials that differ"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting of all trials that differs",
+    )
     parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
 
 
@@ -54,7 +64,8 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
     for number in ENDINGS:  # also where a shell's background jobs ignore Ctrl-C
         signal.signal(number, _interrupt_once)
-    trials = launch(arguments.config, out, hosts=arguments.allow_host, **named, **of_data)
+    settings = given_settings(arguments)
+    trials = launch(arguments.config, out, hosts=arguments.allow_host, settings=settings, **named, **of_data)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)

@@ -16,11 +16,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from search_space.regular_files import not_a_file, read_file
+from search_space.strict_json import dump_json, parse_json
 from trials.errors import ExperimentError, LockedError, reason
-from trials.files import FileLock
+from trials.files import FileLock, write_atomically
 from trials.nni_host.experiment import (
     LOOPBACK,
     Manager,
@@ -32,7 +34,8 @@ from trials.nni_host.experiment import (
     tail,
 )
 from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
-from trials.nni_host.paths import LAUNCH_LOCK
+from trials.nni_host.paths import LAUNCH_LOCK, SETTINGS_FILE
+from trials.settings.load import flat, load_settings, read_overrides
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -40,7 +43,8 @@ POLL_SECONDS = 1.0
 IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
-GROUP_COLUMN, ACCEPT = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT"  # which the experiments' files read
+# Which the experiments' files read.
+GROUP_COLUMN, ACCEPT, SETTINGS = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT", "LESION_NAS_SETTINGS"
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
@@ -143,13 +147,15 @@ def launch(
     hosts: Sequence[str] = (),
     group_column: str | None = None,
     accept: Sequence[str] = (),
+    settings: Mapping[str, object] = MappingProxyType({}),
 ) -> list[Trial]:
     """Run an experiment to its end; return its trials, which have their results in `out`.
 
     The web UI and TensorBoard listen on loopback, and on `listen`, an address of this machine, if that is
-    another; they answer to these names, and to `hosts`, such as that of a reverse proxy. Raises
-    `ExperimentError` where the experiment cannot start or come to its end, and `HostError` for hosts that it
-    cannot use.
+    another; they answer to these names, and to `hosts`, such as that of a reverse proxy. All trials have the
+    `settings`, by dotted name, over their profile's; the file `settings.json` in `out` keeps them. Raises
+    `SettingsError` for settings that cannot be, `ExperimentError` where the experiment cannot start or come
+    to its end, and `HostError` for hosts that it cannot use.
     """
     config = find_config(config)
     for host in hosts:
@@ -163,7 +169,10 @@ def launch(
     variables = environment(out, data, external, listen, hosts)
     if b"LESION_NAS_DATASET" in read_file(config) and "LESION_NAS_DATASET" not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
-    for name, given in ((GROUP_COLUMN, group_column), (ACCEPT, ",".join(accept))):
+    load_settings("cpu", settings)  # wrong names end here
+    settings = _continued(settings, out / SETTINGS_FILE)
+    file = str(out / SETTINGS_FILE) if settings else ""
+    for name, given in ((GROUP_COLUMN, group_column), (ACCEPT, ",".join(accept)), (SETTINGS, file)):
         if given and name.encode() not in read_file(config):
             raise ExperimentError(
                 f"{config} does not read {name}; add it to its trialCommand, as nni_config/pipeline.yml "
@@ -172,6 +181,8 @@ def launch(
         variables |= {name: given} if given else {}
     check_home()
     with only_launcher(out), ExitStack() as running:
+        if settings:
+            write_atomically(out / SETTINGS_FILE, (dump_json(settings) + "\n").encode())
         # Until the port is taken: experiments that start together would choose the same.
         with FileLock(Path(tempfile.gettempdir(), f"lesion-nas-{os.getuid()}.lock"), own=True).held(math.inf):
             port = free_port(port, listen)
@@ -181,6 +192,23 @@ def launch(
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
         return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+
+
+def _continued(settings: Mapping[str, object], file: Path) -> dict[str, object]:
+    """Return the settings of all trials, those in the folder's file where none are named.
+
+    Raises `ExperimentError` where the folder's trials have others.
+    """
+    given = dict(settings)
+    if not file.exists():
+        return given
+    known = dict(flat(read_overrides(file)))
+    if given and known != parse_json(dump_json(given)):
+        raise ExperimentError(
+            f"{file}: the trials of this folder have the settings {known}, not {given}; leave out --set and "
+            "--settings to go on, or name another folder"
+        )
+    return known
 
 
 def find_config(config: Path) -> Path:

@@ -8,7 +8,7 @@ reads ``model.onnx`` there; the TensorBoard button reads ``EXPERIMENT/trials/TRI
 import os
 from pathlib import Path
 
-LAUNCH_LOCK = ".launch.lock"  # in the output folder of an experiment
+LAUNCH_LOCK, SETTINGS_FILE = ".launch.lock", "settings.json"  # in the output folder of an experiment
 
 
 def on_another_host() -> bool:

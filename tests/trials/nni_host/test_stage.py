@@ -166,11 +166,14 @@ def test_what_the_command_says_of_the_data_reaches_every_stage_and_names_no_fold
 
 
 def test_the_command_line_says_what_it_is_of_the_data(
-    calls: list[Any], monkeypatch: pytest.MonkeyPatch
+    calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "settings.json").write_text('{"data.positive": "cyst", "data": {"accept": ["groups"]}}')
     monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "search"})
     monkeypatch.setattr(stage, "watch", lambda seconds, end: None)
     words = ["--data", "d", "--out", str(OUT), "--profile", "quick"]
+    words += ["--settings", str(tmp_path / "settings.json")]
     assert stage.main([*words, "--group-column", "case", "--accept", "labels,left_out"]) == 0
     settings = calls[0][1][1]
     assert settings.data.accept == ("labels", "left_out") and settings.data.group_column == "case"
+    assert settings.data.positive == "cyst" and calls[0][1][-1] == OUT / "search"

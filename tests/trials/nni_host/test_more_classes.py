@@ -1,0 +1,113 @@
+"""Three classes, and five that are ordered, from a folder to an exported model under NNI."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trials.cli import main
+
+SMALL = {
+    **{"data.image_size": 32, "data.duplicates": "copies", "search.epochs": 2, "search.max_steps": 8},
+    **{"search.controller_updates": 1, "search.controller_samples": 2, "search.final_samples": 2},
+    **{"retrain.epochs": 4, "search.warmup_epochs": 0},
+}
+
+
+def rings(folder: Path, classes: list[str], each: int) -> Path:
+    """Images of as many bright rings as the number of their class, on noise, in one folder a class."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:40, :40] - 19.5
+    distance = np.hypot(y, x)
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for index in range(each):
+            image = random.normal(90, 25, (40, 40))
+            for ring in range(number):
+                image[np.abs(distance - 4 * (ring + 1) - random.normal(0, 0.3)) < 1] += 120
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / name / f"{index}.png")
+    return folder
+
+
+def study(home: Path, images: Path, settings: dict[str, object]) -> str:
+    """Run a pipeline of one fold, a search and a retraining, under NNI."""
+    config = home / "study.yml"
+    text = (Path("nni_config") / "pipeline.yml").read_text(encoding="utf-8")
+    text = text.replace("run_folds: 5", "run_folds: 1").replace(
+        "layouts: [enas7, enas17]", "layouts: [enas7]"
+    )
+    text = text.replace("folds: 5", "folds: 3").replace("../strategies", str(Path("strategies").resolve()))
+    text = text.replace("trialCodeDirectory: .", f"trialCodeDirectory: {home}")
+    config.write_text(text, encoding="utf-8")
+    given = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+    out = str(home / "out")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "trials.cli",
+            "launch",
+            str(config),
+            "--data",
+            str(images),
+            "--out",
+            out,
+            *given,
+        ],
+        env={**os.environ, "HOME": str(home), "LESION_NAS_PROFILE": "quick"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("classes", "settings"),
+    [
+        (["none", "one", "two"], {}),
+        (["II", "III", "IVa", "IVb", "V"], {"data.ordered": ["II", "III", "IVa", "IVb", "V"]}),
+    ],
+)
+def test_a_study_goes_from_a_folder_to_an_exported_model(
+    classes: list[str], settings: dict[str, object], tmp_path: Path
+) -> None:
+    images = rings(tmp_path / "images", classes, 18)
+    told = study(tmp_path, images, SMALL | settings)
+    model = tmp_path / "out" / "fold0" / "enas7"
+    metrics = json.loads((model / "metrics.json").read_text())
+    assert metrics["classes"] == classes and metrics["positive"] is None
+    assert list(metrics["test"]["per_class"]) == classes
+    assert ("quadratic_kappa" in metrics["test"]) == bool(settings)
+    assert f"auc_macro {metrics['test']['auc_macro']:.4g}" in told
+    with (model / "predictions.csv").open(newline="") as stream:
+        (first, *_) = csv.DictReader(stream)
+    assert [name for name in first if name.startswith("probability:")] == [
+        f"probability:{name}" for name in classes
+    ]
+    exported = tmp_path / "exported"
+    assert main(["export", str(model), "--out", str(exported)]) == 0
+    answers = json.loads(
+        subprocess.run(
+            [sys.executable, "-I", str(exported / "load_model.py"), str(images / first["file"])],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    for name in classes:
+        assert answers[0]["probabilities"][name] == pytest.approx(
+            float(first[f"probability:{name}"]), abs=1e-5
+        )
+    shutil.rmtree(images)
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "report")]) == 0
