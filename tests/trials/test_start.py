@@ -10,7 +10,8 @@ import pytest
 
 from trials.data.phantoms import make_phantoms
 
-SECONDS_EACH = {"torch", "nni", "pytorch_lightning", "torchmetrics", "sklearn", "matplotlib"}
+OF_NETWORKS = {"torch", "nni", "pytorch_lightning", "torchmetrics", "torchvision"}
+SECONDS_EACH = OF_NETWORKS | {"sklearn", "matplotlib"}
 RUN = """
 import sys
 from trials.cli import main
@@ -57,3 +58,16 @@ def test_what_neither_trains_nor_predicts_loads_no_package_that_does(
     ended, packages = imported_by(*words.split())
     assert ended == status
     assert not packages & SECONDS_EACH
+
+
+def test_baselines_and_reports_load_nothing_that_trains_networks(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    for words in (
+        "train --data ten --folds 2 --fold 0 --method hog --profile quick --out compared/hog",
+        "report compared --out reported",
+    ):
+        ended, packages = imported_by(*words.split())
+        assert ended == 0
+        assert not packages & OF_NETWORKS, words

@@ -1,22 +1,34 @@
-"""Make decoded images of any size one tensor of bytes, kept where `storage.py` says."""
+"""Make decoded images of any size one array or tensor of bytes, kept where `storage.py` says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from trials.data.dataset import LesionData
 from trials.data.storage import room
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FITS = ("stretch", "pad", "center_crop")
 
 
 def to_tensor(
     data: LesionData | Sequence[np.ndarray], side: int = 100, fit: str = "stretch", channels: int = 3
-) -> torch.Tensor:
+) -> Tensor:
+    """Return `to_array`'s images as a tensor."""
+    import torch  # late: seconds
+
+    return torch.from_numpy(to_array(data, side, fit, channels))
+
+
+def to_array(
+    data: LesionData | Sequence[np.ndarray], side: int = 100, fit: str = "stretch", channels: int = 3
+) -> np.ndarray:
     """Return images, uint8 [h, w] or [h, w, 3], as uint8 [n, 1 or 3, side, side], resized bicubically.
 
     There is one channel if all images are grey or `channels` is 1, else three. Colour becomes grey by the
@@ -45,7 +57,7 @@ def to_tensor(
             )
         square = _square(Image.fromarray(image).convert(mode), side, fit)
         place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)
-    return torch.from_numpy(squares)
+    return squares
 
 
 def _square(image: Image.Image, side: int, fit: str) -> np.ndarray:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit
 from scipy.stats import chi2
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference
 from trials.evaluation.measures import auc, spearman, stratified_auc
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 GEOMETRY = ("width", "height", "ratio")
 _RISK_CLASSES = 10
@@ -119,6 +119,10 @@ def beyond_geometry(
 
 def _regression() -> Pipeline:
     # Hardly any penalty, so that it is maximum likelihood, yet finite where the classes can be separated.
+    from sklearn.linear_model import LogisticRegression  # late, as most reports have no boxes to look at
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression(C=1e4, max_iter=1000))
 
 
@@ -134,5 +138,7 @@ def _cross_fitted(features: np.ndarray, positive: np.ndarray, folds: np.ndarray)
 
 
 def _log_likelihood(features: np.ndarray, positive: np.ndarray) -> float:
+    from sklearn.metrics import log_loss
+
     probabilities = _regression().fit(features, positive).predict_proba(features)
     return -float(log_loss(positive, probabilities, normalize=False))

@@ -1,22 +1,24 @@
-"""How each method of the registry is built: of its task and, where it has cells, of the found ones."""
+"""How each method of the registry is built: of its task and, where it has cells, of the found ones.
+
+Networks are imported when one is built: PyTorch and NNI take seconds, and a cheap baseline needs neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from pkgutil import resolve_name
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from trials.data.task import Task
 from trials.methods.base import Method
-from trials.methods.cells import Found, cell_network, enas_b
 from trials.methods.classical import ClassicalMethod, logistic_regression, support_vectors
 from trials.methods.features import STATISTICS, geometry, geometry_and_gradients, gradients, statistics
-from trials.methods.networks import BoostedMethod, NetworkMethod
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
-from trials.models.zoo import load_imagenet_lite0, start_classifier
+
+if TYPE_CHECKING:
+    from trials.methods.cells import Found
 
 Builder = Callable[[Task], Method]
 
@@ -31,12 +33,28 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
         return BUILDERS[name](task)
     if found is None or layout is None:
         raise ValueError(f"{name}: a network of cells needs an architecture and a layout; search one")
+    from trials.methods.cells import cell_network, enas_b
+
     return enas_b(task, found) if layout == CHOSEN else cell_network(task, found, layout)
 
 
-def _known(kind: str, start: Callable[[nn.Module], None] | None = None) -> Builder:
-    network = KnownNetwork.model_validate({"kind": kind})
-    return lambda task: NetworkMethod(task, network, start=start)
+def _known(kind: str, start: str | None = None) -> Builder:
+    """Return what builds a network of `zoo`, whose weights the function of the name `start` sets."""
+
+    def builder(task: Task) -> Method:
+        from trials.methods.networks import NetworkMethod
+        from trials.models import zoo
+
+        network = KnownNetwork.model_validate({"kind": kind})
+        return NetworkMethod(task, network, start=getattr(zoo, start) if start else None)
+
+    return builder
+
+
+def _boosted(task: Task) -> Method:
+    from trials.methods.networks import BoostedMethod
+
+    return BoostedMethod(task)
 
 
 def _classical(*parts: Callable[..., object]) -> Builder:
@@ -50,8 +68,8 @@ BUILDERS: Mapping[str, Builder] = {  # of methods without cells or members
     "statistics": _classical(statistics, partial(support_vectors, standardised=STATISTICS)),
     "cnn3": _known("cnn3"),
     "resnet18": _known("resnet18"),
-    "efficientnet_b0": _known("efficientnet_b0", start_classifier),
-    **dict.fromkeys((name for name in METHODS if name.startswith("boosted")), BoostedMethod),
+    "efficientnet_b0": _known("efficientnet_b0", "start_classifier"),
+    **dict.fromkeys((name for name in METHODS if name.startswith("boosted")), _boosted),
     "alexnet": _known("alexnet"),
-    "efficientnet_lite0": _known("efficientnet_lite0", load_imagenet_lite0),
+    "efficientnet_lite0": _known("efficientnet_lite0", "load_imagenet_lite0"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trials.data.dataset import LesionData
-from trials.data.images import to_tensor
+from trials.data.images import to_array
 from trials.errors import DataError
 from trials.settings.schema import SIZE
 
@@ -37,7 +37,7 @@ def gradients(data: LesionData, indices: np.ndarray) -> np.ndarray:
     """
     from skimage.feature import hog  # imported late: seconds
 
-    squares = to_tensor([data.images[i] for i in indices], 100, "stretch").float().mean(1).numpy()
+    squares = to_array([data.images[i] for i in indices], 100, "stretch").astype(np.float32).mean(1)
     return np.stack([hog(image, pixels_per_cell=(10, 10)) for image in squares])
 
 

@@ -27,7 +27,7 @@ from trials.evaluation.decisions import canonical, log_odds_of, probabilities
 from trials.files import write_atomically
 from trials.models import zoo
 from trials.models.inference import InferenceNetwork
-from trials.models.specs import Network, Shape
+from trials.models.specs import NOT_FOR, Network, Shape
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import read, read_json
 from trials.runs.layout import MODEL_FILE, WEIGHTS
@@ -69,7 +69,7 @@ class ModelDescription(Section):
     costs: tuple[tuple[Annotated[float, Field(ge=0)], ...], ...] | None = None
     temperature: float = Field(default=1.0, gt=0)
     warnings: tuple[str, ...] = ()
-    not_for: str = "clinical use: made for research, never validated on patients"
+    not_for: str = NOT_FOR
 
     @property
     def squares(self) -> str:

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from trials.settings.schema import BoostedSettings, Section
 
+NOT_FOR = "clinical use: made for research, never validated on patients"  # a model
+
 
 class Shape(NamedTuple):
     """What a network maps: square images of `side` pixels to `classes` logits."""

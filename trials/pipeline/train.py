@@ -1,9 +1,12 @@
-"""Train and test one method, or one architecture, under the comparison protocol."""
+"""Train and test one method, or one architecture, under the comparison protocol.
+
+What searches and trains networks is imported when it is needed, as `trials.methods.build` does.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_space.enas.layouts import parse_layout
 from trials.data.dataset import LesionData
@@ -12,16 +15,15 @@ from trials.data.task import Task
 from trials.errors import RunFolderError
 from trials.methods.base import Method
 from trials.methods.build import build
-from trials.methods.cells import Found, cell_network, random_cells
 from trials.methods.registry import METHODS, Entry, Title, find_method
-from trials.pipeline.ensemble import Ensemble
-from trials.pipeline.found import read_found
 from trials.pipeline.protocol import plan, train_and_test
-from trials.pipeline.search import search_in
 from trials.pipeline.tuning import Tuning
 from trials.runs.layout import ARCHITECTURE
 from trials.settings.load import without
 from trials.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from trials.methods.cells import Found
 
 
 def run_train(
@@ -79,6 +81,9 @@ def run_retrain(
     `dry_run` nothing is written, and the settings in force, the data found and an estimate of the cost are
     returned. Raises ValueError (`LeakError`, `RunFolderError`, ...) before any work starts.
     """
+    from trials.methods.cells import cell_network
+    from trials.pipeline.found import read_found
+
     parse_layout(layout)  # raises for none
     task = Task(split, settings)
     network = cell_network(task, read_found(task, Path(architecture)), layout)
@@ -91,6 +96,8 @@ def run_retrain(
 def _make(task: Task, entry: Entry, home: Path | None) -> Method:
     """Build a method, its cells searched in `home`; without `home` nothing is searched or written."""
     if entry.members:
+        from trials.pipeline.ensemble import Ensemble
+
         members = [METHODS[name] for name in entry.members]
         return Ensemble(task, [(one.title, _make(task, one, home)) for one in members], home)
     return build(task, entry, _cells(task, entry, home))
@@ -100,6 +107,10 @@ def _cells(task: Task, entry: Entry, home: Path | None) -> Found | None:
     """Return the cells that a method needs: of the task's own search, or random ones, also without `home`."""
     if entry.cells is None:
         return None
+    from trials.methods.cells import random_cells
+    from trials.pipeline.found import read_found
+    from trials.pipeline.search import search_in
+
     if entry.cells == "random" or home is None:
         return random_cells(task)
     folder, record = search_in(home, task.split, without(task.settings, entry.choices))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trials.errors import ExplainError, ModelError
-from trials.inference.explain import Explanation, explain
 from trials.inference.map_pictures import overlay
-from trials.models.model_file import load_model
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
 from trials.report.methods import MethodRuns
 from trials.report.mistakes import Case, most_certain, worst_mistakes
 from trials.report.summaries import Summary
 from trials.runs.layout import MODEL_FILE
+
+if TYPE_CHECKING:
+    from trials.inference.explain import Explanation
 
 METHOD = "grad_cam"  # occlusion takes a hundred times as long
 
@@ -62,6 +64,9 @@ def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[s
         raise ModelError(
             "no weights lie beside these runs: published ones come without, some methods have none"
         )
+    from trials.inference.explain import explain  # late, as PyTorch takes seconds
+    from trials.models.model_file import load_model
+
     of_folds: dict[int, list[str]] = defaultdict(list)
     for case in cases:
         if case.file in data.images:

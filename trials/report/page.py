@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from search_space import Architecture, draw
 from trials.evaluation.bootstrap import DRAWS, Interval
-from trials.models.model_file import ModelDescription
+from trials.models.specs import NOT_FOR
 from trials.report.attention import surest_cases
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
@@ -96,7 +96,7 @@ def render(page: Page) -> str:
         several_seeds=any(len(one.seeds) > 1 for one in page.comparison.methods),
         runs=[(one, run) for one in page.comparison.methods for run in one.runs],
         versions=_versions(page.comparison),
-        not_for=ModelDescription.model_fields["not_for"].default,
+        not_for=NOT_FOR,
         draws=DRAWS,
     )
 
