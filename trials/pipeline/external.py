@@ -19,6 +19,7 @@ from trials.data.load import load
 from trials.data.readers.medmnist import classes_elsewhere
 from trials.errors import EvaluationError
 from trials.evaluation.decisions import mean_logits, together
+from trials.evaluation.multiclass import absent
 from trials.models.model_file import load_description, load_model
 from trials.pipeline.scores import likeliest, score_logits
 from trials.runs.finished import Run
@@ -85,6 +86,6 @@ def evaluate_external(
         "data": data.name,
         "digest": data.digest,
         "left_out": len(data.left_out),
-        "findings": findings(data.left_out, data.notes),
+        "findings": [*findings(data.left_out, data.notes), *absent(data.labels, data.classes, "external")],
         "methods": results,
     }

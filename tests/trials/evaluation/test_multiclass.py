@@ -173,10 +173,10 @@ def test_a_class_of_no_image_leaves_its_measures_and_the_means_open() -> None:
     assert found["auc_weighted"] == 1  # 0.7 0.4 over 0.1 0.3, and 0.8 0.4 over 0.1 0.1
     assert np.isnan(list(values(each[1], 4).values())).all()
     assert not np.isnan(list(values(each[0], 4).values())).any()
-    assert absent(given[0], ["benign", "malignant", "normal"]) == [
-        "no image of class malignant: its measures and the means over classes are left open"
+    assert absent(given[0], ["benign", "malignant", "normal"], "test") == [
+        "no test image of class malignant: its measures and the means over classes are left open"
     ]
-    assert absent(LABELS, "abc") == []
+    assert absent(LABELS, "abc", "test") == []
 
 
 def test_one_class_alone_has_an_accuracy_and_little_else() -> None:

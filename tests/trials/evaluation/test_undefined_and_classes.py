@@ -163,6 +163,28 @@ def test_three_classes_are_trained_evaluated_and_kept_apart(
     assert "auc_macro" in (tmp_path / "evaluation" / "evaluation.txt").read_text()
 
 
+def test_a_class_without_external_images_is_said_and_left_open(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    make_phantoms(elsewhere, count=16, side=32, seed=9)  # benign and malignant alone
+    settings = ["retrain.epochs=1", "retrain.max_steps=2", "data.balanced_draw=null", "data.image_size=32"]
+    runs = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0", "--method", "cnn3"]
+    runs += [part for setting in settings for part in ("--set", setting)]
+    place, said = tmp_path / "fold0" / "cnn3", "no external image of class normal: its measures and the means"
+    assert main(["train", *runs, "--external", str(elsewhere), "--out", str(place)]) == 0
+    assert f"warning: {said}" in capsys.readouterr().out
+    metrics = json.loads((place / "metrics.json").read_text())
+    assert any(said in warning for warning in metrics["warnings"])
+    arguments = ["evaluate", str(place), "--data", str(elsewhere), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--json"]) == 0
+    external = json.loads(capsys.readouterr().out)["external"]
+    assert any(said in finding for finding in external["findings"])
+    frozen = external["methods"]["cnn3"]["frozen"]
+    assert set(frozen["per_class"]["normal"].values()) == {0, None}
+    assert frozen["auc_macro"] is None and frozen["per_class"]["benign"]["auc"] is not None
+
+
 def test_grades_are_trained_by_the_ordinal_loss(three: Path, tmp_path: Path) -> None:
     settings = ["retrain.epochs=1", "retrain.max_steps=2", "data.balanced_draw=null", "data.image_size=32"]
     runs = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0", "--method", "cnn3"]
