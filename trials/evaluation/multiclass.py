@@ -34,11 +34,11 @@ class Counts(NamedTuple):
     called: np.ndarray
 
 
-def absent(labels: ArrayLike, classes: Sequence[str], part: str) -> list[str]:
-    """Return a sentence for each class of which no label [n] of a part of the images, such as test, is."""
-    known = set(np.unique(np.asarray(labels)).tolist())
+def absent(labels: ArrayLike, classes: Sequence[str], part: str = "") -> list[str]:
+    """Return a sentence for each class of which no label [n] is; of a part of all images, such as test."""
+    known, image = set(np.unique(np.asarray(labels)).tolist()), f"{part} image".lstrip()
     return [
-        f"no {part} image of class {name}: its measures and the means over classes are left open"
+        f"no {image} of class {name}: its measures and the means over classes are left open"
         for number, name in enumerate(classes)
         if number not in known
     ]

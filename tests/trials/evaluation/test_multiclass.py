@@ -176,7 +176,8 @@ def test_a_class_of_no_image_leaves_its_measures_and_the_means_open() -> None:
     assert absent(given[0], ["benign", "malignant", "normal"], "test") == [
         "no test image of class malignant: its measures and the means over classes are left open"
     ]
-    assert absent(LABELS, "abc", "test") == []
+    assert absent(LABELS, "abc") == []
+    assert absent(LABELS, "abcd")[0].startswith("no image of class d: its measures")
 
 
 def test_one_class_alone_has_an_accuracy_and_little_else() -> None:
