@@ -39,9 +39,15 @@ def table_of(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
     table = {name: tuple(record.cells.get(name, "") for record in records) for name in names}
     if not names.keys() & set(SIZE) and any(record.box for record in records):
         table |= dict(zip(SIZE, zip(*map(_size, records), strict=True), strict=True))
-    if names.keys().isdisjoint({RATIO}) and set(SIZE) <= table.keys():
+    if RATIO not in table and set(SIZE) <= table.keys():
         table[RATIO] = tuple(map(_ratio, *(table[name] for name in SIZE)))
     return table
+
+
+def with_ratio(row: Mapping[str, str]) -> dict[str, str]:
+    """Return an image's cells with the ratio of its width and height, unless they have one."""
+    known = {RATIO: _ratio(*(row[name] for name in SIZE))} if set(SIZE) <= row.keys() else {}
+    return known | dict(row)
 
 
 def _size(record: Record) -> tuple[str, str]:

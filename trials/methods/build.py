@@ -11,9 +11,10 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from trials.data.task import Task
+from trials.errors import SettingsError
 from trials.methods.base import Method
 from trials.methods.classical import ClassicalMethod, logistic_regression, support_vectors
-from trials.methods.features import STATISTICS, geometry, geometry_and_gradients, gradients, statistics
+from trials.methods.features import STATISTICS, coded, geometry, geometry_and_gradients, gradients, statistics
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
 
@@ -57,11 +58,22 @@ def _boosted(task: Task) -> Method:
     return BoostedMethod(task)
 
 
+def _covariates(task: Task) -> Method:
+    coding = task.split.coding
+    if coding is None:
+        raise SettingsError(
+            "covariates: learns from data.covariates alone, and none are set; name columns of the table "
+            "beside the images: --set data.covariates=age,device"
+        )
+    return ClassicalMethod(task, partial(coded, coding), logistic_regression)
+
+
 def _classical(*parts: Callable[..., object]) -> Builder:
     return lambda task: ClassicalMethod(task, *parts)  # type: ignore[arg-type]
 
 
 BUILDERS: Mapping[str, Builder] = {  # of methods without cells or members
+    "covariates": _covariates,
     "geometry": _classical(geometry, logistic_regression),
     "hog": _classical(gradients, support_vectors),
     "hog_geometry": _classical(geometry_and_gradients, partial(support_vectors, standardised=3)),

@@ -1,13 +1,19 @@
-"""What the cheap baselines look at: the lesion's box, histograms of gradients, statistics of colour."""
+"""What the cheap baselines look at: covariates, the box, histograms of gradients, statistics of colour."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from trials.data.covariates import CovariateCoding
 from trials.data.dataset import LesionData
 from trials.data.images import to_array
 from trials.errors import DataError
 from trials.settings.schema import SIZE
+
+
+def coded(coding: CovariateCoding, data: LesionData, indices: np.ndarray) -> np.ndarray:
+    """Return the inputs that the covariates of the images at `indices` become [n, d]."""
+    return coding.code(data.cells(indices))
 
 
 def geometry(data: LesionData, indices: np.ndarray) -> np.ndarray:

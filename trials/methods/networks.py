@@ -21,6 +21,7 @@ from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs, device
 from trials.data.task import Task
 from trials.methods.base import Method
+from trials.models.covariate_head import CovariateHead
 from trials.models.model_file import ModelDescription, TrainedModel, save_model
 from trials.models.onnx import export_onnx
 from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
@@ -58,6 +59,7 @@ class NetworkMethod(Method):
         self.search_seen, self._facts = search_seen, dict(facts or {})
         self.identity = {"network": network.model_dump(mode="json")}
         self.inputs = Inputs(task.data, task.settings.data, task.split.training)
+        self._head: CovariateHead | None = None  # once it is fitted
         # Two checkpoints with momentum, a third for a refit, weights in two formats, and the rest.
         self.disk_bytes = (36 if task.refit else 24) * count_parameters(self.network) + 20_000_000
 
@@ -92,16 +94,18 @@ class NetworkMethod(Method):
             per_image=options.per_image,
             mirror=self.task.settings.retrain.mirror,
             grey_range=data.grey_range,
+            covariates=self.task.split.coding if self._head else None,
             ordered=data.ordered,
             threshold=0.5 if data.known.are_two else None,
         )
-        return TrainedModel(self.network, description)
+        return TrainedModel(self.network, description, head=self._head)
 
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
         """Its parameters and multiply-adds, and what was known before training."""
         return {
-            "parameters": count_parameters(self.network),
+            "parameters": count_parameters(self.network)
+            + (count_parameters(self._head) if self._head else 0),
             "macs": count_macs(self.network, self.shape),
             **self._facts,
         }
@@ -120,7 +124,27 @@ class NetworkMethod(Method):
         def train(settings: RetrainSettings, clip: float | None) -> float:
             return self._train(settings, clip, folder.path / checkpoint, validation, reporter)
 
-        return train_with_second_attempt(folder, checkpoint, task.settings.retrain, reporter, train)
+        seconds = train_with_second_attempt(folder, checkpoint, task.settings.retrain, reporter, train)
+        self._take_covariates(refit=refit)
+        return seconds
+
+    def _take_covariates(self, *, refit: bool) -> None:
+        """Fit what takes the covariates; after a refit with the shares that the validation images chose."""
+        task, before, coding = self.task, self._head, self.task.split.coding
+        if coding is None:
+            return
+        self._head = None  # what follows asks for the network's own logits
+        data, chosen = task.data, task.split.validation
+        training = task.split.development if refit else task.split.training
+        head = CovariateHead(len(coding.inputs), len(data.classes))
+        balanced = task.settings.data.class_balance != "none"
+        head.fit_layer(coding.code(data.cells(training)), data.labels[training], balanced=balanced)
+        if before is None:
+            given = coding.code(data.cells(chosen))
+            head.fit_shares(self.logits(data, chosen), given, data.labels[chosen])
+        else:
+            head.take_shares(before)
+        self._head = head
 
     def _train(
         self,
@@ -167,16 +191,17 @@ class NetworkMethod(Method):
 
     def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return the logits of all classes."""
-        return self.model.logits([data.images[i] for i in indices])
+        return self.model.logits([data.images[i] for i in indices], covariates=data.cells(indices))
 
     def save(self, folder: RunFolder, frozen: Frozen) -> None:
         """Write weights, description and ONNX, which the web UI shows too."""
         chosen = frozen.to_dict(self.task.data.known) | {"warnings": frozen.warnings}
         described = ModelDescription.model_validate(self.model.description.model_dump() | chosen)
-        save_model(folder.path, self.network, described)
+        save_model(folder.path, self.network, described, self._head)
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / ONNX, network_view_file())):
-            export_onnx(self.model.inference_network, image, path)
+            covariates = len(described.covariates.inputs) if described.covariates else 0
+            export_onnx(self.model.inference_network, image, path, covariates=covariates)
 
     def estimate(self) -> dict[str, float]:
         """Return the expected cost of training."""

@@ -76,6 +76,7 @@ _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search t
 
 ENTRIES = (
     Entry(Title("geometry", "box geometry, logistic regression")),
+    Entry(Title("covariates", "covariates, logistic regression")),
     Entry(Title("hog", "HOG, RBF SVM")),
     Entry(Title("hog_geometry", "HOG and box geometry, RBF SVM")),
     Entry(Title("statistics", "colour and gradient statistics, RBF SVM")),

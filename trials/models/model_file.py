@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from search_space.regular_files import not_a_file
 from trials.data.augment import Plain, Policy
 from trials.data.batches import Batches
+from trials.data.covariates import CovariateCoding, Table
 from trials.data.files.grey_range import BYTES, GreyRange
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
@@ -26,6 +27,7 @@ from trials.errors import DamagedError, ModelError
 from trials.evaluation.decisions import canonical, log_odds_of, probabilities
 from trials.files import write_atomically
 from trials.models import zoo
+from trials.models.covariate_head import PREFIX, CovariateHead
 from trials.models.inference import InferenceNetwork
 from trials.models.specs import NOT_FOR, Network, Shape
 from trials.nni_host.watchdog import heartbeat
@@ -47,7 +49,8 @@ class ModelDescription(Section):
     are doubts about the model that a user must know. With `per_image` each image is standardised once more by
     its own grey levels (`standardise_each`); with `mirror` the logits are the mean of those for the image and
     for its mirror image, left to right. `grey_range` are the values that become black and white of images
-    that store more than 8 bits.
+    that store more than 8 bits. `covariates` says how what is known beside the images becomes inputs; None:
+    the model takes images alone.
     """
 
     network: Network
@@ -62,6 +65,7 @@ class ModelDescription(Section):
     per_image: bool = False
     mirror: bool = False
     grey_range: GreyRange = BYTES
+    covariates: CovariateCoding | None = None
     decision: Literal["", "youden", "argmax", "sensitivity", "costs"] = ""
     threshold: float | None = Field(default=None, ge=0, le=1)
     threshold_log_odds: float | None = None
@@ -125,6 +129,11 @@ class ModelDescription(Section):
         """Return the untrained network; raises ValueError for a network that cannot be."""
         return zoo.build(self.network, Shape(self.channels, len(self.classes), self.image_size))
 
+    def build_head(self) -> CovariateHead | None:
+        """Return what takes the covariates, not fitted; None: there are none."""
+        coding = self.covariates
+        return CovariateHead(len(coding.inputs), len(self.classes)) if coding else None
+
 
 def _rule_problems(card: ModelDescription) -> Iterator[str]:
     """Yield what contradicts itself in the rule by which images are called."""
@@ -146,23 +155,50 @@ def _rule_problems(card: ModelDescription) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A network with its weights, and what it needs to be used."""
+    """A network with its weights, and what it needs to be used.
+
+    `head` takes the covariates; None: the model takes images alone.
+    """
 
     network: nn.Module
     description: ModelDescription
     name: str = "the network"  # in errors
+    head: CovariateHead | None = None
 
     @property
     def inference_network(self) -> nn.Module:
-        """What maps standardised images [b, channels, side, side] to the logits that count."""
+        """What maps standardised images [b, channels, side, side], and covariates [b, inputs] where the model
+        takes some, to the logits that count.
+        """
         card = self.description
-        return InferenceNetwork(self.network, per_image=card.per_image, mirror=card.mirror)
+        return InferenceNetwork(self.network, self.head, per_image=card.per_image, mirror=card.mirror)
 
-    def probabilities(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+    def inputs(self, covariates: Table | None, images: int) -> np.ndarray | None:
+        """Return the inputs float32 [n, d] that covariates, cells by column, become; None: it takes none.
+
+        Raises `ModelError` where they are not given, or for another number of images.
+        """
+        coding = self.description.covariates
+        if coding is None:
+            return None
+        missing = [name for name in coding.names if name not in (covariates or {})]
+        if covariates is None or missing:
+            raise ModelError(
+                f"{self.name}: takes covariates beside the images; give {', '.join(missing)}, a cell an image"
+            )
+        if found := {len(covariates[name]) for name in coding.names} - {images}:
+            raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {images} images")
+        return coding.code(covariates)
+
+    def probabilities(
+        self, images: Sequence[np.ndarray], view: Policy = Plain, covariates: Table | None = None
+    ) -> np.ndarray:
         """Return the classes' probabilities [n, k]; as `logits`."""
-        return probabilities(self.logits(images, view))
+        return probabilities(self.logits(images, view, covariates))
 
-    def log_odds(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+    def log_odds(
+        self, images: Sequence[np.ndarray], view: Policy = Plain, covariates: Table | None = None
+    ) -> np.ndarray:
         """Return the log odds of the positive class against all others [n]; as `logits`.
 
         Raises ValueError where no class is positive.
@@ -170,15 +206,18 @@ class TrainedModel:
         index = self.description.known.index
         if index is None:
             raise ValueError(f"{self.name}: none of its classes is positive; use logits or probabilities")
-        return log_odds_of(self.logits(images, view), index)
+        return log_odds_of(self.logits(images, view, covariates), index)
 
-    def logits(self, images: Sequence[np.ndarray], view: Policy = Plain) -> np.ndarray:
+    def logits(
+        self, images: Sequence[np.ndarray], view: Policy = Plain, covariates: Table | None = None
+    ) -> np.ndarray:
         """Return canonical logits of the classes [n, k]; images are uint8 [h, w] or [h, w, 3].
 
-        `view` makes, as a policy of augmentation does, what the network sees of the square images. Raises
-        `ModelError` where the network gives no finite number.
+        `view` makes, as a policy of augmentation does, what the network sees of the square images.
+        `covariates` are cells by column, one an image. Raises `ModelError` where the network gives no finite
+        number, and where covariates that it takes are not given.
         """
-        card = self.description
+        card, beside = self.description, self.inputs(covariates, len(images))
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(
             squares,
@@ -192,7 +231,9 @@ class TrainedModel:
             augment=view,
             device=device(),
         )
-        logits = network_logits(self.inference_network, batches)
+        logits = network_logits(replace(self, head=None).inference_network, batches)
+        if self.head is not None and beside is not None:
+            logits = self.head.join(logits, beside)
         refuse_not_finite(logits, self.name)
         return canonical(logits, card.known.index)
 
@@ -219,11 +260,14 @@ def network_logits(network: nn.Module, batches: Batches) -> np.ndarray:
     return torch.cat(logits).double().cpu().numpy()
 
 
-def save_model(folder: Path, network: nn.Module, description: ModelDescription) -> None:
+def save_model(
+    folder: Path, network: nn.Module, description: ModelDescription, head: CovariateHead | None = None
+) -> None:
     """Write both files; the auxiliary head, which only training needs, is left out."""
+    beside = head.state_dict(prefix=PREFIX) if head else {}
     weights = {
         name: tensor.cpu().contiguous()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in {**network.state_dict(), **beside}.items()
         if not name.startswith("auxiliary_head.")
     }
     write_atomically(folder / WEIGHTS, dump_weights(weights))
@@ -264,18 +308,26 @@ def load_model(folder: str | Path) -> TrainedModel:
     folder = Path(folder)
     description = load_description(folder)
     try:
-        network = description.build()
+        network, head = description.build(), description.build_head()
     except (ValueError, RuntimeError, MemoryError) as error:  # the last two: too large
         raise ModelError(f"{folder / MODEL_FILE}: describes no network of ours: {error}") from None
     try:
         weights: dict[str, Tensor] = load_weights(read(folder / WEIGHTS))
-        network.load_state_dict(weights)
+        _load_weights(network, head, weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(
             f"{folder / WEIGHTS}: not the weights that {MODEL_FILE} describes: {error}"
         ) from None
     _refuse_weights(folder / WEIGHTS, weights)
-    return TrainedModel(network.eval(), description, str(folder / WEIGHTS))
+    return TrainedModel(network.eval(), description, str(folder / WEIGHTS), head)
+
+
+def _load_weights(network: nn.Module, head: CovariateHead | None, weights: Mapping[str, Tensor]) -> None:
+    """Raises `RuntimeError` for weights that are missing, or of another network."""
+    beside = {name: weight for name, weight in weights.items() if head and name.startswith(PREFIX)}
+    network.load_state_dict({name: weight for name, weight in weights.items() if name not in beside})
+    if head:
+        head.load_state_dict({name.removeprefix(PREFIX): weight for name, weight in beside.items()})
 
 
 def _refuse_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

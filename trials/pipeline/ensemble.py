@@ -90,7 +90,8 @@ class Ensemble(Method):
         title, member = self.members[number]
         if self._trained[number].logits is not None:
             return member.logits(data, indices)
-        return load_model(self._place(title)).logits([data.images[i] for i in indices])
+        images = [data.images[i] for i in indices]
+        return load_model(self._place(title)).logits(images, covariates=data.cells(indices))
 
     def _place(self, title: Title) -> Path:
         if self._home is None:

@@ -47,6 +47,7 @@ def load_for_models(
         group_column=group_column,
         accept=accept,
         grey_range=ranges.pop(),
+        covariates=_covariates_of(runs),
     )
     for run in runs:
         known = load_description(run.folder).classes
@@ -63,16 +64,23 @@ def load_for_models(
     return external
 
 
+def _covariates_of(runs: Sequence[Run]) -> list[str]:
+    """Return the columns that some of the models take."""
+    codings = filter(None, (load_description(run.folder).covariates for run in runs))
+    return list(dict.fromkeys(name for coding in codings for name in coding.names))
+
+
 def evaluate_external(
     data: LesionData, methods: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
     """Score each method's models together, and write `external_predictions.csv`."""
-    classes, half = data.known, likeliest(data.known)
+    classes, half, cells = data.known, likeliest(data.known), data.cells(np.arange(len(data.files)))
     results, rows = {}, []
     for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
         decision = together([model.description.frozen.decision for model in models])
-        mean = mean_logits([model.logits(data.images) for model in models], data.positive_index)
+        given = [model.logits(data.images, covariates=cells) for model in models]
+        mean = mean_logits(given, data.positive_index)
         results[name] = {
             "models": len(models),
             "threshold": None if decision.first is None else float(expit(decision.cutoff)),

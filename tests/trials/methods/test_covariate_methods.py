@@ -1,0 +1,159 @@
+"""Methods that are given covariates: what a network says is joined with what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from sklearn.metrics import roc_auc_score
+
+from tests.helpers.images import write_table
+from tests.helpers.runs import train_on
+from trials.data.load import load
+from trials.data.readers.testing import save_picture
+from trials.errors import ModelError, SettingsError
+from trials.evaluation.decisions import log_odds_of
+from trials.models.covariate_head import PREFIX, CovariateHead
+from trials.models.model_file import load_model
+from trials.runs.finished import read_run
+from trials.runs.predictions import read_predictions
+
+TINY = {"data.image_size": 32, "retrain.epochs": 1, "retrain.max_steps": 2, "retrain.filters": 2}
+COLUMNS = ["age", "device"]
+
+
+@pytest.fixture(scope="module")
+def ill(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images that tell nothing, of patients whose age tells much; some have none. There are two devices."""
+    folder = tmp_path_factory.mktemp("ill")
+    random = np.random.default_rng(0)
+    cases = []
+    for i in range(60):
+        save_picture(folder / f"{i:02}.png", i)
+        age = "" if i % 9 == 5 else str(round(random.normal(40 + 25 * (i % 2), 12)))
+        cases.append(
+            (f"{i:02}.png", ("benign", "malignant")[i % 2], f"P{i}", age, ("GE", "Philips")[i % 3 % 2])
+        )
+    write_table(folder / "manifest.csv", ("file", "label", "patient", "age", "device"), *cases)
+    return folder
+
+
+def train(
+    data: Path, out: Path, method: str = "cnn3", covariates: object = COLUMNS, **more: Any
+) -> dict[str, Any]:
+    given = {**TINY, "data.covariates": covariates, **more.pop("overrides", {})}
+    return train_on(data, method, out=out, profile="quick", overrides=given, folds=2, fold=0, **more)
+
+
+@pytest.fixture(scope="module")
+def alone(ill: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "run"
+    train(ill, out, covariates=[])
+    return out
+
+
+@pytest.fixture(scope="module")
+def joined(ill: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("joined") / "run"
+    train(ill, out)
+    return out
+
+
+def test_the_network_is_trained_as_without_covariates(alone: Path, joined: Path) -> None:
+    plain, weights = load_file(alone / "model.safetensors"), load_file(joined / "model.safetensors")
+    beside = {name for name in weights if name.startswith(PREFIX)}
+    assert weights.keys() - beside == plain.keys() and beside
+    assert all((weights[name] == plain[name]).all() for name in plain)
+    more = read_run(joined).metrics["parameters"] - read_run(alone).metrics["parameters"]
+    assert more == 2 * 4 + 2  # of age, that it is missing, and two devices, for two classes
+
+
+def test_covariates_that_tell_the_class_lift_what_is_said(alone: Path, joined: Path) -> None:
+    areas = [read_run(run).metrics["test"]["auc"] for run in (alone, joined)]
+    assert areas[1] > areas[0] + 0.1 and areas[1] > 0.8
+
+
+def test_a_model_says_again_what_it_said_in_its_run(ill: Path, joined: Path) -> None:
+    run, model = read_run(joined), load_model(joined)
+    data = load(ill, covariates=COLUMNS)
+    written = read_predictions(joined / "predictions.csv", run.classes)
+    test = np.array([data.files.index(file) for file in written.files])
+    images = [data.images[i] for i in test]
+    again = model.log_odds(images, covariates=data.cells(test))
+    assert again == pytest.approx(log_odds_of(written.logits, 1), abs=1e-4)
+    assert model.description.covariates and model.description.covariates.names == ("age", "device")
+    with pytest.raises(
+        ModelError, match="takes covariates beside the images; give age, device, a cell an image"
+    ):
+        model.logits(images)
+    with pytest.raises(ModelError, match="give device"):
+        model.logits(images, covariates={"age": ["40"] * len(images)})
+    with pytest.raises(ModelError, match="1 cells of a covariate for"):
+        model.logits(images, covariates={"age": ["40"], "device": ["GE"]})
+
+
+def test_a_refit_keeps_the_shares_that_the_validation_images_chose(
+    ill: Path, joined: Path, tmp_path: Path
+) -> None:
+    train(ill, tmp_path / "run", overrides={"protocol.refit": True})
+    first, again = load_model(joined).head, load_model(tmp_path / "run").head
+    assert first and again
+    assert (first.get_buffer("shares") == again.get_buffer("shares")).all()
+    assert not (first.layer.weight == again.layer.weight).all()
+    assert load_model(joined).description.covariates == load_model(tmp_path / "run").description.covariates
+
+
+def test_covariates_alone_are_a_method(ill: Path, tmp_path: Path) -> None:
+    found = train(ill, tmp_path / "run", "covariates")
+    assert found["test"]["auc"] > 0.8 and found["parameters"] is None
+    with pytest.raises(SettingsError, match=r"learns from data\.covariates alone, and none are set"):
+        train(ill, tmp_path / "none", "covariates", covariates=[])
+
+
+def test_geometry_knows_the_boxes_of_masks_as_covariates_do(lesions: Path, tmp_path: Path) -> None:
+    columns = ["width", "height", "ratio"]
+    given = {"data.log_covariates": []}
+    by_column = train(lesions, tmp_path / "columns", "covariates", columns, overrides=given)
+    geometry = train(lesions, tmp_path / "geometry", "geometry", [])
+    assert by_column["test"]["auc"] == pytest.approx(geometry["test"]["auc"], abs=0.05)
+
+
+def test_damaged_weights_of_covariates_are_named(joined: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_bytes((joined / "model.json").read_bytes())
+    plain = {
+        name: part for name, part in load_file(joined / "model.safetensors").items() if PREFIX not in name
+    }
+    save_file(plain, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"not the weights that model\.json describes"):
+        load_model(tmp_path)
+
+
+# The head by itself
+
+
+def test_shares_are_those_of_what_new_images_bear_out() -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    covariates = np.column_stack([labels == 1, random.normal(labels == 2, 1)]).astype(np.float32)
+    head = CovariateHead(2, 3)
+    head.fit_layer(covariates, labels, balanced=True)
+    overconfident = 6 * (np.eye(3)[labels] + random.normal(0, 1, (300, 3)))
+    head.fit_shares(overconfident, covariates, labels)
+    network, layer = head.get_buffer("shares").tolist()
+    assert network < 0.5 < layer
+    both = head.join(overconfident, covariates)
+    areas = [roc_auc_score(labels == 2, logits[:, 2]) for logits in (overconfident, both)]
+    assert areas[1] > areas[0]
+    head.fit_shares(random.normal(0, 1, (300, 3)), covariates, labels)
+    assert head.get_buffer("shares")[0] < 0.3  # nothing in the network
+    head.fit_shares(overconfident, random.normal(0, 1, (300, 2)).astype(np.float32), labels)
+    assert head.get_buffer("shares")[1] < 0.1 and (head.get_buffer("shares") >= 0).all()
+
+
+def test_a_class_without_training_images_is_no_error() -> None:
+    head = CovariateHead(1, 3)
+    head.fit_layer(np.array([[0.0], [1], [0], [1]], dtype=np.float32), np.array([0, 2, 0, 2]), balanced=False)
+    assert (head.layer.weight[1] == 0).all() and head.layer.weight[2] > 0 > head.layer.weight[0]
