@@ -15,10 +15,15 @@ from torch import Tensor
 
 from trials.errors import ExportError
 from trials.evaluation.calibration import apply_temperature
+from trials.evaluation.decisions import log_odds_of, probabilities
 from trials.models.model_file import TrainedModel
 from trials.runs.layout import NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
+from trials.runs.predictions import Classes
 
-OUTPUTS = ("probabilities", "calibrated", "log_odds")
+
+def outputs_of(classes: Classes) -> tuple[str, str, str]:
+    """Return the names of the network's outputs, as of `InferenceModel`."""
+    return ("probabilities", "calibrated", "log_odds" if classes.are_two else "logits")
 
 
 def noise(shape: tuple[int, ...]) -> Tensor:
@@ -32,47 +37,52 @@ def noise(shape: tuple[int, ...]) -> Tensor:
 
 
 def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.ndarray]:
-    """Return the model's outputs for uint8 squares [n, channels, side, side], by `OUTPUTS`, as its run does.
+    """Return the model's outputs for uint8 squares [n, channels, side, side], by name, as its run does.
 
-    Each is float [n]; `probabilities` are of the positive class only. Raises `ModelError` for outputs that
-    are not finite.
+    Each is float [n, k]; of two classes [n], and `probabilities` are of the positive one only. Raises
+    `ModelError` for outputs that are not finite.
     """
     card = trained.description
     pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
-        odds = trained.log_odds([np.squeeze(image) for image in pixels])
-    calibrated = apply_temperature(odds, card.temperature)
-    return dict(zip(OUTPUTS, (expit(odds), calibrated, odds), strict=True))
+        logits = trained.logits([np.squeeze(image) for image in pixels])
+    values = (probabilities(logits), probabilities(logits, card.temperature), logits)
+    if card.known.are_two:
+        odds = log_odds_of(logits, card.known.index or 0)
+        values = (expit(odds), apply_temperature(odds, card.temperature), odds)
+    return dict(zip(outputs_of(card.known), values, strict=True))
 
 
 def differences(
-    folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], positive: int
+    folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], classes: Classes
 ) -> dict[str, float]:
     """Return for each file how far its outputs for the squares are from the expected ones at most."""
     network = runpy.run_path(str(folder / NETWORK_CODE))["network"]
     opened = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():
         given = {
-            ONNX: _onnx_outputs(folder / ONNX, squares),
+            ONNX: _onnx_outputs(folder / ONNX, squares, outputs_of(classes)),
             PROGRAM: opened(squares),
             WEIGHTS: network(squares, load_file(folder / WEIGHTS)),
         }
-    return {name: _difference(outputs, expected, positive) for name, outputs in given.items()}
+    return {name: _difference(outputs, expected, classes) for name, outputs in given.items()}
 
 
-def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], positive: int) -> float:
-    """Return the largest difference of any output: of probabilities, and of log odds relative to them."""
-    probabilities, calibrated, odds = (np.asarray(output, dtype=float) for output in outputs)
-    scale = np.maximum(np.abs(expected["log_odds"]), 1)
+def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], classes: Classes) -> float:
+    """Return the largest difference of any output: of probabilities, and of logits relative to them."""
+    shares, calibrated, logits = (np.asarray(output, dtype=float) for output in outputs)
+    if classes.are_two:
+        shares = shares[:, classes.index]
+    of_shares, of_calibrated, of_logits = expected.values()
     gaps = (
-        np.abs(probabilities[:, positive] - expected["probabilities"]),
-        np.abs(calibrated - expected["calibrated"]),
-        np.abs(odds - expected["log_odds"]) / scale,
+        np.abs(shares - of_shares),
+        np.abs(calibrated - of_calibrated),
+        np.abs(logits - of_logits) / np.maximum(np.abs(of_logits), 1),
     )
     return float(np.max(gaps))  # NaN where one is
 
 
-def _onnx_outputs(path: Path, squares: Tensor) -> list[np.ndarray]:
+def _onnx_outputs(path: Path, squares: Tensor, names: Sequence[str]) -> list[np.ndarray]:
     try:
         import onnxruntime
     except ImportError:
@@ -80,5 +90,5 @@ def _onnx_outputs(path: Path, squares: Tensor) -> list[np.ndarray]:
             "the check of an export needs onnxruntime: pip install -c constraints.txt -e '.[export]'"
         ) from None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    outputs: list[np.ndarray] = session.run(OUTPUTS, {"images": squares.numpy()})
+    outputs: list[np.ndarray] = session.run(names, {"images": squares.numpy()})
     return outputs

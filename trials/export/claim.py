@@ -22,7 +22,7 @@ class Item(NamedTuple):
 
 def claim(card: ModelDescription, origin: Origin, measured: Figures) -> list[Item]:
     """Return all items in order, with what is known of each."""
-    known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, measured)
+    known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, origin, measured)
     return [Item(number, subject, known.get(number)) for number, subject in _CLAIM.items()]
 
 
@@ -70,19 +70,28 @@ def _of_model(card: ModelDescription, origin: Origin) -> dict[int, str | None]:
     if metrics:
         saw_other_data = metrics.get("saw_other_data")
         found[24] = "weights trained on other images" if saw_other_data else f"random, seed {metrics['seed']}"
-        found[26] = (
-            "weights of the last epoch; threshold (largest TPR + TNR - 1) and temperature by validation"
-            + _refit(origin)
-        )
+        chosen = f"{_RULES[card.decision]} temperature by validation{_refit(origin)}"
+        found[26] = f"weights of the last epoch; {chosen}"
     return found
+
+
+_RULES = {
+    "": "threshold (largest TPR + TNR - 1) and",
+    "youden": "threshold (largest TPR + TNR - 1) and",
+    "sensitivity": "threshold (of the sensitivity asked for) and",
+    "costs": "calls of least expected cost, by costs given before training;",
+    "argmax": "calls of the likeliest class;",
+}
 
 
 def _refit(origin: Origin) -> str:
     return "; then trained once more, from the validation images too" if origin.metrics.get("refit") else ""
 
 
-def _of_evaluation(card: ModelDescription, measured: Figures) -> dict[int, str | None]:
+def _of_evaluation(card: ModelDescription, origin: Origin, measured: Figures) -> dict[int, str | None]:
     found: dict[int, str | None] = {39: f"none: not for {card.not_for}"}
+    if overall := origin.overall(card.known):
+        found |= {28: ", ".join(overall), 36: "see the figures"}
     if measured:
         found[28] = ", ".join(MEASURES.values())
         found[29] = "95 % intervals by bootstrap over groups"

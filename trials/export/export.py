@@ -9,6 +9,7 @@ not promise that newer versions read a `.pt2`, and unpickles parts of one that i
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
 from trials.errors import ExportError
 from trials.export.card import write_card
-from trials.export.check import OUTPUTS, differences, expected_outputs, noise
+from trials.export.check import differences, expected_outputs, noise, outputs_of
 from trials.export.metadata import metadata
 from trials.export.origin import figures, read_origin
 from trials.export.program import write_program
@@ -29,6 +30,7 @@ from trials.models.inference import InferenceModel
 from trials.models.model_file import ModelDescription, load_model
 from trials.models.onnx import export_onnx
 from trials.runs.layout import LOADER, METADATA, ONNX
+from trials.runs.predictions import in_words
 
 TOLERANCE = 1e-4  # of a probability, or share of log odds: what another order of adding may change; ours
 
@@ -49,7 +51,7 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     expected = expected_outputs(trained, squares)
     with new_folder(out) as folder:
         _write_model(InferenceModel(trained).eval(), card, shape, folder)
-        found = differences(folder, squares, expected, card.classes.index(card.positive))
+        found = differences(folder, squares, expected, card.known)
         _refuse_different(found, out)
         write_atomically(folder / METADATA, (dump_json(metadata(card, origin.metrics)) + "\n").encode())
         write_card(folder, card, origin, figures(model), found)
@@ -60,7 +62,7 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
 
 def _write_model(model: InferenceModel, card: ModelDescription, shape: tuple[int, ...], folder: Path) -> None:
     write_program(model, shape, folder)
-    export_onnx(model, shape, folder / ONNX, dtype=torch.uint8, outputs=OUTPUTS)
+    export_onnx(model, shape, folder / ONNX, dtype=torch.uint8, outputs=outputs_of(card.known))
     _describe_onnx(folder / ONNX, card)
     shutil.copyfile(Path(__file__).with_name(LOADER), folder / LOADER)
 
@@ -93,9 +95,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
         stored,
         {
             "classes": ", ".join(card.classes),
-            "positive": str(card.positive),
-            "threshold": repr(card.threshold),
-            "threshold_log_odds": repr(card.cutoff),
+            **_rule(card),
             "fit": card.squares,
             "grey_range": str(card.grey_range),
             "not_for": card.not_for,
@@ -103,3 +103,15 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
         },
     )
     write_atomically(path, stored.SerializeToString())
+
+
+def _rule(card: ModelDescription) -> dict[str, str]:
+    """Return how an image is called, each value as text."""
+    numbers = {"threshold": card.threshold, "threshold_log_odds": card.cutoff, "costs": card.costs}
+    names = {"positive": card.positive, "threshold_of": card.threshold_of}
+    words = {} if card.known.are_two else {"decision": in_words(card.frozen.decision, card.known)}
+    return {
+        **{name: value for name, value in names.items() if value is not None},
+        **{name: json.dumps(value) for name, value in numbers.items() if value is not None},
+        **words,
+    }

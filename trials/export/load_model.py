@@ -94,9 +94,11 @@ def _eight_bits(image: Any, path: str | Path, known: list[float]) -> Image.Image
 
 
 def predict(paths: list[str]) -> list[dict[str, Any]]:
-    """Return the probability, calibrated probability and log odds of the positive class, and the call.
+    """Return what the network says of image files, and which class each is called.
 
-    Raises ValueError where the network gives no finite number.
+    Of two classes: the probability, calibrated probability and log odds of the positive one. Of more, by the
+    classes' names: the probabilities, calibrated probabilities and log probabilities. Raises ValueError where
+    the network gives no finite number.
     """
     import torch  # other runtimes need only `square`
     from safetensors.torch import load_file
@@ -107,24 +109,64 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():
         images = torch.tensor(np.stack([square(path) for path in paths]))
-        probabilities, calibrated, log_odds = (output.tolist() for output in network(images, weights))
-    for path, odds in zip(paths, log_odds, strict=True):
-        if not math.isfinite(odds):
+        outputs = [output.double().numpy() for output in network(images, weights)]
+    for path, said in zip(paths, outputs[-1].reshape(len(paths), -1), strict=True):
+        if not np.isfinite(said).all():
             raise ValueError(
-                f"{HERE / 'model.safetensors'}: gives {odds} as log odds for {path}, expected a finite "
-                "number: the file is damaged; copy the folder again"
+                f"{HERE / 'model.safetensors'}: gives {said.tolist()} for {path}, expected finite numbers: "
+                "the file is damaged; copy the folder again"
             )
-    positive, cutoff = card["classes"].index(card["positive"]), card["threshold_log_odds"]
+    rows = _rows_of_two(card, *outputs) if len(card["classes"]) == 2 else _rows_of_more(card, *outputs)
+    return [{"file": path, **row} for path, row in zip(paths, rows, strict=True)]
+
+
+def _rows_of_two(
+    card: dict[str, Any], probabilities: np.ndarray, calibrated: np.ndarray, log_odds: np.ndarray
+) -> list[dict[str, Any]]:
+    said = (probabilities[:, card["classes"].index(card["positive"])], calibrated, log_odds)
+    called = log_odds >= card["threshold_log_odds"]
+    keys = ("probability", "calibrated", "log_odds", "called_positive")
+    rows = zip(*(values.tolist() for values in (*said, called)), strict=True)
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _rows_of_more(
+    card: dict[str, Any], probabilities: np.ndarray, calibrated: np.ndarray, logits: np.ndarray
+) -> list[dict[str, Any]]:
+    classes = card["classes"]
+
+    def by_name(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(classes, values.tolist(), strict=True))
+
     return [
         {
-            "file": path,
-            "probability": p[positive],
-            "calibrated": c,
-            "log_odds": o,
-            "called_positive": o >= cutoff,
+            "called": classes[index],
+            "probabilities": by_name(p),
+            "calibrated": by_name(c),
+            "log_probabilities": by_name(o),
         }
-        for path, p, c, o in zip(paths, probabilities, calibrated, log_odds, strict=True)
+        for index, p, c, o in zip(call(card, logits), probabilities, calibrated, logits, strict=True)
     ]
+
+
+def call(card: dict[str, Any], logits: np.ndarray) -> np.ndarray:
+    """Return the index of the class that each image is called [n], of log probabilities [n, classes].
+
+    With costs the class of least expected cost, by calibrated probabilities; with a threshold its class where
+    that class's log odds against all others reach it, and else the likeliest other one; with neither the
+    likeliest class.
+    """
+    if card["costs"] is not None:
+        scaled = logits / card["temperature"]
+        shares = np.exp(scaled - scaled.max(1, keepdims=True))
+        return (shares / shares.sum(1, keepdims=True) @ np.array(card["costs"])).argmin(1)
+    if card["threshold"] is None:
+        return logits.argmax(1)
+    first = card["classes"].index(card["threshold_of"] or card["positive"])
+    others = logits.astype(float)
+    others[:, first] = -math.inf
+    odds = logits[:, first] - np.logaddexp.reduce(others, axis=1)
+    return np.where(odds >= card["threshold_log_odds"], first, others.argmax(1))
 
 
 if __name__ == "__main__":

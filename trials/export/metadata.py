@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trials.export.check import outputs_of
 from trials.models.model_file import ModelDescription
 
 
@@ -44,11 +45,19 @@ def _data_format(card: ModelDescription) -> dict[str, Any]:
     squares = [card.image_size] * 2
     return {
         "inputs": {"images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares)},
-        "outputs": {
-            "probabilities": _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
-            "calibrated": _tensor("probabilities", "classes", "float32", [0, 1], [str(card.positive)]),
-            "log_odds": _tensor("log odds", "classes", "float32", [], [str(card.positive)]),
-        },
+        "outputs": _outputs(card),
+    }
+
+
+def _outputs(card: ModelDescription) -> dict[str, Any]:
+    of, kind = (
+        ([str(card.positive)], "log odds") if card.known.are_two else (card.classes, "log probabilities")
+    )
+    probabilities, calibrated, logits = outputs_of(card.known)
+    return {
+        probabilities: _tensor("probabilities", "classes", "float32", [0, 1], card.classes),
+        calibrated: _tensor("probabilities", "classes", "float32", [0, 1], of),
+        logits: _tensor(kind, "classes", "float32", [], of),
     }
 
 

@@ -12,6 +12,7 @@ from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise
 from trials.runs.folder import read_json
 from trials.runs.layout import METRICS, RECORD
+from trials.runs.predictions import Classes
 
 Figures = Sequence[tuple[str, Summary]]  # with the name of the images
 MEASURES = {
@@ -21,6 +22,29 @@ MEASURES = {
     "tnr": "TNR (specificity)",
     "precision": "precision",
     "brier": "Brier score",
+}
+
+CLASS_MEASURES = {  # of more than two classes
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc_macro": "AUC, each class against the others, mean over classes",
+    "auc_weighted": "AUC, each class against the others, mean over images",
+    "auc_one_vs_one": "AUC, mean over pairs of classes (Hand and Till)",
+    "kappa": "kappa (Cohen)",
+    "macro_f1": "F1, mean over classes",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_error": "expected calibration error",
+    "quadratic_kappa": "quadratic weighted kappa",
+    "mean_absolute_error": "mean absolute error, grades",
+}
+OF_A_CLASS = {
+    "n": "images",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "f1": "F1",
 }
 
 
@@ -41,6 +65,17 @@ class Origin:
         """The settings of the training."""
         return dict((self.record.get("settings") or {}).get("retrain") or {})
 
+    @property
+    def tested(self) -> dict[str, Any]:
+        """What the run has measured on its test images; empty where there were none."""
+        return dict(self.metrics.get("test") or {})
+
+    def overall(self, classes: Classes) -> dict[str, float | None]:
+        """Return the test's measures of more than two classes by their names in words."""
+        if classes.are_two:
+            return {}
+        return {name: self.tested[key] for key, name in CLASS_MEASURES.items() if key in self.tested}
+
 
 def read_origin(model: Path) -> Origin:
     """Read what lies beside the model."""
@@ -50,7 +85,7 @@ def read_origin(model: Path) -> Origin:
 
 
 def figures(model: Path) -> Figures:
-    """Return a run's figures on test and external images; none for an unfinished run."""
+    """Return a run's figures on test and external images, of two classes; none for an unfinished run."""
     try:
         methods = read_comparison([model]).methods
     except EvaluationError:
@@ -59,6 +94,8 @@ def figures(model: Path) -> Figures:
         return []
     method = methods[0]
     run = method.runs[0]
+    if not run.classes.are_two:
+        return []
     part = "test split" if run.own_split else "outer test fold"
     tested = {
         f"the {part} of {run.metrics['data']}": method.tested,

@@ -21,10 +21,14 @@ from torch import device, inf, nan  # noqa: F401
 
 
 def network(images, weights):
-    """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive class
-    to the calibrated one [b] and the log odds [b].
+    """{told}
     """
 '''
+_OF_TWO = """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive\
+ class
+    to the calibrated one [b] and the log odds [b]."""
+_OF_MORE = """Map uint8 images [b, channels, side, side] to probabilities, calibrated probabilities and log
+    probabilities, each [b, classes]."""
 
 
 def write_program(model: InferenceModel, shape: tuple[int, ...], folder: Path) -> None:
@@ -41,8 +45,9 @@ def write_program(model: InferenceModel, shape: tuple[int, ...], folder: Path) -
     weights = {target: tensors[target].detach().contiguous() for target in names.values()}
     write_atomically(folder / WEIGHTS, dump_weights(weights))
     lines = [f'    {argument} = weights["{target}"]\n' for argument, target in names.items()]
+    head = _HEAD.format(told=_OF_TWO if model.two else _OF_MORE)
     body = program.graph_module.code.partition("):\n")[2].rstrip() + "\n"
-    write_atomically(folder / NETWORK_CODE, "".join([_HEAD, *lines, body]).encode())
+    write_atomically(folder / NETWORK_CODE, "".join([head, *lines, body]).encode())
 
 
 def _program(model: InferenceModel, shape: tuple[int, ...]) -> ExportedProgram:

@@ -121,9 +121,9 @@ class ModelDescription(Section):
         return frozen(self.model_dump(), Path(MODEL_FILE))
 
     @property
-    def cutoff(self) -> float:
-        """The log odds from which up an image is called positive; of two classes."""
-        return float(self.frozen.decision.cutoff)
+    def cutoff(self) -> float | None:
+        """The log odds of the threshold; None: the rule has none."""
+        return None if self.threshold is None else float(self.frozen.decision.cutoff)
 
     def build(self) -> nn.Module:
         """Return the untrained network; raises ValueError for a network that cannot be."""

@@ -19,9 +19,11 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from scipy.special import logit
+from scipy.special import log_softmax, logit, softmax
 
 from search_space import Architecture
+from tests.helpers.models import CLASSES, RULES, describe, pictures, save_untrained
+from tests.helpers.runs import train_on
 from trials.cli import main
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange
@@ -34,13 +36,18 @@ from trials.export.export import run_export
 from trials.export.origin import Origin, read_origin
 from trials.models.model_file import ModelDescription, load_model, save_model
 
-# Runs load_model.py where nothing of NNI, Lightning or this project can be imported.
+# Runs load_model.py where nothing of this project can be imported, nor what only the project needs.
 STRANGER = """
 import runpy, sys
 
+BLOCKED = {
+    "nni", "pytorch_lightning", "search_space", "strategies", "trials",  # ours
+    "captum", "onnx", "onnxruntime", "pandas", "pydantic", "pydicom", "scipy", "sklearn", "torchvision",
+}
+
 class Blocker:
     def find_spec(self, name, *_):
-        if name.partition(".")[0] in {"nni", "pytorch_lightning", "search_space", "strategies", "trials"}:
+        if name.partition(".")[0] in BLOCKED:
             raise ImportError("not here: " + name)
 
 sys.meta_path.insert(0, Blocker())
@@ -137,12 +144,16 @@ def test_the_loader_makes_images_square_as_training_does(
         expected = to_tensor([decode(path, grey_range=DEEP)], 20, "pad", 1)[0]
         assert np.array_equal(square(path), expected), path
     answers = as_a_stranger(exported_other, paths)
-    expected = load_model(other).probabilities([decode(path, grey_range=DEEP) for path in paths])
-    assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
-    assert np.ptp(expected) > 1e-3  # the pictures differ to this network
-    assert [answer["calibrated"] for answer in answers] == pytest.approx(
-        apply_temperature(logit(expected), 1.7), abs=1e-5
-    )
+    model = load_model(other)
+    logits = model.logits([decode(path, grey_range=DEEP) for path in paths])
+    assert np.ptp(logits) > 1e-3  # the pictures differ to this network
+    for answer, row in zip(answers, logits, strict=True):
+        assert list(answer["probabilities"]) == list(model.description.classes)
+        assert list(answer["log_probabilities"].values()) == pytest.approx(row, abs=1e-4)
+        assert list(answer["probabilities"].values()) == pytest.approx(softmax(row), abs=1e-5)
+        assert list(answer["calibrated"].values()) == pytest.approx(softmax(row / 1.7), abs=1e-5)
+    called = model.description.frozen.decision.call(logits)
+    assert [answer["called"] for answer in answers] == [model.description.classes[index] for index in called]
 
 
 def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp_path: Path) -> None:
@@ -209,7 +220,7 @@ def test_onnx_runs_by_itself_and_describes_its_input(exported: Path, finished: t
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     squares = np.random.default_rng(0).integers(0, 256, (5, 3, 24, 24), dtype=np.uint8)
     probabilities, calibrated = session.run(["probabilities", "calibrated"], {"images": squares})
-    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
+    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))[:, 1]
     assert probabilities[:, card.classes.index("malignant")] == pytest.approx(expected, abs=1e-5)
     assert calibrated == pytest.approx(apply_temperature(logit(expected), card.temperature), abs=1e-5)
 
@@ -221,7 +232,7 @@ def test_program_opens_and_holds_nothing_pickled(exported: Path, finished: tuple
             assert not name.endswith(".pt") or not parts.read(name), name
     squares = np.random.default_rng(0).integers(0, 256, (3, 3, 24, 24), dtype=np.uint8)
     probabilities, *_ = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(squares))
-    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))
+    expected = load_model(finished[0]).probabilities(list(squares.transpose(0, 2, 3, 1)))[:, 1]
     assert probabilities.detach().numpy()[:, 1] == pytest.approx(expected, abs=1e-5)
 
 
@@ -313,3 +324,99 @@ def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: t
         items = {number: known or "" for number, _, known in claim(description, one, [])}
         for number in (20, 26):
             assert ("from the validation images too" in items[number]) == said
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_more_classes_go_from_bytes_to_the_same_calls_in_every_form(tmp_path: Path, rule: str) -> None:
+    folder, files = save_untrained(tmp_path / "model", **RULES[rule]), pictures(tmp_path)
+    told = run_export(folder, tmp_path / "out")
+    assert max(told["largest_difference"].values()) < 1e-5
+    model = load_model(folder)
+    images = [decode(file) for file in files]
+    logits = model.logits(images)
+    expected = (softmax(logits, axis=1), softmax(logits / 1.7, axis=1), logits)
+    squares = to_tensor(images, 16, "stretch", 1)
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    assert [output.name for output in session.get_outputs()] == ["probabilities", "calibrated", "logits"]
+    given = session.run(None, {"images": squares.numpy()})
+    opened = torch.export.load(tmp_path / "out" / "model.pt2").module()(squares)
+    for values, onnx_values, torch_values in zip(expected, given, opened, strict=True):
+        assert onnx_values == pytest.approx(values, abs=1e-4)
+        assert torch_values.detach().numpy() == pytest.approx(values, abs=1e-4)
+    called = [CLASSES[index] for index in model.description.frozen.decision.call(logits)]
+    answers = as_a_stranger(tmp_path / "out", files)
+    assert [answer["called"] for answer in answers] == called and len(set(called)) > 1
+    for answer, row in zip(answers, expected[1], strict=True):
+        assert list(answer["calibrated"].values()) == pytest.approx(row, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [*RULES.values(), {"positive": "normal", "threshold": 0.6}, {"temperature": 0.05} | RULES["costs"]],
+)
+def test_the_loader_calls_as_the_frozen_decision_does(tmp_path: Path, given: dict[str, object]) -> None:
+    folder = tmp_path / "model"
+    run_export(save_untrained(folder, **given), tmp_path / "out")
+    call = runpy.run_path(str(tmp_path / "out" / "load_model.py"))["call"]
+    card = json.loads((tmp_path / "out" / "metadata.json").read_text())["model"]
+    logits = log_softmax(np.random.default_rng(0).normal(scale=4, size=(5000, 3)), axis=1)
+    expected = describe(**given).frozen.decision.call(logits)
+    assert call(card, logits).tolist() == expected.tolist() and len(set(expected.tolist())) == 3
+
+
+def test_metadata_and_onnx_say_the_classes_and_the_rule(tmp_path: Path) -> None:
+    for rule, given in RULES.items():
+        run_export(save_untrained(tmp_path / rule, **given), tmp_path / f"{rule}-out")
+        metadata = json.loads((tmp_path / f"{rule}-out" / "metadata.json").read_text())
+        card = metadata["model"]
+        assert (card["classes"], card["decision"]) == (list(CLASSES), rule)
+        assert card["threshold_of"] == given.get("threshold_of")
+        assert card["costs"] == json.loads(json.dumps(given.get("costs")))
+        for output in metadata["network_data_format"]["outputs"].values():
+            assert list(output["channel_def"].values()) == list(CLASSES)
+        stored = onnx.load(tmp_path / f"{rule}-out" / "model.onnx")
+        known = {entry.key: entry.value for entry in stored.metadata_props}
+        assert known["classes"] == "benign, malignant, normal" and "positive" not in known
+        assert ("threshold_log_odds" in known) == (rule == "sensitivity")
+    assert json.loads(known["costs"]) == card["costs"] and "least expected cost" in known["decision"]
+
+
+def test_card_says_the_costs_and_the_threshold_of_more_classes(tmp_path: Path) -> None:
+    cards = {}
+    for rule, given in RULES.items():
+        run_export(
+            save_untrained(tmp_path / rule, ordered=rule == "costs", **given), tmp_path / f"{rule}-out"
+        )
+        cards[rule] = (tmp_path / f"{rule}-out" / "README.md").read_text()
+    assert (
+        "It calls an image malignant from a probability of 0.300 up, else the likeliest"
+        in cards["sensitivity"]
+    )
+    assert "It calls an image the class of least expected cost" in cards["costs"]
+    assert "| malignant | 1.5 | 0 | 2 |" in cards["costs"] and "They are ordered" in cards["costs"]
+    assert "the likeliest class; this rule" in cards["argmax"] and "They have no order" in cards["argmax"]
+    assert "threshold" not in cards["argmax"].split("## Data")[0]
+
+
+def test_card_of_more_classes_has_the_runs_measures_and_confusion_matrix(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = random.integers(0, 130 + 60 * number, (24, 24), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
+    quick = {"data.image_size": 32, "data.duplicates": "copies", "retrain.epochs": 1, "retrain.max_steps": 2}
+    metrics = train_on(
+        tmp_path / "images", "cnn3", out=tmp_path / "run", profile="quick", overrides=quick, folds=2, fold=0
+    )
+    run_export(tmp_path / "run", tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    tested = metrics["test"]
+    assert f"On the {tested['n']} images of the test" in page
+    assert f"| balanced accuracy | {tested['balanced_accuracy']:.3f} |" in page
+    for row, name in zip(tested["confusion"], CLASSES, strict=True):
+        assert f"| {name} | {' | '.join(map(str, row))} |" in page
+        one = tested["per_class"][name]
+        assert f"| {name} | {one['n']} | {one['auc']:.3f} | {one['sensitivity']:.3f} |" in page
+        assert (one["ppv"] is None) == (f"{one['specificity']:.3f} | not defined |" in page)
+    assert "calls of the likeliest class; temperature by validation" in page
