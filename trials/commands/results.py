@@ -46,6 +46,11 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="whom the others are tested against (default: the strongest without searched or random cells)",
     )
     parser.add_argument(
+        "--positive",
+        metavar="CLASS",
+        help="of more than two classes the one that is read against all others too (default: as in the runs)",
+    )
+    parser.add_argument(
         "--prevalence", type=float, default=0.1, help="share of positives for PPV and NPV (default: 0.1)"
     )
 
@@ -60,6 +65,7 @@ def _report(arguments: argparse.Namespace) -> Outcome:
         data=arguments.data,
         group_column=arguments.group_column,
         reference=arguments.reference,
+        positive=arguments.positive,
         prevalence=arguments.prevalence,
     )
     return result, text(result), True

@@ -10,11 +10,12 @@ from typing import Any
 from trials.errors import EvaluationError
 from trials.report.comparison import read_comparison
 from trials.report.summaries import Summary, summarise
+from trials.runs.collection import BinaryPredictions
 from trials.runs.folder import read_json
 from trials.runs.layout import METRICS, RECORD
 from trials.runs.predictions import Classes
 
-Figures = Sequence[tuple[str, Summary]]  # with the name of the images
+Figures = Sequence[tuple[str, Summary[BinaryPredictions]]]  # with the name of the images
 MEASURES = {
     "auc": "AUC",
     "accuracy": "accuracy",

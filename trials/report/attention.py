@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from trials.errors import ExplainError, ModelError
 from trials.inference.map_pictures import overlay
+from trials.report.class_summaries import ClassSummary
 from trials.report.data_set import DataSet
 from trials.report.figures import thumbnail
 from trials.report.methods import MethodRuns
-from trials.report.mistakes import Case, most_certain, worst_mistakes
+from trials.report.mistakes import (
+    Case,
+    ClassCase,
+    most_certain,
+    most_certain_of_classes,
+    worst_class_mistakes,
+    worst_mistakes,
+)
 from trials.report.summaries import Summary
+from trials.runs.collection import BinaryPredictions
 from trials.runs.layout import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ METHOD = "grad_cam"  # occlusion takes a hundred times as long
 class Shown:
     """A case, its picture and Grad-CAM map as data URIs, and the map's sanity; None: not there."""
 
-    case: Case
+    case: Case | ClassCase
     picture: str | None = None
     map: str | None = None
     sanity: float | None = None
@@ -41,7 +50,7 @@ class SurestCases:
     no_maps: str | None
 
 
-def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
+def surest_cases(summary: Summary[BinaryPredictions], data: DataSet | None) -> SurestCases:
     """Return the most confident cases of the test folds; pictures and maps need `data`."""
     mistakes, certain = worst_mistakes(summary.predictions), most_certain(summary.predictions, 3)
     explained: dict[str, Explanation] = {}
@@ -55,6 +64,15 @@ def surest_cases(summary: Summary, data: DataSet | None) -> SurestCases:
         return [_shown(case, data, explained.get(case.file)) for case in cases]
 
     return SurestCases(shown(mistakes), shown(certain), no_maps)
+
+
+def surest_class_cases(summary: ClassSummary, data: DataSet | None) -> SurestCases:
+    """Return the most confident cases of the test folds, of all classes, with pictures of `data`."""
+    mistakes, certain = (
+        [_shown(case, data, None) for case in cases(summary.predictions)]
+        for cases in (worst_class_mistakes, most_certain_of_classes)
+    )
+    return SurestCases(mistakes, certain, None)
 
 
 def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
@@ -78,7 +96,7 @@ def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[s
     return found
 
 
-def _shown(case: Case, data: DataSet | None, explained: Explanation | None) -> Shown:
+def _shown(case: Case | ClassCase, data: DataSet | None, explained: Explanation | None) -> Shown:
     picture = thumbnail(data.images[case.file]) if data and case.file in data.images else None
     if explained is None:
         return Shown(case, picture)

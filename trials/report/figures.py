@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
+from itertools import zip_longest
 from typing import Any
 
 import matplotlib as mpl
@@ -18,8 +19,10 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc as trapezoid
 from sklearn.metrics import roc_curve
 
+from trials.report.class_summaries import ClassSummary
 from trials.report.search_quality import SearchQuality
-from trials.report.summaries import Summary
+from trials.report.summaries import Summary, forecast
+from trials.runs.collection import BinaryPredictions
 
 _INK = "#012345"  # stands for the page's colour until the figure is written
 _COLOURS = ("#1f77b4", "#d9780f", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#c2479f", "#138d9b", "#8a8a00")
@@ -39,10 +42,13 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # labels are text, whatever signs they hold
 }
 _BINS = 8
+_PANELS = 3  # in a row
+_NUMBERED, _NAMED = 10, 60  # up to so many classes a confusion matrix has numbers, and names
+_LONGEST = 24  # letters of a class's name
 
 
 @mpl.rc_context(_STYLE)
-def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
+def roc_figure(summaries: Sequence[Summary[BinaryPredictions]], name: str = "roc") -> Markup:
     """Draw the ROC curves of all methods, each of its images pooled; `name` is unique in the page.
 
     Of several seeds it is the curve of their mean probability, with the area below that.
@@ -58,38 +64,91 @@ def roc_figure(summaries: Sequence[Summary], name: str = "roc") -> Markup:
 
 
 @mpl.rc_context(_STYLE)
-def calibration_figure(summaries: Sequence[Summary]) -> Markup:
-    """Draw the share of positives over the mean probability, in bins of equal counts, scaled if it can be."""
-    figure, axes = _square("mean probability", "share of positives")
-    for index, summary in enumerate(summaries):
-        part = summary.predictions
-        given = part.probabilities if part.calibrated is None else part.calibrated
-        observed, said = calibration_curve(part.positive, given, n_bins=_BINS, strategy="quantile")
-        axes.plot(said, observed, marker="o", markersize=3, label=summary.method.label, **_look(index))
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
-    return _svg(figure, axes, "calibration", "Calibration curves")
+def class_roc_figure(summaries: Sequence[ClassSummary], classes: Sequence[str], name: str) -> Markup:
+    """Draw for each of these classes the ROC curves of all methods, the class against all others.
+
+    As `roc_figure` of several seeds and of `name`; the areas stand in the tables.
+    """
+    rows = -(-len(classes) // _PANELS)
+    figure = Figure(figsize=(3.3 * min(len(classes), _PANELS), 3.4 * rows + 1.2), layout="constrained")
+    panels = figure.subplots(rows, min(len(classes), _PANELS), squeeze=False).ravel()
+    for axes, of in zip_longest(panels, classes):
+        if of is None:
+            axes.set_axis_off()
+            continue
+        axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=_short(of))
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
+        for index, summary in enumerate(summaries):
+            part = summary.predictions.against(of)
+            false, true, _ = roc_curve(part.positive, part.log_odds)
+            axes.plot(false, true, label=summary.method.label, **_look(index))
+    return _svg(figure, panels[0], name, "ROC curves of each class")
 
 
 @mpl.rc_context(_STYLE)
-def risk_coverage_figure(summaries: Sequence[Summary]) -> Markup:
+def confusion_figure(summary: ClassSummary, name: str) -> Markup:
+    """Draw the confusion matrix: the deeper a cell, the larger its share of the row.
+
+    With a few classes, each cell has its share and its images; of many it is a picture alone.
+    """
+    k, few = len(summary.images), len(summary.images) <= _NUMBERED
+    side = 1.5 + (0.8 * k if few else 5.5)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    colours = np.zeros((k, k, 4))
+    colours[..., :3] = mpl.colors.to_rgb(_COLOURS[0])
+    colours[..., 3] = 0.65 * np.nan_to_num(summary.shares)
+    axes.pcolormesh(colours, rasterized=not few)
+    for truth, called in np.ndindex(k, k) if few else ():
+        share, count = summary.shares[truth, called], summary.confusion[truth, called]
+        said = f"{share:.2f}\n{count:.1f}".removesuffix(".0") if np.isfinite(share) else "–"
+        axes.text(called + 0.5, truth + 0.5, said, ha="center", va="center", fontsize=8)
+    names = [_short(of) for of in summary.images] if k <= _NAMED else []
+    size = 9 if few else 6
+    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90 if k > 3 else 0, fontsize=size)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=size)
+    axes.set(xlabel="called", ylabel="truth", aspect="equal", ylim=(k, 0))
+    return _svg(figure, None, name, f"Confusion matrix of {summary.method.label}")
+
+
+@mpl.rc_context(_STYLE)
+def calibration_figure(summaries: Sequence[Summary[Any]], name: str = "calibration") -> Markup:
+    """Draw how often what was said came true over its mean probability, in bins of equal counts.
+
+    It is of the positive class, or of all classes of the likeliest one; scaled if it can be.
+    """
+    binary = isinstance(summaries[0].predictions, BinaryPredictions)
+    figure, axes = _square("mean probability", "share of positives" if binary else "share of these classes")
+    for index, summary in enumerate(summaries):
+        part = summary.predictions
+        given = part.probabilities if part.calibrated is None else part.calibrated
+        came_true, given = forecast(part, given)
+        observed, said = calibration_curve(came_true, given, n_bins=_BINS, strategy="quantile")
+        axes.plot(said, observed, marker="o", markersize=3, label=summary.method.label, **_look(index))
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
+    return _svg(figure, axes, name, "Calibration curves")
+
+
+@mpl.rc_context(_STYLE)
+def risk_coverage_figure(summaries: Sequence[Summary[Any]], name: str = "refusal") -> Markup:
     """Draw the accuracy over the share of images that are left undecided, the least certain first."""
     figure = Figure(figsize=(4.8, 5.6), layout="constrained")
     axes = figure.add_subplot()
     for index, summary in enumerate(summaries):
         part = summary.predictions
         surest_first = np.argsort(-part.certainty, kind="stable")
-        right = (part.called == part.positive)[surest_first]
+        right = part.right[surest_first]
         decided = np.arange(len(right), 0, -1)  # fewer images say nothing
         decided = decided[decided >= max(1, len(right) // 10)]
         accuracy = right.cumsum()[decided - 1] / decided
         axes.plot(1 - decided / len(right), accuracy, label=summary.method.label, **_look(index))
     axes.set(xlabel="share left undecided", ylabel="accuracy of the others", xlim=(-0.01, 0.91))
-    return _svg(figure, axes, "refusal", "Accuracy over the share left undecided")
+    return _svg(figure, axes, name, "Accuracy over the share left undecided")
 
 
 @mpl.rc_context(_STYLE)
-def fold_figure(summaries: Sequence[Summary]) -> Markup:
-    """Draw each fold's AUC as a dot, and their mean as a line, a row a method."""
+def fold_figure(summaries: Sequence[Summary[Any]], name: str = "folds", of: str = "AUC") -> Markup:
+    """Draw each fold's AUC as a dot, and their mean as a line, a row a method; `of` says which AUC."""
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(summaries)), layout="constrained")
     axes = figure.add_subplot()
     for row, summary in enumerate(summaries):
@@ -98,9 +157,9 @@ def fold_figure(summaries: Sequence[Summary]) -> Markup:
         axes.plot([summary.auc] * 2, [row - 0.3, row + 0.3], color=_COLOURS[3], linewidth=2)
     axes.set_yticks(range(len(summaries)), [summary.method.label for summary in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)
-    axes.set_xlabel("AUC of each test fold; red: their mean")
+    axes.set_xlabel(f"{of} of each test fold; red: their mean")
     axes.grid(axis="x", color=_INK, alpha=0.15)
-    return _svg(figure, None, "folds", "AUC of each fold")
+    return _svg(figure, None, name, f"{of} of each fold")
 
 
 @mpl.rc_context(_STYLE)
@@ -155,6 +214,10 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure, axes
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _look(index: int) -> dict[str, Any]:

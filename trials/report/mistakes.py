@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trials.runs.collection import BinaryPredictions
+from trials.runs.collection import BinaryPredictions, Predictions
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,18 @@ class Case:
     truth: bool
     probability: float
     threshold: float
+
+
+@dataclass(frozen=True)
+class ClassCase:
+    """An image, the class that it is of and the one that it is called, with the probability of both."""
+
+    file: str
+    fold: int
+    truth: str
+    called: str
+    of_truth: float
+    of_called: float
 
 
 def worst_mistakes(predictions: BinaryPredictions, each: int = 5) -> list[Case]:
@@ -49,3 +61,32 @@ def _surest(predictions: BinaryPredictions, each: int, *, right: bool) -> list[C
             for i in chosen[surest_first[:each]]
         ]
     return found
+
+
+def worst_class_mistakes(predictions: Predictions, count: int = 10) -> list[ClassCase]:
+    """Return the mistakes whose called class is likelier than the true one by the highest odds."""
+    rows = np.arange(len(predictions.files))
+    gap = predictions.logits[rows, predictions.called] - predictions.logits[rows, predictions.labels]
+    return _class_cases(predictions, np.flatnonzero(~predictions.right), gap, count)
+
+
+def most_certain_of_classes(predictions: Predictions, count: int = 6) -> list[ClassCase]:
+    """Return the correct cases of the highest certainty."""
+    return _class_cases(predictions, np.flatnonzero(predictions.right), predictions.certainty, count)
+
+
+def _class_cases(
+    predictions: Predictions, chosen: np.ndarray, certainty: np.ndarray, count: int
+) -> list[ClassCase]:
+    names, labels, called = predictions.classes.names, predictions.labels, predictions.called
+    return [
+        ClassCase(
+            str(predictions.files[i]),
+            int(predictions.folds[i]),
+            names[labels[i]],
+            names[called[i]],
+            float(predictions.probabilities[i, labels[i]]),
+            float(predictions.probabilities[i, called[i]]),
+        )
+        for i in chosen[np.argsort(-certainty[chosen], kind="stable")[:count]]
+    ]

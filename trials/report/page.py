@@ -16,11 +16,14 @@ from markupsafe import Markup
 from search_space import Architecture, draw
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.specs import NOT_FOR
-from trials.report.attention import surest_cases
+from trials.report.attention import surest_cases, surest_class_cases
+from trials.report.class_summaries import ClassSummary
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.figures import (
     calibration_figure,
+    class_roc_figure,
+    confusion_figure,
     data_uri,
     fold_figure,
     history_figure,
@@ -28,29 +31,32 @@ from trials.report.figures import (
     risk_coverage_figure,
     roc_figure,
 )
-from trials.report.methods import MethodRuns
-from trials.report.paired_tests import PairedTest
+from trials.report.readings import BinaryReading, Reading
 from trials.report.search_quality import SearchQuality
-from trials.report.smallest_differences import Power
 from trials.report.summaries import UNDECIDED, Summary
+from trials.runs.collection import BinaryPredictions
+from trials.runs.finished import Run
 
 NOT_KNOWN = "–"
+CURVES = 6  # classes of which ROC curves are drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """All that the page shows; `patients` are the external figures by patient or other group."""
+    """All that the page shows; one of the readings at least is there."""
 
     comparison: Comparison
     qualities: Sequence[SearchQuality]
-    tested: Sequence[Summary]
-    external: Sequence[Summary]
-    patients: Sequence[Summary]
-    reference: MethodRuns
-    tests: Mapping[str, Sequence[PairedTest]]
-    power: Power | None
+    classes: Reading[ClassSummary] | None
+    binary: BinaryReading | None
     data: DataSet | None
-    prevalence: float
+
+    @property
+    def headline(self) -> Reading[Any]:
+        """The reading that comes first."""
+        reading = self.classes or self.binary
+        assert reading is not None
+        return reading
 
 
 def render(page: Page) -> str:
@@ -72,26 +78,19 @@ def render(page: Page) -> str:
         "signed": signed,
     }
     description = page.comparison.first.record.get("data") or {}
-    both_classes = [one for one in page.tested if one.measures["auc"].known]
-    external = [one for one in page.external if one.measures["auc"].known]
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup((here / "page.css").read_text(encoding="utf-8")),
         description=description,
         metrics=page.comparison.first.metrics,
         left_out=_left_out(description),
-        roc=roc_figure(both_classes) if both_classes else None,
-        calibration=calibration_figure(both_classes) if both_classes else None,
-        refusal=risk_coverage_figure(page.tested) if page.tested else None,
+        **(_of_classes(page.classes, page.data) if page.classes else {}),
+        **(_of_binary(page.binary, page.data) if page.binary else {}),
         undecided=UNDECIDED,
-        folds=fold_figure(page.tested) if page.tested else None,
-        external_roc=roc_figure(external, name="external-roc") if external else None,
+        ordered=bool(page.comparison.first.metrics.get("ordered")),
         history=_history(page.comparison),
         ranking=ranking_figure(page.qualities) if page.qualities else None,
         cells=_cells(page.comparison),
-        surest=[(one, surest_cases(one, page.data)) for one in page.tested],
-        shortcuts=_shortcuts(page),
-        subgroups=_subgroups(page),
         own_split=page.comparison.first.own_split,
         several_seeds=any(len(one.seeds) > 1 for one in page.comparison.methods),
         runs=[(one, run) for one in page.comparison.methods for run in one.runs],
@@ -99,6 +98,64 @@ def render(page: Page) -> str:
         not_for=NOT_FOR,
         draws=DRAWS,
     )
+
+
+def _of_classes(reading: Reading[ClassSummary], data: DataSet | None) -> dict[str, Any]:
+    """Return what the page shows of all classes, beside the reading."""
+    tested, external = reading.tested, reading.external
+    return {
+        "rule": _rule(reading.reference.runs[0]),
+        "drawn": _drawn(tested),
+        "class_roc": class_roc_figure(tested, _drawn(tested), "class-roc") if _drawn(tested) else None,
+        "class_external_roc": class_roc_figure(external, _drawn(external), "class-external-roc")
+        if _drawn(external)
+        else None,
+        "class_calibration": calibration_figure(tested, "class-calibration") if tested else None,
+        "class_refusal": risk_coverage_figure(tested, "class-refusal") if tested else None,
+        "class_folds": fold_figure(tested, "class-folds", "macro AUC") if tested else None,
+        "confusions": _confusions(tested, "confusion"),
+        "external_confusions": _confusions(external, "external-confusion"),
+        "class_surest": [(one, surest_class_cases(one, data)) for one in tested],
+    }
+
+
+def _drawn(summaries: Sequence[ClassSummary]) -> list[str]:
+    """Return the classes of most images, `CURVES` at most, in their order, which have ROC curves."""
+    images = summaries[0].images if summaries else {}
+    known = [name for name, count in images.items() if 0 < count < sum(images.values())]
+    most = sorted(known, key=lambda name: -images[name])[:CURVES]
+    return [name for name in known if name in most]
+
+
+def _confusions(summaries: Sequence[ClassSummary], name: str) -> list[tuple[ClassSummary, Markup]]:
+    return [(one, confusion_figure(one, f"{name}-{index}")) for index, one in enumerate(summaries)]
+
+
+def _rule(run: Run) -> str:
+    """Say which class an image is called."""
+    if run.decision.costs is not None:
+        return "the class of least expected cost"
+    if run.decision.first is None:
+        return "its likeliest class"
+    name = run.classes.names[run.decision.first]
+    return f"{name} where its probability reaches the frozen threshold, and else the likeliest other class"
+
+
+def _of_binary(reading: BinaryReading, data: DataSet | None) -> dict[str, Any]:
+    """Return what the page shows of one class against all others, beside the reading."""
+    tested = reading.tested
+    both_classes = [one for one in tested if one.pooled_auc.known]
+    external = [one for one in reading.external if one.pooled_auc.known]
+    return {
+        "roc": roc_figure(both_classes) if both_classes else None,
+        "calibration": calibration_figure(both_classes) if both_classes else None,
+        "refusal": risk_coverage_figure(tested) if tested else None,
+        "folds": fold_figure(tested) if tested else None,
+        "external_roc": roc_figure(external, name="external-roc") if external else None,
+        "surest": [(one, surest_cases(one, data)) for one in tested],
+        "shortcuts": _shortcuts(tested, data),
+        "subgroups": _subgroups(tested, data),
+    }
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -168,29 +225,33 @@ def _cells(comparison: Comparison) -> list[tuple[str, str]]:
     return [("; ".join(names), data_uri(draw(cells), "image/svg+xml")) for cells, names in owners.items()]
 
 
-def _shortcuts(page: Page) -> Mapping[str, Any] | None:
+def _shortcuts(
+    tested: Sequence[Summary[BinaryPredictions]], data: DataSet | None
+) -> Mapping[str, Any] | None:
     """Return each method's shortcuts and the truth's; None where the boxes are not known."""
-    if page.data is None:
+    if data is None:
         return None
     rows, truth = [], None
-    for summary in page.tested:
-        geometry = page.data.geometry(summary.predictions.files)
+    for summary in tested:
+        geometry = data.geometry(summary.predictions.files)
         if geometry is not None:
             rows.append(shortcuts(summary.method.label, summary.predictions, geometry))
             truth = truth or truth_and_geometry(summary.predictions, geometry)
     return {"rows": rows, "truth": truth} if rows else None
 
 
-def _subgroups(page: Page) -> list[tuple[str, list[tuple[str, Any]]]]:
+def _subgroups(
+    tested: Sequence[Summary[BinaryPredictions]], data: DataSet | None
+) -> list[tuple[str, list[tuple[str, Any]]]]:
     """Return, for each column of the manifest that is known, each method's subgroups."""
-    if page.data is None:
+    if data is None:
         return []
     found = []
     for column in SUBGROUPS:
         rows = [
             (summary.method.label, subgroups(summary.predictions, values))
-            for summary in page.tested
-            if (values := page.data.column(column, summary.predictions.files)) is not None
+            for summary in tested
+            if (values := data.column(column, summary.predictions.files)) is not None
         ]
         if rows:
             found.append((column, rows))

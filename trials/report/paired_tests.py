@@ -9,9 +9,17 @@ from itertools import combinations
 import numpy as np
 
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference, mean_of
-from trials.evaluation.measures import decision
-from trials.evaluation.paired import AccuracyTest, AucTest, compare_accuracy, delong, holm
+from trials.evaluation.measures import weighted_mean
+from trials.evaluation.paired import (
+    AccuracyTest,
+    AucTest,
+    compare_accuracy,
+    compare_macro_auc,
+    delong,
+    holm,
+)
 from trials.report.methods import MethodRuns
+from trials.report.summaries import Said
 from trials.runs.collection import BinaryPredictions
 
 
@@ -19,7 +27,8 @@ from trials.runs.collection import BinaryPredictions
 class PairedTest:
     """Two methods on the images that both have; p values also as Holm corrects them over the table.
 
-    `auc` sums within groups; `p_of_images` is DeLong's test as published, images taken as independent.
+    `auc` is the AUC of one class against all others, or the macro AUC of all classes, and sums within groups;
+    `p_of_images` is DeLong's test as published, images taken as independent.
     `accuracy` is the first less the second, its interval over groups; `mcnemar` the exact test. Of several
     seeds AUC and accuracy are means over the seeds, and McNemar's test, which knows one decision an image, is
     of the seeds' mean probability against their mean threshold.
@@ -36,10 +45,10 @@ class PairedTest:
     accuracy_p_holm: float
 
 
-Side = Callable[[MethodRuns], BinaryPredictions | None]
+Side = Callable[[MethodRuns], Said | None]
 
 
-def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side) -> list[PairedTest]:
+def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side[Said]) -> list[PairedTest]:
     """Test pairs on their test folds or on external images, as `side` picks; one table, one correction.
 
     Pairs without images in common, or with too few of a class or group for a test, are left out.
@@ -52,7 +61,7 @@ def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side) -> 
     ]
 
 
-def _test(first: MethodRuns, second: MethodRuns, side: Side) -> PairedTest | None:
+def _test(first: MethodRuns, second: MethodRuns, side: Side[Said]) -> PairedTest | None:
     one, two = side(first), side(second)
     if one is None or two is None:
         return None
@@ -61,28 +70,27 @@ def _test(first: MethodRuns, second: MethodRuns, side: Side) -> PairedTest | Non
     if not len(one.files):
         return None
     try:
-        first_scores, second_scores = ([part.log_odds for part in whose.each] for whose in (one, two))
-        grouped = delong(one.positive, first_scores, second_scores, one.groups)
-        plain = delong(one.positive, first_scores, second_scores)
+        grouped, plain = _compare_auc(one, two, one.groups), _compare_auc(one, two)
     except ValueError:  # too few of a class, or groups
         return None
-    right = [whose.called == whose.positive for whose in (one, two)]
-    accuracies = [
-        mean_of([decision("accuracy", part.positive, part.called) for part in whose.each])
-        for whose in (one, two)
-    ]
-    gap = difference(*accuracies)
+    gap = difference(*(mean_of([weighted_mean(part.right) for part in whose.each]) for whose in (one, two)))
     return PairedTest(
         first,
         second,
         len(one.files),
         grouped,
         plain.p,
-        GroupBootstrap(one.positive, one.groups).interval(gap),
-        compare_accuracy(*right),
+        GroupBootstrap(one.labels, one.groups).interval(gap),
+        compare_accuracy(one.right, two.right),
         auc_p_holm=float("nan"),
         accuracy_p_holm=float("nan"),
     )
+
+
+def _compare_auc(one: Said, two: Said, groups: np.ndarray | None = None) -> AucTest:
+    first, second = (np.array([part.scores for part in whose.each]) for whose in (one, two))
+    compare = delong if isinstance(one, BinaryPredictions) else compare_macro_auc
+    return compare(one.labels, first, second, groups)
 
 
 def against(reference: MethodRuns, methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, MethodRuns]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from trials.evaluation.bootstrap import Interval
 from trials.evaluation.rankings import kendall_tau, percentile
+from trials.pipeline.scores import headline_of
 from trials.runs.finished import Run
 
 QUALITY = (
@@ -35,10 +36,10 @@ FEWEST = 3  # architectures; Kendall's tau of fewer says nothing
 class SearchQuality:
     """One random search's candidates, best first by its ranking, and ENAS's architecture.
 
-    `scores` are those with shared weights, `alone` the AUCs after separate training, one entry a candidate;
-    `of` is how many were ranked. `tau` compares the place in the ranking (the loss breaks ties, as in the
-    search) with `alone`. `found` is the AUC of ENAS's architecture, None where it was not trained;
-    `percentile` is its place among `alone`, in percent.
+    `scores` are those with shared weights, `alone` the AUCs (of more than two classes macro AUCs) after
+    separate training, one entry a candidate; `of` is how many were ranked. `tau` compares the place in the
+    ranking (the loss breaks ties, as in the search) with `alone`. `found` is the AUC of ENAS's architecture,
+    None where it was not trained; `percentile` is its place among `alone`, in percent.
     """
 
     layout: str
@@ -98,9 +99,10 @@ def _quality(runs: Sequence[Run]) -> SearchQuality | None:
         for strategy in ("random", "enas")
     }
     random = [metrics["candidate"] for metrics in of["random"]]
+    headline = headline_of(runs[0].classes)
     if len(random) < FEWEST:
         return None
-    alone = [float(metrics["validation"]["auc"]) for metrics in of["random"]]
+    alone = [float(metrics["validation"][headline]) for metrics in of["random"]]
     return SearchQuality(
         runs[0].metrics["layout"],
         runs[0].fold,
@@ -110,5 +112,5 @@ def _quality(runs: Sequence[Run]) -> SearchQuality | None:
         [candidate["score"] for candidate in random],
         alone,
         kendall_tau([-candidate["place"] for candidate in random], alone),
-        of["enas"][0]["validation"]["auc"] if of["enas"] else None,
+        of["enas"][0]["validation"][headline] if of["enas"] else None,
     )

@@ -14,6 +14,7 @@ from trials.evaluation.power import (
 )
 from trials.report.paired_tests import PairedTest
 from trials.report.summaries import Summary, by_patient
+from trials.runs.collection import BinaryPredictions
 
 _ASSUMED_DISCORDANCE = 0.15  # where no pair is there to measure it on; ours
 
@@ -43,7 +44,7 @@ class Power:
     rows: tuple[Smallest, ...]
 
 
-def power(reference: Summary, tests: Sequence[PairedTest]) -> Power | None:
+def power(reference: Summary[BinaryPredictions], tests: Sequence[PairedTest]) -> Power | None:
     """Return the smallest differences to the reference that can be shown; None where its AUC is no start."""
     area = reference.measures["auc"].estimate
     if not 0.5 <= area < 1:

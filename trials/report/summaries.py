@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,40 +23,41 @@ from trials.evaluation.measures import (
 )
 from trials.evaluation.metrics import mean_and_std
 from trials.report.methods import MethodRuns
-from trials.runs.collection import BinaryPredictions
+from trials.runs.collection import BinaryPredictions, Predictions
 
 PREVALENCE = 0.1
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
 _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
+Said = TypeVar("Said", BinaryPredictions, Predictions)
+"""What a method says: of one class against all others, or of all classes."""
+
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Summary(Generic[Said]):
     """A method on one set of images: the AUC of each fold, and measures of all images together by name.
 
     Of several seeds all are means over the seeds: what one model does, not what the seeds' models would do
     together. The intervals are those of such a mean over other images, for models as they are; what another
-    seed would change is `auc_sd_seeds`. `seed_aucs` are each seed's headline, `seed_accuracies`
-    its accuracy. `calibration_error` and `calibration_error_scaled` have no interval: resampling itself adds
-    to them.
+    seed would change is `auc_sd_seeds`. `headline` is the measure that is an AUC here, `seed_aucs` are each
+    seed's headline, `seed_accuracies` its accuracy; `auc_together` is the headline of the seeds' models
+    together, by the mean of their probabilities, None for one seed. `calibration_error` and
+    `calibration_error_scaled` have no interval: resampling itself adds to them.
     """
 
     method: MethodRuns
-    predictions: BinaryPredictions
+    predictions: Said
+    headline: str
     fold_aucs: Mapping[int, float]
     seed_aucs: Sequence[float]
     seed_accuracies: Sequence[float]
+    auc_together: float | None
     measures: Mapping[str, Interval]
 
     @property
     def n(self) -> int:
         """Images."""
         return len(self.predictions.files)
-
-    @property
-    def positives(self) -> int:
-        """Positive images."""
-        return int(self.predictions.positive.sum())
 
     @property
     def groups(self) -> int:
@@ -66,7 +68,7 @@ class Summary:
     def auc(self) -> float:
         """The headline: the mean of the folds' AUCs; outside of folds the AUC of all images."""
         mean = mean_and_std(list(self.fold_aucs.values()))["mean"]
-        return self.measures["auc"].estimate if mean is None else mean
+        return self.pooled_auc.estimate if mean is None else mean
 
     @property
     def auc_sd(self) -> float | None:
@@ -79,11 +81,9 @@ class Summary:
         return mean_and_std(self.seed_aucs)["sd"]
 
     @property
-    def auc_together(self) -> float | None:
-        """The headline of the seeds' models together, by the mean of their probabilities; None for one."""
-        if len(self.predictions.each) < 2:
-            return None
-        return _headline(self.predictions, _fold_aucs(self.predictions))
+    def pooled_auc(self) -> Interval:
+        """The AUC of all images together."""
+        return self.measures[self.headline]
 
     @property
     def accuracy_sd_seeds(self) -> float | None:
@@ -95,26 +95,51 @@ class Summary:
         return mean_and_std([run.metrics.get(key) for run in self.method.runs])["mean"]
 
 
-def summarise(method: MethodRuns, predictions: BinaryPredictions, prevalence: float = PREVALENCE) -> Summary:
+def summarise(
+    method: MethodRuns, predictions: BinaryPredictions, prevalence: float = PREVALENCE
+) -> Summary[BinaryPredictions]:
     """Measure what a method said of these images, with 95 % intervals by bootstrap over their groups."""
-    each = [_measures(part, prevalence) for part in predictions.each]
-    common = [name for name in each[0] if all(name in measures for measures in each)]
-    bootstrap = GroupBootstrap(predictions.positive, predictions.groups)
-    found = bootstrap.intervals({name: mean_of([measures[name] for measures in each]) for name in common})
-    truth = predictions.positive
-    found["calibration_error"] = _calibration_error(truth, [part.probabilities for part in predictions.each])
-    found["calibration_error_scaled"] = _calibration_error(
-        truth, [part.calibrated for part in predictions.each]
+    return measured(
+        method,
+        predictions,
+        "auc",
+        lambda part: auc(part.positive, part.log_odds),
+        lambda part: _measures(part, prevalence),
     )
-    of_folds = [_fold_aucs(part) for part in predictions.each]
+
+
+def measured(
+    method: MethodRuns,
+    predictions: Said,
+    headline: str,
+    area: Callable[[Said], Measure],
+    measures: Callable[[Said], Mapping[str, Measure]],
+) -> Summary[Said]:
+    """Work out a summary of the measures that are defined for these predictions, the area among them."""
+    of_folds = [_fold_aucs(part, area) for part in predictions.each]
     return Summary(
         method,
         predictions,
+        headline,
         {fold: float(np.mean([aucs[fold] for aucs in of_folds])) for fold in of_folds[0]},
-        [_headline(part, aucs) for part, aucs in zip(predictions.each, of_folds, strict=True)],
-        [float(np.mean(part.called == part.positive)) for part in predictions.each],
-        {"brier_scaled": _NOWHERE, **found},
+        [_headline(part, aucs, area) for part, aucs in zip(predictions.each, of_folds, strict=True)],
+        [float(np.mean(part.right)) for part in predictions.each],
+        _headline(predictions, _fold_aucs(predictions, area), area) if len(predictions.each) > 1 else None,
+        {
+            "brier_scaled": _NOWHERE,
+            **over_seeds(predictions, measures),
+            "calibration_error": _calibration_error(predictions, scaled=False),
+            "calibration_error_scaled": _calibration_error(predictions, scaled=True),
+        },
     )
+
+
+def over_seeds(predictions: Said, measures: Callable[[Said], Mapping[str, Measure]]) -> dict[str, Interval]:
+    """Return the mean over the seeds of every measure that all of them have, with its interval."""
+    each = [measures(part) for part in predictions.each]
+    common = [name for name in each[0] if all(name in found for found in each)]
+    bootstrap = GroupBootstrap(predictions.labels, predictions.groups)
+    return bootstrap.intervals({name: mean_of([found[name] for found in each]) for name in common})
 
 
 def _measures(predictions: BinaryPredictions, prevalence: float) -> dict[str, Measure]:
@@ -129,41 +154,59 @@ def _measures(predictions: BinaryPredictions, prevalence: float) -> dict[str, Me
         "log_loss": log_loss(truth, given),
         "ppv": predictive_value(truth, called, prevalence),
         "npv": predictive_value(truth, called, prevalence, of_positive=False),
-        **{
-            f"accuracy_undecided_{undecided}": accuracy_of_decided(
-                truth, called, predictions.certainty, undecided / 100
-            )
-            for undecided in UNDECIDED
-        },
+        **accuracies_of_decided(predictions),
     }
     if predictions.calibrated is not None:
         measures["brier_scaled"] = brier(truth, predictions.calibrated)
     return measures
 
 
-def _calibration_error(truth: np.ndarray, given: Sequence[np.ndarray | None]) -> Interval:
-    once = np.ones((1, len(truth)))
-    errors = [expected_calibration_error(truth, one)(once)[0] for one in given if one is not None]
-    if len(errors) < len(given):
-        return _NOWHERE
+def accuracies_of_decided(predictions: BinaryPredictions | Predictions) -> dict[str, Measure]:
+    """Return the accuracy where the least certain images are not decided, for each share of `UNDECIDED`."""
+    labels, called, certainty = predictions.labels, predictions.called, predictions.certainty
+    return {
+        f"accuracy_undecided_{undecided}": accuracy_of_decided(labels, called, certainty, undecided / 100)
+        for undecided in UNDECIDED
+    }
+
+
+def forecast(
+    predictions: BinaryPredictions | Predictions, given: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what came true, bool [n], and its probability [n], by the probabilities that were given.
+
+    Of one class against all others it is that an image is positive; of all classes, that it is of the
+    likeliest.
+    """
+    if isinstance(predictions, BinaryPredictions):
+        return predictions.positive, given
+    return given.argmax(1) == predictions.labels, given.max(1)
+
+
+def _calibration_error(predictions: BinaryPredictions | Predictions, *, scaled: bool) -> Interval:
+    errors = []
+    for part in predictions.each:
+        given = part.calibrated if scaled else part.probabilities
+        if given is None:
+            return _NOWHERE
+        errors.append(expected_calibration_error(*forecast(part, given))(np.ones((1, len(given))))[0])
     return Interval(float(np.mean(errors)), float("nan"), float("nan"))
 
 
-def _headline(predictions: BinaryPredictions, fold_aucs: Mapping[int, float]) -> float:
-    return float(np.mean(list(fold_aucs.values()))) if fold_aucs else _area(predictions)
+def _headline(predictions: Said, fold_aucs: Mapping[int, float], area: Callable[[Said], Measure]) -> float:
+    return float(np.mean(list(fold_aucs.values()))) if fold_aucs else _once(predictions, area)
 
 
-def _area(predictions: BinaryPredictions) -> float:
-    once = np.ones((1, len(predictions.files)))
-    return float(auc(predictions.positive, predictions.log_odds)(once)[0])
+def _once(predictions: Said, measure: Callable[[Said], Measure]) -> float:
+    return float(measure(predictions)(np.ones((1, len(predictions.files))))[0])
 
 
-def _fold_aucs(predictions: BinaryPredictions) -> dict[int, float]:
+def _fold_aucs(predictions: Said, area: Callable[[Said], Measure]) -> dict[int, float]:
     aucs = {}
     for fold in np.unique(predictions.folds[predictions.folds >= 0]).tolist():
-        area = _area(predictions.at(predictions.folds == fold))
-        if np.isfinite(area):
-            aucs[fold] = area
+        found = _once(predictions.at(predictions.folds == fold), area)
+        if np.isfinite(found):
+            aucs[fold] = found
     return aucs
 
 
@@ -190,7 +233,7 @@ def by_patient(predictions: BinaryPredictions) -> BinaryPredictions:
     )
 
 
-def strongest_without_cells(summaries: Sequence[Summary]) -> MethodRuns | None:
+def strongest_without_cells(summaries: Sequence[Summary[Any]]) -> MethodRuns | None:
     """Return the method of the highest AUC that is not made of cells and saw no other data.
 
     Where there is none, the highest AUC of all; None for no summaries. It is chosen on the test folds, which

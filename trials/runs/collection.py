@@ -60,10 +60,26 @@ class BinaryPredictions:
         return probabilities
 
     @property
+    def labels(self) -> np.ndarray:
+        """Which images are positive, as `Predictions.labels` says which class they are of."""
+        return self.positive
+
+    @property
+    def scores(self) -> np.ndarray:
+        """What ranks the images, as the logits of `Predictions` do."""
+        return self.log_odds
+
+    @property
     def called(self) -> np.ndarray:
         """Which images are called positive."""
         called: np.ndarray = self.log_odds >= self.cutoffs
         return called
+
+    @property
+    def right(self) -> np.ndarray:
+        """Which images are called what they are."""
+        right: np.ndarray = self.called == self.positive
+        return right
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -118,9 +134,20 @@ class Predictions:
         return self.seeds or (self,)
 
     @property
+    def scores(self) -> np.ndarray:
+        """What ranks the images [n, k]."""
+        return self.logits
+
+    @property
     def called(self) -> np.ndarray:
         """The index of the class that each image is called: int64 [n]."""
         return self.decision.call(self.logits)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Which images are called what they are: bool [n]."""
+        right: np.ndarray = self.called == self.labels
+        return right
 
     @property
     def certainty(self) -> np.ndarray:

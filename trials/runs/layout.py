@@ -26,6 +26,8 @@ CELLS_SVG, CELLS_PNG = "cells.svg", "cells.png"
 EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT = "evaluation.json", "evaluation.csv", "evaluation.txt"
 REPORT_PAGE, RESULTS_TABLE, MEASURES_TABLE = "report.html", "results.csv", "measures.csv"
 TESTS_TABLE, SEARCH_QUALITY_TABLE = "tests.csv", "search_quality.csv"
+CLASS_MEASURES_TABLE, CONFUSION_TABLE = "class_measures.csv", "confusion.csv"
+AGAINST_REST = "against_rest_"  # before the tables of one class of several against all others
 MAPS = "maps.json"
 # Of a published comparison.
 PUBLISHED_RUNS, PUBLISHED_PREDICTIONS = "runs.jsonl.bz2", f"{PREDICTIONS}.bz2"
