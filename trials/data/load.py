@@ -44,7 +44,8 @@ class Reading(TypedDict, total=False):
     with a split of their own copies only. `classes` names the label numbers of an `.npz`; `duplicates` says
     whether near-duplicates ("near") or copies alone ("copies") are grouped. `accept` names problems that are
     none here, of `ACCEPTABLE`. `grey_range` is that of a model which is to look at the data; unless told it
-    is decided from them. `covariates` names columns beside the images that models are given.
+    is decided from them. `covariates` names columns beside the images that models are given; `frames`
+    asks for whole frames where masks mark lesions.
     """
 
     positive: str | None
@@ -56,6 +57,7 @@ class Reading(TypedDict, total=False):
     accept: Sequence[str]
     grey_range: GreyRange | None
     covariates: Sequence[str]
+    frames: bool
 
 
 def reading(settings: DataSettings) -> Reading:
@@ -68,6 +70,7 @@ def reading(settings: DataSettings) -> Reading:
         duplicates=settings.duplicates,
         accept=settings.accept,
         covariates=settings.covariates,
+        frames=settings.frames,
     )
 
 
@@ -97,12 +100,13 @@ def examine(
     accept: Sequence[str] = (),
     grey_range: GreyRange | None = None,
     covariates: Sequence[str] = (),
+    frames: bool = False,
 ) -> Examined:
     """As `load`, but problems are listed, and what is readable is returned beside them."""
     if unknown := sorted(set(accept) - set(ACCEPTABLE)):
         return Examined(None, (f"accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}",))
     try:
-        listing = read(Path(path).absolute(), Options(group_column, classes))
+        listing = read(Path(path).absolute(), Options(group_column, classes, frames))
         listing = with_folder_groups(listing, group_column)
     except DataError as error:
         return Examined(None, (str(error),))

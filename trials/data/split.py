@@ -25,7 +25,7 @@ from trials.errors import DataError, SettingsError
 from trials.settings.schema import DataSettings, Settings
 
 _MADE_BY = (  # settings that say which images there are, what of each, and in which part it is
-    *("positive", "ordered", "group_column", "accept", "classes", "duplicates"),
+    *("positive", "ordered", "group_column", "accept", "classes", "duplicates", "frames"),
     *("validation_fraction", "fold_seed", "balanced_draw"),
     *("covariates", "categories", "log_covariates"),
 )

@@ -44,6 +44,7 @@ def load_for_models(
         known=load_description(runs[0].folder).classes,
         classes=classes_elsewhere(Path(path), settings.get("classes")),
         duplicates=settings.get("duplicates", "near"),
+        frames=settings.get("frames", False),
         group_column=group_column,
         accept=accept,
         grey_range=ranges.pop(),

@@ -68,6 +68,8 @@ def read_data(path: Path, comparison: Comparison, group_column: str | None = Non
         group_column=group_column or settings.get("group_column"),
         classes=settings.get("classes"),
         duplicates=settings.get("duplicates", "near"),
+        frames=settings.get("frames", False),
+        ordered=settings.get("ordered"),
         accept=ACCEPTABLE,
         covariates=settings.get("covariates") or (),
     )

@@ -127,6 +127,10 @@ class DataSettings(Section):
         "names of the label numbers 0, 1, ... of an .npz, as a list or between commas; unset: MedMNIST's, by "
         "the file's name",
     )
+    frames: bool = setting(
+        False,
+        "read whole frames where masks mark the lesions, so that frames without a lesion take part; ours",
+    )
     duplicates: Literal["near", "copies"] = setting(
         "near",
         "what belongs together where nothing names groups: near-duplicates too, or copies alone, mirrored, "

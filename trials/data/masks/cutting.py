@@ -49,10 +49,10 @@ def cut(listing: Listing, masks: Masks) -> Listing:
     so is a mask that does not fit its frame.
     """
     attempts = _lesions([listing.root / record.file for record in listing.records], masks)
-    records, left_out, problems, whole = [], [], [], []
+    records, left_out, problems, uncut = [], [], [], []
     for record, found in zip(listing.records, attempts, strict=True):
         if isinstance(found, Lesion):
-            whole += [record.file] if found.is_whole else []
+            uncut += [record.file] if found.is_whole else []
             records.append(_cut_out(record, listing.root / record.file, found.crop))
         elif isinstance(found, NoLesionError) and record.label.casefold() == WITHOUT_LESION:
             left_out.append(LeftOut(record.file, record.label, "", "no lesion"))
@@ -64,18 +64,25 @@ def cut(listing: Listing, masks: Masks) -> Listing:
         left_out=(*listing.left_out, *left_out),
         problems=(*listing.problems, *problems),
     )
-    return _with_whole_frames(listing, whole) if whole else listing
+    return _with_whole_frames(listing, uncut) if uncut else listing
+
+
+def whole(listing: Listing, masks: Masks) -> Listing:
+    """Return the listing of frames as they are, with a note on the masks that are passed over."""
+    count = sum(map(len, masks.values()))
+    note = f"whole frames, as data.frames asks: {count} masks of {len(masks)} images are passed over"
+    return replace(listing, notes=(*listing.notes, note))
 
 
 def _cut_out(record: Record, frame: Path, box: Box) -> Record:
     return replace(record, decode=partial(decode, frame, box), frame=partial(decode, frame), box=box)
 
 
-def _with_whole_frames(listing: Listing, whole: Sequence[str]) -> Listing:
+def _with_whole_frames(listing: Listing, uncut: Sequence[str]) -> Listing:
     """Return the listing with a note on crops that cut nothing off, and a problem where they are many."""
-    note = f"{len(whole)} crops are as large as their frames, by their masks ({some(whole)})"
+    note = f"{len(uncut)} crops are as large as their frames, by their masks ({some(uncut)})"
     listing = replace(listing, notes=(*listing.notes, note))
-    if len(whole) <= WHOLE * len(listing.records):
+    if len(uncut) <= WHOLE * len(listing.records):
         return listing
     problem = (
         f"{listing.root}: {note}; masks must be bright where the lesion is and dark elsewhere: correct them, "

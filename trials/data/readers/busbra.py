@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from trials.data.files.decoding import decode
-from trials.data.masks.cutting import cut
+from trials.data.masks.cutting import cut, whole
 from trials.data.readers.base import Options, Reader
 from trials.data.records import Listing, Record
 from trials.data.tables.columns import NONE, GroupColumns
@@ -60,7 +60,10 @@ def read(root: Path, options: Options) -> Listing:
         problems=tuple(_row_problems(root / TABLE, rows)),
         notes=(*notes, *_unlisted(root, rows)),
     )
-    return listing if listing.problems else cut(listing, _masks(root, rows))
+    if listing.problems:
+        return listing
+    masks = _masks(root, rows)
+    return whole(listing, masks) if options.frames else cut(listing, masks)
 
 
 def _row_problems(table: Path, rows: Sequence[Row]) -> Iterator[str]:
@@ -91,4 +94,4 @@ def _unlisted(root: Path, rows: Sequence[Row]) -> list[str]:
     return [f"{len(unlisted)} images skipped, not in {TABLE} ({shown})"] if unlisted else []
 
 
-BUSBRA = Reader("busbra", "BUS-BRA as published", holds, read, group_columns=True)
+BUSBRA = Reader("busbra", "BUS-BRA as published", holds, read, group_columns=True, masks=True)

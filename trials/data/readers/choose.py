@@ -98,6 +98,11 @@ def _refuse_unused(reader: Reader, path: Path, options: Options) -> None:
         raise DataError(
             f"{path}: data.classes names the label numbers of an .npz, and this is none; leave it out"
         )
+    if options.frames and not reader.masks:
+        raise DataError(
+            f"{path}: data.frames reads whole frames in place of the lesions that masks mark, and there are "
+            "no masks beside these images; leave it out"
+        )
     if options.group_column not in (None, NONE, FOLDER) and not reader.group_columns:
         raise DataError(
             f"{path}: a group column ({options.group_column}) needs a manifest.csv that has it, and there is "

@@ -11,7 +11,7 @@ from trials.data.files.decoding import decode
 from trials.data.files.paths import SHOWN
 from trials.data.files.strays import holds_images, is_image
 from trials.data.files.walking import walk
-from trials.data.masks.cutting import cut, named_as_busi
+from trials.data.masks.cutting import cut, named_as_busi, whole
 from trials.data.masks.names import Folder
 from trials.data.masks.pairs import pair
 from trials.data.readers.base import Options, Reader
@@ -28,7 +28,8 @@ def holds(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Listing:
-    """List the images of all class folders, cut by their masks where there are some.
+    """List the images of all class folders, cut by their masks where there are some and no frames are asked
+    for.
 
     Raises `DataError` where every image is hidden, or a link that leads out.
     """
@@ -40,7 +41,8 @@ def read(path: Path, options: Options) -> Listing:
     listing = class_folders(path, pairing.images)
     if pairing.masks:
         layout = "busi" if named_as_busi(pairing.masks) else "masked_folders"
-        listing = cut(replace(listing, layout=layout), pairing.masks)
+        made = whole if options.frames else cut
+        listing = made(replace(listing, layout=layout), pairing.masks)
     return replace(
         listing,
         problems=(*tree.problems, *pairing.problems, *listing.problems),
@@ -102,4 +104,5 @@ CLASS_FOLDERS = Reader(
     "or not)",
     holds,
     read,
+    masks=True,
 )

@@ -80,3 +80,28 @@ def test_crops_as_large_as_the_frame_are_flagged(busi_folder: Path) -> None:
         save(255 - mask_pixels(), busi_folder / "benign" / f"benign ({number})_mask.png")
     with pytest.raises(DataError, match="6 crops are as large as their frames"):
         load(busi_folder)
+
+
+def test_whole_frames_are_read_on_request_and_normal_ones_take_part(busi_folder: Path) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (80, 100), dtype=np.uint8)
+    save(noise, busi_folder / "normal" / "normal (1).png")
+    crops, frames = load(busi_folder), load(busi_folder, frames=True)
+    assert "normal" not in crops.classes and "normal" in frames.classes
+    assert any("masks of" in note and "passed over" in note for note in frames.notes)
+    sizes = dict(zip(frames.files, (image.shape[:2] for image in frames.images), strict=True))
+    assert all(
+        np.prod(sizes[file]) > np.prod(image.shape[:2])
+        for file, image in zip(crops.files, crops.images, strict=True)
+    )
+    assert frames.digest != crops.digest and not any("mask" in file for file in frames.files)
+
+
+def test_frames_are_refused_where_nothing_is_cut(lesions: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.frames .* no masks beside these images"):
+        load(lesions, frames=True)
+
+
+def test_published_busi_is_read_as_three_classes(real_data: Path) -> None:
+    data = load(real_data / "busi_layout_sample", frames=True)
+    counts = dict(zip(data.classes, np.bincount(data.labels).tolist(), strict=True))
+    assert counts == {"benign": 12, "malignant": 10, "normal": 3} and data.positive == "malignant"
