@@ -15,6 +15,15 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of a network's run")
 
 
+def _covariates_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--covariates",
+        type=Path,
+        metavar="TABLE",
+        help="CSV file of what the model takes beside the images: a column `file` and one for each covariate",
+    )
+
+
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
     parser.add_argument(
@@ -36,13 +45,16 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="more models, such as other folds': all decide together",
     )
+    _covariates_argument(parser)
 
 
 def _predict(arguments: argparse.Namespace) -> Outcome:
     """Say what trained models make of images, and how firmly."""
     from trials.inference.predict import run_predict, table_text, text
 
-    result = run_predict(arguments.model, arguments.images, arguments.others, arguments.csv)
+    result = run_predict(
+        arguments.model, arguments.images, arguments.others, arguments.csv, arguments.covariates
+    )
     told = f"{arguments.csv}: {table_text(result)}" if arguments.csv else text(result)
     return result, told, not result["left_out"]
 
@@ -57,13 +69,16 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the class that maps speak for (default: the positive one of two, of more the one called)",
     )
+    _covariates_argument(parser)
 
 
 def _explain(arguments: argparse.Namespace) -> Outcome:
     """Draw what a trained model looked at over images."""
     from trials.inference.explain import run_explain, text
 
-    result = run_explain(arguments.model, arguments.images, arguments.out, arguments.class_name)
+    result = run_explain(
+        arguments.model, arguments.images, arguments.out, arguments.class_name, arguments.covariates
+    )
     return result, text(result), True
 
 

@@ -8,6 +8,7 @@ processor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,46 +21,58 @@ from trials.models.inference import InferenceModel
 from trials.models.model_file import TrainedModel
 
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
-Attribution = Callable[[TrainedModel, Tensor, Tensor], np.ndarray]
+Attribution = Callable[[TrainedModel, Tensor, Tensor, Tensor | None], np.ndarray]
 
 
-def grad_cam(model: TrainedModel, squares: Tensor, classes: Tensor) -> np.ndarray:
+def grad_cam(
+    model: TrainedModel, squares: Tensor, classes: Tensor, covariates: Tensor | None = None
+) -> np.ndarray:
     """Return Grad-CAM on the last map, float [n, side, side], of uint8 images [n, channels, side, side].
 
-    `classes`, int64 [n], are the indices of those that the maps speak for. The last map is the output of the
-    last cell, normalised if the network does that; in other networks it is that of the last layer before the
-    mean. For a model that looks at the mirror image too, it is the mean of both views' maps.
+    `classes`, int64 [n], are the indices of those that the maps speak for; `covariates` [n, d] stay what they
+    are. The last map is the output of the last cell, normalised if the network does that; in other networks
+    it is that of the last layer before the mean. For a model that looks at the mirror image too, it is the
+    mean of both views' maps.
     """
-    one_view = TrainedModel(model.network, model.description.model_copy(update={"mirror": False}))
+    one_view = replace(model, description=model.description.model_copy(update={"mirror": False}))
     inference = InferenceModel(one_view).eval()
     tap = nn.Identity()  # captum wants a layer of one output; a cell has two
 
     def through_tap(_: nn.Module, __: object, output: Any) -> Any:
         return (*output[:-1], tap(output[-1])) if isinstance(output, tuple) else tap(output)
 
-    hook = last_map(model.network, inference, squares[:1]).register_forward_hook(through_tap)
+    last = last_map(
+        model.network, inference, squares[:1], covariates if covariates is None else covariates[:1]
+    )
+    hook = last.register_forward_hook(through_tap)
     try:
-        maps = _cam(inference, tap, squares, classes)
+        maps = _cam(inference, tap, squares, (classes, covariates))
         if model.description.mirror:
-            maps = (maps + _cam(inference, tap, squares.flip(-1), classes).flip(-1)) / 2
+            mirrored = _cam(inference, tap, squares.flip(-1), (classes, covariates))
+            maps = (maps + mirrored.flip(-1)) / 2
     finally:
         hook.remove()
     return maps.numpy()
 
 
-def _cam(inference: InferenceModel, layer: nn.Module, squares: Tensor, classes: Tensor) -> Tensor:
+def _cam(
+    inference: InferenceModel, layer: nn.Module, squares: Tensor, beside: tuple[Tensor, Tensor | None]
+) -> Tensor:
     """Return the Grad-CAM of a layer, float [n, side, side]."""
     from captum.attr import LayerGradCam
 
     cam = LayerGradCam(_log_odds(inference), layer)
-    found = cam.attribute(squares.float(), additional_forward_args=classes)
+    found = cam.attribute(squares.float(), additional_forward_args=beside)
     return functional.interpolate(found.detach(), squares.shape[-2:], mode="bilinear")[:, 0]
 
 
-def last_map(network: nn.Module, inference: InferenceModel, example: Tensor) -> nn.Module:
+def last_map(
+    network: nn.Module, inference: InferenceModel, example: Tensor, covariates: Tensor | None = None
+) -> nn.Module:
     """Return the layer of the last map of more than one pixel: the last cell, in networks of cells.
 
-    `example` is uint8 [1, channels, side, side]. Raises `ExplainError` where no layer keeps a map.
+    `example` is uint8 [1, channels, side, side], `covariates` [1, d]. Raises `ExplainError` where no layer
+    keeps a map.
     """
     found: list[nn.Module] = []
 
@@ -70,7 +83,7 @@ def last_map(network: nn.Module, inference: InferenceModel, example: Tensor) -> 
 
     hooks = [part.register_forward_hook(note) for part in network.modules()]
     with torch.no_grad():
-        inference.logits(example)
+        inference.logits(example, covariates)
     for hook in hooks:
         hook.remove()
     if not found:
@@ -78,11 +91,14 @@ def last_map(network: nn.Module, inference: InferenceModel, example: Tensor) -> 
     return found[-1]
 
 
-def occlusion(model: TrainedModel, squares: Tensor, classes: Tensor) -> np.ndarray:
+def occlusion(
+    model: TrainedModel, squares: Tensor, classes: Tensor, covariates: Tensor | None = None
+) -> np.ndarray:
     """Return by how much the log odds fall where the training images' mean covers the image.
 
-    Float [n, side, side], of uint8 images [n, channels, side, side] and the indices of their classes, int64
-    [n]: for each pixel the mean over the squares, a sixth of the side wide, that cover it.
+    Float [n, side, side], of uint8 images [n, channels, side, side], the indices of their classes, int64
+    [n], and `covariates` [n, d], which stay what they are: for each pixel the mean over the squares, a sixth
+    of the side wide, that cover it.
     """
     from captum.attr import Occlusion
 
@@ -97,13 +113,13 @@ def occlusion(model: TrainedModel, squares: Tensor, classes: Tensor) -> np.ndarr
             strides=(channels, stride, stride),
             baselines=inference.get_buffer("mean").expand(1, channels, side, side),
             perturbations_per_eval=16,
-            additional_forward_args=classes,
+            additional_forward_args=(classes, covariates),
         )
     return found.mean(1).numpy()
 
 
-def _log_odds(inference: InferenceModel) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda images, classes: _log_odds_of(inference.logits(images), classes)
+def _log_odds(inference: InferenceModel) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    return lambda images, classes, covariates: _log_odds_of(inference.logits(images, covariates), classes)
 
 
 def _log_odds_of(logits: Tensor, classes: Tensor) -> Tensor:

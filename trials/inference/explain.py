@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from search_space.strict_json import dump_json
+from trials.data.covariates import Table
 from trials.data.files.decoding import decode_all
 from trials.data.images import to_tensor
 from trials.data.new_folder import new_folder
@@ -25,6 +26,7 @@ from trials.errors import ExplainError
 from trials.evaluation.decisions import probabilities
 from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS
+from trials.inference.given_covariates import Given
 from trials.inference.map_pictures import draw
 from trials.inference.prediction_rows import CALIBRATED
 from trials.models.model_file import ModelDescription, TrainedModel, load_model
@@ -57,30 +59,35 @@ def explain(
     images: Sequence[np.ndarray],
     methods: Sequence[str] = tuple(ATTRIBUTIONS),
     class_name: str | None = None,
+    covariates: Table | None = None,
 ) -> list[Explanation]:
     """Explain what the model says of images, uint8 [h, w] or [h, w, 3]; on the processor.
 
     Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
-    that the image is called. Raises `ExplainError` without captum, for a class that the model does not know,
-    and for maps that are not finite.
+    that the image is called. `covariates`, where the model takes some, are cells by column, one an image;
+    they have no map and stay what they are. Raises `ExplainError` without captum, for a class that the model
+    does not know, and for maps that are not finite.
     """
     _require_captum()
     card = model.description
     if class_name is not None:
         _require_class(model, class_name)
-    logits = model.logits(images)
+    logits = model.logits(images, covariates=covariates)
     which = torch.from_numpy(_explained(card, logits, class_name))
     squares = to_tensor(images, card.image_size, card.fit, card.channels)
     squares = squares.expand(-1, card.channels, -1, -1)
-    model = TrainedModel(model.network.cpu().eval(), card, model.name)
-    maps = {name: ATTRIBUTIONS[name](model, squares, which) for name in methods}
+    inputs = model.inputs(covariates, len(images))
+    beside = None if inputs is None else torch.from_numpy(inputs)
+    model = replace(model, network=model.network.cpu().eval())
+    maps = {name: ATTRIBUTIONS[name](model, squares, which, beside) for name in methods}
     for name, found in maps.items():
         if not np.isfinite(found).all():
             raise ExplainError(
                 f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
                 "too large to be derived; train it again with a lower retrain.learning_rate"
             )
-    blank = {name: ATTRIBUTIONS[name](_with_random_weights(model), squares, which) for name in methods}
+    random = _with_random_weights(model)
+    blank = {name: ATTRIBUTIONS[name](random, squares, which, beside) for name in methods}
     return [
         Explanation(
             card.classes[which[i]],
@@ -122,7 +129,7 @@ def _is_grey(square: Tensor) -> bool:
 def _with_random_weights(model: TrainedModel) -> TrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return TrainedModel(model.description.build().eval(), model.description)
+        return replace(model, network=model.description.build().eval())
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -135,13 +142,15 @@ def run_explain(
     images: str | Path | Sequence[str | Path],
     out: str | Path,
     class_name: str | None = None,
+    covariates: str | Path | None = None,
 ) -> dict[str, Any]:
     """Explain what a trained model says of image files: a picture of each and `maps.json`, in a new folder.
 
     Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
     that the image is called. `maps.json` names it with each picture, but for the positive one of two unasked.
     Beside it stands the `probability` of the class as the network gives it, of more than two classes the
-    `calibrated` one and what the image is `called`. Raises ValueError for a folder without a model, a class
+    `calibrated` one and what the image is `called`. `covariates` is a table of those that the model takes
+    (`read_covariates`). Raises ValueError for a folder without a model, a class
     that it does not know, files that are no images, and an `out` in use.
     """
     paths = as_paths(images)
@@ -151,7 +160,9 @@ def run_explain(
         if class_name is not None:
             _require_class(trained, class_name)
         pixels, notes = decode_all(paths, card.grey_range)
-        explained = zip(paths, explain(trained, pixels, class_name=class_name), strict=True)
+        given = Given.read(covariates, paths, [trained])
+        found = explain(trained, pixels, class_name=class_name, covariates=given.of(paths))
+        explained = zip(paths, found, strict=True)
         named = class_name is not None or not card.known.are_two
         rows = [
             _write_picture(folder, number, path, one, card, named=named)
@@ -163,7 +174,7 @@ def run_explain(
             "threshold": card.threshold,
             "not_for": card.not_for,
             "warnings": card.warnings,
-            "notes": notes,
+            "notes": [*notes, *given.notes],
             "explanations": rows,
         }
         write_atomically(folder / MAPS, (dump_json(result) + "\n").encode())

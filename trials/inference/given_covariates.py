@@ -4,52 +4,77 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from trials.data.covariates import RATIO, with_ratio
+from trials.data.covariates import RATIO, Table, with_ratio
 from trials.data.files.paths import some
 from trials.data.tables.csv_rows import Row, headings, read_rows
 from trials.errors import DataError
+from trials.models.model_file import TrainedModel
 from trials.settings.schema import SIZE
 
 FILE = "file"
 
 
-def read_covariates(
-    table: Path | None, files: Sequence[Path], names: Sequence[str], model: str
-) -> tuple[dict[Path, Row], list[str]]:
-    """Return the cells of each image by column, "" where the table has none, and notes.
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The cells of images by column, those of all models, and `notes` on what is odd about them."""
 
-    Rows name images in the column `file`: by path, relative to the table or to the working directory, or by
-    name. Raises `DataError` without a table where a model takes covariates, for columns that are missing,
-    rows that may be of several images or images of several rows, and where no image has a row.
-    """
-    if not names:
-        if table is not None:
-            raise DataError(f"{table}: {model} takes no covariates; leave the table out")
-        return {}, []
-    if table is None:
-        raise DataError(_wanted(names, model))
+    cells: Mapping[Path, Row]
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, table: str | Path | None, files: Sequence[Path], models: Sequence[TrainedModel]) -> Given:
+        """Read what models take beside image files; blank cells, and files without a row, are missing.
+
+        Rows name images in the column `file`: by path, relative to the table or to the working directory, or
+        by name. Raises `DataError` without a table where a model takes covariates, and with one where none
+        does; for missing columns, for rows that may be of several images or images of several rows, and
+        where no image has a row.
+        """
+        codings = [one.description.covariates for one in models if one.description.covariates]
+        names = tuple(dict.fromkeys(name for coding in codings for name in coding.names))
+        if not names or table is None:
+            _refuse_none(table, names, models[0].name)
+            return cls({}, ())
+        cells, notes = _matched(Path(table), files, names)
+        given = cls(cells, names)
+        doubts = [line for coding in codings for line in coding.doubts(given.of(files) or {})]
+        return cls(cells, names, tuple(dict.fromkeys([*notes, *doubts])))
+
+    def of(self, files: Sequence[Path]) -> Table | None:
+        """Return the cells of some of the images by column; None: no model takes any."""
+        return {name: [self.cells[file][name] for file in files] for name in self.names} or None
+
+
+def _matched(table: Path, files: Sequence[Path], names: Sequence[str]) -> tuple[dict[Path, Row], list[str]]:
+    """Return each image's cells, "" where it has no row, and a note on those."""
     rows = [with_ratio(row) for row in read_rows(table, (FILE, *_asked(table, names)))]
-    found = _Rows(table, rows)
-    matched = {file: found.of(file) for file in files}
-    _refuse_shared(table, matched)
-    absent = [str(file) for file, row in matched.items() if row is None]
+    known = _Rows(table, rows)
+    found = {file: known.of(file) for file in files}
+    _refuse_shared(table, found)
+    absent = [str(file) for file, row in found.items() if row is None]
     if files and len(absent) == len(files):
         raise DataError(f"{table}: has a row for none of {len(files)} images ({some(absent)}); {_FORM}")
-    blank = dict.fromkeys(names, "")
     notes = [
         f"{len(absent)} of {len(files)} images have no row in {table}: taken as missing ({some(absent)})"
     ]
-    cells = {file: {name: (row or blank).get(name, "") for name in names} for file, row in matched.items()}
+    cells = {file: {name: (row or {}).get(name, "") for name in names} for file, row in found.items()}
     return cells, notes if absent else []
 
 
 _FORM = f"name each in the column {FILE}, by its path or its name"
 
 
-def _wanted(names: Sequence[str], model: str) -> str:
-    return (
+def _refuse_none(table: str | Path | None, names: Sequence[str], model: str) -> None:
+    """Raise `DataError` for a table that no model needs, and where one is needed and not there."""
+    if table is not None:
+        raise DataError(f"{table}: {model} takes no covariates; leave the table out")
+    if not names:
+        return
+    raise DataError(
         f"{model}: takes covariates beside the images, {', '.join(names)}; give a table of them, "
         f"--covariates TABLE.csv, whose first line is\n{','.join((FILE, *names))}\nand which has a line for "
         "each image; blank cells count as missing"

@@ -25,6 +25,7 @@ from trials.data.files.paths import is_printable, printable
 from trials.data.given import image_files
 from trials.errors import DataError, ModelError
 from trials.files import as_paths
+from trials.inference.given_covariates import Given
 from trials.inference.prediction_rows import CALIBRATED, Jointly, Row
 from trials.inference.prediction_table import new_table
 from trials.inference.views import VIEWS
@@ -39,6 +40,7 @@ def run_predict(
     images: str | Path | Sequence[str | Path],
     others: str | Path | Sequence[str | Path] = (),
     table: str | Path | None = None,
+    covariates: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return for each image what the model says, its spreads, and the decision, in `predictions`.
 
@@ -48,21 +50,23 @@ def run_predict(
     are those of the called class's probability. Images are crops of lesions, like those that the model was
     trained on; a folder stands for all images in it. With `others`, such as the models of other folds, all
     decide together (`Jointly`). Images that cannot be read are named in `left_out`; the rest goes on.
-    `table`, a new CSV file, gets a row an image with the same columns, written at once. Raises ValueError for
-    folders without a model, models of other classes or another rule than the first or without finite
-    outputs, and where no image can be read.
+    `table`, a new CSV file, gets a row an image with the same columns, written at once. `covariates` is a
+    table of those that the models take (`read_covariates`). Raises ValueError for folders without a model,
+    models of other classes or another rule than the first or without finite outputs, where no image can be
+    read, and where covariates are not given.
     """
     folders = [Path(model), *as_paths(others)]
     with new_table(None if table is None else Path(table)) as write:
         models = _load(*folders)
         asked = image_files(as_paths(images))
+        beside = Given.read(covariates, asked.files, models)
         left_out = asked.left_out
         files, notes = _readable(asked.files, models, left_out)
         joint = Jointly([one.description for one in models])
         rows: list[Row] = []
         steps = range(0, len(files), AT_ONCE)
         for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
-            some = _predicted(models, files[start : start + AT_ONCE], joint, left_out)
+            some = _predicted(models, files[start : start + AT_ONCE], beside, joint, left_out)
             write(some)
             rows += some
         if not rows:
@@ -77,7 +81,7 @@ def run_predict(
             for folder, one in zip(folders, models, strict=True)
             for warning in one.description.warnings
         ],
-        "notes": [*asked.notes, *notes],
+        "notes": [*asked.notes, *notes, *beside.notes],
         "left_out": left_out,
         "predictions": rows,
     }
@@ -139,15 +143,20 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel], files: Sequence[Path], joint: Jointly, left_out: list[str]
+    models: Sequence[TrainedModel],
+    files: Sequence[Path],
+    beside: Given,
+    joint: Jointly,
+    left_out: list[str],
 ) -> list[Row]:
     """Return a row for each file that can be read; name the others."""
     read = _decoded(models, files, left_out)
     if not read:
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
+    cells = beside.of(list(read))
     given = [
-        np.stack([one.logits(pixels, view) for view in VIEWS])
+        np.stack([one.logits(pixels, view, cells) for view in VIEWS])
         for one, pixels in zip(models, seen, strict=True)
     ]  # of each model [views, n, k]
     return joint.rows(list(read), given)

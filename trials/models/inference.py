@@ -32,7 +32,7 @@ class InferenceNetwork(nn.Module):
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Map images [b, channels, side, side], standardised together, to logits [b, classes].
 
-        With a head `covariates` are its inputs [b, d].
+        With a head `covariates` are its inputs [b, d]; without one they change nothing.
         """
         if self.per_image:
             images = standardise_each(images)
