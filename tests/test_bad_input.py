@@ -28,6 +28,7 @@ from trials.data.files.decoding import decode
 from trials.data.images import to_tensor
 from trials.data.load import examine
 from trials.errors import DataError, ModelError, RunFolderError, SettingsError
+from trials.evaluation.decisions import probabilities
 from trials.models.model_file import ModelDescription, load_description, load_model, save_model
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
@@ -393,6 +394,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+THREE: dict[str, Any] = {"classes": ["benign", "malignant", "normal"], "positive": None, "threshold": None}
+COSTS = [[0.0, 1.0, 1.0], [5.0, 0.0, 5.0], [1.0, 1.0, 0.0]]
+
+
+@pytest.fixture(scope="module")
+def of_three(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained model of three classes."""
+    folder = tmp_path_factory.mktemp("of_three")
+    description = ModelDescription.model_validate(json.loads((model / "model.json").read_text()) | THREE)
+    save_model(folder, description.build(), description)
+    return folder
+
+
 @fuzzed
 @given(
     changes=st.dictionaries(
@@ -400,28 +414,85 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         anything | st.lists(st.floats(-1, 1), max_size=4) | st.lists(st.text(max_size=3), max_size=3),
         max_size=2,
     ),
+    of_rule=st.fixed_dictionaries(
+        {},
+        optional={
+            "positive": st.none() | st.sampled_from(["normal", "cyst"]),
+            "threshold": st.none() | st.floats(-0.1, 1.1),
+            "threshold_of": st.none() | st.sampled_from(["normal", "cyst"]),
+            "costs": st.just(COSTS)
+            | st.lists(st.lists(st.floats(-1, 9), min_size=2, max_size=3), max_size=3),
+            "decision": st.sampled_from(["", "argmax", "costs", "sensitivity", "youden", "Argmax"]),
+        },
+    ),
     of_network=st.dictionaries(
         st.sampled_from(["kind", "layout", "filters", "stem_stride", "architecture", "more"]),
         anything | st.sampled_from(["cells", "alexnet", "enas9999x", "enas4"]) | st.integers(-2, 5),
         max_size=1,
     ),
 )
-@example(changes={"positive": "cyst"}, of_network={})
-@example(changes={"mean": [0.1, 0.2], "std": [1.0, 1.0]}, of_network={})
-@example(changes={"std": [0.0]}, of_network={})
+@example(changes={"positive": "cyst"}, of_rule={}, of_network={})
+@example(changes={"mean": [0.1, 0.2], "std": [1.0, 1.0]}, of_rule={}, of_network={})
+@example(changes={"std": [0.0]}, of_rule={}, of_network={})
+@example(changes={"temperature": 5e-324}, of_rule={"costs": COSTS}, of_network={})
 def test_a_description_gives_a_working_model_or_a_model_error(
-    tmp_path: Path, model: Path, changes: dict[str, Any], of_network: dict[str, Any]
+    tmp_path: Path,
+    model: Path,
+    of_three: Path,
+    changes: dict[str, Any],
+    of_rule: dict[str, Any],
+    of_network: dict[str, Any],
 ) -> None:
-    values = json.loads((model / "model.json").read_text())
-    values["network"] |= of_network
+    for folder in (model, of_three):
+        values = json.loads((folder / "model.json").read_text())
+        values["network"] |= of_network
+        (tmp_path / "model.json").write_text(json.dumps(values | of_rule | changes))
+        (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+        try:
+            found = load_model(tmp_path)
+        except ModelError as error:
+            assert "model." in str(error)
+        else:
+            card, logits = found.description, found.logits([PIXELS[0]])
+            assert np.isfinite(probabilities(logits, card.temperature)).all()
+            assert card.frozen.decision.call(logits)[0] in range(len(card.classes))
+            assert np.isfinite(card.frozen.decision.certainty(logits)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"classes": ["benign", "benign", "normal"]}, "'benign', 'benign', 'normal'.*each name once"),
+        ({"ordered": "very"}, "ordered = 'very': Input should be a valid boolean"),
+        ({"decision": "Argmax"}, "decision = 'Argmax': Input should be .*'argmax', 'sensitivity' or 'costs'"),
+        ({"decision": "costs"}, "decision 'costs': .* those of 'argmax'"),
+        ({"threshold_of": "cyst", "threshold": 0.5}, "'cyst'.*: expected two classes or more"),
+        ({"threshold_of": "normal"}, "threshold_of 'normal': expected a threshold of that class"),
+        (
+            {"threshold": 0.5},
+            "threshold 0.5 is of None: expected the positive class, or of more than two any",
+        ),
+        ({"threshold": 1.5, "threshold_of": "normal"}, "threshold = 1.5: .* less than or equal to 1"),
+        ({"costs": [[0, 1], [1, 0]]}, r"costs \(\(0.0, 1.0\).*a row and a column for each of 3 classes"),
+        ({"costs": [[0, 1, 1], [1, -2, 1], [1, 1, 0]]}, r"costs\.1\.1 = -2: .* greater than or equal to 0"),
+        ({"costs": COSTS, "threshold": 0.5, "threshold_of": "normal"}, "costs beside the threshold 0.5"),
+        ({"temperature": 0.0}, r"temperature = 0\.0: .* greater than or equal to 0\.001"),
+    ],
+)
+def test_rules_of_a_description_that_cannot_be_are_refused_by_file_value_and_expectation(
+    tmp_path: Path, of_three: Path, changes: dict[str, Any], said: str
+) -> None:
+    values = json.loads((of_three / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(values | changes))
-    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
-    try:
-        found = load_model(tmp_path)
-    except ModelError as error:
-        assert "model." in str(error)
-    else:
-        assert np.isfinite(found.probabilities([PIXELS[0]])).all()
+    with pytest.raises(ModelError, match=rf"model\.json: not a description of a model: .*{said}"):
+        load_description(tmp_path)
+
+
+def test_a_threshold_of_two_classes_is_of_the_positive_one(tmp_path: Path, model: Path) -> None:
+    values = json.loads((model / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(values | {"threshold_of": "benign"}))
+    with pytest.raises(ModelError, match=r"threshold 0\.5 is of benign: expected the positive class"):
+        load_description(tmp_path)
 
 
 @fuzzed

@@ -71,7 +71,7 @@ class ModelDescription(Section):
     threshold_log_odds: float | None = None
     threshold_of: str | None = None
     costs: tuple[tuple[Annotated[float, Field(ge=0)], ...], ...] | None = None
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=1e-3)  # logits over less than that may overflow
     warnings: tuple[str, ...] = ()
     not_for: str = NOT_FOR
 
@@ -304,7 +304,12 @@ def _found(problem: Mapping[str, Any]) -> str:
 
 
 def load_model(folder: str | Path) -> TrainedModel:
-    """Read a trained model; raises `ModelError` for missing or unfitting files, and as `read` does."""
+    """Read a trained model: its `network`, its `description`, and what it says of images.
+
+    Its `logits(images)` and `probabilities(images)` are [n, k], a column a class in the order of
+    `description.classes`; `log_odds(images)` are those of the positive class [n], where there is one.
+    Raises `ModelError` for missing or unfitting files, and as `read` does.
+    """
     folder = Path(folder)
     description = load_description(folder)
     try:

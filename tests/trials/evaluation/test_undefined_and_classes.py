@@ -5,10 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import nni
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score, matthews_corrcoef, roc_auc_score
 
+from tests.helpers.runs import train_on
 from trials.cli import main
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
@@ -202,3 +204,18 @@ def test_grades_are_trained_by_the_ordinal_loss(three: Path, tmp_path: Path) -> 
         assert metrics["test"]["mean_absolute_error"] == pytest.approx(error)
         found.append((place / "predictions.csv").read_text())
     assert found[0] != found[1]
+
+
+def test_the_web_ui_shows_the_macro_auc_of_more_classes_first(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, float]] = []
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    monkeypatch.setattr(nni, "report_final_result", told.append)
+    metrics = train_on(three, "hog", out=tmp_path / "hog", folds=2, fold=0)
+    ((first, default), *shown) = told[0].items()
+    assert (first, default) == ("default", metrics["test"]["auc_macro"])
+    assert shown[0] == ("auc_macro", default)
+    measured = [name for name, _ in shown[1:5]]
+    assert measured == ["accuracy", "balanced_accuracy", "kappa", "macro_f1"]
+    assert all(isinstance(value, int | float) for value in told[0].values())
