@@ -1,7 +1,7 @@
 """The search space: what can be searched, as plain data, as a network, and as a picture.
 
 Names are loaded when first used. `Architecture`, `parameters` and `macs` need NumPy alone, `draw` matplotlib
-too, `EnasSpace` and `BoostedEfficientNet` PyTorch and NNI, whose import takes seconds.
+too, `EnasNetwork` PyTorch, `EnasSpace` and `BoostedEfficientNet` also NNI, whose import takes seconds.
 """
 
 import warnings
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from search_space.enas.architecture import Architecture
     from search_space.enas.cost import macs, parameters
     from search_space.enas.drawing import draw
+    from search_space.enas.final_network import EnasNetwork
     from search_space.enas.network import EnasSpace
 
-__all__ = ["Architecture", "BoostedEfficientNet", "EnasSpace", "draw", "macs", "parameters"]
+__all__ = ["Architecture", "BoostedEfficientNet", "EnasNetwork", "EnasSpace", "draw", "macs", "parameters"]
 _HOMES = {
     "Architecture": "enas.architecture",
     "BoostedEfficientNet": "boosted_efficientnet",
+    "EnasNetwork": "enas.final_network",
     "EnasSpace": "enas.network",
     "draw": "enas.drawing",
     "macs": "enas.cost",

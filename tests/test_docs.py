@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks.speed.table import table
 from docs.generate import pages
-from search_space import EnasSpace
+from search_space import EnasNetwork
 from strategies.testing.searches import UserSpace, evaluator
 from trials.cli import build_parser, main
 from trials.data.phantoms import make_phantoms
@@ -157,7 +157,7 @@ def test_a_model_and_an_architecture_load_as_the_page_about_models_says(
     for kind in ("model", "sample", "architecture"):
         [block] = blocks(page, f"python {kind}")
         exec(block.replace("classes=2", "classes=2, nodes=2"), names)  # the tour's search was made smaller
-    assert isinstance(names["network"], EnasSpace) and names["network"].architecture is not None
+    assert isinstance(names["network"], EnasNetwork) and names["network"].architecture is not None
     assert set(names["architecture"].fixed_arc) == {"normal", "reduce"}
 
 

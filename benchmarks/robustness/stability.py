@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import ROOT
 from search_space import Architecture, EnasSpace
-from search_space.enas.network import FinalCell
+from search_space.enas.final_network import FinalCell
 from strategies.divergence import DivergedError
 from trials.data.inputs import Inputs
 from trials.data.phantoms import make_phantoms

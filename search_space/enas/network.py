@@ -1,9 +1,8 @@
-"""ENAS's network: the space to be searched, and the final network of one architecture.
+"""ENAS's network as a space of NNI's (Pham et al. 2018, arXiv 1802.03268, and the code its authors released).
 
-Inside `with nni.nas.space.model_context(sample)` the constructor builds the final network of ENAS (Pham et
-al. 2018, arXiv 1802.03268, and the code its authors released). Outside, it builds the space: the same stem
-and head around cells made of NNI's `LayerChoice` and `InputChoice`. Every tensor is
-[batch, channels, height, width].
+Inside `with nni.nas.space.model_context(sample)` the constructor builds the final network of an architecture,
+an `EnasNetwork`. Outside, it builds the space: the same stem and head around cells made of NNI's
+`LayerChoice` and `InputChoice`. Every tensor is [batch, channels, height, width].
 """
 
 import re
@@ -11,35 +10,19 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-import torch
 from nni.mutable import label_scope
 from nni.nas.space import current_model, model_context
 from torch import Tensor, nn
 
-from search_space.enas.architecture import (
-    OPERATIONS,
-    Architecture,
-    CellArchitecture,
-    choice_slots,
-)
-from search_space.enas.layouts import Position, check_sizes, check_stem_stride, parse_layout
-from search_space.enas.operations import (
-    AuxiliaryHead,
-    Calibration,
-    DropPath,
-    FactorizedReduction,
-    Stem,
-    initialise,
-    operation,
-)
+from search_space.enas.architecture import OPERATIONS, Architecture, choice_slots
+from search_space.enas.final_network import CellModule, Channels, EnasNetwork
+from search_space.enas.layouts import Position, check_sizes
 
 with warnings.catch_warnings():
     # NNI 3.0 looks through torch's names for modules, and warns of two that came after it. Harmless.
     for name in ("parameter.Buffer", "modules.linear_cross_entropy_options.LinearCrossEntropyOptions"):
         warnings.filterwarnings("ignore", re.escape(f"<class 'torch.nn.{name}'> is found"), RuntimeWarning)
     from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
-
-Channels = tuple[int, int]
 
 
 class Placeholder(nn.Module):
@@ -50,7 +33,7 @@ class Placeholder(nn.Module):
     """
 
 
-class Cell(nn.Module):
+class Cell(CellModule):
     """A cell of the space: NNI choices of an operation and of an input for each slot; it cannot run.
 
     A one-shot strategy replaces it by a cell with shared weights, built from the attributes here.
@@ -84,65 +67,10 @@ class Cell(nn.Module):
         )
 
 
-class FinalCell(nn.Module):
-    """A cell of ENAS's final network.
-
-    Both inputs are brought to the cell's width, the first also to the size of the second. A reduction cell
-    halves the size in the operations that read an input, and where an input is a loose end.
-    """
-
-    def __init__(
-        self, cell: CellArchitecture, position: Position, in_channels: Channels, drop_path: float
-    ) -> None:
-        super().__init__()
-        width = position.filters
-        self.nodes = cell.nodes
-        self.loose_ends = cell.loose_ends
-        self.out_channels = (in_channels[1], len(cell.loose_ends) * width)
-        self.enter_before_last = _entry(in_channels[0], width, reduce=position.after_reduction)
-        self.enter_last = nn.Sequential(_entry(in_channels[1], width), Calibration(width, width))
-        self.slots = nn.ModuleList()
-        for edge in cell.edges:
-            stride = 2 if position.reduction and edge.input < 2 else 1
-            chosen = operation(edge.operation, width, width, stride)
-            dropped = 0.0 if edge.operation == "skip_connect" else drop_path
-            self.slots.append(nn.Sequential(chosen, DropPath(dropped)))
-        self.ends = nn.ModuleList(
-            FactorizedReduction(width, width) if position.reduction and state < 2 else nn.Identity()
-            for state in cell.loose_ends
-        )
-
-    def forward(self, before_last: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the outputs of the last two cells to what the next cell reads: the last one's and its own."""
-        states = [self.enter_before_last(before_last), self.enter_last(last)]
-        slots = iter(self.slots)
-        for first, second in self.nodes:
-            states.append(next(slots)(states[first.input]) + next(slots)(states[second.input]))
-        ends = [end(states[state]) for state, end in zip(self.loose_ends, self.ends, strict=True)]
-        return last, torch.cat(ends, dim=1)
-
-
-class EnasSpace(ModelSpace):
+class EnasSpace(EnasNetwork, ModelSpace):
     """ENAS's micro space, and inside `model_context` the final network of one architecture.
 
-    Args:
-        layout: "enas7", "enas17", any other "enasN", or the kinds of all cells.
-        filters: width of the first cell, 36 in ENAS's final network; doubled at each reduction cell.
-        channels: channels of the images.
-        classes: number of logits.
-        nodes: nodes in a cell; ENAS has 5.
-        image_size: side of the images in pixels; only the auxiliary head depends on it.
-        stem_stride: 1 as in ENAS, 2 or 4: the side of the first cell's maps is that of the images over it.
-        dropout: probability before the classifier; 0.2 in ENAS's final network, 0.1 in its search.
-        drop_path: probability at the last cell when training ends, 0.4 in ENAS. It grows linearly with the
-            depth of a cell and with `drop_path_progress`, and concerns every operation but the identity. In
-            ENAS's search it has no effect; the cells of the space have none.
-        output_norm: normalise the last cell's output by batch norm without weights, so that the number of
-            parameters stays. Ours: nothing normalises the sums, pools and identities of ENAS's cells, and in
-            some wirings activations grow from cell to cell until training diverges. False is ENAS's own.
-        auxiliary: add ENAS's auxiliary head. ENAS has it; here it is off by default, because at 100x100
-            pixels one convolution in it has 4.8 million weights, more than all of ENAS-17. ENAS's own
-            code never trained them.
+    `nodes` are those of a cell; ENAS has 5. `layout` and all other `options` are `EnasNetwork`'s.
 
     Raises ValueError for values out of range, and inside `model_context` for a sample that is no architecture
     of this many nodes.
@@ -151,58 +79,17 @@ class EnasSpace(ModelSpace):
     trace_args: tuple[Any, ...]  # those of the constructor, as NNI keeps them
     trace_kwargs: dict[str, Any]
 
-    def __init__(
-        self,
-        layout: str | Sequence[str] = "enas7",
-        *,
-        filters: int = 36,
-        channels: int = 3,
-        classes: int = 2,
-        nodes: int = 5,
-        image_size: int = 100,
-        stem_stride: int = 1,
-        dropout: float = 0.2,
-        drop_path: float = 0.4,
-        output_norm: bool = True,
-        auxiliary: bool = False,
-    ) -> None:
-        super().__init__()
-        check_sizes(filters=filters, channels=channels, classes=classes, nodes=nodes, image_size=image_size)
-        check_stem_stride(stem_stride)
-        _check_probabilities(dropout=dropout, drop_path=drop_path)
-        self.layout = parse_layout(layout)
+    def __init__(self, layout: str | Sequence[str] = "enas7", *, nodes: int = 5, **options: Any) -> None:
+        check_sizes(nodes=nodes)
+        self._nodes = nodes
+        super().__init__(_architecture_in_context(nodes), layout, **options)
         self._keep_layout(layout)
-        self.architecture = _architecture_in_context(nodes)
-        self._drop_path_progress = 0.0
-        self._auxiliary_layer = self.layout.auxiliary_layer if auxiliary else None
-        if auxiliary and self._auxiliary_layer is None:
-            raise ValueError(
-                f"layout {layout!r} has no cell after a second reduction cell; use auxiliary=False"
-            )
 
-        self.stem = Stem(channels, 3 * filters, stem_stride)
-        self.cells = nn.ModuleList()
-        carried = (3 * filters, 3 * filters)  # channels of the pair that the next cell reads
-        for position in self.layout.positions(filters):
-            cell: Cell | FinalCell
-            if self.architecture is None:
-                cell = Cell(position, carried, nodes)
-            else:
-                dropped = drop_path * (position.layer + 1) / len(self.layout)
-                cell = FinalCell(self.architecture.cells[position.kind], position, carried, dropped)
-            carried = cell.out_channels
-            self.cells.append(cell)
-            if position.layer == self._auxiliary_layer:
-                side = -(-image_size // (4 * stem_stride))  # halved twice more, rounding up
-                self.auxiliary_head = AuxiliaryHead(carried[1], side, classes)
-        # The cells of the search end in a convolution and batch norm by themselves.
-        normed = output_norm and self.architecture is not None
-        self.output_norm = nn.BatchNorm2d(carried[1], affine=False) if normed else None
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(carried[1], classes, bias=False)
-        self.apply(initialise)
-        # Looked up once: a supernet has thousands of modules, and the progress is set before every step.
-        self._drop_paths = [module for module in self.modules() if isinstance(module, DropPath)]
+    def make_cell(self, position: Position, in_channels: Channels, drop_path: float) -> CellModule:
+        """Return a cell to be searched, inside `model_context` the architecture's."""
+        if self.architecture is None:
+            return Cell(position, in_channels, self._nodes)
+        return super().make_cell(position, in_channels, drop_path)
 
     def _keep_layout(self, given: object) -> None:
         """Keep a copy of the layout for `freeze`: NNI keeps the caller's own list, which may change."""
@@ -213,36 +100,6 @@ class EnasSpace(ModelSpace):
         self.trace_kwargs = {
             name: kept if value is given else value for name, value in self.trace_kwargs.items()
         }
-
-    @property
-    def drop_path_progress(self) -> float:
-        """The fraction of the training that is done, set by the trainer; drop path grows with it."""
-        return self._drop_path_progress
-
-    @drop_path_progress.setter
-    def drop_path_progress(self, progress: float) -> None:
-        if not 0 <= progress <= 1:
-            raise ValueError(f"drop_path_progress runs from 0 to 1, not {progress!r}")
-        self._drop_path_progress = progress
-        for drop_path in self._drop_paths:
-            drop_path.progress = progress
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Map images [b, channels, h, w] to logits [b, classes].
-
-        In training with an auxiliary head, return the pair of logits and auxiliary logits.
-        """
-        before_last = last = self.stem(images)
-        auxiliary = None
-        for layer, cell in enumerate(self.cells):
-            before_last, last = cell(before_last, last)
-            if layer == self._auxiliary_layer and self.training:
-                auxiliary = self.auxiliary_head(last)
-        if self.output_norm is not None:
-            last = self.output_norm(last)
-        pooled = last.relu().mean(dim=(2, 3))
-        logits = self.classifier(self.dropout(pooled))
-        return logits if auxiliary is None else (logits, auxiliary)
 
     def freeze(self, sample: Mapping[str, Any]) -> "EnasSpace":
         """Build the final network of a sample from this space's own arguments, with new weights.
@@ -265,16 +122,3 @@ def _architecture_in_context(nodes: int) -> Architecture | None:
             f"pass nodes={architecture.nodes}"
         )
     return architecture
-
-
-def _check_probabilities(**probabilities: float) -> None:
-    for name, probability in probabilities.items():
-        if not 0 <= probability < 1:
-            raise ValueError(f"{name} is a probability from 0 to less than 1, not {probability!r}")
-
-
-def _entry(inputs: int, width: int, reduce: bool = False) -> nn.Module:
-    """Bring an input of a cell to the cell's width, and if told to half the size."""
-    if reduce:
-        return nn.Sequential(nn.ReLU(), FactorizedReduction(inputs, width))
-    return nn.Identity() if inputs == width else Calibration(inputs, width)

@@ -13,6 +13,7 @@ WITHOUT = {
     "parameters(Architecture.random(0), 'enas7')": {"torch", "nni", "matplotlib"},
     "macs(Architecture.random(0), 'enas7')": {"torch", "nni", "matplotlib"},
     "draw": {"torch", "nni"},
+    "EnasNetwork(Architecture.random(0))": {"nni", "pytorch_lightning", "torchmetrics"},
 }
 
 

@@ -60,6 +60,20 @@ def test_what_neither_trains_nor_predicts_loads_no_package_that_does(
     assert not packages & SECONDS_EACH
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["predict runs/fold0 ten", "explain runs/fold0 IMAGE --out explained", "export runs/fold0 --out out"],
+)
+def test_what_uses_a_model_of_cells_loads_nothing_that_searches_or_trains(
+    place: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(place)
+    image = next((place / "ten").glob("*.png"))
+    ended, packages = imported_by(*words.replace("IMAGE", str(image)).split())
+    assert ended == 0
+    assert packages & OF_NETWORKS == {"torch"}
+
+
 def test_baselines_and_reports_load_nothing_that_trains_networks(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

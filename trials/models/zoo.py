@@ -9,12 +9,9 @@ from collections.abc import Callable
 from urllib.error import URLError
 
 import torch
-from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, LiteWeights, imagenet_weights
-from search_space.enas.architecture import Architecture
-from search_space.enas.network import EnasSpace
+from search_space import Architecture, EnasNetwork
 from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
 from trials.settings.schema import RetrainSettings
 
@@ -35,21 +32,24 @@ def build(network: Network, shape: Shape, settings: RetrainSettings | None = Non
 
 def _cells(network: CellNetwork, shape: Shape, settings: RetrainSettings | None) -> nn.Module:
     training = settings.model_dump(include={"dropout", "drop_path", "auxiliary"}) if settings else {}
-    with model_context(network.architecture):
-        return EnasSpace(
-            network.layout,
-            filters=network.filters,
-            channels=shape.channels,
-            classes=shape.classes,
-            nodes=Architecture.from_sample(network.architecture).nodes,
-            image_size=shape.side,
-            stem_stride=network.stem_stride,
-            output_norm=network.output_norm,
-            **training,
-        )
+    return EnasNetwork(
+        Architecture.from_sample(network.architecture),
+        network.layout,
+        filters=network.filters,
+        channels=shape.channels,
+        classes=shape.classes,
+        image_size=shape.side,
+        stem_stride=network.stem_stride,
+        output_norm=network.output_norm,
+        **training,
+    )
 
 
 def _boosted(network: BoostedNetwork, shape: Shape, *, pretrained: bool) -> nn.Module:
+    from nni.nas.space import model_context  # late, as no other network needs NNI: seconds
+
+    from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, imagenet_weights
+
     _need_three_channels("EfficientNet", shape)
     if shape.side < network.downsampling:
         raise ValueError(
@@ -162,6 +162,8 @@ def load_imagenet_lite0(network: nn.Module) -> None:
     timm's own start for a head of two classes, up to 0.7, would shake all that is to be adapted: the first
     losses were above 2.
     """
+    from search_space.boosted_efficientnet import LiteWeights  # late, as in `_boosted`
+
     classes, features = network.get_parameter("classifier.weight").shape
     head = {
         f"classifier.{name}": weight for name, weight in nn.Linear(features, classes).state_dict().items()

@@ -6,8 +6,8 @@ from nni.nas.space import model_context
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_space import Architecture, EnasSpace
-from search_space.enas.network import FinalCell
+from search_space import Architecture, EnasNetwork, EnasSpace
+from search_space.enas.final_network import FinalCell
 from search_space.enas.operations import DropPath, FactorizedReduction
 
 ONE_NODE = Architecture.from_fixed_arc([1, 0, 1, 4], [1, 0, 1, 2])  # state 0 is a loose end of both cells
@@ -16,6 +16,23 @@ ONE_NODE = Architecture.from_fixed_arc([1, 0, 1, 4], [1, 0, 1, 2])  # state 0 is
 def final_network(architecture: Architecture, layout: Any = "enas3", **settings: Any) -> EnasSpace:
     with model_context(architecture.to_sample()):
         return EnasSpace(layout, nodes=architecture.nodes, **{"filters": 4, **settings})
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"auxiliary": True, "image_size": 40, "stem_stride": 2, "classes": 3}]
+)
+def test_the_network_without_nni_is_the_one_that_is_frozen(settings: dict[str, Any]) -> None:
+    layout = "enas7" if settings else "enas3"
+    torch.manual_seed(0)
+    frozen = final_network(Architecture.random(3), layout, **settings)
+    torch.manual_seed(0)
+    plain = EnasNetwork(Architecture.random(3), layout, **{"filters": 4, **settings})
+    weights, expected = plain.state_dict(), frozen.state_dict()
+    assert list(weights) == list(expected)
+    assert all(torch.equal(weights[name], expected[name]) for name in weights)
+    assert [name for name, _ in plain.named_modules()] == [name for name, _ in frozen.named_modules()]
+    images = torch.randn(2, 3, 40, 40)
+    assert torch.equal(plain.eval()(images), frozen.eval()(images))
 
 
 def shake(network: nn.Module) -> None:

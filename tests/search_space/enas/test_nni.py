@@ -15,7 +15,8 @@ from torch import nn
 
 from search_space import Architecture, EnasSpace
 from search_space.enas.architecture import OPERATIONS
-from search_space.enas.network import Cell, FinalCell
+from search_space.enas.final_network import FinalCell
+from search_space.enas.network import Cell
 
 ARCHITECTURE = Architecture.random(0)
 SMALL: dict[str, Any] = {"filters": 4, "classes": 3}
