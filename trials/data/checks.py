@@ -111,10 +111,11 @@ def _counts(data: LesionData) -> dict[str, object]:
 
 def smallest_difference(data: LesionData) -> dict[str, object]:
     """Return `outlook` of the images that are tested on; of more than two classes of each."""
-    labels, groups = data.labels[data.tested], np.array(data.groups)[data.tested]
+    labels = np.array(data.classes)[data.labels[data.tested]]
+    groups = np.array(data.groups)[data.tested]
     if data.known.are_two:
-        return dict(outlook(labels == data.positive_index, groups))
-    return {name: outlook(labels == index, groups) for index, name in enumerate(data.classes)}
+        return dict(outlook(labels == data.positive, groups))  # which may be no class: a problem of its own
+    return {name: outlook(labels == name, groups) for name in data.classes}
 
 
 def _in_words(count: object) -> str:
