@@ -39,7 +39,7 @@ def save_untrained(folder: Path, seed: int = 1, **changes: object) -> Path:
     with torch.no_grad():
         network.get_parameter("classifier.weight").mul_(60)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, network, description)
+    save_model(folder, network, description, description.build_head())
     return folder
 
 

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from scipy.special import expit
 from torch import Tensor
 
+from trials.data.covariates import Column, CovariateCoding, Table
 from trials.errors import ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.evaluation.decisions import log_odds_of, probabilities
 from trials.models.model_file import TrainedModel
-from trials.runs.layout import NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
+from trials.runs.layout import LOADER, NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
 from trials.runs.predictions import Classes
 
 
@@ -36,8 +37,35 @@ def noise(shape: tuple[int, ...]) -> Tensor:
     return torch.cat(images).byte()
 
 
-def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.ndarray]:
-    """Return the model's outputs for uint8 squares [n, channels, side, side], by name, as its run does.
+def made_cells(coding: CovariateCoding | None, count: int) -> dict[str, list[str]]:
+    """Return cells of so many images, by column: those of training images, none, and ones unlike theirs."""
+    made = {column.name: _made(column) for column in (coding.columns if coding else ())}
+    return {
+        name: [cells[(index + shift) % len(cells)] for index in range(count)]
+        for shift, (name, cells) in enumerate(made.items())
+    }
+
+
+def _made(column: Column) -> list[str]:
+    known = column.values if column.kind == "category" else map(str, (column.low, column.high))
+    return [*known, "", "unlike any other"]
+
+
+def refuse_other_inputs(folder: Path, coding: CovariateCoding | None, cells: Table) -> None:
+    """Raise `ExportError` where the copied loader codes cells otherwise than the model."""
+    if coding is None:
+        return
+    code = runpy.run_path(str(folder / LOADER))["code"]
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    if not np.array_equal(code(rows), coding.code(cells)):
+        raise ExportError(
+            f"{folder / LOADER}: codes covariates otherwise than the model; nothing was exported: a defect "
+            "of ours, please report it"
+        )
+
+
+def expected_outputs(trained: TrainedModel, squares: Tensor, cells: Table) -> dict[str, np.ndarray]:
+    """Return the model's outputs for uint8 squares [n, channels, side, side] and cells, as its run does.
 
     Each is float [n, k]; of two classes [n], and `probabilities` are of the positive one only. Raises
     `ModelError` for outputs that are not finite.
@@ -45,7 +73,7 @@ def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.nda
     card = trained.description
     pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
-        logits = trained.logits([np.squeeze(image) for image in pixels])
+        logits = trained.logits([np.squeeze(image) for image in pixels], covariates=cells)
     values = (probabilities(logits), probabilities(logits, card.temperature), logits)
     if card.known.are_two:
         odds = log_odds_of(logits, card.known.index or 0)
@@ -54,18 +82,25 @@ def expected_outputs(trained: TrainedModel, squares: Tensor) -> dict[str, np.nda
 
 
 def differences(
-    folder: Path, squares: Tensor, expected: Mapping[str, np.ndarray], classes: Classes
+    folder: Path,
+    squares: Tensor,
+    covariates: np.ndarray | None,
+    expected: Mapping[str, np.ndarray],
+    classes: Classes,
 ) -> dict[str, float]:
-    """Return for each file how far its outputs for the squares are from the expected ones at most."""
+    """Return for each file how far its outputs for squares and covariates are from the expected at most."""
+    given = {"images": squares}
+    if covariates is not None:
+        given["covariates"] = torch.from_numpy(covariates)
     network = runpy.run_path(str(folder / NETWORK_CODE))["network"]
     opened = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():
-        given = {
-            ONNX: _onnx_outputs(folder / ONNX, squares, outputs_of(classes)),
-            PROGRAM: opened(squares),
-            WEIGHTS: network(squares, load_file(folder / WEIGHTS)),
+        found = {
+            ONNX: _onnx_outputs(folder / ONNX, given, outputs_of(classes)),
+            PROGRAM: opened(*given.values()),
+            WEIGHTS: network(*given.values(), load_file(folder / WEIGHTS)),
         }
-    return {name: _difference(outputs, expected, classes) for name, outputs in given.items()}
+    return {name: _difference(outputs, expected, classes) for name, outputs in found.items()}
 
 
 def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], classes: Classes) -> float:
@@ -82,7 +117,7 @@ def _difference(outputs: Sequence[Any], expected: Mapping[str, np.ndarray], clas
     return float(np.max(gaps))  # NaN where one is
 
 
-def _onnx_outputs(path: Path, squares: Tensor, names: Sequence[str]) -> list[np.ndarray]:
+def _onnx_outputs(path: Path, given: Mapping[str, Tensor], names: Sequence[str]) -> list[np.ndarray]:
     try:
         import onnxruntime
     except ImportError:
@@ -90,5 +125,5 @@ def _onnx_outputs(path: Path, squares: Tensor, names: Sequence[str]) -> list[np.
             "the check of an export needs onnxruntime: pip install -c constraints.txt -e '.[export]'"
         ) from None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    outputs: list[np.ndarray] = session.run(names, {"images": squares.numpy()})
+    outputs: list[np.ndarray] = session.run(names, {name: values.numpy() for name, values in given.items()})
     return outputs

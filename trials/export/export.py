@@ -21,7 +21,14 @@ from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
 from trials.errors import ExportError
 from trials.export.card import write_card
-from trials.export.check import differences, expected_outputs, noise, outputs_of
+from trials.export.check import (
+    differences,
+    expected_outputs,
+    made_cells,
+    noise,
+    outputs_of,
+    refuse_other_inputs,
+)
 from trials.export.metadata import metadata
 from trials.export.origin import figures, read_origin
 from trials.export.program import write_program
@@ -46,25 +53,31 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     trained = load_model(model)
     card = trained.description
     origin = read_origin(model)
-    shape = (card.channels, card.image_size, card.image_size)
-    squares = noise(shape)
-    expected = expected_outputs(trained, squares)
+    squares = noise((card.channels, card.image_size, card.image_size))
+    cells = made_cells(card.covariates, len(squares))
+    expected = expected_outputs(trained, squares, cells)
     with new_folder(out) as folder:
-        _write_model(InferenceModel(trained).eval(), card, shape, folder)
-        found = differences(folder, squares, expected, card.known)
+        _write_model(InferenceModel(trained).eval(), card, origin.metrics, folder)
+        found = differences(folder, squares, trained.inputs(cells, len(squares)), expected, card.known)
+        refuse_other_inputs(folder, card.covariates, cells)
         _refuse_different(found, out)
-        write_atomically(folder / METADATA, (dump_json(metadata(card, origin.metrics)) + "\n").encode())
         write_card(folder, card, origin, figures(model), found)
     files = sorted(path.name for path in out.iterdir())
     said = {"not_for": card.not_for, "warnings": card.warnings}
     return {"out": str(out), "files": files, "largest_difference": found, **said}
 
 
-def _write_model(model: InferenceModel, card: ModelDescription, shape: tuple[int, ...], folder: Path) -> None:
-    write_program(model, shape, folder)
-    export_onnx(model, shape, folder / ONNX, dtype=torch.uint8, outputs=outputs_of(card.known))
+def _write_model(
+    model: InferenceModel, card: ModelDescription, metrics: dict[str, Any], folder: Path
+) -> None:
+    shape = (card.channels, card.image_size, card.image_size)
+    covariates = len(card.covariates.inputs) if card.covariates else 0
+    outputs = outputs_of(card.known)
+    write_program(model, shape, covariates, folder)
+    export_onnx(model, shape, folder / ONNX, dtype=torch.uint8, covariates=covariates, outputs=outputs)
     _describe_onnx(folder / ONNX, card)
     shutil.copyfile(Path(__file__).with_name(LOADER), folder / LOADER)
+    write_atomically(folder / METADATA, (dump_json(metadata(card, metrics)) + "\n").encode())
 
 
 def _refuse_different(found: dict[str, float], out: Path) -> None:
@@ -98,6 +111,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
             **_rule(card),
             "fit": card.squares,
             "grey_range": str(card.grey_range),
+            **({"covariates": "; ".join(card.covariates.inputs)} if card.covariates else {}),
             "not_for": card.not_for,
             "warnings": "; ".join(card.warnings),
         },

@@ -1,15 +1,19 @@
 """Use the model in this folder: `python load_model.py IMAGE...` prints its predictions of lesion crops.
 
+A model that takes covariates, which README.md says, needs a table of them too: `--covariates TABLE.csv`.
+
 Needs Python 3.10, torch 2.4, numpy, pillow and safetensors, or newer ones. Nothing is unpickled: weights come
 from `model.safetensors`, and `network.py` is the network, written out as plain PyTorch. For research, not for
 clinical use.
 """
 
+import csv
 import json
 import math
 import re
 import runpy
 import sys
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any
@@ -93,12 +97,94 @@ def _eight_bits(image: Any, path: str | Path, known: list[float]) -> Image.Image
     return Image.fromarray(255 - eight_bits if inverted else eight_bits)
 
 
-def predict(paths: list[str]) -> list[dict[str, Any]]:
+def read_cells(table: str | Path, paths: list[str]) -> list[dict[str, str]]:
+    """Return the cells of each image by column, from a CSV file with a column `file` and the covariates.
+
+    A row names its image by path, relative to the table or to the working directory, or by name. Raises
+    ValueError for missing columns and images of several rows; warns of images without a row.
+    """
+    with open(table, newline="", encoding="utf-8-sig") as lines:
+        read = csv.DictReader(lines, restval="")
+        head = [str(name).strip() for name in read.fieldnames or ()]
+        rows = [dict(zip(head, (str(cell).strip() for cell in row.values()), strict=False)) for row in read]
+    names = [column["name"] for column in _columns()]
+    sized = "ratio" in names and "ratio" not in head
+    wanted = [name for name in names if not (sized and name == "ratio")] + ["width", "height"] * sized
+    if absent := [name for name in ("file", *wanted) if name not in head]:
+        raise ValueError(f"{table}: no column {', '.join(absent)}; its first line has {', '.join(head)}")
+    if sized:
+        rows = [{**row, "ratio": _ratio(row["width"], row["height"])} for row in rows]
+    return [_row(table, rows, path) for path in paths]
+
+
+def _row(table: str | Path, rows: list[dict[str, str]], path: str) -> dict[str, str]:
+    starts = (Path(table).parent, Path())
+    by_path = [row for row in rows if Path(path).resolve() in [(s / row["file"]).resolve() for s in starts]]
+    found = by_path or [row for row in rows if Path(row["file"]).name == Path(path).name]
+    if any(row != found[0] for row in found):
+        raise ValueError(f"{table}: {len(found)} rows may be of {path}; name each image by its path, once")
+    if not found:
+        warnings.warn(f"{table}: no row of {path}; its covariates are taken as missing", stacklevel=3)
+    return found[0] if found else {}
+
+
+def _ratio(width: str, height: str) -> str:
+    across, down = _number(width), _number(height)
+    return str(across / down) if across and down else ""
+
+
+def _columns() -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = (facts()["covariates"] or {"columns": []})["columns"]
+    return columns
+
+
+def code(cells: list[dict[str, str]]) -> np.ndarray:
+    """Return the network's second input, float32 [n, d], of the cells of images by column.
+
+    Numbers, or their logarithms, are standardised by the training images. A category has an input for each of
+    its values. What has no cell that can be read is missing.
+    """
+    return np.array(
+        [[value for column in _columns() for value in _coded(column, row)] for row in cells], dtype=np.float32
+    )
+
+
+def _coded(column: dict[str, Any], row: dict[str, str]) -> list[float]:
+    cell = row.get(column["name"], "")
+    if column["kind"] == "category":
+        found = [float(_key(value) == _key(cell)) for value in column["values"]]
+        return found + [float(not any(found))] * column["missing"]
+    value = _number(cell)
+    if value is None or (column["log"] and value <= 0):
+        return [0.0, 1.0][: 1 + column["missing"]]
+    scaled = math.log(value) if column["log"] else value
+    return [(scaled - column["mean"]) / column["std"], 0.0][: 1 + column["missing"]]
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= 1e15 else None
+
+
+def _key(cell: str) -> str:
+    """Return what is the same for cells that differ by case or spaces, or as 3 and 3.0 do."""
+    seen = "".join(letter for letter in cell if unicodedata.category(letter) != "Cf")
+    text = "".join(unicodedata.normalize("NFKC", seen).casefold().split())
+    whole = re.fullmatch(r"([+-]?\d+)(?:[.,]0*)?", text)
+    return str(int(whole[1])) if whole else text
+
+
+def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
     """Return what the network says of image files, and which class each is called.
+
+    `cells` are the covariates of each image by column, as of `read_cells`, where the model takes some.
 
     Of two classes: the probability, calibrated probability and log odds of the positive one. Of more, by the
     classes' names: the probabilities, calibrated probabilities and log probabilities. Raises ValueError where
-    the network gives no finite number.
+    the network gives no finite number, and where covariates are not given, or have no use.
     """
     import torch  # other runtimes need only `square`
     from safetensors.torch import load_file
@@ -106,10 +192,12 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
     if not paths:
         return []
     card, network = facts(), runpy.run_path(str(HERE / "network.py"))["network"]
+    _refuse_cells(len(paths), cells)
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():
         images = torch.tensor(np.stack([square(path) for path in paths]))
-        outputs = [output.double().numpy() for output in network(images, weights)]
+        beside = [] if cells is None else [torch.from_numpy(code(cells))]
+        outputs = [output.double().numpy() for output in network(images, *beside, weights)]
     for path, said in zip(paths, outputs[-1].reshape(len(paths), -1), strict=True):
         if not np.isfinite(said).all():
             raise ValueError(
@@ -118,6 +206,19 @@ def predict(paths: list[str]) -> list[dict[str, Any]]:
             )
     rows = _rows_of_two(card, *outputs) if len(card["classes"]) == 2 else _rows_of_more(card, *outputs)
     return [{"file": path, **row} for path, row in zip(paths, rows, strict=True)]
+
+
+def _refuse_cells(images: int, cells: list[dict[str, str]] | None) -> None:
+    names = [column["name"] for column in _columns()]
+    if names and cells is None:
+        raise ValueError(
+            f"the model takes {', '.join(names)} beside the images: give --covariates TABLE.csv, whose first "
+            f"line is {','.join(('file', *names))}"
+        )
+    if cells is not None and (not names or len(cells) != images):
+        raise ValueError(
+            f"covariates of {len(cells)} images; the model takes {len(names)} of {images} images"
+        )
 
 
 def _rows_of_two(
@@ -170,9 +271,15 @@ def call(card: dict[str, Any], logits: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python load_model.py IMAGE...")
+    asked, table = sys.argv[1:], None
+    if "--covariates" in asked[:-1]:
+        at = asked.index("--covariates")
+        table = asked[at + 1]
+        del asked[at : at + 2]
+    if not asked or asked[-1] == "--covariates":
+        sys.exit("usage: python load_model.py [--covariates TABLE.csv] IMAGE...")
     try:
-        print(json.dumps(predict(sys.argv[1:]), indent=2, allow_nan=False))
+        given = None if table is None else read_cells(table, asked)
+        print(json.dumps(predict(asked, given), indent=2, allow_nan=False))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")

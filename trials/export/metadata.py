@@ -44,9 +44,18 @@ def _data_format(card: ModelDescription) -> dict[str, Any]:
     colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
     squares = [card.image_size] * 2
     return {
-        "inputs": {"images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares)},
+        "inputs": {
+            "images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares),
+            **_covariates(card),
+        },
         "outputs": _outputs(card),
     }
+
+
+def _covariates(card: ModelDescription) -> dict[str, Any]:
+    if card.covariates is None:
+        return {}
+    return {"covariates": _tensor("covariates", "values", "float32", [], card.covariates.inputs)}
 
 
 def _outputs(card: ModelDescription) -> dict[str, Any]:

@@ -20,10 +20,11 @@ import torch
 from torch import device, inf, nan  # noqa: F401
 
 
-def network(images, weights):
+def network({inputs}, weights):
     """{told}
     """
 '''
+_COVARIATES = " Beside the images\n    it takes covariates, float32 [b, d], as `load_model.code` gives them."
 _OF_TWO = """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive\
  class
     to the calibrated one [b] and the log odds [b]."""
@@ -31,9 +32,12 @@ _OF_MORE = """Map uint8 images [b, channels, side, side] to probabilities, calib
     probabilities, each [b, classes]."""
 
 
-def write_program(model: InferenceModel, shape: tuple[int, ...], folder: Path) -> None:
-    """Write the program of a model of uint8 images [b, *shape] to `folder`, in both forms."""
-    program = _program(model, shape)
+def write_program(model: InferenceModel, shape: tuple[int, ...], covariates: int, folder: Path) -> None:
+    """Write the program of a model of uint8 images [b, *shape] to `folder`, in both forms.
+
+    Unless there are 0, it takes `covariates` too, float32 [b, covariates].
+    """
+    program = _program(model, shape, covariates)
     torch.export.save(program, folder / PROGRAM)
     used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
     names = {
@@ -45,14 +49,17 @@ def write_program(model: InferenceModel, shape: tuple[int, ...], folder: Path) -
     weights = {target: tensors[target].detach().contiguous() for target in names.values()}
     write_atomically(folder / WEIGHTS, dump_weights(weights))
     lines = [f'    {argument} = weights["{target}"]\n' for argument, target in names.items()]
-    head = _HEAD.format(told=_OF_TWO if model.two else _OF_MORE)
+    told = (_OF_TWO if model.two else _OF_MORE) + (_COVARIATES if covariates else "")
+    head = _HEAD.format(told=told, inputs="images, covariates" if covariates else "images")
     body = program.graph_module.code.partition("):\n")[2].rstrip() + "\n"
     write_atomically(folder / NETWORK_CODE, "".join([head, *lines, body]).encode())
 
 
-def _program(model: InferenceModel, shape: tuple[int, ...]) -> ExportedProgram:
-    example = torch.zeros(2, *shape, dtype=torch.uint8)  # 2, as torch would take 1 for fixed
-    program = export_program(model, (example,), dynamic_shapes=({0: Dim("batch")},))
+def _program(model: InferenceModel, shape: tuple[int, ...], covariates: int) -> ExportedProgram:
+    examples = [torch.zeros(2, *shape, dtype=torch.uint8)]  # 2, as torch would take 1 for fixed
+    examples += [torch.zeros(2, covariates)] if covariates else []
+    batch = {0: Dim("batch")}
+    program = export_program(model, tuple(examples), dynamic_shapes=(batch,) * len(examples))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names places of this machine
     program.example_inputs = None  # would be pickled

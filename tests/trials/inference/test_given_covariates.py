@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.helpers.images import write_table
 from tests.helpers.models import describe, pictures, save_untrained
@@ -24,14 +23,9 @@ TWO = {"classes": ("benign", "malignant"), "positive": "malignant", "threshold":
 CODING = fit_coding({"age": AGES, "device": DEVICES}, ["age", "device"])
 
 
-def save(folder: Path, seed: int = 1, **changes: object) -> Path:
+def save(folder: Path, **changes: object) -> Path:
     """Write an untrained model to which age and device mean something."""
-    description = describe(**changes, covariates=CODING)
-    torch.manual_seed(seed)
-    network, head = description.build(), description.build_head()
-    folder.mkdir(parents=True)
-    save_model(folder, network, description, head)
-    return folder
+    return save_untrained(folder, **changes, covariates=CODING)
 
 
 @pytest.fixture(params=[{}, TWO], ids=["three classes", "two classes"])

@@ -1,0 +1,150 @@
+"""An exported model that takes covariates does so without the project, from a table."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.helpers.images import write_table
+from tests.helpers.models import pictures, save_untrained
+from trials.data.covariates import fit_coding
+from trials.data.files.decoding import decode
+from trials.errors import ExportError
+from trials.evaluation.decisions import probabilities
+from trials.export import export
+from trials.export.export import run_export
+from trials.models.model_file import load_model
+
+TWO = {"classes": ("benign", "malignant"), "positive": "malignant", "threshold": 0.5}
+CELLS = {
+    "age": ["20", "50", "80", "", "old", "-3"],
+    "device": ["GE", "philips", "Sony", "?", " ge", "Philips"],
+    "ratio": ["1.5", "0.5", "1", "2", "0", "?"],
+}
+CODING = fit_coding(
+    {"age": ["20", "50", "80"], "device": ["GE", "Philips", ""], "ratio": ["1", "2", "3"]},
+    ["age", "device", "ratio"],
+    log=["age"],
+)
+
+
+@pytest.fixture(params=[{}, TWO], ids=["three classes", "two classes"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return save_untrained(tmp_path / "model", **request.param, covariates=CODING)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    (tmp_path / "images").mkdir()
+    return pictures(tmp_path / "images", 6)
+
+
+def table(images: list[Path], **columns: list[str]) -> Path:
+    path = images[0].parent / "cells.csv"
+    rows = zip([image.name for image in images], *columns.values(), strict=True)
+    write_table(path, ("file", *columns), *rows)
+    return path
+
+
+def ask(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "always", str(folder / "load_model.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def answers(folder: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    told = ask(folder, *arguments)
+    assert told.returncode == 0, told.stderr
+    found: list[dict[str, Any]] = json.loads(told.stdout)
+    return found
+
+
+def test_the_loader_reads_a_table_and_says_what_the_model_says(
+    model: Path, images: list[Path], tmp_path: Path
+) -> None:
+    result = run_export(model, tmp_path / "out")
+    assert set(result["largest_difference"]) == {"model.onnx", "model.pt2", "model.safetensors"}
+    trained = load_model(model)
+    logits = trained.logits([decode(image) for image in images], covariates=CELLS)
+    said = answers(tmp_path / "out", "--covariates", table(images, **CELLS), *images)
+    expected = probabilities(logits)
+    if "probability" in said[0]:
+        given = [[1 - answer["probability"], answer["probability"]] for answer in said]
+    else:
+        given = [list(answer["probabilities"].values()) for answer in said]
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+def test_both_runtimes_name_the_second_input_and_the_card_its_columns(model: Path, tmp_path: Path) -> None:
+    run_export(model, tmp_path / "out")
+    stored = onnx.load(tmp_path / "out" / "model.onnx")
+    assert [given.name for given in stored.graph.input] == ["images", "covariates"]
+    assert stored.graph.input[1].type.tensor_type.shape.dim[1].dim_value == len(CODING.inputs) == 5
+    inputs = json.loads((tmp_path / "out" / "metadata.json").read_text())["network_data_format"]["inputs"]
+    assert list(inputs["covariates"]["channel_def"].values()) == list(CODING.inputs)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| logarithm of age, less" in card and "| device | GE, Philips |" in card and "20 to 80" in card
+    assert "covariates = code(read_cells(" in card and "--covariates TABLE.csv IMAGE..." in card
+    code = (tmp_path / "out" / "network.py").read_text()
+    assert re.search(r"^def network\(images, covariates, weights\):$", code, re.M)
+
+
+def test_width_and_height_tell_the_ratio(model: Path, images: list[Path], tmp_path: Path) -> None:
+    run_export(model, tmp_path / "out")
+    columns = {"age": ["50"] * 6, "device": ["GE"] * 6}
+    told = answers(tmp_path / "out", "--covariates", table(images, **columns, ratio=["1.5"] * 6), *images)
+    sized = table(images, **columns, width=["30"] * 6, height=["20"] * 6)
+    assert answers(tmp_path / "out", "--covariates", sized, *images) == told
+
+
+def test_the_loader_refuses_what_does_not_fit(model: Path, images: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_export(model, out)
+    said = ask(out, *images)
+    assert (
+        said.returncode != 0
+        and "--covariates TABLE.csv, whose first line is file,age,device,ratio" in said.stderr
+    )
+    said = ask(out, "--covariates", table(images, age=["1"] * 6), *images)
+    assert (
+        said.returncode != 0
+        and "no column device, width, height; its first line has file, age" in said.stderr
+    )
+    few = table(images, **CELLS)
+    few.write_text("".join(few.read_text().splitlines(keepends=True)[:-1]))
+    said = ask(out, "--covariates", few, *images)
+    assert said.returncode == 0 and "no row of" in said.stderr
+    few.write_text(few.read_text() + f"{images[0].name},99,GE,1\n")
+    said = ask(out, "--covariates", few, *images)
+    assert said.returncode != 0 and "2 rows may be of" in said.stderr
+    assert "usage" in ask(out, "--covariates", few).stderr
+
+
+def test_a_model_without_covariates_refuses_a_table(images: list[Path], tmp_path: Path) -> None:
+    run_export(save_untrained(tmp_path / "plain", **TWO), tmp_path / "out")
+    assert "Covariates" not in (tmp_path / "out" / "README.md").read_text()
+    (images[0].parent / "cells.csv").write_text("file,age\n")
+    said = ask(tmp_path / "out", "--covariates", images[0].parent / "cells.csv", *images)
+    assert said.returncode != 0 and "the model takes 0 of 6 images" in said.stderr
+
+
+def test_an_export_that_codes_otherwise_is_refused(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = export.shutil.copyfile
+
+    def spoilt(source: Path, target: Path) -> None:
+        copy(source, target)
+        target.write_text(target.read_text().replace('- column["mean"]', '+ column["mean"]'))
+
+    monkeypatch.setattr(export.shutil, "copyfile", spoilt)
+    with pytest.raises(ExportError, match="codes covariates otherwise than the model"):
+        run_export(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
