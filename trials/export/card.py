@@ -12,7 +12,7 @@ import jinja2
 
 from trials.evaluation.bootstrap import Interval
 from trials.export.claim import claim
-from trials.export.origin import MEASURES, OF_A_CLASS, Figures, Origin
+from trials.export.origin import OF_A_CLASS, Figures, Origin, measures_in
 from trials.files import write_atomically
 from trials.models.model_file import ModelDescription
 from trials.runs.layout import CARD
@@ -36,28 +36,18 @@ def write_card(
         keep_trailing_newline=True,
     )
     environment.filters["interval"] = _interval
-    environment.filters["measure"] = _measure
     page = environment.get_template("card.md.j2").render(
         card=card,
         metrics=origin.metrics,
         data=origin.data,
         measured=measured,
-        measures=MEASURES,
-        rule=in_words(card.frozen.decision, card.known),
-        tested=origin.tested,
-        overall=origin.overall(card.known),
+        measures=measures_in(measured),
         of_a_class=OF_A_CLASS,
+        rule=in_words(card.frozen.decision, card.known),
         differences=differences,
         claim=claim(card, origin, measured),
     )
     write_atomically(folder / CARD, page.encode())
-
-
-def _measure(value: float | None) -> str:
-    """Return a measure in words; counts are whole numbers."""
-    if value is None:
-        return "not defined"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def _interval(value: Interval) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trials.export.origin import MEASURES, Figures, Origin
+from trials.export.origin import Figures, Origin, measures_in
 from trials.models.model_file import ModelDescription
 
 
@@ -22,7 +22,7 @@ class Item(NamedTuple):
 
 def claim(card: ModelDescription, origin: Origin, measured: Figures) -> list[Item]:
     """Return all items in order, with what is known of each."""
-    known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, origin, measured)
+    known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, measured)
     return [Item(number, subject, known.get(number)) for number, subject in _CLAIM.items()]
 
 
@@ -88,12 +88,10 @@ def _refit(origin: Origin) -> str:
     return "; then trained once more, from the validation images too" if origin.metrics.get("refit") else ""
 
 
-def _of_evaluation(card: ModelDescription, origin: Origin, measured: Figures) -> dict[int, str | None]:
+def _of_evaluation(card: ModelDescription, measured: Figures) -> dict[int, str | None]:
     found: dict[int, str | None] = {39: f"none: not for {card.not_for}"}
-    if overall := origin.overall(card.known):
-        found |= {28: ", ".join(overall), 36: "see the figures"}
     if measured:
-        found[28] = ", ".join(MEASURES.values())
+        found[28] = ", ".join(measures_in(measured).values())
         found[29] = "95 % intervals by bootstrap over groups"
         found[36] = "see the figures"
     if any(name.startswith("external") for name, _ in measured):

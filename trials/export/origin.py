@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import EvaluationError
+from trials.report.class_summaries import ClassSummary, summarise_classes
 from trials.report.comparison import read_comparison
+from trials.report.methods import MethodRuns
 from trials.report.summaries import Summary, summarise
-from trials.runs.collection import BinaryPredictions
+from trials.runs.collection import Predictions
 from trials.runs.folder import read_json
 from trials.runs.layout import METRICS, RECORD
-from trials.runs.predictions import Classes
 
-Figures = Sequence[tuple[str, Summary[BinaryPredictions]]]  # with the name of the images
+Figures = Sequence[tuple[str, Summary[Any]]]  # by images; of more classes `ClassSummary`
 MEASURES = {
     "auc": "AUC",
     "accuracy": "accuracy",
@@ -40,7 +41,6 @@ CLASS_MEASURES = {  # of more than two classes
     "mean_absolute_error": "mean absolute error, grades",
 }
 OF_A_CLASS = {
-    "n": "images",
     "auc": "AUC",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -66,17 +66,6 @@ class Origin:
         """The settings of the training."""
         return dict((self.record.get("settings") or {}).get("retrain") or {})
 
-    @property
-    def tested(self) -> dict[str, Any]:
-        """What the run has measured on its test images; empty where there were none."""
-        return dict(self.metrics.get("test") or {})
-
-    def overall(self, classes: Classes) -> dict[str, float | None]:
-        """Return the test's measures of more than two classes by their names in words."""
-        if classes.are_two:
-            return {}
-        return {name: self.tested[key] for key, name in CLASS_MEASURES.items() if key in self.tested}
-
 
 def read_origin(model: Path) -> Origin:
     """Read what lies beside the model."""
@@ -86,7 +75,7 @@ def read_origin(model: Path) -> Origin:
 
 
 def figures(model: Path) -> Figures:
-    """Return a run's figures on test and external images, of two classes; none for an unfinished run."""
+    """Return a run's figures on test and external images; none for an unfinished run."""
     try:
         methods = read_comparison([model]).methods
     except EvaluationError:
@@ -95,15 +84,25 @@ def figures(model: Path) -> Figures:
         return []
     method = methods[0]
     run = method.runs[0]
-    if not run.classes.are_two:
-        return []
     part = "test split" if run.own_split else "outer test fold"
     tested = {
         f"the {part} of {run.metrics['data']}": method.tested,
         f"external images, {run.metrics.get('external')}": method.external,
     }
     return [
-        (name, summarise(method, found.binary))
+        (name, _summary(method, found, ordered=bool(run.metrics.get("ordered"))))
         for name, found in tested.items()
         if found is not None and len(found.files)
     ]
+
+
+def _summary(method: MethodRuns, found: Predictions, *, ordered: bool) -> Summary[Any]:
+    if found.classes.are_two:
+        return summarise(method, found.binary)
+    return summarise_classes(method, found, ordered=ordered)
+
+
+def measures_in(measured: Figures) -> dict[str, str]:
+    """Return the measures that the figures have, with their names in words."""
+    known = CLASS_MEASURES if any(isinstance(one, ClassSummary) for _, one in measured) else MEASURES
+    return {key: name for key, name in known.items() if all(key in one.measures for _, one in measured)}

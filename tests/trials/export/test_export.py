@@ -412,11 +412,19 @@ def test_card_of_more_classes_has_the_runs_measures_and_confusion_matrix(tmp_pat
     run_export(tmp_path / "run", tmp_path / "out")
     page = (tmp_path / "out" / "README.md").read_text()
     tested = metrics["test"]
-    assert f"On the {tested['n']} images of the test" in page
-    assert f"| balanced accuracy | {tested['balanced_accuracy']:.3f} |" in page
+    assert (
+        "by bootstrap over groups, at the frozen rule" in page
+        and f"| images, groups | {tested['n']}," in page
+    )
+    assert f"| balanced accuracy | {tested['balanced_accuracy']:.3f} (" in page
     for row, name in zip(tested["confusion"], CLASSES, strict=True):
         assert f"| {name} | {' | '.join(map(str, row))} |" in page
         one = tested["per_class"][name]
-        assert f"| {name} | {one['n']} | {one['auc']:.3f} | {one['sensitivity']:.3f} |" in page
-        assert (one["ppv"] is None) == (f"{one['specificity']:.3f} | not defined |" in page)
+        (line,) = (
+            line
+            for line in page.splitlines()
+            if line.startswith(f"| {name} | {one['n']} | {one['auc']:.3f} (")
+        )
+        assert f"| {one['sensitivity']:.3f} (" in line and f"| {one['specificity']:.3f} (" in line
+        assert (one["ppv"] is None) == ("| not defined |" in line)
     assert "calls of the likeliest class; temperature by validation" in page
