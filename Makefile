@@ -20,7 +20,7 @@ PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
 
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
-BENCHMARKS = weight_sharing machine_limit retraining growth cuda
+BENCHMARKS = start weight_sharing machine_limit retraining growth cuda
 QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/test_docs.py \
 	tests/test_where_is_it.py tests/test_wheel.py
 
