@@ -48,8 +48,8 @@ GOOD_OF_THREE = {
     ],
 }
 POOR_OF_THREE = {
-    0: [*GOOD_OF_THREE[0][:4], [0.6, 0.2, 0.2], GOOD_OF_THREE[0][5]],
-    1: [*GOOD_OF_THREE[1][:4], [0.5, 0.3, 0.2], GOOD_OF_THREE[1][5]],
+    0: [*GOOD_OF_THREE[0][:4], [0.62, 0.2, 0.18], GOOD_OF_THREE[0][5]],
+    1: [*GOOD_OF_THREE[1][:4], [0.52, 0.3, 0.18], GOOD_OF_THREE[1][5]],
 }
 
 

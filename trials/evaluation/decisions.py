@@ -37,11 +37,15 @@ def of_two(log_odds: ArrayLike, positive: int) -> np.ndarray:
 
 
 def log_odds_of(logits: np.ndarray, index: int) -> np.ndarray:
-    """Return the log odds [...] of the class at `index` against all others, of logits [..., k]."""
+    """Return the log odds [...] of the class at `index` against all others, of logits [..., k].
+
+    Of more than two classes equal probabilities have equal ones, whatever those of the other classes are.
+    """
     others = np.delete(logits, index, axis=-1)
-    rest = others[..., 0] if others.shape[-1] == 1 else logsumexp(others, axis=-1)
-    odds: np.ndarray = logits[..., index] - rest
-    return odds
+    if others.shape[-1] == 1:
+        odds: np.ndarray = logits[..., index] - others[..., 0]
+        return odds
+    return ties_kept(logits[..., index] - logsumexp(others, axis=-1))
 
 
 def class_log_odds(logits: ArrayLike) -> np.ndarray:

@@ -81,7 +81,8 @@ def class_roc_figure(summaries: Sequence[ClassSummary], classes: Sequence[str], 
         for index, summary in enumerate(summaries):
             part = summary.predictions.against(of)
             false, true, _ = roc_curve(part.positive, part.log_odds)
-            axes.plot(false, true, label=summary.method.label, **_look(index))
+            label = summary.method.label if axes is panels[0] else None
+            axes.plot(false, true, label=label, **_look(index))
     return _svg(figure, panels[0], name, "ROC curves of each class")
 
 

@@ -42,7 +42,11 @@ class Reading(Generic[Summed]):
 
 @dataclass(frozen=True, eq=False)
 class BinaryReading(Reading[Summary[BinaryPredictions]]):
-    """Of the class `positive`; `patients` are the external figures by patient or other group."""
+    """Of the class `positive`; `patients` are the external figures by patient or other group.
+
+    Of more than two classes there are none: an image is called by all its probabilities, and not by a
+    threshold that a mean could be held against.
+    """
 
     positive: str
     prevalence: float
@@ -83,11 +87,12 @@ def read_binary(
 
     measure = partial(summarise, prevalence=prevalence)
     found = _reading(comparison, inside, outside, measure, reference)
+    by_threshold = found.external if len(names) == 2 else ()
     return BinaryReading(
         **vars(found),
         positive=positive,
         prevalence=prevalence,
-        patients=[measure(one.method, by_patient(one.predictions)) for one in found.external],
+        patients=[measure(one.method, by_patient(one.predictions)) for one in by_threshold],
         power=power(_of(found.tested or found.external, found.reference), found.tests["reference"]),
     )
 

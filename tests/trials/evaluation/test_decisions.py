@@ -41,6 +41,12 @@ def test_more_classes_are_kept_as_log_probabilities() -> None:
     assert probabilities(THREE, [1, 2, 1])[1] == pytest.approx(roots / roots.sum())
 
 
+def test_equal_probabilities_are_equal_whatever_the_others_are() -> None:
+    logits = np.log([[0.2, 0.5, 0.3], [0.2, 0.2, 0.6], [0.2, 0.79, 0.01], [0.21, 0.2, 0.59]])
+    odds = log_odds_of(logits, 0)
+    assert odds[0] == odds[1] == odds[2] < odds[3]
+
+
 def test_the_mean_of_models_is_that_of_their_probabilities() -> None:
     mean = mean_logits([THREE, np.log([[0.1, 0.1, 0.8]] * 3)], None)
     assert np.exp(mean[0]) == pytest.approx([0.3, 0.2, 0.5])

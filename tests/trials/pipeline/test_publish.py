@@ -3,12 +3,23 @@
 import bz2
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import logit
 
-from tests.helpers.report_runs import GOOD, POOR, table, write_comparison, write_run
+from tests.helpers.report_runs import (
+    GOOD,
+    POOR,
+    THREE,
+    table,
+    table_of_three,
+    write_comparison,
+    write_run,
+)
 from tests.helpers.runs import train_on
 from trials.errors import EvaluationError, ModelError, RunFolderError
 from trials.models.model_file import load_model
@@ -76,10 +87,10 @@ def test_a_report_of_what_was_published_is_that_of_the_runs(
         assert page.count(words) == again["report.html"].decode().count(words) > 0, words
 
 
-def _figures(content: bytes) -> list[list[object]]:
+def _figures(content: bytes, within: float = 1e-4) -> list[list[object]]:
     rows = csv.reader(content.decode().splitlines())
     return [
-        [pytest.approx(float(cell), abs=1e-4) if _is_number(cell) else cell for cell in row] for row in rows
+        [pytest.approx(float(cell), abs=within) if _is_number(cell) else cell for cell in row] for row in rows
     ]
 
 
@@ -106,6 +117,45 @@ def test_seeds_folds_and_external_images_come_back(comparison: Path, tmp_path: P
         [row["p"] for row in before["tests"]], abs=1e-4
     )
     assert before["warnings"] == after["warnings"]
+
+
+@pytest.mark.parametrize("positive", [None, "malignant"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"threshold": 0.3, "threshold_log_odds": float(logit(0.3)), "threshold_of": "normal"},
+        {"costs": [[0, 1, 1], [9, 0, 9], [1, 1, 0]]},
+    ],
+)
+def test_any_number_of_classes_come_back(positive: str | None, rule: dict[str, Any], tmp_path: Path) -> None:
+    classes, random = replace(THREE, positive=positive), np.random.default_rng(0)
+
+    def said(count: int) -> list[list[float]]:  # at no edge of a bin, and no two alike
+        return [random.dirichlet(np.ones(3) + 2 * np.eye(3)[i // 2 % 3]).tolist() for i in range(count)]
+
+    for method, seed in (("net", 0), ("net", 1), ("hog", 0)):
+        for fold in (0, 1):
+            rows = table_of_three(fold, said(6))
+            outside = [(f"e{i}.png", THREE.names[i // 2], f"p{i}", *row) for i, row in enumerate(said(6))]
+            more = {"external": outside, "external_name": "elsewhere", "validation": rows, "seed": seed}
+            place = tmp_path / "runs" / f"{method}{seed}" / f"fold{fold}"
+            write_run(place, method, fold, rows, classes=classes, **more, **rule)
+    run_publish([tmp_path / "runs"], tmp_path / "published")
+    for name, place in (("first", "runs"), ("again", "published")):
+        run_report([tmp_path / place], tmp_path / name)
+    first, again = files(tmp_path / "first"), files(tmp_path / "again")
+    assert first.keys() == again.keys() and ("against_rest_results.csv" in first) == (positive is not None)
+    for name in first:
+        if name.endswith(".csv"):
+            close = _figures(again[name], 5e-3)  # what is calibrated has two digits in the tables
+            assert _figures(first[name]) == close, name
+    table = csv.DictReader(texts(tmp_path / "published")["predictions.csv.bz2"].splitlines())
+    (row, *_) = (row for row in table if row["file"] == "1-5.png")
+    names = [f"hog:0:{name}" for name in THREE.names]
+    assert row["label"] == "normal" and sum(np.exp(float(row[name])) for name in names) == pytest.approx(
+        1, abs=1e-4
+    )
 
 
 def _close(value: object) -> object:
