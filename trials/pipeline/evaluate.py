@@ -17,7 +17,7 @@ from trials.errors import EvaluationError
 from trials.evaluation.decisions import Decision, behind_one_another
 from trials.evaluation.metrics import mean_and_std
 from trials.files import as_paths
-from trials.pipeline.scores import likeliest, rates_of, score_logits
+from trials.pipeline.scores import NO_SHARES, likeliest, rates_of, score_logits
 from trials.runs.finished import Failed, Run, by_method, read_run, warned
 from trials.runs.folder import RunFolder
 from trials.runs.layout import EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT
@@ -66,6 +66,7 @@ def run_evaluate(
         result: dict[str, Any] = {
             "data": everyone[0].metrics["data"],
             "classes": list(everyone[0].classes.names),
+            **({"ordered": True} if everyone[0].metrics.get("ordered") else {}),
             "findings": findings_of(everyone[0].record.get("data")),
             "methods": {
                 name: summarise(methods.get(name, ()), [one for one in failed if one.method == name])
@@ -129,7 +130,9 @@ def _over_folds(runs: Sequence[Run], decisions: Sequence[Decision]) -> dict[str,
     labels, logits = map(np.concatenate, zip(*said, strict=True))
     together = behind_one_another(decisions, [len(of_fold) for of_fold, _ in said])
     pooled = score_logits(classes, labels, logits, together, ordered=ordered)
-    over_folds = {name: mean_and_std([scores[name] for scores in each]) for name in rates_of(classes)}
+    over_folds = {
+        name: mean_and_std([scores[name] for scores in each]) for name in rates_of(classes, ordered=ordered)
+    }
     return {
         "mean": {name: values["mean"] for name, values in over_folds.items()},
         "sd": {name: values["sd"] for name, values in over_folds.items()},
@@ -139,26 +142,27 @@ def _over_folds(runs: Sequence[Run], decisions: Sequence[Decision]) -> dict[str,
 
 def rates_in(result: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the measures that an evaluation averages over folds."""
-    return rates_of(Classes(tuple(result["classes"]), None))
+    return rates_of(Classes(tuple(result["classes"]), None), ordered=bool(result.get("ordered")))
 
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the rows of `evaluation.csv`: of each method its folds, their mean, SD, pooled, external."""
+    rules = {"frozen": "frozen", "at_0.5": "0.5" if len(result["classes"]) == 2 else "likeliest"}
     for name, summary in result["methods"].items():
         external = (result["external"] or {"methods": {}})["methods"].get(name, {})
         own_split = any(run["folds"] == 1 for run in summary["runs"])
         for threshold in ("frozen", "at_0.5"):
-            row = {"method": name, "threshold": threshold.removeprefix("at_")}
+            row = {"method": name, "threshold": rules[threshold]}
             for run in summary["runs"] if summary[threshold] else ():
                 scores = run["test" if threshold == "frozen" else "test_at_0.5"]
                 images = "test split" if own_split else f"fold {run['fold']}"
-                yield {**row, "images": images, **scores, "parameters": run["parameters"]}
+                yield {**scores, **row, "images": images, "parameters": run["parameters"]}
             for what, scores in ({} if own_split else summary[threshold] or {}).items():
-                yield {**row, "images": what, **scores, "parameters": summary["parameters"].get(what)}
+                yield {**scores, **row, "images": what, "parameters": summary["parameters"].get(what)}
             for one in summary["failed"]:
                 yield {**row, "images": f"fold {one['fold']}: failed"}
             if external:
-                yield {**row, "images": f"external {result['external']['data']}", **external[threshold]}
+                yield {**external[threshold], **row, "images": f"external {result['external']['data']}"}
 
 
 def text_table(result: Mapping[str, Any]) -> str:
@@ -168,11 +172,12 @@ def text_table(result: Mapping[str, Any]) -> str:
     lines = [f"{'':34}{'n':>6}" + "".join(f"{name:>{width}}" for name in rates)]
     for row in table_rows(result):
         if row["threshold"] == "frozen":
-            values = ("-" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in rates)
+            values = (_said(name, row.get(name)) for name in rates)
             label = f"{row['method']}, {row['images']}"
             lines.append(
                 f"{label:34}{row.get('n', ''):>6}" + "".join(f"{value:>{width}}" for value in values)
             )
+    lines += _each_class(result)
     for name, summary in result["methods"].items():
         lines += [f"{name}, fold {one['fold']}: failed: {one['reason']}" for one in summary["failed"]]
         if missing := set(summary["missing_folds"]) - {one["fold"] for one in summary["failed"]}:
@@ -182,6 +187,35 @@ def text_table(result: Mapping[str, Any]) -> str:
     if external := result["external"]:
         lines += [f"{external['data']}: {line}" for line in external["findings"]]
     return "\n".join(lines)
+
+
+def _said(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if name in NO_SHARES else f"{100 * value:.1f} %"
+
+
+def _each_class(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the measures of each class against all others, where there are more than two."""
+    for name, what, scores in _pooled(result):
+        if "per_class" in scores:
+            yield f"{name}, {what}: each class against the rest"
+            width = 2 + max(map(len, scores["per_class"]))
+            columns = next(iter(scores["per_class"].values()))
+            yield f"  {'':{width}}" + "".join(f"{column:>13}" for column in columns)
+            for of, measures in scores["per_class"].items():
+                cells = (str(v) if column == "n" else _said(column, v) for column, v in measures.items())
+                yield f"  {of:{width}}" + "".join(f"{cell:>13}" for cell in cells)
+
+
+def _pooled(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield method, images and scores at the frozen decision, of all test images and of external ones."""
+    for name, summary in result["methods"].items():
+        if summary["frozen"]:
+            yield name, "pooled", summary["frozen"]["pooled"]
+        external = (result["external"] or {"methods": {}})["methods"].get(name)
+        if external:
+            yield name, f"external {result['external']['data']}", external["frozen"]
 
 
 def _headline(result: Mapping[str, Any]) -> dict[str, float]:

@@ -11,11 +11,15 @@ from trials.evaluation.metrics import RATES, score, score_classes
 from trials.runs.predictions import Classes
 
 CLASS_RATES = ("auc_macro", "accuracy", "balanced_accuracy", "kappa", "macro_f1")
+ORDERED_RATES = ("quadratic_kappa", "mean_absolute_error")
+NO_SHARES = ("kappa", *ORDERED_RATES)  # measures that no percentage is of
 
 
-def rates_of(classes: Classes) -> tuple[str, ...]:
-    """Return the measures that can be averaged over folds."""
-    return RATES if classes.are_two else CLASS_RATES
+def rates_of(classes: Classes, *, ordered: bool = False) -> tuple[str, ...]:
+    """Return the measures that can be averaged over folds; `ordered` classes have two more."""
+    if classes.are_two:
+        return RATES
+    return (*CLASS_RATES, *ORDERED_RATES) if ordered else CLASS_RATES
 
 
 def headline_of(classes: Classes) -> str:

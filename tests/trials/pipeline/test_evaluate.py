@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from tests.helpers.report_runs import GOOD_OF_THREE, THREE, table_of_three, write_run
 from trials.cli import main
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
@@ -44,6 +45,27 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere") / "other"
     make_phantoms(folder, count=12, side=40, seed=7)
     return folder
+
+
+def test_more_classes_have_measures_of_all_and_of_each(tmp_path: Path) -> None:
+    for fold in (0, 1):
+        rows = table_of_three(fold, GOOD_OF_THREE[fold])
+        tested = {"n": 6, "accuracy": 5 / 6, "auc_macro": 1.0, "images": {"benign": 2}}
+        told = {"classes": THREE, "ordered": True, "test": tested, "test_at_0.5": tested}
+        write_run(tmp_path / f"fold{fold}", "hog", fold, rows, **told)
+    result = run_evaluate([tmp_path / "fold0", tmp_path / "fold1"], tmp_path / "out")
+    frozen = result["methods"]["hog"]["frozen"]
+    assert frozen["mean"]["auc_macro"] == pytest.approx((1 + 11 / 12) / 2)
+    assert frozen["pooled"]["kappa"] == pytest.approx(0.75)
+    assert frozen["pooled"]["confusion"] == [[3, 1, 0], [1, 3, 0], [0, 0, 4]]
+    with (tmp_path / "out" / "evaluation.csv").open(newline="") as stream:
+        found = {(row["images"], row["threshold"]): row for row in csv.DictReader(stream)}
+    assert {images for images, _ in found} == {"fold 0", "fold 1", "mean", "sd", "pooled"}
+    assert float(found["pooled", "likeliest"]["mean_absolute_error"]) == pytest.approx(2 / 12)
+    lines = [line.split() for line in text_table(result).splitlines()]
+    assert ["benign", "4", "87.5", "%", "75.0", "%", "87.5", "%", "75.0", "%", "75.0", "%"] in lines
+    (pooled,) = (line for line in lines if line[:2] == ["hog,", "pooled"])
+    assert pooled[2:] == ["12", "94.8", "%", "83.3", "%", "83.3", "%", "0.750", "83.3", "%", "0.875", "0.167"]
 
 
 def test_mean_spread_and_pooled_of_a_case_worked_by_hand() -> None:
