@@ -5,6 +5,9 @@
 A page has all tables of a file of results between `<!-- table: PATH -->` and `<!-- end of table -->`, and a
 short one of its main methods between `<!-- summary: PATH -->` and `<!-- end of summary -->`. PATH is relative
 to the page, such as `results/busi/results.csv` in README.md. A test asserts that both pages are up to date.
+
+Of more than two classes the AUC is the macro AUC; of a few, `class_measures.csv` and `confusion.csv` beside
+the file give each class's figures and the confusion matrix of the best method.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from itertools import groupby
 from pathlib import Path
 
 from trials.files import write_atomically
+from trials.report.class_summaries import MACRO_AUC
+from trials.runs.layout import CLASS_MEASURES_TABLE, CONFUSION_TABLE
 
 SUMMARY = (
     "cells7_hog_geometry",
@@ -26,6 +31,7 @@ SUMMARY = (
     "cells7",
     "enas7",
 )
+MOST_CLASSES = 10  # of which each has a column
 _MARKED = re.compile(r"(<!-- (table|summary): (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 Row = Mapping[str, str]
@@ -39,15 +45,24 @@ def renewed(page: str, folder: Path) -> str:
     """
     if len(re.findall(r"<!-- (?:table|summary): ", page)) != len(_MARKED.findall(page)):
         raise ValueError("a marker '<!-- table: PATH -->' has no line '<!-- end of table -->' after it")
-    made = {"table": tables, "summary": summary}
-    return _MARKED.sub(lambda found: found[1] + made[found[2]](_read(folder / found[3])) + found[4], page)
+
+    def made(found: re.Match[str]) -> str:
+        rows = _read(folder / found[3])
+        text = summary(rows) if found[2] == "summary" else tables(rows, (folder / found[3]).parent)
+        return found[1] + text + found[4]
+
+    return _MARKED.sub(made, page)
 
 
 def _read(path: Path) -> list[Row]:
-    """Read a `results.csv`; best AUC first, methods that saw other data last, other test data behind."""
+    """Read a `results.csv`; best AUC first, methods that saw other data last, other test data behind.
+
+    Of more than two classes a row's `auc` is the macro AUC.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows: list[Row] = list(csv.DictReader(stream))
+        rows: list[Row] = [
+            {name.replace(MACRO_AUC, "auc"): cell for name, cell in row.items()} for row in _csv(path)
+        ]
     except FileNotFoundError:
         raise ValueError(f"{path}: no such table; lesion-nas report writes it as results.csv") from None
     if not rows or not {"auc", "trained_on", "saw_other_data"} <= rows[0].keys():
@@ -69,15 +84,74 @@ def _elsewhere(row: Row) -> bool:
     return row["trained_on"] != row["data"]
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """Return Markdown: of each test data the figures and the decisions, of all the cost once."""
+def tables(rows: Sequence[Row], folder: Path) -> str:
+    """Return Markdown: of each test data the figures and the decisions, of all the cost once.
+
+    `folder` holds the tables of each class, where there are more than two.
+    """
     parts = []
     for _, group in groupby(rows, key=lambda row: (row["trained_on"], row["data"])):
         same_data = list(group)
         parts += [_about(same_data), _markdown(same_data, _figures(same_data[0]))]
-        parts += ["At the frozen thresholds, and at a probability of 0.5:", _markdown(same_data, _DECISIONS)]
+        if same_data[0].get("classes"):
+            parts += [_OF_CALLS, _markdown(same_data, _calls(same_data))]
+            parts += _each_class(same_data, folder)
+        else:
+            parts += [_OF_DECISIONS, _markdown(same_data, _DECISIONS)]
     trained = [row for row in rows if row["data"] == rows[0]["data"]]
     return "\n\n".join([*parts, "Cost, mean of the runs:", _markdown(trained, _COST)]) + "\n"
+
+
+def _calls(rows: Sequence[Row]) -> Columns:
+    return {**_CALLS, **(_GRADES if rows[0]["mean_absolute_error"] else {})}
+
+
+def _each_class(rows: Sequence[Row], folder: Path) -> list[str]:
+    """Return Markdown of each class's AUC and sensitivity, and of the best method's confusion matrix."""
+    if int(rows[0]["classes"]) > MOST_CLASSES or not (folder / CLASS_MEASURES_TABLE).is_file():
+        return []
+    found = {
+        (row["method"], row["class"], row["measure"]): row
+        for row in _csv(folder / CLASS_MEASURES_TABLE)
+        if row["data"] == rows[0]["data"]
+    }
+    names = list(dict.fromkeys(of for _, of, _ in found))
+
+    def column(of: str, measure: str) -> Callable[[Row], str]:
+        return lambda row: _estimate(found[row["method"], of, measure])
+
+    parts = []
+    for measure, said in (("auc", "AUC"), ("sensitivity", "Sensitivity")):
+        columns = {_escaped(of): column(of, measure) for of in names}
+        parts += [f"{said} of each class against the rest (95 % interval):", _markdown(rows, columns)]
+    best = max(rows, key=lambda row: float(row["auc"] or 0))
+    return [*parts, *_confusion(best, names, folder)]
+
+
+def _confusion(best: Row, names: Sequence[str], folder: Path) -> list[str]:
+    cells = {
+        (row["truth"], row["called"]): row["n"]
+        for row in _csv(folder / CONFUSION_TABLE)
+        if (row["method"], row["data"]) == (best["method"], best["data"])
+    }
+    lines = [["truth", *(f"called {_escaped(name)}" for name in names)], ["---"] * (1 + len(names))]
+    lines += [
+        [_escaped(truth), *(f"{float(cells[truth, called]):.4g}" for called in names)] for truth in names
+    ]
+    return [f"Images by truth and call of {best['label']}:", _lines(lines)]
+
+
+def _csv(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _escaped(name: str) -> str:
+    return name.replace("|", "\\|")
+
+
+def _estimate(row: Row) -> str:
+    return _interval(row, _decimal(row["estimate"])) if row["low"] else _decimal(row["estimate"])
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -110,19 +184,23 @@ def _about(rows: Sequence[Row]) -> str:
 
 
 def _figures(row: Row) -> Columns:
-    if _elsewhere(row):
-        return _ELSEWHERE
-    return _IN_FOLDS if row["folds"] else _OWN_SPLIT
+    columns = _ELSEWHERE if _elsewhere(row) else _IN_FOLDS if row["folds"] else _OWN_SPLIT
+    if not row.get("classes"):
+        return columns
+    return {name.replace("AUC", "macro AUC"): cell for name, cell in columns.items()}
 
 
 def _markdown(rows: Sequence[Row], columns: Columns, *, marked: bool = True) -> str:
-    lines = [["method", *columns], ["---"] * (1 + len(columns))]
-    lines += [[_name(row, marked), *(cell(row) for cell in columns.values())] for row in rows]
+    cells = [[_name(row, marked), *(cell(row) for cell in columns.values())] for row in rows]
+    return _lines([["method", *columns], ["---"] * (1 + len(columns)), *cells])
+
+
+def _lines(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _name(row: Row, marked: bool) -> str:
-    return row["label"].replace("|", "\\|") + (" \\*" if marked and row["saw_other_data"] == "yes" else "")
+    return _escaped(row["label"]) + (" \\*" if marked and row["saw_other_data"] == "yes" else "")
 
 
 def _seeds(row: Row) -> str:
@@ -172,6 +250,21 @@ _DECISIONS: Columns = {
     "precision": lambda row: _decimal(row["precision"]),
     "accuracy at 0.5": lambda row: _decimal(row["accuracy_at_half"]),
 }
+_OF_DECISIONS = "At the frozen thresholds, and at a probability of 0.5:"
+_CALLS: Columns = {
+    "balanced accuracy": lambda row: _decimal(row["balanced_accuracy"]),
+    "Cohen's kappa": lambda row: _decimal(row["kappa"]),
+    "macro F1": lambda row: _decimal(row["macro_f1"]),
+    "Brier score": lambda row: _decimal(row["brier"]),
+    "ECE, before / after scaling": lambda row: " / ".join(
+        _decimal(row[name]) for name in ("calibration_error", "calibration_error_scaled")
+    ),
+}
+_GRADES: Columns = {
+    "quadratic weighted kappa": lambda row: _decimal(row["quadratic_kappa"]),
+    "mean absolute error": lambda row: _decimal(row["mean_absolute_error"]),
+}
+_OF_CALLS = "By the frozen decision, and calibration of the likeliest class's probability:"
 _COST: Columns = {
     "parameters": lambda row: _whole(row["parameters"]),
     "multiply-adds": lambda row: _whole(row["macs"]),

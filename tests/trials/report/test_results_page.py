@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.report_runs import write_comparison_of_three
 from trials.report.report import run_report
 from trials.report.results_page import SUMMARY, main, renewed
 from trials.report.tables import RESULTS
@@ -129,3 +130,27 @@ def test_table_of_a_report_has_every_method(comparison: Path, tmp_path: Path) ->
     run_report([comparison], tmp_path / "out")
     text = renewed("<!-- table: out/results.csv -->\n<!-- end of table -->\n", tmp_path)
     assert [label in text for label in ("ENAS7", "RANDOM", "HOG", "TUNED \\*")] == [True] * 4
+
+
+def test_a_comparison_of_three_classes_has_each_class_and_a_confusion_matrix(tmp_path: Path) -> None:
+    run_report([write_comparison_of_three(tmp_path / "runs")], tmp_path / "out")
+    text = renewed("<!-- table: out/results.csv -->\n<!-- end of table -->\n", tmp_path)
+    lines = text.splitlines()
+    assert lines[1].startswith("lesions: 12 images in 11 groups, 2 outer folds.")
+    assert lines[3].startswith("| method | macro AUC, mean ± SD of folds | seeds (SD of macro AUC) |")
+    assert lines[5].startswith("| ENAS7 | 0.958 ± 0.059 | 1 | 0.948 (")
+    assert any(line.startswith("| ENAS7 | 0.833 | 0.750 | 0.833 | 0.317 |") for line in lines)
+    assert any(line.startswith("| ENAS7 | 0.875 (") for line in lines)  # AUC of benign
+    assert "| truth | called benign | called malignant | called normal |" in lines
+    assert "| benign | 3 | 1 | 0 |" in lines and "TPR" not in text and "quadratic" not in text
+    for table in text.split("\n\n"):
+        assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) <= 1
+
+
+def test_ordered_classes_have_their_measures_and_a_summary_needs_none(tmp_path: Path) -> None:
+    run_report([write_comparison_of_three(tmp_path / "runs", ordered=True)], tmp_path / "out")
+    text = renewed("<!-- table: out/results.csv -->\n<!-- end of table -->\n", tmp_path)
+    assert "| quadratic weighted kappa | mean absolute error |" in text and "| 0.875 | 0.167 |" in text
+    (tmp_path / "out" / "class_measures.csv").unlink()
+    text = renewed("<!-- table: out/results.csv -->\n<!-- end of table -->\n", tmp_path)
+    assert "each class" not in text and "0.958 ± 0.059" in text
