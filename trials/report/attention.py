@@ -28,6 +28,7 @@ from trials.runs.layout import MODEL_FILE
 if TYPE_CHECKING:
     from trials.inference.explain import Explanation
 
+AnyCase = Case | ClassCase
 METHOD = "grad_cam"  # occlusion takes a hundred times as long
 
 
@@ -35,7 +36,7 @@ METHOD = "grad_cam"  # occlusion takes a hundred times as long
 class Shown:
     """A case, its picture and Grad-CAM map as data URIs, and the map's sanity; None: not there."""
 
-    case: Case | ClassCase
+    case: AnyCase
     picture: str | None = None
     map: str | None = None
     sanity: float | None = None
@@ -50,32 +51,41 @@ class SurestCases:
     no_maps: str | None
 
 
-def surest_cases(summary: Summary[BinaryPredictions], data: DataSet | None) -> SurestCases:
-    """Return the most confident cases of the test folds; pictures and maps need `data`."""
+def surest_cases(summary: Summary[BinaryPredictions], data: DataSet | None, positive: str) -> SurestCases:
+    """Return the most confident cases of the test folds; pictures and maps, of `positive`, need `data`."""
     mistakes, certain = worst_mistakes(summary.predictions), most_certain(summary.predictions, 3)
+    return _surest(summary.method, mistakes, certain, data, positive)
+
+
+def surest_class_cases(summary: ClassSummary, data: DataSet | None) -> SurestCases:
+    """As `surest_cases`, of all classes; the maps are of the class that an image is called."""
+    mistakes = worst_class_mistakes(summary.predictions)
+    return _surest(summary.method, mistakes, most_certain_of_classes(summary.predictions), data, None)
+
+
+def _surest(
+    method: MethodRuns,
+    mistakes: Sequence[AnyCase],
+    certain: Sequence[AnyCase],
+    data: DataSet | None,
+    of: str | None,
+) -> SurestCases:
     explained: dict[str, Explanation] = {}
     no_maps = None
     try:
-        explained = _explain(summary.method, [*mistakes, *certain], data) if data else {}
+        explained = _explain(method, [*mistakes, *certain], data, of) if data else {}
     except (ModelError, ExplainError) as error:
         no_maps = str(error)
 
-    def shown(cases: Sequence[Case]) -> list[Shown]:
+    def shown(cases: Sequence[AnyCase]) -> list[Shown]:
         return [_shown(case, data, explained.get(case.file)) for case in cases]
 
     return SurestCases(shown(mistakes), shown(certain), no_maps)
 
 
-def surest_class_cases(summary: ClassSummary, data: DataSet | None) -> SurestCases:
-    """Return the most confident cases of the test folds, of all classes, with pictures of `data`."""
-    mistakes, certain = (
-        [_shown(case, data, None) for case in cases(summary.predictions)]
-        for cases in (worst_class_mistakes, most_certain_of_classes)
-    )
-    return SurestCases(mistakes, certain, None)
-
-
-def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[str, Explanation]:
+def _explain(
+    method: MethodRuns, cases: Sequence[AnyCase], data: DataSet, of: str | None
+) -> dict[str, Explanation]:
     """Explain by the model that tested the case's fold; of several seeds by the first one's."""
     folders = {run.fold: run.folder for run in reversed(method.runs)}
     if not all((folder / MODEL_FILE).is_file() for folder in folders.values()):
@@ -91,12 +101,13 @@ def _explain(method: MethodRuns, cases: Sequence[Case], data: DataSet) -> dict[s
             of_folds[case.fold].append(case.file)
     found: dict[str, Explanation] = {}
     for fold, files in of_folds.items():
-        explained = explain(load_model(folders[fold]), [data.images[file] for file in files], [METHOD])
+        images = [data.images[file] for file in files]
+        explained = explain(load_model(folders[fold]), images, [METHOD], of)
         found |= dict(zip(files, explained, strict=True))
     return found
 
 
-def _shown(case: Case | ClassCase, data: DataSet | None, explained: Explanation | None) -> Shown:
+def _shown(case: AnyCase, data: DataSet | None, explained: Explanation | None) -> Shown:
     picture = thumbnail(data.images[case.file]) if data and case.file in data.images else None
     if explained is None:
         return Shown(case, picture)

@@ -152,7 +152,7 @@ def _of_binary(reading: BinaryReading, data: DataSet | None) -> dict[str, Any]:
         "refusal": risk_coverage_figure(tested) if tested else None,
         "folds": fold_figure(tested) if tested else None,
         "external_roc": roc_figure(external, name="external-roc") if external else None,
-        "surest": [(one, surest_cases(one, data)) for one in tested],
+        "surest": [(one, surest_cases(one, data, reading.positive)) for one in tested],
         "shortcuts": _shortcuts(tested, data),
         "subgroups": _subgroups(tested, data),
     }

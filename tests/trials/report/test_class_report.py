@@ -17,6 +17,8 @@ from tests.helpers.report_runs import (
     write_run,
 )
 from trials.cli import main
+from trials.data.load import load
+from trials.data.phantoms import make_phantoms
 from trials.errors import EvaluationError
 from trials.report.report import run_report, text
 
@@ -35,6 +37,16 @@ def words_of(page: Path) -> str:
 @pytest.fixture
 def three(tmp_path: Path) -> Path:
     return write_comparison_of_three(tmp_path / "runs")
+
+
+@pytest.fixture
+def three_boxed(tmp_path: Path) -> Path:
+    """Phantoms of which every other benign one is called normal."""
+    make_phantoms(tmp_path / "boxed", count=40, side=32)
+    manifest = tmp_path / "boxed" / "manifest.csv"
+    odd = re.compile(r"(benign_\d*[13579]\.png),benign,")
+    manifest.write_text(odd.sub(r"\1,normal,", manifest.read_text()))
+    return tmp_path / "boxed"
 
 
 def test_results_of_three_classes_are_those_worked_by_hand(three: Path, tmp_path: Path) -> None:
@@ -243,6 +255,20 @@ def test_page_of_three_classes_shows_them(three: Path, tmp_path: Path) -> None:
         assert said in words, said
     assert "Positive:" not in words
     assert "ENAS7 on lesions: macro AUC 0.958 ± 0.059, pooled 0.948 (" in text(result)
+
+
+def test_data_add_pictures_of_mistakes(three_boxed: Path, tmp_path: Path) -> None:
+    data = load(three_boxed)
+    random = np.random.default_rng(0)
+    rows = [
+        (file, data.classes[label], group, 0, *random.dirichlet([2, 1, 1]).tolist())
+        for file, label, group in zip(data.files, data.labels, data.groups, strict=True)
+    ]
+    write_run(tmp_path / "runs", "net", 0, rows, classes=THREE, data_digest=data.digest, folds=1)
+    run_report([tmp_path / "runs"], tmp_path / "out", data=three_boxed)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count('src="data:image/jpeg') == 16  # ten mistakes and six correct cases
+    assert "No Grad-CAM maps: no weights lie beside these runs" in page
 
 
 def test_other_rules_are_said(tmp_path: Path) -> None:
