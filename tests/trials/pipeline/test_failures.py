@@ -91,7 +91,7 @@ def test_a_run_that_fails_leaves_its_reason_until_it_goes_on(
 ) -> None:
     with monkeypatch.context() as patched:
 
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device", "out/model")
 
         patched.setattr(TrainedModel, "logits", full)
