@@ -21,6 +21,7 @@ from benchmarks.speed.table import table
 from docs.generate import pages
 from search_space import EnasNetwork
 from strategies.testing.searches import UserSpace, evaluator
+from tests.helpers.images import rings
 from trials.cli import build_parser, main
 from trials.data.phantoms import make_phantoms
 from trials.nni_host.launch import find_config
@@ -30,7 +31,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/**/*.md"))]
 GUIDES = [  # in this order, in one folder: a page uses what the pages before it made
     ROOT / "docs" / "how-to" / f"{name}.md"
-    for name in ("own-images", "settings", "use-a-model", "compare-methods")
+    for name in ("own-images", "classes", "settings", "use-a-model", "compare-methods")
 ]
 SMALLER = {
     "search": ["search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"],
@@ -118,6 +119,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(next((folder / "my-lesions").glob("*.png")), folder / "my-lesions" / "a.png")
     make_phantoms(folder / "others", count=20, seed=1, side=32)
     make_frames(folder / "busi")
+    rings(folder / "my-grades", ["low", "middle", "high"], 12)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("NNI_PLATFORM", raising=False)
