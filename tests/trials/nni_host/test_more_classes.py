@@ -58,7 +58,7 @@ def study(home: Path, images: Path, settings: dict[str, object]) -> str:
 @pytest.mark.parametrize(
     ("classes", "settings"),
     [
-        (["none", "one", "two"], {}),
+        (["blank", "one", "two"], {}),
         (["II", "III", "IVa", "IVb", "V"], {"data.ordered": ["II", "III", "IVa", "IVb", "V"]}),
     ],
 )
