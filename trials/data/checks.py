@@ -66,7 +66,8 @@ def verify(path: str | Path, *, folds: int = 5, **options: Unpack[Reading]) -> R
     if data is None:
         return Report(str(path), "", "", "", "", {}, (), tuple(problems), ())
     source, of_folds, fold_problems = _check_folds(data, folds, accept, assign=not problems)
-    problems += [*fold_problems, *_uncodable(data)]
+    kinds, uncodable = _coded(data)
+    problems += [*fold_problems, *uncodable]
     warnings = [*_left_out(data), *of_folds, *data.notes, *_leaks(data)]
     return Report(
         str(path),
@@ -74,7 +75,7 @@ def verify(path: str | Path, *, folds: int = 5, **options: Unpack[Reading]) -> R
         data.group_source,
         source,
         data.digest,
-        _counts(data),
+        _counts(data) | ({"covariates": kinds} if kinds else {}),
         data.left_out,
         tuple(problems),
         tuple(warnings),
@@ -126,13 +127,13 @@ def _in_words(count: object) -> str:
     return between.join(f"{name}{after} {_in_words(value)}" for name, value in count.items())
 
 
-def _uncodable(data: LesionData) -> list[str]:
-    """Return a problem for each covariate from which nothing can be learned."""
+def _coded(data: LesionData) -> tuple[dict[str, str], list[str]]:
+    """Return whether each covariate is a number or a category, and problems of those that teach nothing."""
     try:
-        coding_of(data, np.arange(len(data.files)))
+        coding = coding_of(data, np.arange(len(data.files)))
     except DataError as error:
-        return str(error).splitlines()
-    return []
+        return {}, str(error).splitlines()
+    return {column.name: column.kind for column in (coding.columns if coding else ())}, []
 
 
 def _left_out(data: LesionData) -> list[str]:

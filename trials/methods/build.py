@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING
 from trials.data.task import Task
 from trials.errors import SettingsError
 from trials.methods.base import Method
-from trials.methods.classical import ClassicalMethod, logistic_regression, support_vectors
-from trials.methods.features import STATISTICS, coded, geometry, geometry_and_gradients, gradients, statistics
+from trials.methods.classical import ClassicalMethod, Features, Learn, logistic_regression, support_vectors
+from trials.methods.features import (
+    STATISTICS,
+    coded,
+    geometry,
+    geometry_and_gradients,
+    gradients,
+    statistics,
+    with_covariates,
+)
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
 
@@ -72,12 +80,24 @@ def _classical(*parts: Callable[..., object]) -> Builder:
     return lambda task: ClassicalMethod(task, *parts)  # type: ignore[arg-type]
 
 
+def _of_images(features: Features, learn: Learn) -> Builder:
+    """Return what builds a classifier of features of images, and of the covariates where there are some."""
+
+    def builder(task: Task) -> Method:
+        coding = task.split.coding
+        return ClassicalMethod(
+            task, partial(with_covariates, features, coding) if coding else features, learn
+        )
+
+    return builder
+
+
 BUILDERS: Mapping[str, Builder] = {  # of methods without cells or members
     "covariates": _covariates,
     "geometry": _classical(geometry, logistic_regression),
-    "hog": _classical(gradients, support_vectors),
-    "hog_geometry": _classical(geometry_and_gradients, partial(support_vectors, standardised=3)),
-    "statistics": _classical(statistics, partial(support_vectors, standardised=STATISTICS)),
+    "hog": _of_images(gradients, support_vectors),
+    "hog_geometry": _of_images(geometry_and_gradients, partial(support_vectors, standardised=3)),
+    "statistics": _of_images(statistics, partial(support_vectors, standardised=STATISTICS)),
     "cnn3": _known("cnn3"),
     "resnet18": _known("resnet18"),
     "efficientnet_b0": _known("efficientnet_b0", "start_classifier"),

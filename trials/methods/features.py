@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trials.data.covariates import CovariateCoding
@@ -14,6 +16,16 @@ from trials.settings.schema import SIZE
 def coded(coding: CovariateCoding, data: LesionData, indices: np.ndarray) -> np.ndarray:
     """Return the inputs that the covariates of the images at `indices` become [n, d]."""
     return coding.code(data.cells(indices))
+
+
+def with_covariates(
+    features: Callable[[LesionData, np.ndarray], np.ndarray],
+    coding: CovariateCoding,
+    data: LesionData,
+    indices: np.ndarray,
+) -> np.ndarray:
+    """Return other features of the images at `indices`, and behind them the covariates' inputs."""
+    return np.hstack([features(data, indices), coded(coding, data, indices)])
 
 
 def geometry(data: LesionData, indices: np.ndarray) -> np.ndarray:

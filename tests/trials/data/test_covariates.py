@@ -82,6 +82,13 @@ def test_missing_cells_are_counted_in_a_note(folder: Path) -> None:
     )
 
 
+def test_verify_says_which_are_numbers_and_which_categories(folder: Path) -> None:
+    report = verify(folder, covariates=["age", "device"])
+    assert report.counts["covariates"] == {"age": "number", "device": "category"}
+    assert "covariates: age number, device category" in report.text()
+    assert "covariates" not in verify(folder).counts
+
+
 def test_boxes_of_masks_are_there_without_a_table(busi_folder: Path) -> None:
     data = load(busi_folder, covariates=["width", "height", "ratio"])
     assert data.cells(np.arange(2)) == {

@@ -14,10 +14,13 @@ from tests.helpers.images import write_table
 from tests.helpers.runs import train_on
 from trials.data.load import load
 from trials.data.readers.testing import save_picture
-from trials.errors import ModelError, SettingsError
+from trials.errors import DataError, ModelError, SettingsError
 from trials.evaluation.decisions import log_odds_of
 from trials.models.covariate_head import PREFIX, CovariateHead
 from trials.models.model_file import load_model
+from trials.pipeline.evaluate import run_evaluate
+from trials.report.comparison import read_comparison
+from trials.report.data_set import read_data
 from trials.runs.finished import read_run
 from trials.runs.predictions import read_predictions
 
@@ -111,6 +114,37 @@ def test_covariates_alone_are_a_method(ill: Path, tmp_path: Path) -> None:
     assert found["test"]["auc"] > 0.8 and found["parameters"] is None
     with pytest.raises(SettingsError, match=r"learns from data\.covariates alone, and none are set"):
         train(ill, tmp_path / "none", "covariates", covariates=[])
+
+
+def test_a_classifier_of_images_takes_covariates_behind_its_features(ill: Path, tmp_path: Path) -> None:
+    areas = [
+        train(ill, tmp_path / str(len(columns)), "hog", columns)["test"]["auc"] for columns in ([], COLUMNS)
+    ]
+    assert areas[1] > areas[0] + 0.1
+
+
+def test_an_external_test_reads_the_models_columns(ill: Path, joined: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    random = np.random.default_rng(1)
+    cases = []
+    for i in range(40):
+        save_picture(other / f"{i:02}.png", 100 + i)
+        age = str(round(random.normal(40 + 25 * (i % 2), 12)))
+        cases.append((f"{i:02}.png", ("benign", "malignant")[i % 2], age, "Sony"))
+    write_table(other / "manifest.csv", ("file", "label", "age", "device"), *cases)
+    (found,) = run_evaluate([joined], tmp_path / "out", other)["external"]["methods"].values()
+    assert found["frozen"]["auc"] > 0.8
+    train(ill, tmp_path / "run", external=other)
+    notes = " ".join(read_run(tmp_path / "run").record["data"]["notes"])
+    assert "40 of 40 external images have a value that no training image has" in notes
+    write_table(other / "manifest.csv", ("file", "label", "age"), *(case[:3] for case in cases))
+    with pytest.raises(DataError, match="no column 'device'"):
+        run_evaluate([joined], tmp_path / "again", other)
+
+
+def test_a_report_finds_the_data_again(ill: Path, joined: Path) -> None:
+    found = read_data(ill, read_comparison([joined]))
+    assert found.data.covariates == ("age", "device")
 
 
 def test_geometry_knows_the_boxes_of_masks_as_covariates_do(lesions: Path, tmp_path: Path) -> None:
