@@ -117,7 +117,7 @@ def examine(
     listing = _with_masks_found(replace(listing, problems=(*listing.problems, *damaged)), images)
     if not images:
         return Examined(None, listing.problems)
-    there = table_of([image.record for image in images])
+    there = table_of([image.record for image in images]) if covariates else {}
     columns = [name for name in covariates if name in there]
     data = assemble(listing, images, positive, known or ordered, duplicates, grey_range, columns)
     data = replace(data, ordered=ordered is not None)
@@ -142,7 +142,7 @@ def _with_labels_checked(
 
 
 def _with_covariates_checked(listing: Listing, covariates: Sequence[str]) -> Listing:
-    table = table_of(listing.records)
+    table = table_of(listing.records) if covariates else {}
     problems = [f"{listing.root}: {problem}" for problem in unknown_columns(covariates, table)]
     return replace(listing, problems=(*listing.problems, *problems))
 
