@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 from tests.helpers.images import write_table
 from tests.helpers.runs import train_on
 from trials.data.load import load
+from trials.data.phantoms import make_phantoms
 from trials.data.readers.testing import save_picture
 from trials.errors import DataError, ModelError, SettingsError
-from trials.evaluation.decisions import log_odds_of
+from trials.evaluation.decisions import log_odds_of, mean_logits
 from trials.models.covariate_head import PREFIX, CovariateHead
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate
@@ -140,6 +141,23 @@ def test_an_external_test_reads_the_models_columns(ill: Path, joined: Path, tmp_
     write_table(other / "manifest.csv", ("file", "label", "age"), *(case[:3] for case in cases))
     with pytest.raises(DataError, match="no column 'device'"):
         run_evaluate([joined], tmp_path / "again", other)
+
+
+def test_an_ensemble_passes_covariates_on_to_its_members(lesions: Path, tmp_path: Path) -> None:
+    fold0, columns = tmp_path / "fold0", ["width", "height"]
+    members = [train(lesions, fold0 / name, name, columns) for name in ("cells7", "hog_geometry")]
+    name = "cells7_hog_geometry"
+    mean = train(lesions, fold0 / name, name, columns)
+    run = read_run(fold0 / name)
+    said = [
+        read_predictions(fold0 / one / "predictions.csv", run.classes).logits
+        for one in ("cells7", "hog_geometry")
+    ]
+    written = read_predictions(fold0 / name / "predictions.csv", run.classes).logits
+    assert written == pytest.approx(mean_logits(said, 1), abs=1e-6)
+    assert all(found["data_digest"] == mean["data_digest"] for found in members)
+    make_phantoms(tmp_path / "elsewhere", count=12, side=40, seed=7)
+    train(lesions, tmp_path / "fold0" / "again" / name, name, columns, external=tmp_path / "elsewhere")
 
 
 def test_a_report_finds_the_data_again(ill: Path, joined: Path) -> None:
