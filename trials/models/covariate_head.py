@@ -1,10 +1,10 @@
 """How a trained network takes covariates: beside it stands a linear layer of them, and logits are added.
 
 A network knows its training images by heart. Learned together with it, covariates find nothing left to
-explain, and its logits for new images are overconfident beside theirs: on BUS-BRA that gained nothing over
-the network alone. So the layer is a logistic regression of its own on the training images, and the shares of
-network and layer are fitted on the validation images, which neither has learned from. The network is trained
-as it is without covariates.
+explain, and its logits for new images are overconfident beside theirs: in a comparison on BUS-BRA that gained
+nothing over the network alone (docs/how-to/covariates.md). So the layer is a logistic regression of its own
+on the training images, and the shares of network and layer are fitted on the validation images, which neither
+has learned from. The network is trained as it is without covariates.
 """
 
 from __future__ import annotations
