@@ -285,11 +285,11 @@ def _fit_category(name: str, cells: Sequence[str], log: bool) -> CategoryColumn:
 
 def _refuse_one_value(known: Sequence[str], values: int, images: int) -> None:
     if not known:
-        raise DataError("no image has any; fill it in, or leave it out of data.covariates")
+        raise DataError("no training image has any; fill it in, or leave it out of data.covariates")
     if values == 1:
         raise DataError(
-            f"{known[0]!r} in all {len(known)} of {images} images that have any, so nothing can be learned "
-            "from it; leave it out of data.covariates"
+            f"{known[0]!r} in all {len(known)} of {images} training images that have any, so nothing can be "
+            "learned from it; leave it out of data.covariates"
         )
 
 

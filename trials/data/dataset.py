@@ -76,6 +76,13 @@ class LesionData:
         return Classes(self.classes, self.positive)
 
     @property
+    def stratum(self) -> np.ndarray:
+        """The number of each image's class among the sorted names, by which folds are made: int64 [n]."""
+        ranks = np.argsort(np.argsort(np.array(self.classes)))
+        stratum: np.ndarray = ranks[self.labels]
+        return stratum
+
+    @property
     def positive_index(self) -> int | None:
         """The label of the positive class; None: no class is positive."""
         return self.known.index

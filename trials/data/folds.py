@@ -116,7 +116,7 @@ def _generated(data: LesionData, folds: int, seed: int) -> np.ndarray:
     for again in range(SHUFFLINGS):
         splitter = _shuffling(folds, seed, again)
         fold = np.full(len(data.files), -1)
-        for number, (_, test) in enumerate(splitter.split(data.labels, data.labels, data.groups)):
+        for number, (_, test) in enumerate(splitter.split(data.stratum, data.stratum, data.groups)):
             fold[test] = number
         if not again:
             first = fold
@@ -216,7 +216,7 @@ def inner_split(
     if not 0 < fraction <= 0.5:
         raise ValueError(f"an inner validation fraction of {fraction}: expected above 0, at most 0.5")
     indices = np.asarray(indices)
-    labels, groups = data.labels[indices], np.array(data.groups)[indices]
+    labels, groups = data.stratum[indices], np.array(data.groups)[indices]
     fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     parts = min(round(1 / fraction), fewest)
     for again in range(SHUFFLINGS if parts >= 2 else 0):

@@ -55,6 +55,9 @@ def label_problems(
                     f"label {label!r} ({counts[label]} images) looks like {other!r} misspelt; correct it, "
                     f"or, if it is a class of its own: --accept {ACCEPT}"
                 )
+    for label in sorted(counts):
+        if not label.isprintable():
+            yield f"label {label!r} holds a sign that is not printed, such as the end of a line; rename it"
     yield from _named(counts, positive, known)
     if ordered is not None and set(ordered) != set(counts):
         yield (

@@ -447,6 +447,9 @@ class ProtocolSettings(Section):
     @field_validator("costs")
     @classmethod
     def _of_mistakes(cls, value: tuple[tuple[str, str, float], ...] | None) -> object:
+        pairs = [(true, called) for true, called, _ in value or ()]
+        if twice := [pair for pair in pairs if pairs.count(pair) > 1]:
+            raise ValueError(f"{' called '.join(twice[0])} has two costs: keep one of them")
         for true, called, cost in value or ():
             if true == called or cost < 0:
                 raise ValueError(

@@ -180,9 +180,13 @@ def test_cells_unlike_those_of_the_training_images_are_said() -> None:
 @pytest.mark.parametrize(
     ("training", "options", "said"),
     [
-        (["", "?"], {}, "no image has any; fill it in, or leave it out of data.covariates"),
-        (["7", "7", ""], {}, "'7' in all 2 of 3 images that have any, so nothing can be learned from it"),
-        (["GE", "ge"], {}, "in all 2 of 2 images"),
+        (["", "?"], {}, "no training image has any; fill it in, or leave it out of data.covariates"),
+        (
+            ["7", "7", ""],
+            {},
+            "'7' in all 2 of 3 training images that have any, so nothing can be learned from it",
+        ),
+        (["GE", "ge"], {}, "in all 2 of 2 training images"),
         (["1", "0"], {"log": ["c"]}, "0 has no logarithm; correct it, or leave c out of data.log_covariates"),
         (["1", "x"], {"log": ["c"]}, "'x' has no logarithm"),
         ([*map(str, range(40)), "abt 50"], {}, r"41 different values, and 32 at most .*\(abt 50\)"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.images import rings
 from trials.data.dataset import LesionData
 from trials.data.folds import assign_folds, check_folds, inner_split, write_folds
 from trials.data.load import load
@@ -202,3 +203,24 @@ def test_real_folds_are_used_as_given_and_leak_nothing(real_data: Path, name: st
     assert_groups_stay_whole(data, *sides)
     pixels = [{data.image_digests[index] for index in side} for side in sides]
     assert sum(map(len, pixels)) == len(set().union(*pixels))
+
+
+def test_folds_do_not_depend_on_the_order_of_the_classes(tmp_path: Path) -> None:
+    classes = ["low", "middle", "high", "worst"]
+    for number, name in enumerate(rings(tmp_path / "grades", classes, 9).iterdir()):
+        for image in list(name.iterdir())[: 2 * number]:
+            image.unlink()
+    plain = load(tmp_path / "grades", duplicates="copies")
+    ordered = load(tmp_path / "grades", duplicates="copies", ordered=classes)
+    assert plain.classes != ordered.classes == tuple(classes)
+    for seed in range(5):
+        assert assign_folds(plain, 3, seed).fold.tolist() == assign_folds(ordered, 3, seed).fold.tolist()
+        indices = np.arange(len(plain.files))
+        first, second = (inner_split(data, indices, 0.3, seed) for data in (plain, ordered))
+        assert [part.tolist() for part in first] == [part.tolist() for part in second]
+
+
+def test_a_class_whose_name_breaks_lines_is_refused(tmp_path: Path) -> None:
+    rings(tmp_path / "grades", ["low", "hi\ngh"], 4)
+    with pytest.raises(DataError, match=r"label 'hi\\ngh' holds a sign that is not printed"):
+        load(tmp_path / "grades")

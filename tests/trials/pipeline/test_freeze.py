@@ -102,3 +102,8 @@ def test_rules_that_do_not_fit_the_classes_are_refused(given: dict[str, object],
 def test_rules_that_cannot_be_are_refused_as_settings(given: dict[str, object], text: str) -> None:
     with pytest.raises(SettingsError, match=text):
         protocol(**given)
+
+
+def test_two_costs_of_one_mistake_are_refused() -> None:
+    with pytest.raises(SettingsError, match="malignant called benign has two costs"):
+        protocol(costs=[["malignant", "benign", 5.0], ["malignant", "benign", 7.0]])
