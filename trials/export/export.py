@@ -9,7 +9,6 @@ not promise that newer versions read a `.pt2`, and unpickles parts of one that i
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -126,6 +125,6 @@ def _rule(card: ModelDescription) -> dict[str, str]:
     words = {} if card.known.are_two else {"decision": in_words(card.frozen.decision, card.known)}
     return {
         **{name: value for name, value in names.items() if value is not None},
-        **{name: json.dumps(value) for name, value in numbers.items() if value is not None},
+        **{name: dump_json(value, indent=None) for name, value in numbers.items() if value is not None},
         **words,
     }

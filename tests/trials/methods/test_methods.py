@@ -49,7 +49,7 @@ TINY = {
     "search.controller_samples": 2,
 }
 NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
-CLASSICAL = ("geometry", "hog", "hog_geometry", "statistics")
+CLASSICAL = ("covariates", "geometry", "hog", "hog_geometry", "statistics")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -60,6 +60,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
+    changes |= {"data.covariates": ["width", "height"]} if name == "covariates" else {}
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
     choices = METHODS[name].choices if name in METHODS else ()
     if choices:  # tuned by one trial, whose choice the test takes
@@ -388,7 +389,8 @@ def test_the_comparisons_are_all_methods_on_all_folds_and_seeds() -> None:
     config, grid = experiment("compare")
     ablation = experiment("boosted_efficientnet")[1]["method"]
     tuned = [name for name, entry in METHODS.items() if entry.choices]  # by experiments before
-    assert sorted(grid["method"] + ablation + tuned) == sorted(METHODS)
+    asking = ["covariates"]  # for columns, which only a user can name
+    assert sorted(grid["method"] + ablation + tuned + asking) == sorted(METHODS)
     assert grid["fold"] == list(range(grid["folds"][0]))
     assert config["maxTrialNumber"] == len(grid["method"]) * len(grid["fold"]) * len(grid["seed"])
     config, grid = experiment("boosted_efficientnet")
