@@ -56,8 +56,8 @@ def label_problems(
                     f"or, if it is a class of its own: --accept {ACCEPT}"
                 )
     for label in sorted(counts):
-        if not label.isprintable():
-            yield f"label {label!r} holds a sign that is not printed, such as the end of a line; rename it"
+        if len(label.splitlines()) > 1:
+            yield f"label {label!r} holds the end of a line, which breaks every text that names it; rename it"
     yield from _named(counts, positive, known)
     if ordered is not None and set(ordered) != set(counts):
         yield (

@@ -222,5 +222,5 @@ def test_folds_do_not_depend_on_the_order_of_the_classes(tmp_path: Path) -> None
 
 def test_a_class_whose_name_breaks_lines_is_refused(tmp_path: Path) -> None:
     rings(tmp_path / "grades", ["low", "hi\ngh"], 4)
-    with pytest.raises(DataError, match=r"label 'hi\\ngh' holds a sign that is not printed"):
+    with pytest.raises(DataError, match=r"label 'hi\\ngh' holds the end of a line"):
         load(tmp_path / "grades")
