@@ -55,7 +55,7 @@ def joined(run: Run, data: LesionData, settings: Settings) -> np.ndarray:
     head.fit_layer(coding.code(data.cells(split.training)), data.labels[split.training], balanced=True)
     head.fit_shares(run.validation.logits, coding.code(data.cells(chosen)), data.labels[chosen])
     logits = head.join(run.tested.logits, coding.code(data.cells(tested)))
-    return log_odds_of(logits, data.positive_index or 0)
+    return log_odds_of(logits, data.known.positive_of_two)
 
 
 def gain(runs: Sequence[Run], data: LesionData, settings: Settings) -> dict[str, Any]:

@@ -239,7 +239,18 @@ def fit_coding(
 
 
 def _is_category(cells: Sequence[str], told: bool) -> bool:
-    return told or any(number(cell) is None for cell in cells if not is_blank(cell))
+    """Return whether a column is no number; raises `DataError` where most of its cells are, but not all."""
+    known = [cell for cell in cells if not is_blank(cell)]
+    texts = [cell for cell in known if number(cell) is None]
+    if told or not texts:
+        return told
+    if 2 * len(texts) < len(known):
+        raise DataError(
+            f"{len(texts)} of {len(known)} cells are no numbers ({some([repr(cell) for cell in texts])}), "
+            "the others are; correct them or leave them blank, or, if it is a category, name it in "
+            "data.categories"
+        )
+    return True
 
 
 def _fit_number(name: str, cells: Sequence[str], log: bool) -> NumberColumn:

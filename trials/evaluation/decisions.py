@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_softmax, logsumexp, softmax
 
+from trials.errors import EvaluationError
 from trials.evaluation.calibration import mean_log_odds, ties_kept
 
 
@@ -147,22 +148,37 @@ class Decision:
 
 
 def behind_one_another(decisions: Sequence[Decision], counts: Sequence[int]) -> Decision:
-    """Return one decision about images behind one another, of `counts` images each."""
+    """Return one decision about images behind one another, of `counts` images each; raises as `together`."""
     cutoffs, temperatures = (
         np.concatenate(
             [np.broadcast_to(value, count) for value, count in zip(values, counts, strict=True)]
         ).astype(float)
         for values in ([one.cutoff for one in decisions], [one.temperature for one in decisions])
     )
-    return replace(decisions[0], cutoff=cutoffs, temperature=temperatures)
+    return replace(_one_rule(decisions), cutoff=cutoffs, temperature=temperatures)
 
 
 def together(decisions: Sequence[Decision]) -> Decision:
     """Return the decision of models that decide as one, about their `mean_logits`.
 
     The mean of their probabilities stands against the mean of their thresholds; costs are weighed by their
-    mean temperature; ours.
+    mean temperature; ours. Raises `EvaluationError` for decisions by different rules.
     """
     cutoff = mean_log_odds(np.array([one.cutoff for one in decisions]))
     temperature = np.mean(np.array([one.temperature for one in decisions]), axis=0)
-    return replace(decisions[0], cutoff=cutoff, temperature=temperature)
+    return replace(_one_rule(decisions), cutoff=cutoff, temperature=temperature)
+
+
+def _alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
+def _one_rule(decisions: Sequence[Decision]) -> Decision:
+    """Return any of the decisions, which differ in cutoff and temperature alone."""
+    one, *others = decisions
+    if any(one.first != other.first or not _alike(one.costs, other.costs) for other in others):
+        raise EvaluationError(
+            "models that call images by different rules (protocol.decision, sensitivity, costs) cannot "
+            "decide together; take models, or runs of a method, of one rule"
+        )
+    return one

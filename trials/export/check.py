@@ -76,7 +76,7 @@ def expected_outputs(trained: TrainedModel, squares: Tensor, cells: Table) -> di
         logits = trained.logits([np.squeeze(image) for image in pixels], covariates=cells)
     values = (probabilities(logits), probabilities(logits, card.temperature), logits)
     if card.known.are_two:
-        odds = log_odds_of(logits, card.known.index or 0)
+        odds = log_odds_of(logits, card.known.positive_of_two)
         values = (expit(odds), apply_temperature(odds, card.temperature), odds)
     return dict(zip(outputs_of(card.known), values, strict=True))
 

@@ -142,11 +142,25 @@ def code(cells: list[dict[str, str]]) -> np.ndarray:
     """Return the network's second input, float32 [n, d], of the cells of images by column.
 
     Numbers, or their logarithms, are standardised by the training images. A category has an input for each of
-    its values. What has no cell that can be read is missing.
+    its values. What has no cell that can be read is missing. Warns of cells unlike those of the training
+    images.
     """
+    for column in _columns():
+        odd = sorted({row.get(column["name"], "") for row in cells if _is_odd(column, row)} - {""})
+        if odd:
+            said = "are unlike those of the training images, or cannot be read"
+            warnings.warn(f"covariate {column['name']}: {', '.join(odd)} {said}", stacklevel=2)
     return np.array(
         [[value for column in _columns() for value in _coded(column, row)] for row in cells], dtype=np.float32
     )
+
+
+def _is_odd(column: dict[str, Any], row: dict[str, str]) -> bool:
+    cell = row.get(column["name"], "")
+    if column["kind"] == "category":
+        return _key(cell) not in {_key(value) for value in column["values"]}
+    value = _number(cell)
+    return value is None or not column["low"] <= value <= column["high"]
 
 
 def _coded(column: dict[str, Any], row: dict[str, str]) -> list[float]:

@@ -62,7 +62,7 @@ class Jointly:
         ]
 
     def _of_two(self, given: Sequence[np.ndarray]) -> tuple[list[Any], ...]:
-        index = self.classes.index or 0
+        index = self.classes.positive_of_two
         odds = log_odds_of(mean_logits(given, index), index)  # [views, n]
         views, each = expit(odds), expit([log_odds_of(one[0], index) for one in given])
         called = odds[0] >= self.decision.cutoff

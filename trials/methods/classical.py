@@ -90,7 +90,7 @@ class ClassicalMethod(Method):
         if self._fitted is None:
             raise ValueError("logits of a classifier that is not fitted: call fit before")
         found = self._fitted.logits(self._features(data, indices))
-        return found if found.ndim == 2 else of_two(found, self.task.data.positive_index or 0)
+        return found if found.ndim == 2 else of_two(found, self.task.data.known.positive_of_two)
 
     def _truth(self, labels: np.ndarray) -> np.ndarray:
         """Return the labels [n]; of two classes whether each is the positive one."""

@@ -6,6 +6,7 @@ They decide together (`evaluation.decisions.together`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,21 @@ def evaluate_external(
     data: LesionData, methods: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
     """Score each method's models together, and write `external_predictions.csv`."""
-    classes, half, cells = data.known, likeliest(data.known), data.cells(np.arange(len(data.files)))
+    classes, cells = data.known, data.cells(np.arange(len(data.files)))
     results, rows = {}, []
     for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
         decision = together([model.description.frozen.decision for model in models])
+        score = partial(
+            score_logits, classes, data.labels, ordered=models[0].description.ordered
+        )  # the external data do not say that their classes are grades
         given = [model.logits(data.images, covariates=cells) for model in models]
         mean = mean_logits(given, data.positive_index)
         results[name] = {
             "models": len(models),
             "threshold": None if decision.first is None else float(expit(decision.cutoff)),
-            "frozen": score_logits(classes, data.labels, mean, decision, ordered=data.ordered),
-            "at_0.5": score_logits(classes, data.labels, mean, half, ordered=data.ordered),
+            "frozen": score(mean, decision),
+            "at_0.5": score(mean, likeliest(classes)),
         }
         columns = zip(data.files, data.labels, data.groups, classes.cells(mean), strict=True)
         rows += [(name, file, data.classes[label], group, *cells) for file, label, group, cells in columns]

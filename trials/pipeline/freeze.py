@@ -51,13 +51,13 @@ def freeze(settings: ProtocolSettings, classes: Classes, labels: np.ndarray, log
         return Frozen(Decision(), temperature, "argmax")
     rule, cutoff = settings.decision or "youden", 0.0
     if rule == "youden":
-        cutoff = youden_threshold(labels == classes.index, log_odds_of(logits, classes.index or 0))
+        cutoff = youden_threshold(labels == classes.index, log_odds_of(logits, classes.positive_of_two))
     return Frozen(Decision(classes.index, cutoff), temperature, rule)
 
 
 def _temperature(classes: Classes, labels: np.ndarray, logits: np.ndarray) -> float:
     if classes.are_two:
-        return fit_temperature(labels == classes.index, log_odds_of(logits, classes.index or 0))
+        return fit_temperature(labels == classes.index, log_odds_of(logits, classes.positive_of_two))
     return fit_temperature(labels, logits)
 
 
@@ -87,7 +87,7 @@ def _of_costs(costs: Sequence[tuple[str, str, float]], classes: Classes, tempera
         matrix[classes.names.index(true), classes.names.index(called)] = cost
     if not classes.are_two:
         return Frozen(Decision(costs=matrix, temperature=temperature), temperature, "costs")
-    positive = classes.index or 0
+    positive = classes.positive_of_two
     alarm, miss = matrix[1 - positive, positive], matrix[positive, 1 - positive]
     if not min(alarm, miss) > 0:
         raise SettingsError(

@@ -37,6 +37,6 @@ def score_logits(
 ) -> dict[str, Any]:
     """Score labels [n] against canonical logits [n, k], as called by a decision; raises as `score`."""
     if classes.are_two:
-        odds = log_odds_of(logits, classes.index or 0)
+        odds = log_odds_of(logits, classes.positive_of_two)
         return dict(score(labels == classes.index, odds, decision.cutoff).to_dict())
     return score_classes(labels, logits, decision.call(logits), classes.names, ordered=ordered).to_dict()

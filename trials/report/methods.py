@@ -6,12 +6,11 @@ not of the seeds' models together, which do better than any of them and cost as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from trials.errors import EvaluationError
 from trials.runs.collection import Collection, Predictions, mean_predictions, pooled, predictions_of
 from trials.runs.finished import Run
 
@@ -57,10 +56,8 @@ class MethodRuns:
 
 
 def methods_of(found: Collection, runs: Sequence[Run]) -> list[MethodRuns]:
-    """Sort runs by method; raises `EvaluationError` where two tested the same fold on different images."""
-    methods = [_method(found, whole_seeds(group)) for group in by_method(runs)]
-    _refuse_other_folds(methods)
-    return methods
+    """Sort runs by method."""
+    return [_method(found, whole_seeds(group)) for group in by_method(runs)]
 
 
 def by_method(runs: Sequence[Run]) -> list[list[Run]]:
@@ -115,17 +112,3 @@ def _over_seeds(by_seed: Mapping[Path, Predictions | None]) -> Predictions | Non
     if len(known) < 2:
         return next(iter(known.values()), None)
     return replace(mean_predictions(known), seeds=tuple(known.values()))
-
-
-def _refuse_other_folds(methods: Iterable[MethodRuns]) -> None:
-    """Raise `EvaluationError` where two methods were tested on different images in the same fold."""
-    images: dict[int, tuple[frozenset[str], Run]] = {}
-    for run in (run for method in methods for run in method.runs if run.fold is not None):
-        assert run.fold is not None
-        files = frozenset(run.tested.files)
-        known, other = images.setdefault(run.fold, (files, run))
-        if files != known:
-            raise EvaluationError(
-                f"{other.folder} and {run.folder} tested fold {run.fold} on different images "
-                f"(such as {min(files ^ known)}); run all methods on the same folds"
-            )

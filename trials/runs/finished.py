@@ -199,9 +199,14 @@ def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def refuse_mixture(runs: Sequence[Run]) -> None:
-    """Raise `EvaluationError` for different data, folds or classes, and for a method, fold and seed twice."""
+    """Raise `EvaluationError` for runs that do not belong together.
+
+    They are of different data, folds or classes, or were tested on different images in the same fold, or are
+    of the same method, fold and seed.
+    """
     _refuse_if_different("data", [(run.metrics["data_digest"], run) for run in runs])
     _refuse_if_different("positive classes", [(run.classes.positive, run) for run in runs])
+    _refuse_if_different("orders of classes (data.ordered)", [(_order(run.classes), run) for run in runs])
     tested = [run for run in runs if not run.is_candidate]
     _refuse_if_different("values of protocol.refit", [(run.refit, run) for run in tested])
     in_folds = [run for run in runs if run.fold is not None]
@@ -215,6 +220,24 @@ def refuse_mixture(runs: Sequence[Run]) -> None:
                 f"({', '.join(map(str, key_))}); leave one of them out"
             )
         met[key_] = run.folder
+    _refuse_other_images(in_folds)
+
+
+def _order(classes: Classes) -> object:
+    """Return what logits of these classes have in common; of two the other class may have no name."""
+    return classes.index if classes.are_two else classes.names
+
+
+def _refuse_other_images(runs: Sequence[Run]) -> None:
+    tested: dict[int | None, tuple[frozenset[str], Run]] = {}
+    for run in (run for run in runs if len(run.tested.files)):
+        files = frozenset(run.tested.files)
+        known, other = tested.setdefault(run.fold, (files, run))
+        if files != known:
+            raise EvaluationError(
+                f"{other.folder} and {run.folder} tested fold {run.fold} on different images "
+                f"(such as {min(files ^ known)}); run all methods on the same folds"
+            )
 
 
 def _refuse_if_different(what: str, values: Iterable[tuple[object, Run]]) -> None:

@@ -61,14 +61,16 @@ class Classes:
             value = given[~np.isfinite(given)][0]
             raise PredictionsError(f"a prediction of logits {value}: expected finite numbers")
         if self.are_two:
-            odds = log_odds_of(given, self._two()).tolist()
+            odds = log_odds_of(given, self.positive_of_two).tolist()
             return [(repr(float(expit(value))), repr(value)) for value in odds]
         shares = probabilities(given)
         return [tuple(map(repr, row)) for row in np.concatenate([shares, given], axis=1).tolist()]
 
-    def _two(self) -> int:
-        if self.index is None:
-            raise PredictionsError(f"classes {', '.join(self.names)}: one of two must be positive")
+    @property
+    def positive_of_two(self) -> int:
+        """The index of the positive one of two classes; raises `PredictionsError` where none is."""
+        if self.index is None or not self.are_two:
+            raise PredictionsError(f"classes {', '.join(self.names)}: expected two, and one of them positive")
         return self.index
 
 
@@ -148,7 +150,7 @@ def _read_two(path: Path, rows: Sequence[Mapping[str, str]], classes: Classes) -
             f"{path}, line {off[0] + 2}: log_odds = {odds[off[0]]} are of the probability "
             f"{expit(odds[off[0]]):.6f}, not of {shares[off[0]]}; {_WAY_OUT}"
         )
-    return of_two(odds, 1 if classes.index is None else classes.index)
+    return of_two(odds, classes.positive_of_two)
 
 
 def _read_more(path: Path, rows: Sequence[Mapping[str, str]], classes: Classes) -> np.ndarray:

@@ -135,7 +135,7 @@ def _predictions(found: Collection) -> str:
 def _cells(images: Predicted, logits: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the log odds [n, 1] of two classes' logits, and whether each image is positive."""
     positive = images.positive.astype(int)
-    return log_odds_of(logits, images.classes.index or 0)[:, None], list(map(str, positive))
+    return log_odds_of(logits, images.classes.positive_of_two)[:, None], list(map(str, positive))
 
 
 def _names(images: Predicted) -> list[str]:
@@ -199,7 +199,7 @@ class _Table:
 
 
 def _two(truth: np.ndarray, given: np.ndarray, classes: Classes) -> tuple[np.ndarray, np.ndarray]:
-    positive = classes.index or 0
+    positive = classes.positive_of_two
     labels = np.where(truth == "1", positive, 1 - positive)
     return labels, of_two(given.sum(1), positive)
 

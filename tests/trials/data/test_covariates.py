@@ -189,7 +189,8 @@ def test_cells_unlike_those_of_the_training_images_are_said() -> None:
         (["GE", "ge"], {}, "in all 2 of 2 training images"),
         (["1", "0"], {"log": ["c"]}, "0 has no logarithm; correct it, or leave c out of data.log_covariates"),
         (["1", "x"], {"log": ["c"]}, "'x' has no logarithm"),
-        ([*map(str, range(40)), "abt 50"], {}, r"41 different values, and 32 at most .*\(abt 50\)"),
+        ([*map(str, range(40)), "abt 50"], {}, r"1 of 41 cells are no numbers \('abt 50'\)"),
+        ([f"abt {age}" for age in range(41)], {}, r"41 different values, and 32 at most .*abt 0"),
     ],
 )
 def test_a_column_that_teaches_nothing_is_refused(
@@ -272,3 +273,14 @@ def test_a_covariate_that_alone_tells_the_class_is_named(folder: Path) -> None:
 def test_settings_that_name_no_columns_are_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings("quick", given)
+
+
+@pytest.mark.parametrize("cell", ["4O", "inf", "about 40"])
+def test_a_number_that_is_misspelt_does_not_make_its_column_a_category(cell: str) -> None:
+    cells = [*map(str, range(20, 60, 5)), cell]
+    with pytest.raises(
+        DataError, match=rf"covariate c: 1 of 9 cells are no numbers \('{cell}'\), the others are"
+    ):
+        fit_coding({"c": cells}, ["c"])
+    assert fit_coding({"c": cells}, ["c"], categories=["c"]).columns[0].kind == "category"
+    assert fit_coding({"c": ["1", "II", "III", "2", "IV"]}, ["c"]).columns[0].kind == "category"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from trials.errors import EvaluationError
 from trials.evaluation.decisions import (
     Decision,
     behind_one_another,
@@ -86,6 +87,17 @@ def test_decisions_of_folds_and_of_models_are_joined() -> None:
     assert np.asarray(folds.at(np.array([2, 0])).cutoff).tolist() == [-0.5, 0.5]
     models = together([Decision(1, float(logit(0.2)), temperature=1.0), Decision(1, float(logit(0.6)))])
     assert expit(models.cutoff) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    "other", [Decision(), Decision(0, 0.5), Decision(costs=1 - np.eye(3)), Decision(1, 0.5, np.eye(3))]
+)
+def test_models_of_different_rules_do_not_decide_together(other: Decision) -> None:
+    for join in (together, lambda decisions: behind_one_another(decisions, [1, 1])):
+        with pytest.raises(EvaluationError, match="different rules"):
+            join([Decision(1, 0.5), other])
+    same = [Decision(costs=1 - np.eye(3), temperature=1.0), Decision(costs=1 - np.eye(3), temperature=3.0)]
+    assert together(same).temperature == 2.0
 
 
 def test_the_threshold_of_a_sensitivity_finds_that_share_and_no_more_than_it_must() -> None:

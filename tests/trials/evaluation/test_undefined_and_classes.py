@@ -8,6 +8,7 @@ from pathlib import Path
 import nni
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import cohen_kappa_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from tests.helpers.runs import train_on
@@ -219,3 +220,23 @@ def test_the_web_ui_shows_the_macro_auc_of_more_classes_first(
     measured = [name for name, _ in shown[1:5]]
     assert measured == ["accuracy", "balanced_accuracy", "kappa", "macro_f1"]
     assert all(isinstance(value, int | float) for value in told[0].values())
+
+
+def test_grades_stay_grades_in_external_data(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The external data do not say that their classes have an order; the model does."""
+    small = ["retrain.max_steps=1", "data.image_size=32", "data.ordered=normal,benign,malignant"]
+    words = ["--data", str(three), "--profile", "quick", "--folds", "2", "--fold", "0", "--method", "cnn3"]
+    words += [part for setting in small for part in ("--set", setting)]
+    place, other = tmp_path / "fold0" / "cnn3", tmp_path / "other"
+    assert main(["train", *words, "--out", str(place)]) == 0
+    shutil.copytree(three, other)
+    for number, image in enumerate(sorted(other.glob("*.png"))):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 40), dtype=np.uint8)
+        Image.fromarray(noise).save(image)
+    out = ["--out", str(tmp_path / "evaluation"), "--json"]
+    capsys.readouterr()
+    assert main(["evaluate", str(place), "--data", str(other), *out]) == 0
+    external = json.loads(capsys.readouterr().out)["external"]["methods"]["cnn3"]["frozen"]
+    assert external["mean_absolute_error"] > 0 and "quadratic_kappa" in external

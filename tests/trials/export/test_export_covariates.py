@@ -82,6 +82,17 @@ def test_the_loader_reads_a_table_and_says_what_the_model_says(
     np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
+def test_the_loader_says_which_cells_are_unlike_those_of_the_training_images(
+    model: Path, images: list[Path], tmp_path: Path
+) -> None:
+    run_export(model, tmp_path / "out")
+    told = ask(tmp_path / "out", "--covariates", table(images, **CELLS), *images)
+    assert "covariate age: -3, old are unlike those of the training images" in told.stderr
+    assert "covariate device: ?, Sony are unlike" in told.stderr
+    usual = {"age": ["20"] * 6, "device": [" ge"] * 6, "ratio": ["2"] * 6}
+    assert "unlike" not in ask(tmp_path / "out", "--covariates", table(images, **usual), *images).stderr
+
+
 def test_both_runtimes_name_the_second_input_and_the_card_its_columns(model: Path, tmp_path: Path) -> None:
     run_export(model, tmp_path / "out")
     stored = onnx.load(tmp_path / "out" / "model.onnx")

@@ -155,6 +155,24 @@ def test_an_evaluation_is_of_one_seed() -> None:
     assert list(by_method(runs[:1])) == ["net"]
 
 
+def of_grades(folder: str, names: tuple[str, ...], files: tuple[str, ...] = ("0.png",)) -> Run:
+    """A run of fold 0 whose images are all called the first class."""
+    metrics = {"fold": 0, "folds": 3, "seed": 0, "data_digest": "d", "method": folder, "refit": False}
+    said = np.zeros((len(files), 3)) - np.arange(3)
+    names_of = np.array(files, dtype=object)
+    tested = Predicted(names_of, names_of.astype(str), np.zeros(len(files), int), said, Classes(names, None))
+    return Run(Path(folder), metrics, {}, tested, None, Decision(), None)
+
+
+def test_runs_of_another_order_of_classes_or_of_other_images_are_refused() -> None:
+    """Their logits would be taken for those of other classes, their figures for those of the same images."""
+    one = of_grades("one", ("high", "low", "middle"))
+    with pytest.raises(EvaluationError, match=r"different orders of classes \(data.ordered\): .*two"):
+        by_method([one, of_grades("two", ("low", "middle", "high"))])
+    with pytest.raises(EvaluationError, match=r"one and two tested fold 0 on different images \(such as 1"):
+        by_method([one, of_grades("two", ("high", "low", "middle"), ("0.png", "1.png"))])
+
+
 def test_runs_that_do_not_belong_together_are_refused(
     finished: tuple[Path, Path], retrain: Retrain, elsewhere: Path, tmp_path: Path
 ) -> None:

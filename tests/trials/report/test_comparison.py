@@ -118,7 +118,7 @@ def test_seed_without_all_folds_takes_no_part_and_is_said(comparison: Path) -> N
 def test_seeds_that_tested_other_images_are_refused(comparison: Path) -> None:
     for fold in (0, 1):
         write_run(comparison / f"other{fold}", "hog", fold, table(1 - fold, GOOD[fold]), seed=1)
-    with pytest.raises(EvaluationError, match=r"other0: is of other images than .*hog"):
+    with pytest.raises(EvaluationError, match=r"enas7 and .*other0 tested fold 0 on different images"):
         read_comparison([comparison])
 
 
