@@ -1,4 +1,4 @@
-"""Use the model in this folder: `python load_model.py IMAGE...` prints its predictions of lesion crops.
+"""Use the model in this folder: `python load_model.py IMAGE...` prints its predictions of lesion images.
 
 A model that takes covariates, which README.md says, needs a table of them too: `--covariates TABLE.csv`.
 
