@@ -27,7 +27,7 @@ def export_onnx(
     layers, this one takes one or two.
     """
     partial = path.with_suffix(".partial")
-    device = next(network.parameters()).device
+    device = next(network.parameters(), torch.empty(0)).device
     examples = {"images": torch.zeros(1, *image_shape, dtype=dtype, device=device)}
     if covariates:
         examples["covariates"] = torch.zeros(1, covariates, device=device)
