@@ -24,6 +24,7 @@ from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import divergence_file
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, TrainingSettings
+from trials.training.steps import planned_steps
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 
@@ -34,8 +35,8 @@ SLOWER, CLIP = 0.1, 1.0  # of the second attempt: share of the learning rate, la
 class StopWhenDiverged(pl.Callback):
     """Ends a training that has diverged, at the end of the epoch and before it is reported or saved."""
 
-    def __init__(self, classes: int) -> None:
-        self._bound = EXPLODED * math.log(classes)
+    def __init__(self, classes: int, settings: TrainingSettings) -> None:
+        self._bound, self._settings = EXPLODED * math.log(classes), settings
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise `DivergedError`."""
@@ -43,7 +44,7 @@ class StopWhenDiverged(pl.Callback):
         for name, value in metrics.items():
             if not torch.isfinite(value):
                 raise DivergedError(epoch, f"{name} is {float(value)}")
-        late = 2 * trainer.global_step > trainer.estimated_stepping_batches
+        late = 2 * trainer.global_step > planned_steps(trainer, self._settings)
         for name in ("train_loss", *(["val_loss"] if late and "val_loss" in metrics else [])):
             if (loss := float(metrics[name])) > self._bound:
                 guess = self._bound / EXPLODED

@@ -21,6 +21,7 @@ from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import require_finite
 from trials.training.losses import LOSSES
 from trials.training.schedules import cosine_with_restarts, one_cycle
+from trials.training.steps import planned_steps
 
 
 class LesionModule(LightningModule):
@@ -119,7 +120,7 @@ class LesionModule(LightningModule):
         return one_cycle(step, self._steps(), warm_up=settings.warm_up, **limits)
 
     def _steps(self) -> int:
-        return int(self.trainer.estimated_stepping_batches)
+        return planned_steps(self.trainer, self.settings)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return self.loss(logits.float(), labels, weight=self.class_weights)

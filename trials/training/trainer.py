@@ -14,6 +14,7 @@ from trials.training.callbacks import Bar, SuggestBatchSize, quiet_lightning
 from trials.training.checkpoint import SaveEachEpoch, WholeFiles
 from trials.training.divergence import StopWhenDiverged
 from trials.training.seeding import SeedEachEpoch
+from trials.training.steps import StopAfterSteps
 
 
 def make_trainer(
@@ -37,7 +38,6 @@ def make_trainer(
     keep_freed_memory()
     return TracedTrainer(
         max_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=devices,
         gradient_clip_val=clip,
@@ -46,7 +46,8 @@ def make_trainer(
         callbacks=[
             SeedEachEpoch(seed),
             Bar(),
-            StopWhenDiverged(classes),
+            StopAfterSteps(settings),
+            StopWhenDiverged(classes, settings),
             SuggestBatchSize(settings),
             *callbacks,
             SaveEachEpoch(checkpoint),

@@ -25,6 +25,7 @@ from trials.training.divergence import CLIP, EXPLODED, StopWhenDiverged
 from trials.training.module import LesionModule
 
 Retrain = Callable[..., Mapping[str, Any]]
+UNLIMITED = load_settings("quick").retrain  # by epochs alone
 RATE = 0.05  # of the quick profile
 SEARCH = {
     "data.image_size": 16,
@@ -129,7 +130,7 @@ def test_divergence_is_a_loss_that_is_no_number_or_far_above_a_guess(
         estimated_stepping_batches=10,
         callback_metrics={name: torch.tensor(value) for name, value in metrics.items()},
     )
-    guard = StopWhenDiverged(classes=2)
+    guard = StopWhenDiverged(2, UNLIMITED)
     if diverged:
         with pytest.raises(DivergedError, match=f"epoch {step + 1}"):
             guard.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
@@ -144,9 +145,9 @@ def test_a_guess_among_more_classes_has_a_higher_loss() -> None:
         estimated_stepping_batches=10,
         callback_metrics={"train_loss": torch.tensor(EXPLODED * np.log(2) + 1)},
     )
-    StopWhenDiverged(classes=7).on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+    StopWhenDiverged(7, UNLIMITED).on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
     with pytest.raises(DivergedError):
-        StopWhenDiverged(classes=2).on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+        StopWhenDiverged(2, UNLIMITED).on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
 
 
 def test_validation_makes_no_score_of_logits_that_are_no_numbers(

@@ -163,19 +163,22 @@ def test_drop_path_grows_from_the_first_to_the_last_step(tmp_path: Path) -> None
     assert train(tmp_path, recipe(epochs=2)).progress == [step / 10 for step in range(10)]
 
 
+@pytest.mark.parametrize("most", [None, 18])
 @pytest.mark.parametrize("schedule", ["restarts", "one_cycle"])
-def test_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: Path, schedule: str) -> None:
+def test_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, schedule: str, most: int | None
+) -> None:
     class Kill(ReportEachEpoch):
         def on_train_batch_start(self, trainer: Any, *arguments: Any) -> None:
             if trainer.current_epoch == 2 and arguments[-1] == 3:
                 raise KeyError("killed")
 
-    settings = recipe(epochs=4, schedule=schedule)
+    settings = recipe(epochs=4, schedule=schedule, max_steps=most)
     whole = train(tmp_path / "whole", settings)
     with pytest.raises(KeyError, match="killed"), Reporter(tmp_path) as reporter:
         train(tmp_path / "parts", settings, Kill(reporter))
     resumed = train(tmp_path / "parts", settings)
-    assert len(resumed.progress) == 10  # two epochs of five steps were left
+    assert len(resumed.progress) == (most or 20) - 10  # two epochs of five steps are not trained again
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
