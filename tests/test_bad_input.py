@@ -29,7 +29,8 @@ from trials.data.images import to_tensor
 from trials.data.load import examine
 from trials.errors import DataError, ModelError, RunFolderError, SettingsError
 from trials.evaluation.decisions import probabilities
-from trials.models.model_file import ModelDescription, load_description, load_model, save_model
+from trials.models.model_file import load_description, load_model
+from trials.models.network import NetworkDescription, save_network
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings, parse_assignment, profiles, read_overrides
 from trials.settings.schema import KEYS
@@ -386,11 +387,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained model."""
     folder = tmp_path_factory.mktemp("model")
     network = {"kind": "cells", "architecture": SAMPLE, "layout": "enas3", "filters": 2}
-    description = ModelDescription.model_validate(
+    description = NetworkDescription.model_validate(
         {"network": network, "channels": 3, "classes": ["benign", "malignant"], "positive": "malignant"}
         | {"image_size": 16, "fit": "pad", "mean": [0.4], "std": [0.2], "threshold": 0.5}
     )
-    save_model(folder, description.build(), description)
+    save_network(folder, description.build(), description)
     return folder
 
 
@@ -402,15 +403,15 @@ COSTS = [[0.0, 1.0, 1.0], [5.0, 0.0, 5.0], [1.0, 1.0, 0.0]]
 def of_three(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained model of three classes."""
     folder = tmp_path_factory.mktemp("of_three")
-    description = ModelDescription.model_validate(json.loads((model / "model.json").read_text()) | THREE)
-    save_model(folder, description.build(), description)
+    description = NetworkDescription.model_validate(json.loads((model / "model.json").read_text()) | THREE)
+    save_network(folder, description.build(), description)
     return folder
 
 
 @fuzzed
 @given(
     changes=st.dictionaries(
-        st.sampled_from(sorted(ModelDescription.model_fields)),
+        st.sampled_from(sorted(NetworkDescription.model_fields)),
         anything | st.lists(st.floats(-1, 1), max_size=4) | st.lists(st.text(max_size=3), max_size=3),
         max_size=2,
     ),

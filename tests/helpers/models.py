@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from search_space import Architecture
-from trials.models.model_file import ModelDescription, save_model
+from trials.models.network import NetworkDescription, save_network
 
 CLASSES = ("benign", "malignant", "normal")
 RULES: dict[str, dict[str, object]] = {
@@ -19,12 +19,12 @@ RULES: dict[str, dict[str, object]] = {
 }
 
 
-def describe(**changes: object) -> ModelDescription:
+def describe(**changes: object) -> NetworkDescription:
     network = {
         "kind": "cells", "architecture": Architecture.random(2, nodes=2).to_sample(), "layout": "enas3",
         "filters": 2,
     }  # fmt: skip
-    return ModelDescription.model_validate(
+    return NetworkDescription.model_validate(
         {"network": network, "channels": 1, "classes": CLASSES, "image_size": 16, "fit": "stretch"}
         | {"mean": (0.4,), "std": (0.25,), "temperature": 1.7}
         | changes
@@ -39,7 +39,7 @@ def save_untrained(folder: Path, seed: int = 1, **changes: object) -> Path:
     with torch.no_grad():
         network.get_parameter("classifier.weight").mul_(60)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, network, description, description.build_head())
+    save_network(folder, network, description, description.build_head())
     return folder
 
 

@@ -159,8 +159,8 @@ class CovariateCoding(Section):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns in their order."""
-        return tuple(column.name for column in self.columns)
+        """The columns in their order, each once."""
+        return tuple(dict.fromkeys(column.name for column in self.columns))
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -28,10 +28,16 @@ def cutoff(threshold: float) -> float:
     return float(log_odds(threshold * (1 - 2**-51)))
 
 
-def mean_log_odds(odds: ArrayLike) -> np.ndarray:
-    """Return the log odds [...] of the mean probability over the first axis of log odds [k, ...]."""
+def mean_log_odds(odds: ArrayLike, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the log odds [...] of the mean probability over the first axis of log odds [k, ...].
+
+    `weights` [k] are above 0, of any scale; None: all count alike.
+    """
     given = np.asarray(odds, dtype=float)
-    return ties_kept(np.logaddexp.reduce(log_expit(given)) - np.logaddexp.reduce(log_expit(-given)))
+    shares = 0.0 if weights is None else np.log(weights).reshape(-1, *[1] * (given.ndim - 1))
+    return ties_kept(
+        np.logaddexp.reduce(log_expit(given) + shares) - np.logaddexp.reduce(log_expit(-given) + shares)
+    )
 
 
 def mean_log_odds_of_groups(odds: ArrayLike, number: np.ndarray) -> np.ndarray:

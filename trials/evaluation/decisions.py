@@ -71,12 +71,19 @@ def probabilities(logits: ArrayLike, temperature: ArrayLike = 1.0) -> np.ndarray
     return shares
 
 
-def mean_logits(logits: Sequence[np.ndarray], positive: int | None) -> np.ndarray:
-    """Return the canonical logits [..., k] of several models' mean probability, of their logits [..., k]."""
+def mean_logits(
+    logits: Sequence[np.ndarray], positive: int | None, weights: Sequence[float] | None = None
+) -> np.ndarray:
+    """Return the canonical logits [..., k] of several models' mean probability, of their logits [..., k].
+
+    `weights`, one a model, are above 0, of any scale; None, or all the same: the models count alike.
+    """
     given = np.stack(logits)
+    shares = None if weights is None or len(set(weights)) == 1 else np.array(weights, dtype=float)
     if given.shape[-1] == 2 and positive is not None:
-        return of_two(mean_log_odds(log_odds_of(given, positive)), positive)
-    together = logsumexp(log_softmax(given, axis=-1), axis=0)
+        return of_two(mean_log_odds(log_odds_of(given, positive), shares), positive)
+    factors = None if shares is None else shares.reshape(-1, *[1] * (given.ndim - 1))
+    together = logsumexp(log_softmax(given, axis=-1), axis=0, b=factors)
     return ties_kept(together - logsumexp(together, axis=-1, keepdims=True))
 
 

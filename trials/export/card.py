@@ -14,14 +14,14 @@ from trials.evaluation.bootstrap import Interval
 from trials.export.claim import claim
 from trials.export.origin import OF_A_CLASS, Figures, Origin, measures_in
 from trials.files import write_atomically
-from trials.models.model_file import ModelDescription
+from trials.models.network import NetworkDescription
 from trials.runs.layout import CARD
 from trials.runs.predictions import in_words
 
 
 def write_card(
     folder: Path,
-    card: ModelDescription,
+    card: NetworkDescription,
     origin: Origin,
     measured: Figures,
     differences: Mapping[str, float],

@@ -17,7 +17,7 @@ from trials.data.covariates import Column, CovariateCoding, Table
 from trials.errors import ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.evaluation.decisions import log_odds_of, probabilities
-from trials.models.model_file import TrainedModel
+from trials.models.network import TrainedModel
 from trials.runs.layout import LOADER, NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
 from trials.runs.predictions import Classes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from trials.export.origin import Figures, Origin, measures_in
-from trials.models.model_file import ModelDescription
+from trials.models.network import NetworkDescription
 
 
 class Item(NamedTuple):
@@ -20,13 +20,13 @@ class Item(NamedTuple):
     known: str | None
 
 
-def claim(card: ModelDescription, origin: Origin, measured: Figures) -> list[Item]:
+def claim(card: NetworkDescription, origin: Origin, measured: Figures) -> list[Item]:
     """Return all items in order, with what is known of each."""
     known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, measured)
     return [Item(number, subject, known.get(number)) for number, subject in _CLAIM.items()]
 
 
-def _of_data(card: ModelDescription, origin: Origin) -> dict[int, str | None]:
+def _of_data(card: NetworkDescription, origin: Origin) -> dict[int, str | None]:
     data = origin.data
     found: dict[int, str | None] = {
         9: _preprocessing(card),
@@ -47,13 +47,13 @@ def _of_data(card: ModelDescription, origin: Origin) -> dict[int, str | None]:
     }
 
 
-def _preprocessing(card: ModelDescription) -> str:
+def _preprocessing(card: NetworkDescription) -> str:
     standardised = "by training images" + (", then each by itself" if card.per_image else "")
     deep = f"; grey of more than 8 bits from {card.grey_range}" if card.grey_range else ""
     return f"{card.squares} (pixels); standardised {standardised}{deep}"
 
 
-def _of_model(card: ModelDescription, origin: Origin) -> dict[int, str | None]:
+def _of_model(card: NetworkDescription, origin: Origin) -> dict[int, str | None]:
     metrics, training = origin.metrics, origin.training
     found: dict[int, str | None] = {
         6: "model creation, for research",
@@ -88,7 +88,7 @@ def _refit(origin: Origin) -> str:
     return "; then trained once more, from the validation images too" if origin.metrics.get("refit") else ""
 
 
-def _of_evaluation(card: ModelDescription, measured: Figures) -> dict[int, str | None]:
+def _of_evaluation(card: NetworkDescription, measured: Figures) -> dict[int, str | None]:
     found: dict[int, str | None] = {39: f"none: not for {card.not_for}"}
     if measured:
         found[28] = ", ".join(measures_in(measured).values())

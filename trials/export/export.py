@@ -33,7 +33,8 @@ from trials.export.origin import figures, read_origin
 from trials.export.program import write_program
 from trials.files import write_atomically
 from trials.models.inference import InferenceModel
-from trials.models.model_file import ModelDescription, load_model
+from trials.models.model_file import load_model
+from trials.models.network import NetworkDescription, TrainedModel
 from trials.models.onnx import export_onnx
 from trials.runs.layout import LOADER, METADATA, ONNX
 from trials.runs.predictions import in_words
@@ -49,7 +50,7 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     model. After an error there is no `out`.
     """
     model, out = Path(model), Path(out)
-    trained = load_model(model)
+    trained = _network(model)
     card = trained.description
     origin = read_origin(model)
     squares = noise((card.channels, card.image_size, card.image_size))
@@ -66,8 +67,18 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     return {"out": str(out), "files": files, "largest_difference": found, **said}
 
 
+def _network(folder: Path) -> TrainedModel:
+    """Load a network; raises `ExportError` for a model of another kind."""
+    found = load_model(folder)
+    if not isinstance(found, TrainedModel):
+        raise ExportError(
+            f"{folder}: holds a model of the kind {found.description.kind!r}, and networks alone are exported"
+        )
+    return found
+
+
 def _write_model(
-    model: InferenceModel, card: ModelDescription, metrics: dict[str, Any], folder: Path
+    model: InferenceModel, card: NetworkDescription, metrics: dict[str, Any], folder: Path
 ) -> None:
     shape = (card.channels, card.image_size, card.image_size)
     covariates = len(card.covariates.inputs) if card.covariates else 0
@@ -100,7 +111,7 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _describe_onnx(path: Path, card: ModelDescription) -> None:
+def _describe_onnx(path: Path, card: NetworkDescription) -> None:
     """Write into the ONNX file what its users must know, as it may be passed on without the rest."""
     stored = onnx.load(path)
     onnx.helper.set_model_props(
@@ -118,7 +129,7 @@ def _describe_onnx(path: Path, card: ModelDescription) -> None:
     write_atomically(path, stored.SerializeToString())
 
 
-def _rule(card: ModelDescription) -> dict[str, str]:
+def _rule(card: NetworkDescription) -> dict[str, str]:
     """Return how an image is called, each value as text."""
     numbers = {"threshold": card.threshold, "threshold_log_odds": card.cutoff, "costs": card.costs}
     names = {"positive": card.positive, "threshold_of": card.threshold_of}

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from trials.export.check import outputs_of
-from trials.models.model_file import ModelDescription
+from trials.models.network import NetworkDescription
 
 
-def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
+def metadata(card: NetworkDescription, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return `metadata.json`, after MONAI's bundle specification; `model` is what `load_model.py` reads."""
     versions = metrics.get("versions") or {}
     return {
@@ -39,7 +39,7 @@ def metadata(card: ModelDescription, metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _data_format(card: ModelDescription) -> dict[str, Any]:
+def _data_format(card: NetworkDescription) -> dict[str, Any]:
     """Return the inputs and outputs of the network."""
     colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
     squares = [card.image_size] * 2
@@ -52,13 +52,13 @@ def _data_format(card: ModelDescription) -> dict[str, Any]:
     }
 
 
-def _covariates(card: ModelDescription) -> dict[str, Any]:
+def _covariates(card: NetworkDescription) -> dict[str, Any]:
     if card.covariates is None:
         return {}
     return {"covariates": _tensor("covariates", "values", "float32", [], card.covariates.inputs)}
 
 
-def _outputs(card: ModelDescription) -> dict[str, Any]:
+def _outputs(card: NetworkDescription) -> dict[str, Any]:
     of, kind = (
         ([str(card.positive)], "log odds") if card.known.are_two else (card.classes, "log probabilities")
     )

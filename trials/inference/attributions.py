@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from trials.errors import ExplainError
 from trials.models.inference import InferenceModel
-from trials.models.model_file import TrainedModel
+from trials.models.network import TrainedModel
 
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
 Attribution = Callable[[TrainedModel, Tensor, Tensor, Tensor | None], np.ndarray]

@@ -29,7 +29,10 @@ from trials.inference.attributions import ATTRIBUTIONS
 from trials.inference.given_covariates import Given
 from trials.inference.map_pictures import draw
 from trials.inference.prediction_rows import CALIBRATED
-from trials.models.model_file import ModelDescription, TrainedModel, load_model
+from trials.models.description import ModelDescription
+from trials.models.model import Model
+from trials.models.model_file import load_model
+from trials.models.network import TrainedModel
 from trials.runs.layout import MAPS
 from trials.runs.predictions import in_words
 
@@ -55,7 +58,7 @@ class Explanation:
 
 
 def explain(
-    model: TrainedModel,
+    model: Model,
     images: Sequence[np.ndarray],
     methods: Sequence[str] = tuple(ATTRIBUTIONS),
     class_name: str | None = None,
@@ -69,6 +72,10 @@ def explain(
     does not know, and for maps that are not finite.
     """
     _require_captum()
+    if not isinstance(model, TrainedModel):
+        raise ExplainError(
+            f"{model.name}: a model of the kind {model.description.kind!r}, and maps are of networks alone"
+        )
     card = model.description
     if class_name is not None:
         _require_class(model, class_name)
@@ -107,7 +114,7 @@ def _require_captum() -> None:
         raise ExplainError(_INSTALL) from None
 
 
-def _require_class(model: TrainedModel, name: str) -> None:
+def _require_class(model: Model, name: str) -> None:
     classes = model.description.classes
     if name not in classes:
         near = difflib.get_close_matches(name, classes, 1)

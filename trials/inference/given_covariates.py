@@ -11,7 +11,7 @@ from trials.data.covariates import RATIO, Table, with_ratio
 from trials.data.files.paths import some
 from trials.data.tables.csv_rows import Row, headings, read_rows
 from trials.errors import DataError
-from trials.models.model_file import TrainedModel
+from trials.models.model import Model
 from trials.settings.schema import SIZE
 
 FILE = "file"
@@ -26,7 +26,7 @@ class Given:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, table: str | Path | None, files: Sequence[Path], models: Sequence[TrainedModel]) -> Given:
+    def read(cls, table: str | Path | None, files: Sequence[Path], models: Sequence[Model]) -> Given:
         """Read what models take beside image files; blank cells, and files without a row, are missing.
 
         Rows name images in the column `file`: by path, relative to the table or to the working directory, or

@@ -29,7 +29,9 @@ from trials.inference.given_covariates import Given
 from trials.inference.prediction_rows import CALIBRATED, Jointly, Row
 from trials.inference.prediction_table import new_table
 from trials.inference.views import VIEWS
-from trials.models.model_file import ModelDescription, TrainedModel, load_model
+from trials.models.description import ModelDescription
+from trials.models.model import Model
+from trials.models.model_file import load_model
 from trials.runs.predictions import in_words
 
 AT_ONCE = 128  # images in memory at a time
@@ -87,7 +89,7 @@ def run_predict(
     }
 
 
-def _load(first: Path, *others: Path) -> list[TrainedModel]:
+def _load(first: Path, *others: Path) -> list[Model]:
     """Load the models; raises `ModelError` where they tell different classes apart, or by another rule."""
     models = [load_model(folder) for folder in (first, *others)]
     known, *rest = ((one.description.classes, one.description.positive) for one in models)
@@ -127,7 +129,7 @@ def _rule(joint: Jointly) -> dict[str, Any]:
 
 
 def _readable(
-    files: Sequence[Path], models: Sequence[TrainedModel], left_out: list[str]
+    files: Sequence[Path], models: Sequence[Model], left_out: list[str]
 ) -> tuple[list[Path], list[str]]:
     """Return the files that begin as images, and notes on how their greys are read; name the others."""
     stored = []
@@ -143,7 +145,7 @@ def _readable(
 
 
 def _predicted(
-    models: Sequence[TrainedModel],
+    models: Sequence[Model],
     files: Sequence[Path],
     beside: Given,
     joint: Jointly,
@@ -163,7 +165,7 @@ def _predicted(
 
 
 def _decoded(
-    models: Sequence[TrainedModel], files: Sequence[Path], left_out: list[str]
+    models: Sequence[Model], files: Sequence[Path], left_out: list[str]
 ) -> dict[Path, dict[GreyRange, np.ndarray]]:
     """Return the pixels of each file that can be read, by the models' grey ranges; name the others."""
     ranges = dict.fromkeys(one.description.grey_range for one in models)

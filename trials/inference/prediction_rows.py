@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expit
 
 from trials.evaluation.decisions import Decision, log_odds_of, mean_logits, probabilities, together
-from trials.models.model_file import ModelDescription
+from trials.models.description import ModelDescription
 from trials.runs.predictions import Classes
 
 Row = dict[str, Any]  # of an image: its file, and the columns of `Jointly`

@@ -22,7 +22,7 @@ from trials.data.inputs import Inputs, device
 from trials.data.task import Task
 from trials.methods.base import Method
 from trials.models.covariate_head import CovariateHead
-from trials.models.model_file import ModelDescription, TrainedModel, save_model
+from trials.models.network import NetworkDescription, TrainedModel, save_network
 from trials.models.onnx import export_onnx
 from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
 from trials.models.zoo import build, count_macs, count_parameters, start_classifier
@@ -82,7 +82,7 @@ class NetworkMethod(Method):
     def model(self) -> TrainedModel:
         """The network in its present state, with all that its use needs."""
         data, options = self.task.data, self.task.settings.data
-        description = ModelDescription(
+        description = NetworkDescription(
             network=self._network,
             channels=options.channels,
             classes=data.classes,
@@ -195,9 +195,8 @@ class NetworkMethod(Method):
 
     def save(self, folder: RunFolder, frozen: Frozen) -> None:
         """Write weights, description and ONNX, which the web UI shows too."""
-        chosen = frozen.to_dict(self.task.data.known) | {"warnings": frozen.warnings}
-        described = ModelDescription.model_validate(self.model.description.model_dump() | chosen)
-        save_model(folder.path, self.network, described, self._head)
+        described = self.model.description.with_frozen(frozen)
+        save_network(folder.path, self.network, described, self._head)
         image = (self.shape.channels, self.shape.side, self.shape.side)
         for path in filter(None, (folder.path / ONNX, network_view_file())):
             covariates = len(described.covariates.inputs) if described.covariates else 0

@@ -11,7 +11,7 @@ from trials.data.batches import standardise_each
 from trials.models.covariate_head import CovariateHead
 
 if TYPE_CHECKING:
-    from trials.models.model_file import TrainedModel
+    from trials.models.network import TrainedModel
 
 
 def log_odds(logits: Tensor, positive: int) -> Tensor:

@@ -19,6 +19,7 @@ RANKING, LATENCIES = "ranking.csv", "latencies.json"
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
 VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
 MODEL_FILE, WEIGHTS, ONNX = "model.json", "model.safetensors", "model.onnx"
+MEMBERS = "members"  # of an ensemble: a folder of whole models
 # Of both.
 CHECKPOINT, REFIT_CHECKPOINT = "last.ckpt", "refit.ckpt"
 CELLS_SVG, CELLS_PNG = "cells.svg", "cells.png"
@@ -75,6 +76,11 @@ def with_variant(name: str, variant: Iterable[str]) -> str:
 def candidate_name(layout: str, index: int) -> str:
     """Return the name, and the folder, of a search's candidate that is trained alone."""
     return f"{layout}-candidate{index}"
+
+
+def member_folder(number: int) -> str:
+    """Return where an ensemble's member lies, relative to the ensemble."""
+    return f"{MEMBERS}/{number}"
 
 
 def divergence_file(checkpoint: str) -> str:

@@ -34,7 +34,8 @@ from trials.export import export
 from trials.export.claim import claim
 from trials.export.export import run_export
 from trials.export.origin import Origin, read_origin
-from trials.models.model_file import ModelDescription, load_model, save_model
+from trials.models.model_file import load_model
+from trials.models.network import NetworkDescription, save_network
 
 # Runs load_model.py where nothing of this project can be imported, nor what only the project needs.
 STRANGER = """
@@ -82,14 +83,14 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = {
         "kind": "cells", "architecture": Architecture.random(2).to_sample(), "layout": "enas3", "filters": 4,
     }  # fmt: skip
-    description = ModelDescription.model_validate(
+    description = NetworkDescription.model_validate(
         {"network": network, "channels": 1, "classes": ("benign", 'mal"""ignant<b>', "normal")}
         | {"positive": 'mal"""ignant<b>', "image_size": 20, "fit": "pad", "mean": (0.4,), "std": (0.25,)}
         | {"per_image": True, "mirror": True, "threshold": 0.31, "temperature": 1.7}
         | {"grey_range": DEEP}
     )
     torch.manual_seed(0)
-    save_model(folder, description.build(), description)
+    save_network(folder, description.build(), description)
     return folder
 
 

@@ -19,15 +19,16 @@ from trials.inference.explain import explain, run_explain
 from trials.inference.map_pictures import overlay
 from trials.inference.predict import run_predict
 from trials.models.inference import InferenceModel
-from trials.models.model_file import ModelDescription, TrainedModel, load_model
+from trials.models.model_file import load_model
+from trials.models.network import NetworkDescription, TrainedModel
 from trials.report.report import run_report
 
 
-def description(kind: str = "cells", side: int = 32, **changes: object) -> ModelDescription:
+def description(kind: str = "cells", side: int = 32, **changes: object) -> NetworkDescription:
     network: dict[str, object] = {"kind": kind}
     if kind == "cells":
         network |= {"architecture": Architecture.random(3).to_sample(), "layout": "enas3", "filters": 4}
-    return ModelDescription.model_validate(
+    return NetworkDescription.model_validate(
         {"network": network, "channels": 3, "classes": ("benign", "malignant"), "positive": "malignant"}
         | {"image_size": side, "fit": "stretch", "mean": (0.4,), "std": (0.2,), "threshold": 0.5}
         | changes

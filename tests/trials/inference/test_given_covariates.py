@@ -16,7 +16,8 @@ from trials.data.files.decoding import decode
 from trials.errors import DataError
 from trials.inference.explain import explain, run_explain
 from trials.inference.predict import run_predict
-from trials.models.model_file import load_model, save_model
+from trials.models.model_file import load_model
+from trials.models.network import save_network
 
 AGES, DEVICES = ("20", "50", "80", ""), ("GE", "Philips", "GE", "GE")
 TWO = {"classes": ("benign", "malignant"), "positive": "malignant", "threshold": 0.5}
@@ -126,7 +127,7 @@ def test_width_and_height_tell_the_ratio(images: Path, tmp_path: Path) -> None:
     coding = fit_coding({"ratio": ["1", "2", "3"]}, ["ratio"])
     description = describe(**TWO, covariates=coding)
     (tmp_path / "sized").mkdir()
-    save_model(tmp_path / "sized", description.build(), description, description.build_head())
+    save_network(tmp_path / "sized", description.build(), description, description.build_head())
     size = table(images, *((f"{i:02}.png", "30", "20") for i in range(4)), head=("file", "width", "height"))
     sized = run_predict(tmp_path / "sized", images, covariates=size)["predictions"]
     told = table(images, *((f"{i:02}.png", "1.5") for i in range(4)), head=("file", "ratio"))

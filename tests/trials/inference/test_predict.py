@@ -24,7 +24,8 @@ from trials.errors import DataError, ModelError
 from trials.inference.predict import run_predict
 from trials.inference.prediction_rows import OF_TWO
 from trials.inference.views import VIEWS
-from trials.models.model_file import ModelDescription, load_model, save_model
+from trials.models.model_file import load_model
+from trials.models.network import NetworkDescription, save_network
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     sample = Architecture.random(0, nodes=2).to_sample()
     network = {"kind": "cells", "architecture": sample, "layout": "enas3", "filters": 2}
-    description = ModelDescription.model_validate(
+    description = NetworkDescription.model_validate(
         {"network": network, "channels": 3, "classes": ["benign", "malignant"], "positive": "malignant"}
         | {"image_size": 16, "fit": "pad", "mean": [0.4], "std": [0.2], "threshold": 0.5}
     )
-    save_model(folder, description.build(), description)
+    save_network(folder, description.build(), description)
     return folder
 
 

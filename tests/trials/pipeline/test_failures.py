@@ -11,7 +11,7 @@ import pytest
 
 from trials.cli import main
 from trials.errors import RunFolderError
-from trials.models.model_file import TrainedModel
+from trials.models.network import TrainedModel
 from trials.pipeline.evaluate import text_table
 from trials.pipeline.publish import run_publish
 from trials.runs.folder import RunFolder, failure, is_done

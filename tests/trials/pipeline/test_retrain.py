@@ -18,7 +18,8 @@ from trials.data.inputs import Inputs
 from trials.data.leaks import seen
 from trials.data.load import load
 from trials.errors import LeakError, ModelError, RunFolderError
-from trials.models.model_file import TrainedModel, load_model
+from trials.models.model_file import load_model
+from trials.models.network import TrainedModel
 from trials.runs.layout import CHECKPOINT, REFIT_CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.schema import ProtocolSettings, Settings

@@ -19,7 +19,8 @@ from trials.evaluation.decisions import of_two
 from trials.evaluation.metrics import fit_temperature, score
 from trials.export.export import run_export
 from trials.inference.predict import run_predict
-from trials.models.model_file import load_model, save_model
+from trials.models.model_file import load_model
+from trials.models.network import save_network
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import Classes, read_predictions
 
@@ -54,7 +55,7 @@ def test_what_is_exported_is_calibrated_as_the_report_is(steep: Path, tmp_path: 
     assert np.abs(odds).max() > 20 and np.ptp(odds) > 1
     temperature = fit_temperature(truth, odds)
     frozen = model.description.model_copy(update={"temperature": temperature})
-    save_model(steep, model.network, frozen)
+    save_network(steep, model.network, frozen)
     run_export(steep, tmp_path / "out")
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
     _, calibrated, given = session.run(None, {"images": images.transpose(0, 3, 1, 2).copy()})

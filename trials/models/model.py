@@ -1,0 +1,81 @@
+"""A trained model of any kind in use: images in, logits and probabilities out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trials.data.covariates import Table
+from trials.errors import ModelError
+from trials.evaluation.decisions import log_odds_of, probabilities
+from trials.models.description import ModelDescription
+
+if TYPE_CHECKING:
+    from trials.data.augment import Policy
+
+
+class Model(ABC):
+    """What a user asks about images; `name` is what errors call it."""
+
+    description: ModelDescription
+    name: str
+
+    @abstractmethod
+    def logits(
+        self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
+    ) -> np.ndarray:
+        """Return canonical logits of the classes [n, k]; images are uint8 [h, w] or [h, w, 3].
+
+        `view` makes, as a policy of augmentation does, what the model sees of the images; None: they stay as
+        they are. `covariates` are cells by column, one an image. Raises `ModelError` where the model gives no
+        finite number, and where covariates that it takes are not given.
+        """
+
+    def probabilities(
+        self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
+    ) -> np.ndarray:
+        """Return the classes' probabilities [n, k]; as `logits`."""
+        return probabilities(self.logits(images, view, covariates))
+
+    def log_odds(
+        self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
+    ) -> np.ndarray:
+        """Return the log odds of the positive class against all others [n]; as `logits`.
+
+        Raises ValueError where no class is positive.
+        """
+        index = self.description.known.index
+        if index is None:
+            raise ValueError(f"{self.name}: none of its classes is positive; use logits or probabilities")
+        return log_odds_of(self.logits(images, view, covariates), index)
+
+    def inputs(self, covariates: Table | None, images: int) -> np.ndarray | None:
+        """Return the inputs float32 [n, d] that covariates, cells by column, become; None: it takes none.
+
+        Raises `ModelError` where they are not given, or for another number of images.
+        """
+        coding = self.description.covariates
+        if coding is None:
+            return None
+        missing = [name for name in coding.names if name not in (covariates or {})]
+        if covariates is None or missing:
+            raise ModelError(
+                f"{self.name}: takes covariates beside the images; give {', '.join(missing)}, a cell an image"
+            )
+        if found := {len(covariates[name]) for name in coding.names} - {images}:
+            raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {images} images")
+        return coding.code(covariates)
+
+
+def refuse_not_finite(logits: np.ndarray, name: str) -> None:
+    """Raise `ModelError` that names the network where one of its logits [n, k] is not finite."""
+    off = np.flatnonzero(~np.isfinite(logits).all(1))
+    if len(off):
+        raise ModelError(
+            f"{name}: gives the logits {logits[off[0]].tolist()} for {len(off)} of {len(logits)} images, "
+            "expected finite numbers: its training has diverged or its weights are damaged; put back the "
+            "file, or train it again with a lower retrain.learning_rate"
+        )
