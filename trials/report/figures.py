@@ -1,17 +1,15 @@
-"""Curves as SVG inside the page: lines and text take the page's colour, light or dark."""
+"""The figures of the report: curves, confusion matrices, histories; and pictures of images."""
 
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
-from io import BytesIO, StringIO
+from io import BytesIO
 from itertools import zip_longest
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -20,23 +18,21 @@ from sklearn.metrics import auc as trapezoid
 from sklearn.metrics import roc_curve
 
 from trials.report.class_summaries import ClassSummary
+from trials.report.drawing import INK, Drawing, drawn
 from trials.report.search_quality import SearchQuality
 from trials.report.summaries import Summary, forecast
 from trials.runs.collection import BinaryPredictions
 
-_INK = "#012345"  # stands for the page's colour until the figure is written
 _COLOURS = ("#1f77b4", "#d9780f", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#c2479f", "#138d9b", "#8a8a00")
 _DASHES = ("-", "--", ":", "-.")
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
     "font.family": "sans-serif",
     "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.parse_math": False,  # labels are text, whatever signs they hold
@@ -48,8 +44,8 @@ _LONGEST = 24  # letters of a class's name
 
 
 @mpl.rc_context(_STYLE)
-def roc_figure(summaries: Sequence[Summary[BinaryPredictions]], name: str = "roc") -> Markup:
-    """Draw the ROC curves of all methods, each of its images pooled; `name` is unique in the page.
+def roc_figure(summaries: Sequence[Summary[BinaryPredictions]], name: str = "roc-curves") -> Drawing:
+    """Draw the ROC curves of all methods, each of its images pooled; `name` is unique in the report.
 
     Of several seeds it is the curve of their mean probability, with the area below that.
     """
@@ -59,12 +55,12 @@ def roc_figure(summaries: Sequence[Summary[BinaryPredictions]], name: str = "roc
         false, true, _ = roc_curve(part.positive, part.log_odds)
         area = trapezoid(false, true)
         axes.plot(false, true, label=f"{summary.method.label} ({area:.3f})", **_look(index))
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
-    return _svg(figure, axes, name, "ROC curves")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, alpha=0.5)
+    return _finished(figure, axes, name, "ROC curves")
 
 
 @mpl.rc_context(_STYLE)
-def class_roc_figure(summaries: Sequence[ClassSummary], classes: Sequence[str], name: str) -> Markup:
+def class_roc_figure(summaries: Sequence[ClassSummary], classes: Sequence[str], name: str) -> Drawing:
     """Draw for each of these classes the ROC curves of all methods, the class against all others.
 
     As `roc_figure` of several seeds and of `name`; the areas stand in the tables.
@@ -77,17 +73,17 @@ def class_roc_figure(summaries: Sequence[ClassSummary], classes: Sequence[str], 
             axes.set_axis_off()
             continue
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=_short(of))
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, alpha=0.5)
         for index, summary in enumerate(summaries):
             part = summary.predictions.against(of)
             false, true, _ = roc_curve(part.positive, part.log_odds)
             label = summary.method.label if axes is panels[0] else None
             axes.plot(false, true, label=label, **_look(index))
-    return _svg(figure, panels[0], name, "ROC curves of each class")
+    return _finished(figure, panels[0], name, "ROC curves of each class")
 
 
 @mpl.rc_context(_STYLE)
-def confusion_figure(summary: ClassSummary, name: str) -> Markup:
+def confusion_figure(summary: ClassSummary, name: str) -> Drawing:
     """Draw the confusion matrix: the deeper a cell, the larger its share of the row.
 
     With a few classes, each cell has its share and its images; of many it is a picture alone.
@@ -109,11 +105,11 @@ def confusion_figure(summary: ClassSummary, name: str) -> Markup:
     axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90 if k > 3 else 0, fontsize=size)
     axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=size)
     axes.set(xlabel="called", ylabel="truth", aspect="equal", ylim=(k, 0))
-    return _svg(figure, None, name, f"Confusion matrix of {summary.method.label}")
+    return _finished(figure, None, name, f"Confusion matrix of {summary.method.label}")
 
 
 @mpl.rc_context(_STYLE)
-def calibration_figure(summaries: Sequence[Summary[Any]], name: str = "calibration") -> Markup:
+def calibration_figure(summaries: Sequence[Summary[Any]], name: str = "calibration") -> Drawing:
     """Draw how often what was said came true over its mean probability, in bins of equal counts.
 
     It is of the positive class, or of all classes of the likeliest one; scaled if it can be.
@@ -126,12 +122,12 @@ def calibration_figure(summaries: Sequence[Summary[Any]], name: str = "calibrati
         came_true, given = forecast(part, given)
         observed, said = calibration_curve(came_true, given, n_bins=_BINS, strategy="quantile")
         axes.plot(said, observed, marker="o", markersize=3, label=summary.method.label, **_look(index))
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, alpha=0.5)
-    return _svg(figure, axes, name, "Calibration curves")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, alpha=0.5)
+    return _finished(figure, axes, name, "Calibration curves")
 
 
 @mpl.rc_context(_STYLE)
-def risk_coverage_figure(summaries: Sequence[Summary[Any]], name: str = "refusal") -> Markup:
+def risk_coverage_figure(summaries: Sequence[Summary[Any]], name: str = "accuracy-over-undecided") -> Drawing:
     """Draw the accuracy over the share of images that are left undecided, the least certain first."""
     figure = Figure(figsize=(4.8, 5.6), layout="constrained")
     axes = figure.add_subplot()
@@ -144,11 +140,11 @@ def risk_coverage_figure(summaries: Sequence[Summary[Any]], name: str = "refusal
         accuracy = right.cumsum()[decided - 1] / decided
         axes.plot(1 - decided / len(right), accuracy, label=summary.method.label, **_look(index))
     axes.set(xlabel="share left undecided", ylabel="accuracy of the others", xlim=(-0.01, 0.91))
-    return _svg(figure, axes, name, "Accuracy over the share left undecided")
+    return _finished(figure, axes, name, "Accuracy over the share left undecided")
 
 
 @mpl.rc_context(_STYLE)
-def fold_figure(summaries: Sequence[Summary[Any]], name: str = "folds", of: str = "AUC") -> Markup:
+def fold_figure(summaries: Sequence[Summary[Any]], name: str = "auc-of-folds", of: str = "AUC") -> Drawing:
     """Draw each fold's AUC as a dot, and their mean as a line, a row a method; `of` says which AUC."""
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(summaries)), layout="constrained")
     axes = figure.add_subplot()
@@ -159,12 +155,12 @@ def fold_figure(summaries: Sequence[Summary[Any]], name: str = "folds", of: str 
     axes.set_yticks(range(len(summaries)), [summary.method.label for summary in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.set_xlabel(f"{of} of each test fold; red: their mean")
-    axes.grid(axis="x", color=_INK, alpha=0.15)
-    return _svg(figure, None, name, f"{of} of each fold")
+    axes.grid(axis="x", color=INK, alpha=0.15)
+    return _finished(figure, None, name, f"{of} of each fold")
 
 
 @mpl.rc_context(_STYLE)
-def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
+def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
     """Draw rewards (an epoch's mean, best so far) and the controller's entropy, a colour a search."""
     figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -179,11 +175,11 @@ def history_figure(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Mark
     left.set(xlabel="epoch", ylabel="reward: mean; dotted: best so far")
     right.set(xlabel="epoch", ylabel="entropy of the controller, nats")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    return _svg(figure, None, "history", "History of the searches")
+    return _finished(figure, None, "search-history", "History of the searches")
 
 
 @mpl.rc_context(_STYLE)
-def ranking_figure(qualities: Sequence[SearchQuality]) -> Markup:
+def ranking_figure(qualities: Sequence[SearchQuality]) -> Drawing:
     """Draw the AUC after separate training over the score with shared weights; a line is ENAS's."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
@@ -193,7 +189,7 @@ def ranking_figure(qualities: Sequence[SearchQuality]) -> Markup:
         if one.found is not None:
             axes.axhline(one.found, color=colour, linestyle="--", linewidth=1.2)
     axes.set(xlabel="score with shared weights", ylabel="AUC after separate training; dashed: ENAS's")
-    return _svg(figure, axes, "ranking", "Search quality")
+    return _finished(figure, axes, "search-quality", "Search quality")
 
 
 def thumbnail(pixels: np.ndarray, side: int = 112) -> str:
@@ -226,13 +222,7 @@ def _look(index: int) -> dict[str, Any]:
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": dash, "linewidth": 1.4}
 
 
-def _svg(figure: Figure, legend_of: Axes | None, name: str, title: str) -> Markup:
+def _finished(figure: Figure, legend_of: Axes | None, name: str, title: str) -> Drawing:
     if legend_of is not None:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
-    content = StringIO()
-    unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(content, format="svg", transparent=True, metadata=unsaid)
-    text = content.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)  # several figures stand in one page
-    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1))
+    return drawn(figure, name, title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,12 +14,14 @@ import numpy as np
 from markupsafe import Markup
 
 from search_space import Architecture, draw
+from search_space.enas.drawing import figure
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.specs import NOT_FOR
 from trials.report.attention import surest_cases, surest_class_cases
 from trials.report.class_summaries import ClassSummary
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
+from trials.report.drawing import Drawing, drawn
 from trials.report.figures import (
     calibration_figure,
     class_roc_figure,
@@ -59,8 +61,8 @@ class Page:
         return reading
 
 
-def render(page: Page) -> str:
-    """Return the page as one HTML text that loads nothing else."""
+def render(page: Page) -> tuple[str, list[Drawing]]:
+    """Return the page as one HTML text that loads nothing else, and the figures that it links to."""
     here = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here),
@@ -77,27 +79,44 @@ def render(page: Page) -> str:
         "p": p_value,
         "signed": signed,
     }
-    description = page.comparison.first.record.get("data") or {}
-    return environment.get_template("page.html.j2").render(
-        page=page,
-        style=Markup((here / "page.css").read_text(encoding="utf-8")),
-        description=description,
-        metrics=page.comparison.first.metrics,
-        left_out=_left_out(description),
+    shown = _shown(page)
+    style = Markup((here / "page.css").read_text(encoding="utf-8"))
+    text = environment.get_template("page.html.j2").render(shown, style=style)
+    return text, list(_drawings(shown.values()))
+
+
+def _shown(page: Page) -> dict[str, Any]:
+    """Return what the template shows, by name."""
+    comparison = page.comparison
+    description = comparison.first.record.get("data") or {}
+    return {
+        "page": page,
+        "description": description,
+        "metrics": comparison.first.metrics,
+        "left_out": _left_out(description),
         **(_of_classes(page.classes, page.data) if page.classes else {}),
         **(_of_binary(page.binary, page.data) if page.binary else {}),
-        undecided=UNDECIDED,
-        ordered=bool(page.comparison.first.metrics.get("ordered")),
-        history=_history(page.comparison),
-        ranking=ranking_figure(page.qualities) if page.qualities else None,
-        cells=_cells(page.comparison),
-        own_split=page.comparison.first.own_split,
-        several_seeds=any(len(one.seeds) > 1 for one in page.comparison.methods),
-        runs=[(one, run) for one in page.comparison.methods for run in one.runs],
-        versions=_versions(page.comparison),
-        not_for=NOT_FOR,
-        draws=DRAWS,
-    )
+        "undecided": UNDECIDED,
+        "ordered": bool(comparison.first.metrics.get("ordered")),
+        "history": _history(comparison),
+        "ranking": ranking_figure(page.qualities) if page.qualities else None,
+        "cells": _cells(comparison),
+        "own_split": comparison.first.own_split,
+        "several_seeds": any(len(one.seeds) > 1 for one in comparison.methods),
+        "runs": [(one, run) for one in comparison.methods for run in one.runs],
+        "versions": _versions(comparison),
+        "not_for": NOT_FOR,
+        "draws": DRAWS,
+    }
+
+
+def _drawings(shown: Iterable[Any]) -> Iterator[Drawing]:
+    """Yield the figures among what the page shows."""
+    for value in shown:
+        if isinstance(value, Drawing):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _drawings(value)
 
 
 def _of_classes(reading: Reading[ClassSummary], data: DataSet | None) -> dict[str, Any]:
@@ -106,13 +125,13 @@ def _of_classes(reading: Reading[ClassSummary], data: DataSet | None) -> dict[st
     return {
         "rule": _rule(reading.reference.runs[0]),
         "drawn": _drawn(tested),
-        "class_roc": class_roc_figure(tested, _drawn(tested), "class-roc") if _drawn(tested) else None,
-        "class_external_roc": class_roc_figure(external, _drawn(external), "class-external-roc")
+        "class_roc": class_roc_figure(tested, _drawn(tested), "class-roc-curves") if _drawn(tested) else None,
+        "class_external_roc": class_roc_figure(external, _drawn(external), "class-external-roc-curves")
         if _drawn(external)
         else None,
         "class_calibration": calibration_figure(tested, "class-calibration") if tested else None,
-        "class_refusal": risk_coverage_figure(tested, "class-refusal") if tested else None,
-        "class_folds": fold_figure(tested, "class-folds", "macro AUC") if tested else None,
+        "class_refusal": risk_coverage_figure(tested, "class-accuracy-over-undecided") if tested else None,
+        "class_folds": fold_figure(tested, "macro-auc-of-folds", "macro AUC") if tested else None,
         "confusions": _confusions(tested, "confusion"),
         "external_confusions": _confusions(external, "external-confusion"),
         "class_surest": [(one, surest_class_cases(one, data)) for one in tested],
@@ -127,8 +146,11 @@ def _drawn(summaries: Sequence[ClassSummary]) -> list[str]:
     return [name for name in known if name in most]
 
 
-def _confusions(summaries: Sequence[ClassSummary], name: str) -> list[tuple[ClassSummary, Markup]]:
-    return [(one, confusion_figure(one, f"{name}-{index}")) for index, one in enumerate(summaries)]
+def _confusions(summaries: Sequence[ClassSummary], name: str) -> list[tuple[ClassSummary, Drawing]]:
+    return [
+        (one, confusion_figure(one, f"{name}-{index}-{one.method.name}"))
+        for index, one in enumerate(summaries, start=1)
+    ]
 
 
 def _rule(run: Run) -> str:
@@ -151,7 +173,7 @@ def _of_binary(reading: BinaryReading, data: DataSet | None) -> dict[str, Any]:
         "calibration": calibration_figure(both_classes) if both_classes else None,
         "refusal": risk_coverage_figure(tested) if tested else None,
         "folds": fold_figure(tested) if tested else None,
-        "external_roc": roc_figure(external, name="external-roc") if external else None,
+        "external_roc": roc_figure(external, name="external-roc-curves") if external else None,
         "surest": [(one, surest_cases(one, data, reading.positive)) for one in tested],
         "shortcuts": _shortcuts(tested, data),
         "subgroups": _subgroups(tested, data),
@@ -202,7 +224,7 @@ def _left_out(description: Mapping[str, Any]) -> list[tuple[str, list[Mapping[st
     return [(reason, list(part)) for reason, part in groupby(items, key=lambda item: item["reason"])]
 
 
-def _history(comparison: Comparison) -> Markup | None:
+def _history(comparison: Comparison) -> Drawing | None:
     histories = {
         f"{search.name} ({_strategy(search.record)})": search.record["history"]
         for search in comparison.searches
@@ -215,14 +237,18 @@ def _strategy(record: Mapping[str, Any]) -> str:
     return str(((record.get("settings") or {}).get("search") or {}).get("strategy", "search"))
 
 
-def _cells(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return the owners of each architecture and its picture; equal cells once."""
+def _cells(comparison: Comparison) -> list[tuple[str, str, Drawing]]:
+    """Return the owners of each architecture, its picture and its files; equal cells once."""
     owners: dict[Architecture, list[str]] = {}
     for method in comparison.methods:
         for run in method.runs:
             if run.architecture is not None:
                 owners.setdefault(Architecture.from_sample(run.architecture), []).append(method.place(run))
-    return [("; ".join(names), data_uri(draw(cells), "image/svg+xml")) for cells, names in owners.items()]
+    named = [(cells, "; ".join(names)) for cells, names in owners.items()]
+    return [
+        (names, data_uri(draw(cells), "image/svg+xml"), drawn(figure(cells), f"cells-{index}", "Cells"))
+        for index, (cells, names) in enumerate(named, start=1)
+    ]
 
 
 def _shortcuts(

@@ -4,13 +4,16 @@ Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a
 `measures.csv` (every measure with its interval), `tests.csv` (paired tests) and `search_quality.csv` (how
 well searches rank). Of more than two classes also `class_measures.csv` (every measure of each class against
 all others) and `confusion.csv`; and where one of them is positive, `against_rest_results.csv`,
-`against_rest_measures.csv` and `against_rest_tests.csv`, which are of that class against all others.
+`against_rest_measures.csv` and `against_rest_tests.csv`, which are of that class against all others. Every
+figure of the page is also in `figures/`, as SVG and PDF.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from trials.files import as_paths
 from trials.report.class_summaries import MACRO_AUC
 from trials.report.comparison import Comparison, read_comparison
 from trials.report.data_set import read_data
+from trials.report.drawing import Drawing
 from trials.report.page import Page, render
 from trials.report.readings import read_binary, read_classes
 from trials.report.search_quality import search_quality
@@ -27,7 +31,7 @@ from trials.report.summaries import PREVALENCE
 from trials.report.tables import tables_of
 from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
-from trials.runs.layout import MEASURES_TABLE, REPORT_PAGE
+from trials.runs.layout import FIGURES, MEASURES_TABLE, REPORT_PAGE
 
 
 def run_report(
@@ -59,7 +63,9 @@ def run_report(
     with RunFolder(out, {"verb": "report", "data": page.comparison.first.metrics["data_digest"]}) as folder:
         for name, table in tables.items():
             folder.write_csv(name, table.columns, table.rows)
-        folder.write_text(REPORT_PAGE, render(page))
+        text, drawings = render(page)
+        folder.write_text(REPORT_PAGE, text)
+        _write_figures(folder, drawings)
         folder.finish()
     return {
         "page": str(out / REPORT_PAGE),
@@ -73,6 +79,14 @@ def run_report(
         "warnings": list(page.comparison.warnings),
         "findings": [f"{name}: {line}" for name, lines in page.comparison.findings for line in lines],
     }
+
+
+def _write_figures(folder: RunFolder, drawings: Iterable[Drawing]) -> None:
+    """Write the figures' files, and none of an earlier report's."""
+    shutil.rmtree(folder.path / FIGURES, ignore_errors=True)
+    (folder.path / FIGURES).mkdir()
+    for name, content in chain.from_iterable(drawing.files for drawing in drawings):
+        folder.write_bytes(name, content)
 
 
 def _page(comparison: Comparison, reference: str | None, positive: str | None, prevalence: float) -> Page:

@@ -61,12 +61,19 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a comparison; never written to."""
+def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two reports of a comparison; never written to."""
     folder = tmp_path_factory.mktemp("reported")
-    result = run_report([write_comparison(folder / "runs")], folder / "out")
-    assert result["reference"] == "hog"
-    return folder / "out"
+    runs = write_comparison(folder / "runs")
+    results = [run_report([runs], folder / name) for name in ("out", "again")]
+    assert [result["reference"] for result in results] == ["hog", "hog"]
+    return [folder / "out", folder / "again"]
+
+
+@pytest.fixture(scope="module")
+def reported(twice: list[Path]) -> Path:
+    """The report of a comparison; never written to."""
+    return twice[0]
 
 
 def test_results_are_those_worked_by_hand(reported: Path) -> None:
@@ -134,7 +141,8 @@ def test_page_says_everything_and_loads_nothing(reported: Path) -> None:
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "base"}, tag
         for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:image/")), (tag, name)
+            beside = "figures/" if tag == "a" else "#"  # a link to a file beside the page loads nothing
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/", beside)), (tag, name)
         assert not any(name.startswith("on") for name in attributes)
     assert not re.search(r"@import|url\((?!#)", page.source)
     identifiers = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
@@ -163,10 +171,28 @@ def test_page_says_everything_and_loads_nothing(reported: Path) -> None:
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # cells of both folds
 
 
-def test_same_runs_give_the_same_bytes(comparison: Path, reported: Path, tmp_path: Path) -> None:
-    run_report([comparison], tmp_path / "again")
-    for file in ("report.html", "results.csv", "measures.csv", "tests.csv"):
-        assert (reported / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+def test_same_runs_give_the_same_bytes(twice: list[Path]) -> None:
+    first, again = twice
+    files = {str(file.relative_to(first)) for file in first.rglob("*.*")}
+    assert {"results.csv", "measures.csv", "tests.csv", "figures/roc-curves.pdf"} <= files
+    for file in files:
+        assert (first / file).read_bytes() == (again / file).read_bytes(), file
+
+
+def test_every_figure_lies_beside_the_page_as_vector_files(reported: Path) -> None:
+    links = {
+        attributes["href"] or "" for tag, attributes in Page(reported / "report.html").tags if tag == "a"
+    }
+    files = {str(file.relative_to(reported)) for file in (reported / "figures").iterdir()}
+    assert links == files
+    curves = ("roc-curves", "calibration", "accuracy-over-undecided", "auc-of-folds", "search-history")
+    names = {*curves, "cells-1", "cells-2"}
+    assert files == {f"figures/{name}.{kind}" for name in names for kind in ("svg", "pdf")}
+    drawing = (reported / "figures" / "roc-curves.svg").read_text()
+    assert ">sensitivity</text>" in drawing and "currentColor" not in drawing and "<image" not in drawing
+    printed = (reported / "figures" / "roc-curves.pdf").read_bytes()
+    assert b"/TrueType" in printed or b"/CIDFontType2" in printed
+    assert b"/Type3" not in printed and b"CreationDate" not in printed
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
