@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from trials.models.classifiers import Linear, Scaler, Sigmoids, SupportVectors, pair_coefficients
+from trials.models.classifier_modules import Linear, Scaler, Sigmoids, SupportVectors, pair_coefficients
 
 
 def examples(classes: int, count: int = 90) -> tuple[np.ndarray, np.ndarray]:
