@@ -7,14 +7,19 @@ retrain, train, tune, rank or evaluate) and, as the stage needs them, ``folds``,
 ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
 their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``train`` without a test, for a tuner: its
 result is of the validation images, and goes to ``OUT/fold0/tuning/CHOICES/enas_b``. ``--fold`` names the fold
-where the parameters do not, as a tuner's must not choose it.
+where the parameters do not, as a tuner's must not choose it. What the command line does not say is read from
+the environment (`VARIABLES`), so that an experiment's file, and NNI's web UI, show a short command.
 """
 
 from __future__ import annotations
 
+import os
+
+if __name__ == "__main__":  # before NumPy and PyTorch read it: these networks gain nothing from more threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import argparse
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +57,16 @@ from trials.runs.layout import (
 from trials.settings.load import flat, load_settings, read_overrides
 from trials.settings.schema import Settings, check_folds
 
+VARIABLES = {  # of the environment, by option
+    "data": "LESION_NAS_DATASET",
+    "out": "LESION_NAS_OUT",
+    "profile": "LESION_NAS_PROFILE",
+    "architecture": "LESION_NAS_ARCHITECTURE",
+    "external": "LESION_NAS_EXTERNAL",
+    "group_column": "LESION_NAS_GROUP_COLUMN",
+    "accept": "LESION_NAS_ACCEPT",
+    "settings": "LESION_NAS_SETTINGS",
+}
 OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed")
 
 
@@ -252,13 +267,18 @@ def _of_data(arguments: argparse.Namespace) -> dict[str, object]:
     return given | {name: value for name, value in named.items() if value}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run as an NNI trial; return the exit status."""
+def _home() -> Path:
+    """Return where results go unless told: a folder of the experiment's in the home folder."""
+    return Path("~/lesion-nas").expanduser() / os.environ.get("NNI_EXP_ID", "")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, and the environment for what it does not say."""
     parser = argparse.ArgumentParser(prog="python -m trials.stage", description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--data", type=Path, help="folder of lesion images")
     source.add_argument("--phantoms", type=_count, metavar="N", help="make N synthetic lesions and use those")
-    parser.add_argument("--out", type=Path, required=True, help="folder for all results")
+    parser.add_argument("--out", type=Path, default=_home(), help="folder for all results")
     parser.add_argument("--profile", default="cpu", help="settings to start from (default: cpu)")
     parser.add_argument("--architecture", type=Path, help="what to retrain (default: what the search found)")
     parser.add_argument("--external", type=Path, help="other images that a method is tested on")
@@ -275,10 +295,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--accept", help="problems that are none in these data, with commas between")
     parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
+    named = {option: os.environ.get(variable) for option, variable in VARIABLES.items()}
+    parser.set_defaults(**{option: value for option, value in named.items() if value})
     arguments = parser.parse_args(argv)
+    if not (arguments.data or arguments.phantoms):
+        parser.error(f"name the folder of your images: --data FOLDER, or export {VARIABLES['data']}=FOLDER")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as an NNI trial; return the exit status."""
+    arguments = _arguments(argv)
     watch(60 * arguments.patience, end=lambda: os._exit(1))  # a thread cannot end its process otherwise
     parameters = trial_parameters()
-    data = arguments.data or arguments.out / "synthetic_phantoms"
+    data = arguments.out / "synthetic_phantoms" if arguments.phantoms else arguments.data
     try:
         if arguments.fold:
             parameters = {"fold": _fold(arguments.fold), **parameters}

@@ -43,8 +43,10 @@ POLL_SECONDS = 1.0
 IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
-# Which the experiments' files read.
+# Which the trials read; `trials.stage` has all of them.
+DATASET = "LESION_NAS_DATASET"
 GROUP_COLUMN, ACCEPT, SETTINGS = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT", "LESION_NAS_SETTINGS"
+_DATA_NAMED = re.compile(rb"trials\.stage[^#]*--(phantoms|data) ")
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
@@ -167,16 +169,16 @@ def launch(
     out = out.resolve()
     data, external = (given and given.absolute() for given in (data, external))
     variables = environment(out, data, external, listen, hosts)
-    if b"LESION_NAS_DATASET" in read_file(config) and "LESION_NAS_DATASET" not in variables:
+    if _reads(config, DATASET) and DATASET not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
     load_settings("cpu", settings)  # wrong names end here
     settings = _continued(settings, out / SETTINGS_FILE)
     file = str(out / SETTINGS_FILE) if settings else ""
     for name, given in ((GROUP_COLUMN, group_column), (ACCEPT, ",".join(accept)), (SETTINGS, file)):
-        if given and name.encode() not in read_file(config):
+        if given and not _reads(config, name):
             raise ExperimentError(
-                f"{config} does not read {name}; add it to its trialCommand, as nni_config/pipeline.yml "
-                "has it"
+                f"{config} does not read {name}; add it to its trialCommand, or let that be as in "
+                "nni_config/pipeline.yml"
             )
         variables |= {name: given} if given else {}
     check_home()
@@ -192,6 +194,12 @@ def launch(
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
         return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+
+
+def _reads(config: Path, variable: str) -> bool:
+    """Whether an experiment's trials read a variable: its file names it, or they are stages of any images."""
+    text = read_file(config)
+    return variable.encode() in text or (b"trials.stage" in text and not _DATA_NAMED.search(text))
 
 
 def _continued(settings: Mapping[str, object], file: Path) -> dict[str, object]:

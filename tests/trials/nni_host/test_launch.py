@@ -20,7 +20,7 @@ import pytest
 from trials.commands.launch_results import results
 from trials.errors import ExperimentError, SettingsError
 from trials.nni_host.experiment import Manager, check_home, end, free_port, no_proxy, started_for
-from trials.nni_host.launch import CONFIGS, find_config, launch
+from trials.nni_host.launch import find_config, launch
 
 TOY = Path(__file__).parent / "toy"
 
@@ -322,15 +322,6 @@ def test_settings_that_cannot_be_or_contradict_the_folders_are_refused(tmp_path:
     (tmp_path / "settings.json").write_text('{"data.positive": "x"}')
     with pytest.raises(ExperimentError, match="have the settings"):
         launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"data.positive": "y"})
-
-
-def test_every_experiment_on_own_images_reads_settings_group_column_and_accepted_problems() -> None:
-    for config in CONFIGS.glob("*.yml"):
-        text = config.read_text()
-        if "LESION_NAS_DATASET" in text:
-            assert '${LESION_NAS_GROUP_COLUMN:+--group-column "$LESION_NAS_GROUP_COLUMN"}' in text, config
-            assert '${LESION_NAS_ACCEPT:+--accept "$LESION_NAS_ACCEPT"}' in text, config
-            assert '${LESION_NAS_SETTINGS:+--settings "$LESION_NAS_SETTINGS"}' in text, config
 
 
 def test_what_runs_found_in_their_data_is_said_at_the_end_once(tmp_path: Path) -> None:

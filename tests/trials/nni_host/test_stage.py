@@ -177,3 +177,30 @@ def test_the_command_line_says_what_it_is_of_the_data(
     settings = calls[0][1][1]
     assert settings.data.accept == ("labels", "left_out") and settings.data.group_column == "case"
     assert settings.data.positive == "cyst" and calls[0][1][-1] == OUT / "search"
+
+
+def test_what_the_command_does_not_say_comes_from_the_environment(
+    calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings.json").write_text('{"retrain.epochs": 7}')
+    named = {"DATASET": "d", "OUT": "o", "PROFILE": "quick", "EXTERNAL": "e", "GROUP_COLUMN": "case"}
+    named |= {"ACCEPT": "labels,left_out", "SETTINGS": str(tmp_path / "settings.json"), "ARCHITECTURE": ""}
+    for name, value in named.items():
+        monkeypatch.setenv(f"LESION_NAS_{name}", value)
+    monkeypatch.setattr(stage, "trial_parameters", lambda: {"stage": "train", "method": "hog"})
+    monkeypatch.setattr(stage, "watch", lambda seconds, end: None)
+    assert stage.main([]) == stage.main(["--out", "other", "--profile", "cpu"]) == 0
+    (_, (split, settings, _, out), given), (_, (_, other, _, elsewhere), _) = calls
+    assert (split.data, out, given["external"]) == (Path("d"), Path("o/hog"), Path("e"))
+    assert (settings.profile, settings.retrain.epochs, settings.data.group_column) == ("quick", 7, "case")
+    assert settings.data.accept == ("labels", "left_out")
+    assert (other.profile, elsewhere) == ("cpu", Path("other/hog"))  # the command line comes first
+
+
+def test_a_trial_of_no_images_is_told_to_name_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LESION_NAS_DATASET", raising=False)
+    with pytest.raises(SystemExit):
+        stage.main([])
+    assert "export LESION_NAS_DATASET=FOLDER" in capsys.readouterr().err
