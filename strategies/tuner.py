@@ -1,16 +1,18 @@
-"""The tuner that runs the stages of a whole pipeline as trials of one NNI experiment.
+"""The tuners that run the stages of a whole pipeline, or of a study, as trials of one NNI experiment.
 
-For every outer fold it hands out a search; after that a retraining for each layout; at the end one
-evaluation. A stage is NNI's trial parameter, a dict whose key ``stage`` says what to run.
+A stage is NNI's trial parameter, a dict whose key ``stage`` says what to run. Each is handed out as soon as
+those that it needs have ended.
 
 NNI loads this file on its own (``codeDirectory: ../strategies``, ``className: tuner.PipelineTuner``) or, once
-``tuner.yml`` is registered, by the name ``LesionPipeline``. Its manager waits ten seconds for a tuner to
-connect, less than importing torch can take: neither this file nor the package's ``__init__`` imports it.
+``tuner.yml`` is registered, the pipeline's by the name ``LesionPipeline``. Its manager waits ten seconds for
+a tuner to connect, less than importing torch can take: neither this file nor the package's ``__init__``
+imports it.
 """
 
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,49 +20,27 @@ from typing import Any
 from nni.tuner import Tuner
 
 Stage = dict[str, Any]
+ENSEMBLE = "ensemble"  # the method that joins others
+ENDINGS = {"evaluate": "evaluation", "finish": "report"}  # names of the last stages
 
 
-class PipelineTuner(Tuner):
-    """Hands out the stages of the pipeline, each as soon as the stages that it needs have ended.
+class StagesTuner(Tuner):
+    """Hands out stages as trials: those that are `ready`, then what `follow` makes ready after each end.
 
-    Parameters
-    ----------
-    folds
-        How many outer folds the data is split into.
-    layouts
-        What is retrained from every search's best architecture.
-    run_folds
-        How many of the folds are run, from fold 0 on; all of them by default.
-    seed
-        Handed to every stage.
-
-    After a failed search its retrainings are left out. The evaluation at the end covers the folds that
-    succeeded; its ``failed`` names the stages that did not.
+    `common` are parameters of every stage.
     """
 
-    def __init__(
-        self,
-        folds: int = 5,
-        layouts: Sequence[str] = ("enas7", "enas17"),
-        run_folds: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        run_folds = folds if run_folds is None else run_folds
-        if folds < 2:
-            raise ValueError(f"folds: {folds}; one is tested, the others are trained on: expected 2 or more")
-        if not 1 <= run_folds <= folds:
-            raise ValueError(f"run_folds: {run_folds}; expected 1 to {folds} (folds)")
-        if not layouts:
-            raise ValueError("layouts: none; name at least one, such as enas7")
-        self._layouts = list(layouts)
-        self._common = {"folds": folds, "seed": seed}
-        self._ready = deque(self._stage("search", fold=fold) for fold in range(run_folds))
+    def __init__(self, common: Stage) -> None:
+        self._common = common
+        self._ready: deque[Stage] = deque()
         self._running: dict[int, Stage] = {}  # by NNI's parameter id
         self._free: deque[int] = deque()  # parameter ids that NNI asked for when no stage was ready
-        self._failed: list[str] = []
-        self._evaluated = False
         self._send: Callable[[int, Stage], None] | None = None
         self._lock = threading.Lock()  # NNI reports results and ends of trials from two threads
+
+    @abstractmethod
+    def _follow(self, stage: Stage, success: bool) -> None:
+        """Make the stages ready that follow one that has ended."""
 
     def _stage(self, stage: str, **values: Any) -> Stage:
         return {"stage": stage, **values, **self._common}
@@ -122,6 +102,53 @@ class PipelineTuner(Tuner):
             assert self._send is not None  # an id is free only after NNI has asked for a stage
             self._send(free_id, stage)
 
+    def _assign(self) -> list[tuple[int, Stage]]:
+        assigned = []
+        while self._free and self._ready:
+            parameter_id, stage = self._free.popleft(), self._ready.popleft()
+            self._running[parameter_id] = stage
+            assigned.append((parameter_id, stage))
+        return assigned
+
+
+class PipelineTuner(StagesTuner):
+    """For every outer fold a search, after that a retraining for each layout, at the end one evaluation.
+
+    Parameters
+    ----------
+    folds
+        How many outer folds the data is split into.
+    layouts
+        What is retrained from every search's best architecture.
+    run_folds
+        How many of the folds are run, from fold 0 on; all of them by default.
+    seed
+        Handed to every stage.
+
+    After a failed search its retrainings are left out. The evaluation at the end covers the folds that
+    succeeded; its ``failed`` names the stages that did not.
+    """
+
+    def __init__(
+        self,
+        folds: int = 5,
+        layouts: Sequence[str] = ("enas7", "enas17"),
+        run_folds: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        run_folds = folds if run_folds is None else run_folds
+        if folds < 2:
+            raise ValueError(f"folds: {folds}; one is tested, the others are trained on: expected 2 or more")
+        if not 1 <= run_folds <= folds:
+            raise ValueError(f"run_folds: {run_folds}; expected 1 to {folds} (folds)")
+        if not layouts:
+            raise ValueError("layouts: none; name at least one, such as enas7")
+        self._layouts = list(layouts)
+        super().__init__({"folds": folds, "seed": seed})
+        self._ready.extend(self._stage("search", fold=fold) for fold in range(run_folds))
+        self._failed: list[str] = []
+        self._evaluated = False
+
     def _follow(self, stage: Stage, success: bool) -> None:
         """Make the stages ready that follow one that has ended."""
         if not success:
@@ -133,17 +160,130 @@ class PipelineTuner(Tuner):
             self._evaluated = True
             self._ready.append(self._stage("evaluate", layouts=self._layouts, failed=self._failed))
 
-    def _assign(self) -> list[tuple[int, Stage]]:
-        assigned = []
-        while self._free and self._ready:
-            parameter_id, stage = self._free.popleft(), self._ready.popleft()
-            self._running[parameter_id] = stage
-            assigned.append((parameter_id, stage))
-        return assigned
+
+class StudyTuner(StagesTuner):
+    """For every outer fold and for the final model each method's trainings, then their joining; a finish.
+
+    A method is cross-fitted: `parts` trainings, each without another part of the images outside the test, and
+    one trial that joins them. One more joins the methods of a fold to an ensemble. At the end one ``finish``
+    writes the report and exports the final model.
+
+    Parameters
+    ----------
+    methods
+        Names of methods, in the order in which they are trained: the dearest first, so that none of them is
+        waited for alone at the end.
+    folds
+        How many outer folds the data is split into; 1: the data have a split of their own, whose training
+        images make the final model.
+    parts
+        How many trainings a method is cross-fitted with.
+    seed
+        Handed to every stage.
+    done
+        Names of trainings that are finished already; they are not handed out.
+
+    A method with a failed training is left out of that fold and its ensemble; the other folds keep it. An
+    ensemble of one method is that method. The ``finish`` has the names of failed trials in
+    ``failed``.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[str],
+        folds: int = 5,
+        parts: int = 3,
+        seed: int = 0,
+        done: Sequence[str] = (),
+    ) -> None:
+        if folds < 1:
+            raise ValueError(f"folds: {folds}; expected 2 or more, or 1 for data with a split of their own")
+        if parts < 2:
+            raise ValueError(f"parts: {parts}; each training leaves one out: expected 2 or more")
+        if not methods or len(set(methods)) < len(methods):
+            raise ValueError(f"methods: {list(methods)}; expected one or more, each once, such as hog")
+        super().__init__({"parts": parts, "seed": seed})
+        self._methods, self._parts = list(methods), parts
+        self._places = study_places(folds)
+        self._ended: dict[str, bool] = {}  # whether a stage of this name has succeeded
+        self._asked: set[str] = set()
+        trainings = [
+            self._stage("train", method=method, **place, part=part)
+            for method in methods
+            for place in self._places
+            for part in range(parts)
+        ]
+        self._ended |= {name(one): True for one in trainings if name(one) in done}
+        self._ready.extend(one for one in trainings if name(one) not in self._ended)
+        self._join()
+
+    def _follow(self, stage: Stage, success: bool) -> None:
+        """Make the stages ready that follow one that has ended."""
+        self._ended[name(stage)] = success
+        if not success and "part" in stage:
+            self._drop(stage)
+        self._join()
+
+    def _drop(self, failed: Stage) -> None:
+        """Take out the other trainings of a method that is left out of a fold."""
+        others = [name({**failed, "part": part}) for part in range(self._parts)]
+        self._ready = deque(one for one in self._ready if name(one) not in others)
+
+    def _join(self) -> None:
+        """Make ready, before further trainings, what has all its members."""
+        over = [self._joined(place) for place in self._places]
+        if all(over) and not self._running:
+            failed = [one for one, success in self._ended.items() if not success]
+            self._ask(self._stage("finish", methods=self._methods, failed=failed))
+
+    def _joined(self, place: Stage) -> bool:
+        """Join what can be joined of a fold; return whether nothing is left to do there."""
+        outcomes = {method: self._of_method(method, place) for method in self._methods}
+        if None in outcomes.values():
+            return False
+        members = [method for method, success in outcomes.items() if success]
+        if len(members) < 2:
+            return True
+        return self._outcome(self._stage("train", method=ENSEMBLE, **place, members=members)) is not None
+
+    def _of_method(self, method: str, place: Stage) -> bool | None:
+        """Return whether a method has succeeded in a fold; None: it is not known yet."""
+        parts = [
+            self._ended.get(name(self._stage("train", method=method, **place, part=part)))
+            for part in range(self._parts)
+        ]
+        if False in parts or None in parts:
+            return False if False in parts else None
+        return self._outcome(self._stage("train", method=method, **place))
+
+    def _outcome(self, stage: Stage) -> bool | None:
+        """Return how a stage has ended; None: not yet, and it is asked for."""
+        if name(stage) not in self._ended:
+            self._ask(stage)
+        return self._ended.get(name(stage))
+
+    def _ask(self, stage: Stage) -> None:
+        if name(stage) not in self._asked:
+            self._asked.add(name(stage))
+            self._ready.appendleft(stage)
+
+
+def study_places(folds: int) -> list[Stage]:
+    """Return the parameters of each outer fold, then of the final model; of data with a split of their own
+    there is one place, the data's.
+    """
+    if folds == 1:
+        return [{}]
+    return [*({"folds": folds, "fold": fold} for fold in range(folds)), {"folds": folds, "final": True}]
 
 
 def name(stage: Stage) -> str:
-    """Return a stage's name and output folder: ``fold0/search``, ``fold0/enas7``, ``evaluation``."""
-    if stage["stage"] == "evaluate":
-        return "evaluation"
-    return f"fold{stage['fold']}/{stage.get('layout', 'search')}"
+    """Return a stage's name and output folder: ``fold0/search``, ``fold0/enas7``, ``evaluation``.
+
+    Of a study ``fold0/part0of3/hog``, ``fold0/hog``, ``final/ensemble``, ``report``.
+    """
+    if stage["stage"] in ENDINGS:
+        return ENDINGS[stage["stage"]]
+    fold = "final" if stage.get("final") else f"fold{stage['fold']}" if "fold" in stage else ""
+    part = f"part{stage['part']}of{stage['parts']}" if "part" in stage else ""
+    return "/".join(filter(None, [fold, part, stage.get("method") or stage.get("layout", "search")]))

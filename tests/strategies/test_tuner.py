@@ -1,17 +1,17 @@
-"""The order in which the pipeline's stages are handed out, without NNI running."""
+"""The order in which the stages of a pipeline or study are handed out, without NNI running."""
 
 from itertools import count
 from typing import Any
 
 import pytest
 
-from strategies.tuner import PipelineTuner, name
+from strategies.tuner import PipelineTuner, StagesTuner, StudyTuner, name
 
 
 class Manager:
     """NNI's side: asks for a stage for every free slot, and plays trials to their end one after the other."""
 
-    def __init__(self, tuner: PipelineTuner, slots: int, failing: frozenset[str] = frozenset()) -> None:
+    def __init__(self, tuner: StagesTuner, slots: int, failing: frozenset[str] = frozenset()) -> None:
         self.tuner, self.failing = tuner, failing
         self.ids = count()
         self.waiting: list[tuple[int, dict[str, Any]]] = []
@@ -102,7 +102,7 @@ def test_a_resumed_experiment_runs_what_no_finished_trial_has_done(done: int, sl
 class ResumedManager(Manager):
     """NNI's side after a resume: it has started again by itself what was running."""
 
-    def __init__(self, tuner: PipelineTuner, slots: int, recovered: dict[int, dict[str, Any]]) -> None:
+    def __init__(self, tuner: StagesTuner, slots: int, recovered: dict[int, dict[str, Any]]) -> None:
         self.recovered_trial_params = recovered  # as NNI's dispatcher names it
         super().__init__(tuner, slots)
 
@@ -127,3 +127,102 @@ def test_a_stage_that_nni_itself_starts_again_is_not_handed_out_and_counts_by_it
 def test_impossible_settings_are_named(arguments: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         PipelineTuner(**arguments)
+
+
+METHODS = ["hog", "cells7"]
+
+
+def test_a_study_trains_the_parts_of_each_method_and_joins_them_in_every_fold_and_for_the_final_model() -> (
+    None
+):
+    manager = Manager(StudyTuner(METHODS, folds=2, parts=2), slots=1)
+    started = manager.run()
+    places = ("fold0", "fold1", "final")
+    assert started[:3] == ["fold0/part0of2/hog", "fold0/part1of2/hog", "fold0/hog"]  # joined at once
+    assert started[-2:] == ["final/ensemble", "report"]
+    whole = (
+        "part0of2/hog",
+        "part1of2/hog",
+        "hog",
+        "part0of2/cells7",
+        "part1of2/cells7",
+        "cells7",
+        "ensemble",
+    )
+    assert sorted(started) == sorted([*(f"{place}/{one}" for place in places for one in whole), "report"])
+    by_name = dict(zip(started, manager.stages, strict=True))
+    common = {"stage": "train", "folds": 2, "parts": 2, "seed": 0}
+    assert by_name["fold1/part1of2/hog"] == {**common, "method": "hog", "fold": 1, "part": 1}
+    assert by_name["final/cells7"] == {**common, "method": "cells7", "final": True}
+    assert by_name["fold0/ensemble"] == {**common, "method": "ensemble", "fold": 0, "members": METHODS}
+    assert by_name["report"]["failed"] == []
+
+
+def test_data_with_a_split_of_their_own_have_no_folds_and_no_model_beside() -> None:
+    started = Manager(StudyTuner(METHODS, folds=1, parts=2), slots=1).run()
+    parts = [f"part{part}of2/{method}" for method in METHODS for part in range(2)]
+    assert sorted(started) == sorted([*parts, *METHODS, "ensemble", "report"])
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5, 99])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_study_joins_after_what_it_joins_whatever_the_concurrency(slots: int, newest_first: bool) -> None:
+    started = Manager(StudyTuner(METHODS, folds=3, parts=3), slots).run(newest_first)
+    assert len(started) == len(set(started)) == 4 * (2 * 4 + 1) + 1 and started[-1] == "report"
+    for place in ("fold0", "fold1", "fold2", "final"):
+        for method in METHODS:
+            joined = started.index(f"{place}/{method}")
+            assert all(started.index(f"{place}/part{part}of3/{method}") < joined for part in range(3))
+            assert joined < started.index(f"{place}/ensemble")
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_a_method_that_fails_in_a_fold_is_left_out_there_and_the_study_goes_on(slots: int) -> None:
+    failing = frozenset({"fold0/part0of2/hog", "fold1/cells7"})
+    manager = Manager(StudyTuner([*METHODS, "statistics"], folds=2, parts=2), slots, failing)
+    started = manager.run()
+    by_name = dict(zip(started, manager.stages, strict=True))
+    assert "fold0/hog" not in started and (slots > 1 or "fold0/part1of2/hog" not in started)
+    members = {name: stage["members"] for name, stage in by_name.items() if "members" in stage}
+    assert members == {
+        "fold0/ensemble": ["cells7", "statistics"],
+        "fold1/ensemble": ["hog", "statistics"],
+        "final/ensemble": [*METHODS, "statistics"],
+    }
+    assert started[-1] == "report" and sorted(by_name["report"]["failed"]) == sorted(failing)
+
+
+def test_one_method_makes_no_ensemble_and_none_at_all_ends_in_the_report() -> None:
+    assert "final/ensemble" not in Manager(StudyTuner(["hog"], folds=2, parts=2), 1).run()
+    manager = Manager(StudyTuner(["hog"], folds=1, parts=2), 1, frozenset({"part0of2/hog"}))
+    assert manager.run() == ["part0of2/hog", "report"] and manager.stages[-1]["failed"] == ["part0of2/hog"]
+
+
+@pytest.mark.parametrize("done", [0, 1, 7, 14, 21])
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_study_that_goes_on_repeats_no_finished_training_and_joins_all_again(done: int, slots: int) -> None:
+    whole = Manager(StudyTuner(METHODS, folds=2, parts=2), slots).run()
+    again = Manager(StudyTuner(METHODS, folds=2, parts=2, done=whole[:done]), slots).run()
+    assert sorted(again) == sorted(one for one in whole if one not in whole[:done] or "part" not in one)
+    assert again[-1] == "report"
+
+
+@pytest.mark.parametrize("done", [0, 1, 5, 13, 21, 22])
+def test_a_study_resumed_by_nni_runs_what_no_finished_trial_has_done(done: int) -> None:
+    whole = Manager(StudyTuner(METHODS, folds=2, parts=2), 2)
+    whole.run()
+    tuner = StudyTuner(METHODS, folds=2, parts=2)
+    tuner.import_data([{"parameter": stage, "value": 0.5} for stage in whole.stages[:done]])
+    assert sorted(Manager(tuner, 2).run()) == sorted(whole.started[done:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        *(({"methods": names}, "methods") for names in ([], ["hog", "hog"])),
+        *(({"folds": 0}, "folds"), ({"parts": 1}, "parts")),
+    ],
+)
+def test_impossible_studies_are_named(arguments: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        StudyTuner(**{"methods": METHODS, **arguments})
