@@ -2,7 +2,8 @@
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
 retrain, train, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
-``method``, ``index``, ``count`` and ``seed``; all others are settings by name, such as
+``method``, ``index``, ``count`` and ``seed``; for a cross-fit ``parts`` and ``part``, for an ensemble
+``members``, and ``final`` for a model of all data; all others are settings by name, such as
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
 ``OUT/evaluation``; to ``OUT/seed1/...`` with another seed than 0; without a fold, for data with a split of
 their own, to ``OUT/search``, ``OUT/enas7``, ... A ``tune`` is a ``train`` without a test, for a tuner: its
@@ -46,9 +47,11 @@ from trials.runs.folder import failure, is_done
 from trials.runs.layout import (
     ARCHITECTURE,
     EVALUATION,
+    FINAL,
     SEARCHES,
     candidate_name,
     fold_folder,
+    part_folder,
     seed_folder,
     tuning_folder,
     variant,
@@ -67,7 +70,11 @@ VARIABLES = {  # of the environment, by option
     "accept": "LESION_NAS_ACCEPT",
     "settings": "LESION_NAS_SETTINGS",
 }
-OF_STAGE = ("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed")
+OF_STAGE = (
+    *("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed"),
+    *("part", "parts", "members", "final"),
+)
+_SETTINGS = {"parts": "protocol.cross_fit", "members": "ensemble.members"}  # no folder is named after these
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ class Stage:
     @cached_property
     def settings(self) -> Settings:
         """The profile's settings with the changes."""
-        return load_settings(self.profile, {**self.of_data, **self.changes})
+        named = {name: self.parameters[key] for key, name in _SETTINGS.items() if key in self.parameters}
+        return load_settings(self.profile, {**self.of_data, **named, **self.changes})
 
     @property
     def varied(self) -> list[str]:
@@ -103,8 +111,9 @@ class Stage:
 
     @property
     def root(self) -> Path:
-        """The folder of the trial's seed."""
-        return seed_folder(self.out, self.parameters.get("seed", 0))
+        """The folder of the trial's seed, or of models of all data in it."""
+        root = seed_folder(self.out, self.parameters.get("seed", 0))
+        return root / FINAL if self.parameters.get("final") else root
 
     @property
     def of_fold(self) -> Path:
@@ -132,19 +141,21 @@ class Stage:
     def train(self) -> None:
         """Train and test a method."""
         folder = fold_folder(self.root, self.parameters.get("fold"), self.varied)
-        self._train(folder, tested=True, home=None)
+        part, parts = self.parameters.get("part"), self.settings.protocol.cross_fit
+        self._train(part_folder(folder, part, parts) if part is not None and parts else folder)
 
     def tune(self) -> None:
         """Train a method without a test; all trials of a fold share its search."""
         self._train(tuning_folder(self.of_fold, self.varied), tested=False, home=self.of_fold)
 
-    def _train(self, folder: Path, *, tested: bool, home: Path | None) -> None:
+    def _train(self, folder: Path, *, tested: bool = True, home: Path | None = None) -> None:
         name, settings = self.parameters["method"], self.settings
         find_method(name).settings(settings)  # a wrong name ends here, before data are read
         split = self.split()
         external = load_external(self.external, settings, split.data) if self.external else None
         out = below(self.out, folder / name)
-        run_train(split, settings, name, out, external=external, tested=tested, home=home)
+        part = self.parameters.get("part")
+        run_train(split, settings, name, out, external=external, tested=tested, home=home, part=part)
 
     def rank(self) -> None:
         """Train a candidate of a search alone."""
@@ -175,7 +186,7 @@ _STAGES: Mapping[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
     "rank": (Stage.rank, ("layout", "index", "count")),
     "evaluate": (Stage.evaluate, ("layouts",)),
 }
-_LOWEST = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2}  # of the whole numbers
+_LOWEST = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2, "part": 0, "parts": 2}
 _RENAMED = {"contend": "train", "contestant": "method"}  # words of version 0.1
 
 

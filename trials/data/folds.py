@@ -215,16 +215,50 @@ def inner_split(
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"an inner validation fraction of {fraction}: expected above 0, at most 0.5")
+    for split in _inner_shufflings(data, indices, round(1 / fraction), seed):
+        for training, validation in split:
+            if _all_classes(data, indices, training) and _all_classes(data, indices, validation):
+                return training, validation
+    raise _too_few(data, indices, "training and validation with every class in both")
+
+
+def inner_splits(
+    data: LesionData, indices: np.ndarray, parts: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide `indices` into `parts` of whole groups; return for each (all others, the part itself).
+
+    Raises `DataError` where no division leaves every class on both sides of each.
+    """
+    fewest = _fewest_groups(data, indices)
+    for split in _inner_shufflings(data, indices, parts, seed) if parts <= fewest else ():
+        if all(_all_classes(data, indices, side) for sides in split for side in sides):
+            return split
+    raise _too_few(data, indices, f"{parts} parts with every class in each")
+
+
+def _inner_shufflings(
+    data: LesionData, indices: np.ndarray, parts: int, seed: int
+) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Yield divisions of `indices` into so many parts, of fewer groups fewer: (all others, the part) each."""
     indices = np.asarray(indices)
     labels, groups = data.stratum[indices], np.array(data.groups)[indices]
-    fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    parts = min(round(1 / fraction), fewest)
+    parts = min(parts, _fewest_groups(data, indices))
     for again in range(SHUFFLINGS if parts >= 2 else 0):
         splitter = _shuffling(parts, seed, again)
-        for training, validation in splitter.split(labels, labels, groups):
-            if set(labels[training]) == set(labels[validation]) == set(labels):
-                return indices[training], indices[validation]
-    raise DataError(
-        f"{data.root}: {len(indices)} images in {len(np.unique(groups))} groups cannot be split into "
-        "training and validation with every class in both; add images"
+        yield [(indices[rest], indices[part]) for rest, part in splitter.split(labels, labels, groups)]
+
+
+def _fewest_groups(data: LesionData, indices: np.ndarray) -> int:
+    labels, groups = data.stratum[indices], np.array(data.groups)[indices]
+    return min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+
+
+def _all_classes(data: LesionData, indices: np.ndarray, some: np.ndarray) -> bool:
+    return set(data.stratum[some].tolist()) == set(data.stratum[indices].tolist())
+
+
+def _too_few(data: LesionData, indices: np.ndarray, wanted: str) -> DataError:
+    groups = len({data.groups[i] for i in indices})
+    return DataError(
+        f"{data.root}: {len(indices)} images in {groups} groups cannot be split into {wanted}; add images"
     )

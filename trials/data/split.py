@@ -7,7 +7,7 @@ and the temperature, which are then frozen. Data with a split of their own say a
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from trials.data.covariates import CovariateCoding, coding_of
 from trials.data.dataset import LesionData
 from trials.data.findings import say
-from trials.data.folds import OWN_SPLIT, assign_folds, inner_split
+from trials.data.folds import OWN_SPLIT, assign_folds, inner_split, inner_splits
 from trials.data.leaks import refuse_copies, refuse_overlap, seen
 from trials.data.load import load_data
 from trials.data.records import SPLITS
@@ -37,9 +37,9 @@ class Split:
 
     Outer fold `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0
     of 1. `seed` has drawn the validation images, and is the seed of all runs on this split. `source` and
-    `notes` say where the folds came from; `settings` are those that made the split. Raises `LeakError` where
-    a test image, an image of its group or a copy of it would be learned from, and `DataError` as
-    `coding_of`.
+    `notes` say where the folds came from; `settings` are those that made the split. `part` (j, k): it is
+    one of the k of a cross-fit. Raises `LeakError` where a test image, an image of its group or a copy of it
+    would be learned from, and `DataError` as `coding_of`.
     """
 
     data: LesionData
@@ -52,9 +52,11 @@ class Split:
     source: str
     settings: DataSettings
     notes: tuple[str, ...] = ()
+    part: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        say(self.doubts)
+        if self.part is None:
+            say(self.doubts)
         if len(self.test):
             self.refuse_seen(self.data, self.test, "give them one group, or take one of them out")
 
@@ -116,7 +118,28 @@ class Split:
     @cached_property
     def development(self) -> np.ndarray:
         """Indices of all images outside the test: those trained on, then those that choose."""
+        if np.array_equal(self.training, self.validation):  # of all parts of a cross-fit
+            return self.training
         return np.concatenate([self.training, self.validation])
+
+    def cross_fitted(self, parts: int) -> tuple[Split, tuple[Split, ...]]:
+        """Return the split whose images outside the test all choose, and the `parts` that are trained for it.
+
+        Each part leaves out other whole groups, which choose in it, and has a seed of its own. Data with a
+        split of their own keep it: the parts differ by their seeds alone. Raises `DataError` where no
+        grouped split leaves every class on both sides of each part.
+        """
+        if self.data.splits is not None:
+            halves = [(self.training, self.validation)] * parts
+            whole = self
+        else:
+            everything = np.sort(self.development)
+            halves = inner_splits(self.data, everything, parts, self.seed)
+            whole = replace(self, training=everything, validation=everything)
+        return whole, tuple(
+            replace(self, training=training, validation=left, seed=self.seed + j, part=(j, parts))
+            for j, (training, left) in enumerate(halves)
+        )
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -124,9 +147,10 @@ class Split:
         return seen(self.data, self.development)
 
     @property
-    def place(self) -> dict[str, int | None]:
-        """Its folds, fold and seed by name."""
-        return {"folds": self.folds, "fold": self.fold, "seed": self.seed}
+    def place(self) -> dict[str, Any]:
+        """Its folds, fold and seed by name, and which part of a cross-fit it is."""
+        part = {} if self.part is None else {"part": list(self.part)}
+        return {"folds": self.folds, "fold": self.fold, "seed": self.seed, **part}
 
     @property
     def identity(self) -> dict[str, Any]:

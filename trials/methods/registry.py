@@ -39,9 +39,10 @@ class Entry:
 
     `cells` are those of a search by the strategy of the method's settings, or random ones; None: it has no
     cells. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
-    setting, as all have the ensemble's own. `choices` are the settings that a tuning chooses by validation
-    images before the method is tested. `builder` names what makes a method of another package of a `Task`,
-    as "module:name"; it is imported when the method is trained.
+    setting, as all have the ensemble's own. What `joins` joins the methods that the settings name. `choices`
+    are the settings that a tuning chooses by validation images before the method is tested. `builder` names
+    what makes a method of another package of a `Task`, as "module:name"; it is imported when the method is
+    trained.
     """
 
     title: Title
@@ -49,6 +50,7 @@ class Entry:
     reason: str = ""
     cells: Literal["searched", "random"] | None = None
     members: tuple[str, ...] = ()
+    joins: bool = False
     choices: frozenset[str] = frozenset()
     builder: str = ""
 
@@ -95,6 +97,7 @@ ENTRIES = (
         Title("cells7_hog_geometry", "mean of random cells, 7, and HOG with box geometry", "enas7"),
         members=("cells7", "hog_geometry"),
     ),
+    Entry(Title("ensemble", "ensemble"), joins=True),
     Entry(Title("cnn3", "CNN3 (our layout)")),
     Entry(Title("resnet18", "ResNet-18")),
     Entry(Title("efficientnet_b0", "EfficientNet-B0")),

@@ -5,6 +5,7 @@ What searches and trains networks is imported when it is needed, as `trials.meth
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,20 @@ from search_space.enas.layouts import parse_layout
 from trials.data.dataset import LesionData
 from trials.data.split import Split
 from trials.data.task import Task
-from trials.errors import RunFolderError
+from trials.errors import RunFolderError, SettingsError
+from trials.files import below
 from trials.methods.base import Method
 from trials.methods.build import build
 from trials.methods.registry import METHODS, Entry, Title, find_method
 from trials.pipeline.protocol import plan, train_and_test
 from trials.pipeline.tuning import Tuning
-from trials.runs.layout import ARCHITECTURE
-from trials.settings.load import without
+from trials.runs.layout import ARCHITECTURE, part_folder
+from trials.settings.load import with_changes, without
 from trials.settings.schema import Settings
 
 if TYPE_CHECKING:
     from trials.methods.cells import Found
+    from trials.pipeline.ensemble import Member
 
 
 def run_train(
@@ -35,6 +38,7 @@ def run_train(
     external: LesionData | None = None,
     tested: bool = True,
     home: Path | None = None,
+    part: int | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Train `method`, named as in the registry, test it on the split's test images and on `external` data.
@@ -44,7 +48,8 @@ def run_train(
     searched makes its search beside `out`, once for all layouts, and an ensemble trains its members there.
     Not `tested`, it is judged by its validation images alone, so that something may be chosen by it. One with
     choices takes those of the best trial of its tuning, which lies beside `out` too; in such a trial, not
-    `tested`, they are given, and `home` is the folder in which all trials share the search. The same
+    `tested`, they are given, and `home` is the folder in which all trials share the search. Of a cross-fit
+    (`protocol.cross_fit`) `part` trains that one alone, as the whole will find it in its folder. The same
     arguments again resume an interrupted run, or report a finished one. With `dry_run` nothing is written,
     and settings, data and an estimate, without the search's share, are returned. Raises ValueError
     (`SettingsError`, `LeakError`, `TuningError`, `RunFolderError`, ...) before any work starts.
@@ -55,7 +60,11 @@ def run_train(
     beside = out.absolute().parent
     tuning = Tuning(beside, method, entry.choices) if entry.choices and tested else None
     settings = entry.settings(tuning.applied(settings) if tuning else settings)
+    if settings.protocol.cross_fit:
+        split, _ = split.cross_fitted(settings.protocol.cross_fit)
     task = Task(split, settings, external, tested)
+    if part is not None:
+        task = _only(task, part)
     if tuning:
         tuning.check(task)
     if dry_run:
@@ -95,12 +104,68 @@ def run_retrain(
 
 def _make(task: Task, entry: Entry, home: Path | None) -> Method:
     """Build a method, its cells searched in `home`; without `home` nothing is searched or written."""
-    if entry.members:
+    if entry.joins or entry.members:
         from trials.pipeline.ensemble import Ensemble
 
-        members = [METHODS[name] for name in entry.members]
-        return Ensemble(task, [(one.title, _make(task, one, home)) for one in members], home)
+        members = [find_method(name) for name in entry.members or _joined(task.settings)]
+        return Ensemble(task, [_member(task, one, home) for one in members], chosen=_chooses(task, entry))
+    if task.settings.protocol.cross_fit:
+        from trials.pipeline.ensemble import Ensemble
+
+        return Ensemble(task, [_part(one, entry, home) for one in parts_of(task)])
     return build(task, entry, _cells(task, entry, home))
+
+
+def _chooses(task: Task, entry: Entry) -> bool:
+    return entry.joins and task.settings.ensemble.weights == "greedy"
+
+
+def _joined(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the methods that `ensemble` joins; raises `SettingsError` for fewer than two."""
+    names = settings.ensemble.members
+    if len(set(names)) < max(2, len(names)) or any(find_method(name).joins for name in names):
+        raise SettingsError(
+            f"ensemble.members = {', '.join(names) or 'none'}: expected two methods or more, each once, and "
+            "no ensemble, such as --set ensemble.members=hog_geometry,cells7"
+        )
+    return names
+
+
+def _member(task: Task, entry: Entry, home: Path | None) -> Member:
+    """Return a method of an ensemble, with the settings that it has on its own."""
+    from trials.pipeline.ensemble import Member
+
+    own = replace(task, settings=entry.settings(task.settings))
+    place = below(home, home / entry.title.name) if home else None
+    return Member(entry.title.name, entry.title, _make(own, entry, home), own, place)
+
+
+def _only(task: Task, part: int) -> Task:
+    tasks = parts_of(task) if task.settings.protocol.cross_fit else []
+    if not 0 <= part < len(tasks):
+        raise SettingsError(
+            f"part {part}: protocol.cross_fit = {task.settings.protocol.cross_fit} has {len(tasks)} parts, "
+            "which count from 0"
+        )
+    return tasks[part]
+
+
+def parts_of(task: Task) -> list[Task]:
+    """Return the tasks of the trainings of which a cross-fit of this task is made."""
+    parts = task.settings.protocol.cross_fit or 1
+    settings = with_changes(task.settings, {"protocol.cross_fit": None})
+    return [replace(task, split=one, settings=settings) for one in task.split.cross_fitted(parts)[1]]
+
+
+def _part(task: Task, entry: Entry, home: Path | None) -> Member:
+    """Return one training of a cross-fit."""
+    from trials.pipeline.ensemble import Member
+
+    assert task.split.part
+    folder = part_folder(home, *task.split.part) if home else None
+    place = below(home, folder / entry.title.name) if home and folder else None
+    method = _make(task, entry, folder)
+    return Member(part_folder(Path(), *task.split.part).name, entry.title, method, task, place)
 
 
 def _cells(task: Task, entry: Entry, home: Path | None) -> Found | None:

@@ -33,7 +33,8 @@ def collect(places: Sequence[Path]) -> Collection:
         if not place.is_dir():
             raise EvaluationError(f"{place}: no such folder; name the output folder of a comparison or a run")
     folders = {file.parent for place in places for file in place.rglob(METRICS)}
-    runs = [read_run(folder) for folder in sorted(folders) if is_done(folder)]
+    found = [read_run(folder) for folder in sorted(folders) if is_done(folder)]
+    runs = [run for run in found if not run.is_part]
     tables = {file.parent for place in places for file in place.rglob(PUBLISHED_RUNS)}
     published = [read_published(folder) for folder in sorted(tables)]
     return Collection(
@@ -90,7 +91,8 @@ def _failed(places: Sequence[Path]) -> Iterable[Failed]:
         reason = failure(folder)
         identity = read_json(folder / RUN_FILE).get("identity")
         asked: Mapping[str, Any] = identity if isinstance(identity, dict) else {}
-        if reason is None or _is_trial(folder) or asked.get("verb") in ("evaluate", "report"):
+        apart = asked.get("verb") in ("evaluate", "report") or asked.get("part")
+        if reason is None or _is_trial(folder) or apart:
             continue
         yield Failed(
             str(asked.get("method") or folder.name), asked.get("fold"), asked.get("seed") or 0, reason

@@ -139,6 +139,11 @@ class Run:
         return "candidate" in self.metrics
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is one training of a cross-fit, which takes part in what the trainings say together."""
+        return "part" in self.metrics
+
+    @property
     def for_tuning(self) -> bool:
         """Whether it is a tuning's trial, judged by its validation images alone."""
         return self.fold is not None and not len(self.tested.files) and not self.is_candidate

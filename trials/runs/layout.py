@@ -1,8 +1,10 @@
 """The names of the files and folders of runs, and where each lies; no other module spells them.
 
 OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
+OUT/fold0/part0of3/enas7/    one training of a cross-fit, which OUT/fold0/enas7/ joins
 OUT/fold0/tuning/CHOICES/    a trial of a tuning       OUT/evaluation/     the mean over folds
 OUT/seed1/fold0/...          the same from seed 1      OUT/search/, ...    data without outer folds
+OUT/final/enas7/             trained on all data
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ PUBLISHED_RUNS, PUBLISHED_PREDICTIONS = "runs.jsonl.bz2", f"{PREDICTIONS}.bz2"
 LOADER, NETWORK_CODE, PROGRAM = "load_model.py", "network.py", "model.pt2"
 METADATA, CARD = "metadata.json", "README.md"
 
-TUNING, EVALUATION = "tuning", "evaluation"  # folders
+TUNING, EVALUATION, FINAL = "tuning", "evaluation", "final"  # folders
 SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
 
 
@@ -57,6 +59,11 @@ def fold_folder(root: Path, fold: int | None, variant: Iterable[str] = ()) -> Pa
 def fold_name(fold: int) -> str:
     """Return the name of an outer fold's folder."""
     return f"fold{fold}"
+
+
+def part_folder(home: Path, part: int, parts: int) -> Path:
+    """Return the folder of all trainings of a part of a cross-fit, in the folder of its fold."""
+    return home / f"part{part}of{parts}"
 
 
 def tuning_folder(home: Path, variant: Iterable[str]) -> Path:

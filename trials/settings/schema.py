@@ -57,6 +57,15 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
     return Field(default=default, description=description, **limits)
 
 
+def _different_names(value: object, expected: str) -> list[str]:
+    """Return the names in a list, or between commas."""
+    names = [name for name in value.split(",") if name] if isinstance(value, str) else value
+    names = [str(name).strip() for name in names] if isinstance(names, list | tuple) else [""]
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"expected {expected}")
+    return names
+
+
 class DataSettings(Section):
     """How images become the networks' input."""
 
@@ -168,11 +177,7 @@ class DataSettings(Section):
     @field_validator("covariates", "categories", "log_covariates", mode="before")
     @classmethod
     def _names_of_columns(cls, value: object) -> object:
-        names = [name for name in value.split(",") if name] if isinstance(value, str) else value
-        names = [str(name).strip() for name in names] if isinstance(names, list | tuple) else [""]
-        if not all(names) or len(set(names)) < len(names):
-            raise ValueError("expected names of columns, all different, such as age,device")
-        return names
+        return _different_names(value, "names of columns, all different, such as age,device")
 
     @model_validator(mode="after")
     def _columns_are_covariates(self) -> DataSettings:
@@ -413,6 +418,16 @@ class ProtocolSettings(Section):
         "once the validation images have chosen threshold and temperature, learn once more from the start, "
         "from those images too; ours, at twice the work. What tunes or ranks does without",
     )
+    cross_fit: int | None = setting(
+        None,
+        "into how many parts the images outside the test are divided: as many models are trained, each "
+        "without one part, which it then predicts, so that all of these images choose threshold, temperature "
+        "and weights; the models decide together. Ours, at so many times the work; data with a split of "
+        "their own keep it, and the models differ by their seeds. Unset: one model, and "
+        "data.validation_fraction says how many images choose",
+        ge=2,
+        le=20,
+    )
     decision: Literal["youden", "argmax"] | None = setting(
         None,
         "which class an image is called: from the threshold of Youden's index on the validation images up, "
@@ -429,6 +444,15 @@ class ProtocolSettings(Section):
         "called so, cost], such as [[malignant, benign, 5]]; other mistakes cost 1, right calls 0; ours; "
         "unset: none",
     )
+
+    @model_validator(mode="after")
+    def _trains_each_model_once(self) -> ProtocolSettings:
+        if self.refit and self.cross_fit:
+            raise ValueError(
+                "protocol.refit and protocol.cross_fit = "
+                f"{self.cross_fit}: in a cross-fit all images are learned from already; leave out one"
+            )
+        return self
 
     @field_validator("sensitivity", mode="before")
     @classmethod
@@ -466,6 +490,24 @@ class ProtocolSettings(Section):
         return self
 
 
+class EnsembleSettings(Section):
+    """What the method `ensemble` joins."""
+
+    members: tuple[str, ...] = setting(
+        (), "names of the methods that decide together; two or more", max_length=20
+    )
+    weights: Literal["greedy", "equal"] = setting(
+        "greedy",
+        "how much each counts: chosen on the validation images, after Caruana et al. (ICML 2004), unless "
+        "equal weights do as well on images that the choice has not seen (ours), or equal",
+    )
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _names_of_methods(cls, value: object) -> object:
+        return _different_names(value, "names of methods, all different, such as hog_geometry,cells7")
+
+
 class Settings(Section):
     """All settings of a run, under the name of the profile that they started from.
 
@@ -479,6 +521,7 @@ class Settings(Section):
     boosted: BoostedSettings = BoostedSettings()
     enas_b: EnasBSettings = EnasBSettings()
     protocol: ProtocolSettings = ProtocolSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
 
     _names: frozenset[str] = PrivateAttr(default=frozenset())  # of what was given
 

@@ -16,7 +16,7 @@ from trials.evaluation.decisions import canonical, mean_logits
 from trials.methods.build import build
 from trials.methods.cells import random_cells
 from trials.methods.registry import METHODS
-from trials.pipeline.ensemble import Ensemble
+from trials.pipeline.ensemble import Ensemble, Member
 from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 from trials.settings.load import load_settings
@@ -33,7 +33,13 @@ def task(lesions: Path) -> Task:
 def made(task: Task, home: Path, *names: str) -> Ensemble:
     entries = [METHODS[name] for name in names]
     members = [build(task, one, random_cells(task) if one.cells else None) for one in entries]
-    return Ensemble(task, [(one.title, member) for one, member in zip(entries, members, strict=True)], home)
+    return Ensemble(
+        task,
+        [
+            Member(one.title.name, one.title, member, task, home / one.title.name)
+            for one, member in zip(entries, members, strict=True)
+        ],
+    )
 
 
 def fit(ensemble: Ensemble, out: Path) -> None:
@@ -49,7 +55,7 @@ def test_a_fitted_ensemble_predicts_new_images_by_its_members(task: Task, tmp_pa
     with pytest.raises(ValueError, match="call fit before"):
         ensemble.logits(new, everything)
     fit(ensemble, tmp_path / "mean")
-    said = [canonical(member.logits(new, everything), 1) for _, member in ensemble.members]
+    said = [canonical(member.method.logits(new, everything), 1) for member in ensemble.members]
     expected = mean_logits(said, 1)
     assert ensemble.logits(new, everything).tolist() == expected.tolist()
 
