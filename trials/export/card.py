@@ -12,16 +12,16 @@ import jinja2
 
 from trials.evaluation.bootstrap import Interval
 from trials.export.claim import claim
+from trials.export.contents import Contents
 from trials.export.origin import OF_A_CLASS, Figures, Origin, measures_in
 from trials.files import write_atomically
-from trials.models.network import NetworkDescription
 from trials.runs.layout import CARD
 from trials.runs.predictions import in_words
 
 
 def write_card(
     folder: Path,
-    card: NetworkDescription,
+    about: Contents,
     origin: Origin,
     measured: Figures,
     differences: Mapping[str, float],
@@ -36,7 +36,9 @@ def write_card(
         keep_trailing_newline=True,
     )
     environment.filters["interval"] = _interval
+    card = about.card
     page = environment.get_template("card.md.j2").render(
+        about=about,
         card=card,
         metrics=origin.metrics,
         data=origin.data,
@@ -45,7 +47,7 @@ def write_card(
         of_a_class=OF_A_CLASS,
         rule=in_words(card.frozen.decision, card.known),
         differences=differences,
-        claim=claim(card, origin, measured),
+        claim=claim(about, origin, measured),
     )
     write_atomically(folder / CARD, page.encode())
 

@@ -14,10 +14,13 @@ from scipy.special import expit
 from torch import Tensor
 
 from trials.data.covariates import Column, CovariateCoding, Table
+from trials.data.images import to_tensor
 from trials.errors import ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.evaluation.decisions import log_odds_of, probabilities
-from trials.models.network import TrainedModel
+from trials.models.inference import Inference
+from trials.models.model import Model
+from trials.models.square import Square
 from trials.runs.layout import LOADER, NETWORK_CODE, ONNX, PROGRAM, WEIGHTS
 from trials.runs.predictions import Classes
 
@@ -27,14 +30,26 @@ def outputs_of(classes: Classes) -> tuple[str, str, str]:
     return ("probabilities", "calibrated", "log_odds" if classes.are_two else "logits")
 
 
-def noise(shape: tuple[int, ...]) -> Tensor:
-    """Return uint8 [9, *shape]: a black image, and noise in grains from a pixel to a quarter."""
+def noise(squares: Sequence[Square]) -> list[np.ndarray]:
+    """Return nine uint8 images, large enough for all squares: black, and grains from a pixel to a quarter."""
+    side = max((one.image_size for one in squares), default=16)
+    channels = max((one.channels for one in squares), default=1)
     generator = torch.Generator().manual_seed(0)
-    images = [torch.zeros(1, *shape)]
-    for cells in (4, 8, 16, shape[-1]):
-        coarse = torch.rand(2, shape[0], cells, cells, generator=generator) * 255
-        images.append(torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bilinear"))
-    return torch.cat(images).byte()
+    images = [torch.zeros(1, channels, side, side)]
+    for cells in (4, 8, 16, side):
+        coarse = torch.rand(2, channels, cells, cells, generator=generator) * 255
+        images.append(torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear"))
+    return [np.squeeze(image.numpy().transpose(1, 2, 0)) for image in torch.cat(images).byte()]
+
+
+def inputs_of(
+    model: Model, inference: Inference, images: Sequence[np.ndarray], cells: Table
+) -> dict[str, Tensor]:
+    """Return the inputs that images uint8 [h, w] or [h, w, 3] and cells become, by name."""
+    given = [to_tensor(images, *square) for square in inference.squares]
+    coded = model.inputs(cells, len(images))
+    given += [] if coded is None else [torch.from_numpy(coded)]
+    return dict(zip(inference.examples(1), given, strict=True))
 
 
 def made_cells(coding: CovariateCoding | None, count: int) -> dict[str, list[str]]:
@@ -64,16 +79,15 @@ def refuse_other_inputs(folder: Path, coding: CovariateCoding | None, cells: Tab
         )
 
 
-def expected_outputs(trained: TrainedModel, squares: Tensor, cells: Table) -> dict[str, np.ndarray]:
-    """Return the model's outputs for uint8 squares [n, channels, side, side] and cells, as its run does.
+def expected_outputs(model: Model, images: Sequence[np.ndarray], cells: Table) -> dict[str, np.ndarray]:
+    """Return the model's outputs for images uint8 [h, w] or [h, w, 3] and cells, as its run does.
 
     Each is float [n, k]; of two classes [n], and `probabilities` are of the positive one only. Raises
     `ModelError` for outputs that are not finite.
     """
-    card = trained.description
-    pixels = [square.numpy().transpose(1, 2, 0) for square in squares]
+    card = model.description
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN rounds to 10 bits
-        logits = trained.logits([np.squeeze(image) for image in pixels], covariates=cells)
+        logits = model.logits(images, covariates=cells)
     values = (probabilities(logits), probabilities(logits, card.temperature), logits)
     if card.known.are_two:
         odds = log_odds_of(logits, card.known.positive_of_two)
@@ -82,16 +96,9 @@ def expected_outputs(trained: TrainedModel, squares: Tensor, cells: Table) -> di
 
 
 def differences(
-    folder: Path,
-    squares: Tensor,
-    covariates: np.ndarray | None,
-    expected: Mapping[str, np.ndarray],
-    classes: Classes,
+    folder: Path, given: Mapping[str, Tensor], expected: Mapping[str, np.ndarray], classes: Classes
 ) -> dict[str, float]:
-    """Return for each file how far its outputs for squares and covariates are from the expected at most."""
-    given = {"images": squares}
-    if covariates is not None:
-        given["covariates"] = torch.from_numpy(covariates)
+    """Return for each file how far its outputs for the `given` inputs are from the expected at most."""
     network = runpy.run_path(str(folder / NETWORK_CODE))["network"]
     opened = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():

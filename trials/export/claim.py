@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from trials.export.contents import Contents
 from trials.export.origin import Figures, Origin, measures_in
-from trials.models.network import NetworkDescription
+from trials.models.description import ModelDescription
 
 
 class Item(NamedTuple):
@@ -20,16 +21,16 @@ class Item(NamedTuple):
     known: str | None
 
 
-def claim(card: NetworkDescription, origin: Origin, measured: Figures) -> list[Item]:
+def claim(about: Contents, origin: Origin, measured: Figures) -> list[Item]:
     """Return all items in order, with what is known of each."""
-    known = _of_data(card, origin) | _of_model(card, origin) | _of_evaluation(card, measured)
+    known = _of_data(about, origin) | _of_model(about, origin) | _of_evaluation(about.card, measured)
     return [Item(number, subject, known.get(number)) for number, subject in _CLAIM.items()]
 
 
-def _of_data(card: NetworkDescription, origin: Origin) -> dict[int, str | None]:
-    data = origin.data
+def _of_data(about: Contents, origin: Origin) -> dict[int, str | None]:
+    data, card = origin.data, about.card
     found: dict[int, str | None] = {
-        9: _preprocessing(card),
+        9: _preprocessing(about),
         14: f"labels as the data name them: {', '.join(card.classes)}",
     }
     if not data:
@@ -47,18 +48,19 @@ def _of_data(card: NetworkDescription, origin: Origin) -> dict[int, str | None]:
     }
 
 
-def _preprocessing(card: NetworkDescription) -> str:
-    standardised = "by training images" + (", then each by itself" if card.per_image else "")
-    deep = f"; grey of more than 8 bits from {card.grey_range}" if card.grey_range else ""
-    return f"{card.squares} (pixels); standardised {standardised}{deep}"
+def _preprocessing(about: Contents) -> str:
+    known = about.card.grey_range
+    deep = f"; grey of more than 8 bits from {known}" if known else ""
+    each = dict.fromkeys(member.preparation for member in about.members)
+    return f"{'; or '.join(each)}{deep}"
 
 
-def _of_model(card: NetworkDescription, origin: Origin) -> dict[int, str | None]:
-    metrics, training = origin.metrics, origin.training
+def _of_model(about: Contents, origin: Origin) -> dict[int, str | None]:
+    metrics, training, card = origin.metrics, origin.training, about.card
     found: dict[int, str | None] = {
         6: "model creation, for research",
         22: "`network.py`, step by step",
-        27: "none; the mean over the image and its mirror image" if card.mirror else "none",
+        27: about.ensembling,
     }
     if versions := metrics.get("versions"):
         found[23] = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -88,7 +90,7 @@ def _refit(origin: Origin) -> str:
     return "; then trained once more, from the validation images too" if origin.metrics.get("refit") else ""
 
 
-def _of_evaluation(card: NetworkDescription, measured: Figures) -> dict[int, str | None]:
+def _of_evaluation(card: ModelDescription, measured: Figures) -> dict[int, str | None]:
     found: dict[int, str | None] = {39: f"none: not for {card.not_for}"}
     if measured:
         found[28] = ", ".join(measures_in(measured).values())

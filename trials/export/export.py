@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 
 from search_space.strict_json import dump_json
 from trials.data.new_folder import new_folder
@@ -23,18 +22,21 @@ from trials.export.card import write_card
 from trials.export.check import (
     differences,
     expected_outputs,
+    inputs_of,
     made_cells,
     noise,
     outputs_of,
     refuse_other_inputs,
 )
+from trials.export.contents import Contents
 from trials.export.metadata import metadata
 from trials.export.origin import figures, read_origin
 from trials.export.program import write_program
 from trials.files import write_atomically
-from trials.models.inference import InferenceModel
+from trials.models.description import ModelDescription
+from trials.models.inference import Inference
+from trials.models.inference_ensemble import inference_of
 from trials.models.model_file import load_model
-from trials.models.network import NetworkDescription, TrainedModel
 from trials.models.onnx import export_onnx
 from trials.runs.layout import LOADER, METADATA, ONNX
 from trials.runs.predictions import in_words
@@ -50,44 +52,30 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
     model. After an error there is no `out`.
     """
     model, out = Path(model), Path(out)
-    trained = _network(model)
-    card = trained.description
+    trained = load_model(model)
+    card, inference = trained.description, inference_of(trained).eval()
+    about = Contents.of(trained)
     origin = read_origin(model)
-    squares = noise((card.channels, card.image_size, card.image_size))
-    cells = made_cells(card.covariates, len(squares))
-    expected = expected_outputs(trained, squares, cells)
+    images = noise(inference.squares)
+    cells = made_cells(card.covariates, len(images))
+    expected = expected_outputs(trained, images, cells)
     with new_folder(out) as folder:
-        _write_model(InferenceModel(trained).eval(), card, origin.metrics, folder)
-        found = differences(folder, squares, trained.inputs(cells, len(squares)), expected, card.known)
+        _write_model(inference, about, origin.metrics, folder)
+        found = differences(folder, inputs_of(trained, inference, images, cells), expected, card.known)
         refuse_other_inputs(folder, card.covariates, cells)
         _refuse_different(found, out)
-        write_card(folder, card, origin, figures(model), found)
+        write_card(folder, about, origin, figures(model), found)
     files = sorted(path.name for path in out.iterdir())
     said = {"not_for": card.not_for, "warnings": card.warnings}
     return {"out": str(out), "files": files, "largest_difference": found, **said}
 
 
-def _network(folder: Path) -> TrainedModel:
-    """Load a network; raises `ExportError` for a model of another kind."""
-    found = load_model(folder)
-    if not isinstance(found, TrainedModel):
-        raise ExportError(
-            f"{folder}: holds a model of the kind {found.description.kind!r}, and networks alone are exported"
-        )
-    return found
-
-
-def _write_model(
-    model: InferenceModel, card: NetworkDescription, metrics: dict[str, Any], folder: Path
-) -> None:
-    shape = (card.channels, card.image_size, card.image_size)
-    covariates = len(card.covariates.inputs) if card.covariates else 0
-    outputs = outputs_of(card.known)
-    write_program(model, shape, covariates, folder)
-    export_onnx(model, shape, folder / ONNX, dtype=torch.uint8, covariates=covariates, outputs=outputs)
-    _describe_onnx(folder / ONNX, card)
+def _write_model(model: Inference, about: Contents, metrics: dict[str, Any], folder: Path) -> None:
+    write_program(model, folder)
+    export_onnx(model, model.examples(1), folder / ONNX, outputs_of(about.card.known))
+    _describe_onnx(folder / ONNX, about)
     shutil.copyfile(Path(__file__).with_name(LOADER), folder / LOADER)
-    write_atomically(folder / METADATA, (dump_json(metadata(card, metrics)) + "\n").encode())
+    write_atomically(folder / METADATA, (dump_json(metadata(about, metrics)) + "\n").encode())
 
 
 def _refuse_different(found: dict[str, float], out: Path) -> None:
@@ -111,15 +99,15 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _describe_onnx(path: Path, card: NetworkDescription) -> None:
+def _describe_onnx(path: Path, about: Contents) -> None:
     """Write into the ONNX file what its users must know, as it may be passed on without the rest."""
-    stored = onnx.load(path)
+    stored, card = onnx.load(path), about.card
     onnx.helper.set_model_props(
         stored,
         {
             "classes": ", ".join(card.classes),
             **_rule(card),
-            "fit": card.squares,
+            "fit": about.fit,
             "grey_range": str(card.grey_range),
             **({"covariates": "; ".join(card.covariates.inputs)} if card.covariates else {}),
             "not_for": card.not_for,
@@ -129,7 +117,7 @@ def _describe_onnx(path: Path, card: NetworkDescription) -> None:
     write_atomically(path, stored.SerializeToString())
 
 
-def _rule(card: NetworkDescription) -> dict[str, str]:
+def _rule(card: ModelDescription) -> dict[str, str]:
     """Return how an image is called, each value as text."""
     numbers = {"threshold": card.threshold, "threshold_log_odds": card.cutoff, "costs": card.costs}
     names = {"positive": card.positive, "threshold_of": card.threshold_of}

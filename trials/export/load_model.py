@@ -33,14 +33,21 @@ def facts() -> dict[str, Any]:
     return known
 
 
-def square(path: str | Path) -> np.ndarray:
-    """Read an image file as the network wants it: uint8 [channels, side, side].
+def squares() -> dict[str, dict[str, Any]]:
+    """Return which squares of an image the network wants, by the names of its inputs: side, fit, channels."""
+    card = facts()
+    known: dict[str, dict[str, Any]] = card.get("squares", {"images": card})
+    return known
+
+
+def square(path: str | Path, name: str = "images") -> np.ndarray:
+    """Read an image file as the network wants it, as the input `name`: uint8 [channels, side, side].
 
     Raises ValueError, which names the file, for several pictures, 16 bits in colour, and values that are
     mostly beyond those that the network was trained on. Warns where more than a few are.
     """
-    card = facts()
-    image, side = _eight_bits(_opened(path), path, card["grey_range"]), card["image_size"]
+    card = squares()[name]
+    image, side = _eight_bits(_opened(path), path, facts()["grey_range"]), card["image_size"]
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), BICUBIC)
     image = image.convert("RGB" if card["channels"] == 3 else "L")
     width, height = side, side
@@ -107,7 +114,7 @@ def read_cells(table: str | Path, paths: list[str]) -> list[dict[str, str]]:
         read = csv.DictReader(lines, restval="")
         head = [str(name).strip() for name in read.fieldnames or ()]
         rows = [dict(zip(head, (str(cell).strip() for cell in row.values()), strict=False)) for row in read]
-    names = [column["name"] for column in _columns()]
+    names = list(dict.fromkeys(column["name"] for column in _columns()))
     sized = "ratio" in names and "ratio" not in head
     wanted = [name for name in names if not (sized and name == "ratio")] + ["width", "height"] * sized
     if absent := [name for name in ("file", *wanted) if name not in head]:
@@ -209,9 +216,9 @@ def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list
     _refuse_cells(len(paths), cells)
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():
-        images = torch.tensor(np.stack([square(path) for path in paths]))
-        beside = [] if cells is None else [torch.from_numpy(code(cells))]
-        outputs = [output.double().numpy() for output in network(images, *beside, weights)]
+        given = [torch.tensor(np.stack([square(path, name) for path in paths])) for name in squares()]
+        given += [] if cells is None else [torch.from_numpy(code(cells))]
+        outputs = [output.double().numpy() for output in network(*given, weights)]
     for path, said in zip(paths, outputs[-1].reshape(len(paths), -1), strict=True):
         if not np.isfinite(said).all():
             raise ValueError(
@@ -223,7 +230,7 @@ def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list
 
 
 def _refuse_cells(images: int, cells: list[dict[str, str]] | None) -> None:
-    names = [column["name"] for column in _columns()]
+    names = list(dict.fromkeys(column["name"] for column in _columns()))
     if names and cells is None:
         raise ValueError(
             f"the model takes {', '.join(names)} beside the images: give --covariates TABLE.csv, whose first "

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from trials.export.check import outputs_of
-from trials.models.network import NetworkDescription
+from trials.export.contents import Contents
+from trials.models.description import ModelDescription
+from trials.models.square import Square
 
 
-def metadata(card: NetworkDescription, metrics: dict[str, Any]) -> dict[str, Any]:
+def metadata(about: Contents, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return `metadata.json`, after MONAI's bundle specification; `model` is what `load_model.py` reads."""
-    versions = metrics.get("versions") or {}
+    card, versions = about.card, metrics.get("versions") or {}
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
         "meta_schema_20240725.json",
@@ -23,9 +25,9 @@ def metadata(card: NetworkDescription, metrics: dict[str, Any]) -> dict[str, Any
         "pytorch_version": torch.__version__,
         "numpy_version": np.__version__,
         "required_packages_version": {"safetensors": "0.5", "pillow": "11"},
-        "name": f"lesion-nas {metrics.get('label') or card.network.kind}",
+        "name": f"lesion-nas {metrics.get('label') or about.kind}",
         "task": f"Classification of lesion images: {' or '.join(card.classes)}",
-        "description": "A small convolutional network for lesion images, from bytes to probabilities",
+        "description": f"{about.words} for lesion images, from bytes to probabilities",
         "authors": "not named by the export",
         "copyright": "not named by the export",
         "data_source": metrics.get("data"),
@@ -34,31 +36,29 @@ def metadata(card: NetworkDescription, metrics: dict[str, Any]) -> dict[str, Any
         "warnings": card.warnings,
         "eval_metrics": metrics.get("test") or {},
         "trained_with": versions,
-        "network_data_format": _data_format(card),
-        "model": {**card.model_dump(mode="json"), "threshold_log_odds": card.cutoff},
+        "network_data_format": _data_format(about),
+        "model": about.facts,
     }
 
 
-def _data_format(card: NetworkDescription) -> dict[str, Any]:
+def _data_format(about: Contents) -> dict[str, Any]:
     """Return the inputs and outputs of the network."""
-    colours = ["red", "green", "blue"] if card.channels == 3 else ["grey"]
-    squares = [card.image_size] * 2
-    return {
-        "inputs": {
-            "images": _tensor("image", "magnitude", "uint8", [0, 255], colours, squares),
-            **_covariates(card),
-        },
-        "outputs": _outputs(card),
-    }
+    images = {name: _image(square) for name, square in about.squares.items()}
+    return {"inputs": {**images, **_covariates(about.card)}, "outputs": _outputs(about.card)}
 
 
-def _covariates(card: NetworkDescription) -> dict[str, Any]:
+def _image(square: Square) -> dict[str, Any]:
+    colours = ["red", "green", "blue"] if square.channels == 3 else ["grey"]
+    return _tensor("image", "magnitude", "uint8", [0, 255], colours, [square.image_size] * 2)
+
+
+def _covariates(card: ModelDescription) -> dict[str, Any]:
     if card.covariates is None:
         return {}
     return {"covariates": _tensor("covariates", "values", "float32", [], card.covariates.inputs)}
 
 
-def _outputs(card: NetworkDescription) -> dict[str, Any]:
+def _outputs(card: ModelDescription) -> dict[str, Any]:
     of, kind = (
         ([str(card.positive)], "log odds") if card.known.are_two else (card.classes, "log probabilities")
     )

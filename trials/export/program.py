@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as dump_weights
+from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export import export as export_program
 
 from trials.files import write_atomically
-from trials.models.inference import InferenceModel
+from trials.models.inference import Inference
+from trials.models.inference_ensemble import InferenceEnsemble
 from trials.runs.layout import NETWORK_CODE, PROGRAM, WEIGHTS
 
 # No names of classes here: they are text from the data, and this becomes a program.
@@ -25,6 +29,7 @@ def network({inputs}, weights):
     """
 '''
 _COVARIATES = " Beside the images\n    it takes covariates, float32 [b, d], as `load_model.code` gives them."
+_SQUARES = " The images\n    are given once for each size that a member of the ensemble takes."
 _OF_TWO = """Map uint8 images [b, channels, side, side] to probabilities [b, classes], and for the positive\
  class
     to the calibrated one [b] and the log odds [b]."""
@@ -32,12 +37,10 @@ _OF_MORE = """Map uint8 images [b, channels, side, side] to probabilities, calib
     probabilities, each [b, classes]."""
 
 
-def write_program(model: InferenceModel, shape: tuple[int, ...], covariates: int, folder: Path) -> None:
-    """Write the program of a model of uint8 images [b, *shape] to `folder`, in both forms.
-
-    Unless there are 0, it takes `covariates` too, float32 [b, covariates].
-    """
-    program = _program(model, shape, covariates)
+def write_program(model: Inference, folder: Path) -> None:
+    """Write the program of a model to `folder`, in both forms."""
+    inputs = model.examples(2)  # 2, as torch would take 1 for fixed
+    program = _program(model, inputs)
     torch.export.save(program, folder / PROGRAM)
     used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
     names = {
@@ -49,17 +52,20 @@ def write_program(model: InferenceModel, shape: tuple[int, ...], covariates: int
     weights = {target: tensors[target].detach().contiguous() for target in names.values()}
     write_atomically(folder / WEIGHTS, dump_weights(weights))
     lines = [f'    {argument} = weights["{target}"]\n' for argument, target in names.items()]
-    told = (_OF_TWO if model.two else _OF_MORE) + (_COVARIATES if covariates else "")
-    head = _HEAD.format(told=told, inputs="images, covariates" if covariates else "images")
+    arguments = zip(program.graph_signature.user_inputs, inputs, strict=True)
+    lines += [f"    {argument} = {name}\n" for argument, name in arguments if argument != name]
+    told = (_OF_TWO if model.two else _OF_MORE) + (_SQUARES if len(model.squares) > 1 else "")
+    told += _COVARIATES if model.covariates else ""
+    head = _HEAD.format(told=told, inputs=", ".join(inputs))
     body = program.graph_module.code.partition("):\n")[2].rstrip() + "\n"
     write_atomically(folder / NETWORK_CODE, "".join([head, *lines, body]).encode())
 
 
-def _program(model: InferenceModel, shape: tuple[int, ...], covariates: int) -> ExportedProgram:
-    examples = [torch.zeros(2, *shape, dtype=torch.uint8)]  # 2, as torch would take 1 for fixed
-    examples += [torch.zeros(2, covariates)] if covariates else []
-    batch = {0: Dim("batch")}
-    program = export_program(model, tuple(examples), dynamic_shapes=(batch,) * len(examples))
+def _program(model: Inference, inputs: Mapping[str, Tensor]) -> ExportedProgram:
+    batches: tuple[Any, ...] = ({0: Dim("batch")},) * len(inputs)
+    if isinstance(model, InferenceEnsemble):  # all are one argument
+        batches = (batches,)
+    program = export_program(model, tuple(inputs.values()), dynamic_shapes=batches)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names places of this machine
     program.example_inputs = None  # would be pickled

@@ -23,7 +23,7 @@ from trials.data.task import Task
 from trials.methods.base import Method
 from trials.models.covariate_head import CovariateHead
 from trials.models.network import NetworkDescription, TrainedModel, save_network
-from trials.models.onnx import export_onnx
+from trials.models.onnx import export_onnx, image_inputs
 from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
 from trials.models.zoo import build, count_macs, count_parameters, start_classifier
 from trials.nni_host.paths import network_view_file
@@ -197,10 +197,10 @@ class NetworkMethod(Method):
         """Write weights, description and ONNX, which the web UI shows too."""
         described = self.model.description.with_frozen(frozen)
         save_network(folder.path, self.network, described, self._head)
-        image = (self.shape.channels, self.shape.side, self.shape.side)
+        covariates = len(described.covariates.inputs) if described.covariates else 0
+        inputs = image_inputs(described.square.shape, covariates)
         for path in filter(None, (folder.path / ONNX, network_view_file())):
-            covariates = len(described.covariates.inputs) if described.covariates else 0
-            export_onnx(self.model.inference_network, image, path, covariates=covariates)
+            export_onnx(self.model.inference_network, inputs, path)
 
     def estimate(self) -> dict[str, float]:
         """Return the expected cost of training."""

@@ -1,7 +1,8 @@
-"""A trained network in use, as a module of its own: of standardised images, or of bytes."""
+"""Trained models in use, as modules of their own: of standardised images, or of bytes."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from trials.data.batches import standardise_each
 from trials.models.covariate_head import CovariateHead
+from trials.models.description import ModelDescription
+from trials.models.square import Square, input_names
 
 if TYPE_CHECKING:
     from trials.models.network import TrainedModel
@@ -47,38 +50,65 @@ class InferenceNetwork(nn.Module):
         return joined
 
 
-class InferenceModel(nn.Module):
-    """A trained model with its standardisation, its mirror image and its temperature.
+class Inference(nn.Module, ABC):
+    """A trained model of any kind from bytes to probabilities, with its temperature.
+
+    It takes each of `squares`, uint8 [b, channels, side, side], and behind them, unless their number is 0,
+    `covariates` float32 [b, d].
 
     The decision is made with what it returns: of two classes `log_odds` of the positive one are compared with
     those of the frozen threshold, which belongs to them and not to the calibrated ones; of more by
     `evaluation.decisions`.
     """
 
-    def __init__(self, model: TrainedModel) -> None:
+    squares: tuple[Square, ...]
+
+    def __init__(self, card: ModelDescription) -> None:
         super().__init__()
-        card = model.description
-        self.inference_network = model.inference_network
         self.two, self.temperature = card.known.are_two, card.temperature
         self.positive = card.known.index or 0
+        self.covariates = len(card.covariates.inputs) if card.covariates else 0
+
+    @abstractmethod
+    def logits(self, *inputs: Tensor) -> Tensor:
+        """Map the inputs to logits [b, classes]."""
+
+    def examples(self, count: int) -> dict[str, Tensor]:
+        """Return inputs by name, all 0, of so many images."""
+        names = input_names(self.squares)
+        images = [torch.zeros(count, *square.shape, dtype=torch.uint8) for square in self.squares]
+        beside = {"covariates": torch.zeros(count, self.covariates)} if self.covariates else {}
+        return dict(zip(names, images, strict=True)) | beside
+
+    def said(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return, of logits [b, classes], the classes' probabilities [b, classes].
+
+        Then come, of two classes, the calibrated probability [b] of the positive one and its log odds [b]; of
+        more the calibrated probabilities [b, classes] and the log probabilities [b, classes].
+        """
+        if not self.two:
+            return logits.softmax(1), (logits / self.temperature).softmax(1), logits.log_softmax(1)
+        odds = log_odds(logits, self.positive)
+        return logits.softmax(1), (odds / self.temperature).sigmoid(), odds
+
+
+class InferenceModel(Inference):
+    """A network with its standardisation and its mirror image."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        card = model.description
+        super().__init__(card)
+        self.squares = (card.square,)
+        self.inference_network = model.inference_network
         for name, values in (("mean", card.mean), ("std", card.std)):  # as `Batches` standardises
             self.register_buffer(name, 255 * torch.tensor(values).view(-1, 1, 1))
 
-    def logits(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
+    def logits(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Map images [b, channels, side, side], 0 to 255, and covariates [b, d] to logits [b, classes]."""
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
         logits: Tensor = self.inference_network((images.float() - mean) / std, covariates)
         return logits
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Map uint8 images [b, channels, side, side], and covariates [b, d] where the model takes some, to
-        the classes' probabilities [b, classes].
-
-        Then come, of two classes, the calibrated probability [b] of the positive one and its log odds [b]; of
-        more the calibrated probabilities [b, classes] and the log probabilities [b, classes].
-        """
-        logits = self.logits(images, covariates)
-        if not self.two:
-            return logits.softmax(1), (logits / self.temperature).softmax(1), logits.log_softmax(1)
-        odds = log_odds(logits, self.positive)
-        return logits.softmax(1), (odds / self.temperature).sigmoid(), odds
+        """Return `said` of uint8 images [b, channels, side, side], and covariates [b, d] if it takes some."""
+        return self.said(self.logits(images, covariates))

@@ -29,6 +29,7 @@ from trials.models.description import ModelDescription, write_description
 from trials.models.inference import InferenceNetwork
 from trials.models.model import Model, refuse_not_finite
 from trials.models.specs import Network, Shape
+from trials.models.square import Fit, Square
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import read
 from trials.runs.layout import MODEL_FILE, WEIGHTS
@@ -47,21 +48,16 @@ class NetworkDescription(ModelDescription):
     network: Network
     channels: Literal[1, 3]
     image_size: int = Field(ge=1, le=LARGEST_SIDE)
-    fit: Literal["stretch", "pad", "center_crop"]
+    fit: Fit
     mean: tuple[float, ...]  # one value, or one a channel
     std: tuple[Annotated[float, Field(gt=0)], ...]
     per_image: bool = False
     mirror: bool = False
 
     @property
-    def squares(self) -> str:
-        """How images become square, in words."""
-        size = f"{self.image_size}x{self.image_size}"
-        return (
-            f"centre {size}, native resolution"
-            if self.fit == "center_crop"
-            else f"{self.fit} to {size}, bicubic"
-        )
+    def square(self) -> Square:
+        """What the network sees of an image."""
+        return Square(self.image_size, self.fit, self.channels)
 
     @model_validator(mode="after")
     def _standardises_each_channel(self) -> Self:

@@ -16,7 +16,7 @@ from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.task import Task
 from trials.errors import DamagedError
 from trials.methods.cells import Found
-from trials.models.onnx import export_onnx
+from trials.models.onnx import export_onnx, image_inputs
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder, read, read_csv
 from trials.runs.layout import (
@@ -109,7 +109,8 @@ def _export_view(search: Search, best: Architecture, path: Path) -> None:
     """Write the best architecture, with fresh weights, for the web UI's network view."""
     with model_context(best.to_sample()):
         network = search.space()
-    export_onnx(network, (search.settings.data.channels, search.side, search.side), path)
+    shape = (search.settings.data.channels, search.side, search.side)
+    export_onnx(network, image_inputs(shape), path)
 
 
 def read_found(task: Task, path: Path, **facts: Any) -> Found:

@@ -32,6 +32,7 @@ from trials.errors import DataError, ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export import export
 from trials.export.claim import claim
+from trials.export.contents import Contents
 from trials.export.export import run_export
 from trials.export.origin import Origin, read_origin
 from trials.models.model_file import load_model
@@ -319,10 +320,10 @@ def test_command_exports(
 
 
 def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: tuple[Path, Path]) -> None:
-    description, origin = load_model(finished[0]).description, read_origin(finished[0])
+    about, origin = Contents.of(load_model(finished[0])), read_origin(finished[0])
     refit = Origin(origin.metrics | {"refit": True}, origin.record)
     for one, said in ((origin, False), (refit, True)):
-        items = {number: known or "" for number, _, known in claim(description, one, [])}
+        items = {number: known or "" for number, _, known in claim(about, one, [])}
         for number in (20, 26):
             assert ("from the validation images too" in items[number]) == said
 

@@ -102,7 +102,7 @@ def test_both_runtimes_name_the_second_input_and_the_card_its_columns(model: Pat
     assert list(inputs["covariates"]["channel_def"].values()) == list(CODING.inputs)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "| logarithm of age, less" in card and "| device | GE, Philips |" in card and "20 to 80" in card
-    assert "covariates = code(read_cells(" in card and "--covariates TABLE.csv IMAGE..." in card
+    assert 'given["covariates"] = code(read_cells(' in card and "--covariates TABLE.csv IMAGE..." in card
     code = (tmp_path / "out" / "network.py").read_text()
     assert re.search(r"^def network\(images, covariates, weights\):$", code, re.M)
 
