@@ -1,7 +1,12 @@
-"""The most confident cases of a method: its mistakes, which may be wrong labels, and its correct cases."""
+"""The most confident cases of a method: its mistakes, which may be wrong labels, and its correct cases.
+
+Images of one group, copies of one picture among them, are one case: the most confident of them stands for all.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +16,22 @@ from trials.runs.collection import BinaryPredictions, Predictions
 
 @dataclass(frozen=True)
 class Case:
-    """An image, its label and its prediction."""
+    """An image, its label and its prediction; `more` images of its group are as much a case."""
 
     file: str
     fold: int
     truth: bool
     probability: float
     threshold: float
+    more: int
 
 
 @dataclass(frozen=True)
 class ClassCase:
-    """An image, the class that it is of and the one that it is called, with the probability of both."""
+    """An image, the class that it is of and the one that it is called, with the probability of both.
+
+    `more` is as that of `Case`.
+    """
 
     file: str
     fold: int
@@ -30,6 +39,7 @@ class ClassCase:
     called: str
     of_truth: float
     of_called: float
+    more: int
 
 
 def worst_mistakes(predictions: BinaryPredictions, each: int = 5) -> list[Case]:
@@ -49,7 +59,7 @@ def _surest(predictions: BinaryPredictions, each: int, *, right: bool) -> list[C
             (predictions.positive == truth) & ((predictions.called == predictions.positive) == right)
         )
         sign = 1 if truth != right else -1
-        surest_first = np.argsort(sign * predictions.log_odds[chosen], kind="stable")
+        surest_first = chosen[np.argsort(sign * predictions.log_odds[chosen], kind="stable")]
         found += [
             Case(
                 str(predictions.files[i]),
@@ -57,8 +67,9 @@ def _surest(predictions: BinaryPredictions, each: int, *, right: bool) -> list[C
                 truth,
                 float(predictions.probabilities[i]),
                 float(predictions.thresholds[i]),
+                more,
             )
-            for i in chosen[surest_first[:each]]
+            for i, more in _groups_once(surest_first, predictions.groups)[:each]
         ]
     return found
 
@@ -79,6 +90,7 @@ def _class_cases(
     predictions: Predictions, chosen: np.ndarray, certainty: np.ndarray, count: int
 ) -> list[ClassCase]:
     names, labels, called = predictions.classes.names, predictions.labels, predictions.called
+    surest_first = chosen[np.argsort(-certainty[chosen], kind="stable")]
     return [
         ClassCase(
             str(predictions.files[i]),
@@ -87,6 +99,15 @@ def _class_cases(
             names[called[i]],
             float(predictions.probabilities[i, labels[i]]),
             float(predictions.probabilities[i, called[i]]),
+            more,
         )
-        for i in chosen[np.argsort(-certainty[chosen], kind="stable")[:count]]
+        for i, more in _groups_once(surest_first, predictions.groups)[:count]
     ]
+
+
+def _groups_once(order: Iterable[int], groups: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first index of each group, in this order, and how many more follow of it."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index in order:
+        found[str(groups[index])].append(int(index))
+    return [(same[0], len(same) - 1) for same in found.values()]

@@ -15,6 +15,7 @@ from trials.cli import main
 from trials.data.dataset import LesionData
 from trials.errors import EvaluationError, RunFolderError
 from trials.report.comparison import read_comparison
+from trials.report.mistakes import worst_mistakes
 from trials.report.paired_tests import within_layouts
 from trials.report.report import run_report, text
 from trials.report.summaries import by_patient, summarise
@@ -281,6 +282,17 @@ def test_data_add_pictures_shortcuts_and_subgroups(
     for words in ("the truth itself", "AUC within thirds", "<i>A</i>", "rarer values", "device", "birads"):
         assert words in page.words, words
     assert "histology" not in page.words
+
+
+def test_images_of_one_group_are_one_mistake(tmp_path: Path) -> None:
+    said = [0.3, 0.1, 0.2, 0.7, 0.2, 0.1]  # all three positives are missed, two of them of group m1
+    write_run(tmp_path / "runs", "net", 0, table(0, said))
+    (net,) = read_comparison([tmp_path / "runs"]).methods
+    assert net.tested is not None
+    missed = [case for case in worst_mistakes(net.tested.binary) if case.truth]
+    assert [(case.file, case.more) for case in missed] == [("0-1.png", 1), ("0-2.png", 0)]
+    run_report([tmp_path / "runs"], tmp_path / "out")
+    assert Page(tmp_path / "out" / "report.html").words.count("and 1 more of its group") == 1
 
 
 def test_other_data_are_refused(comparison: Path, boxed: tuple[Path, LesionData], tmp_path: Path) -> None:
