@@ -80,6 +80,7 @@ def write_run(
     architecture: Architecture | None = None,
     description: Mapping[str, Any] | None = None,
     classes: Classes = TWO,
+    settings: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
     """Write a finished run; `changes` are values of `metrics.json` that differ, None leaving one out.
@@ -118,7 +119,8 @@ def write_run(
         data |= {"group_source": "column duplicate_group", "left_out": LEFT_OUT, "folds": "folds.csv"}
         sample = architecture.to_sample() if architecture else None
         network = {"network": {"kind": "cells", "architecture": sample}} if sample else {}
-        run.write_json("retrain.json", {"data": description or data, **network})
+        recorded = {"settings": settings} if settings else {}
+        run.write_json("retrain.json", {"data": description or data, **network, **recorded})
         header = ("file", "label", "group", "fold", *classes.columns)
         run.write_csv("predictions.csv", header, _cells(predictions, classes))
         if validation:

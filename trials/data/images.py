@@ -60,15 +60,37 @@ def to_array(
     return squares
 
 
+def from_square(values: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
+    """Return values of a square's pixels, float [side, side], for those of the image it was made of.
+
+    Float [h, w], of the image's `size` (h, w), between pixels linearly; 0 where the square shows nothing of
+    the image. `fit` is as that of `to_array`.
+    """
+    side, (height, width) = len(values), size
+    square = Image.fromarray(values.astype(np.float32))
+    if fit == "center_crop":
+        whole = Image.new("F", (width, height))
+        whole.paste(square, ((width - side) // 2, (height - side) // 2))
+        return np.asarray(whole)
+    inner = square.crop(_within(width, height, side)) if fit == "pad" else square
+    return np.asarray(inner.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def _square(image: Image.Image, side: int, fit: str) -> np.ndarray:
     if fit == "stretch":
         return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
     if fit == "center_crop":
         left, top = ((length - side) // 2 for length in image.size)
         return np.asarray(image.crop((left, top, left + side, top + side)))
-    scale = side / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
+    left, top, right, bottom = _within(*image.size, side)
     canvas = Image.new(image.mode, (side, side))
-    resized = image.resize((width, height), Image.Resampling.BICUBIC)
-    canvas.paste(resized, ((side - width) // 2, (side - height) // 2))
+    canvas.paste(image.resize((right - left, bottom - top), Image.Resampling.BICUBIC), (left, top))
     return np.asarray(canvas)
+
+
+def _within(width: int, height: int, side: int) -> tuple[int, int, int, int]:
+    """Return where a padded image lies in its square: left, top, right and bottom."""
+    scale = side / max(width, height)
+    inner = [max(1, round(length * scale)) for length in (width, height)]
+    left, top = ((side - length) // 2 for length in inner)
+    return left, top, left + inner[0], top + inner[1]

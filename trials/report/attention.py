@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from trials.data.images import from_square
 from trials.errors import ExplainError, ModelError
 from trials.inference.map_pictures import overlay
 from trials.report.class_summaries import ClassSummary
@@ -30,16 +33,28 @@ if TYPE_CHECKING:
 
 AnyCase = Case | ClassCase
 METHOD = "grad_cam"  # occlusion takes a hundred times as long
+LARGEST = 320  # pixels of the longer side of an image beside its map; larger ones are made smaller
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A case, its picture and Grad-CAM map as data URIs, and the map's sanity; None: not there."""
+    """A case, its picture and Grad-CAM map as data URIs, and the map's sanity; None: not there.
+
+    Both are of the image's own size and proportions, `LARGEST` pixels at most.
+    """
 
     case: AnyCase
     picture: str | None = None
     map: str | None = None
     sanity: float | None = None
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A Grad-CAM map over its image as a data URI, and its sanity."""
+
+    map: str
+    sanity: float
 
 
 @dataclass(frozen=True)
@@ -70,23 +85,21 @@ def _surest(
     data: DataSet | None,
     of: str | None,
 ) -> SurestCases:
-    explained: dict[str, Explanation] = {}
+    mapped: dict[str, Mapped] = {}
     no_maps = None
     try:
-        explained = _explain(method, [*mistakes, *certain], data, of) if data else {}
+        mapped = _maps(method, [*mistakes, *certain], data, of) if data else {}
     except (ModelError, ExplainError) as error:
         no_maps = str(error)
 
     def shown(cases: Sequence[AnyCase]) -> list[Shown]:
-        return [_shown(case, data, explained.get(case.file)) for case in cases]
+        return [_shown(case, data, mapped.get(case.file)) for case in cases]
 
     return SurestCases(shown(mistakes), shown(certain), no_maps)
 
 
-def _explain(
-    method: MethodRuns, cases: Sequence[AnyCase], data: DataSet, of: str | None
-) -> dict[str, Explanation]:
-    """Explain by the model that tested the case's fold; of several seeds by the first one's."""
+def _maps(method: MethodRuns, cases: Sequence[AnyCase], data: DataSet, of: str | None) -> dict[str, Mapped]:
+    """Map by the model that tested the case's fold; of several seeds by the first one's."""
     folders = {run.fold: run.folder for run in reversed(method.runs)}
     if not all((folder / MODEL_FILE).is_file() for folder in folders.values()):
         raise ModelError(
@@ -94,23 +107,38 @@ def _explain(
         )
     from trials.inference.explain import explain  # late, as PyTorch takes seconds
     from trials.models.model_file import load_model
+    from trials.models.network import TrainedModel
 
     of_folds: dict[int, list[str]] = defaultdict(list)
     for case in cases:
         if case.file in data.images:
             of_folds[case.fold].append(case.file)
-    found: dict[str, Explanation] = {}
+    found: dict[str, Mapped] = {}
     for fold, files in of_folds.items():
+        model = load_model(folders[fold])
         images = [data.images[file] for file in files]
-        explained = explain(load_model(folders[fold]), images, [METHOD], of)
-        found |= dict(zip(files, explained, strict=True))
+        explained = explain(model, images, [METHOD], of, data.cells(files))
+        assert isinstance(model, TrainedModel)  # what is not has no maps
+        fit = model.description.fit
+        for file, image, one in zip(files, images, explained, strict=True):
+            found[file] = _mapped(image, one, fit)
     return found
 
 
-def _shown(case: AnyCase, data: DataSet | None, explained: Explanation | None) -> Shown:
-    picture = thumbnail(data.images[case.file]) if data and case.file in data.images else None
-    if explained is None:
-        return Shown(case, picture)
-    return Shown(
-        case, picture, thumbnail(overlay(explained.seen, explained.maps[METHOD])), explained.sanity[METHOD]
-    )
+def _mapped(image: np.ndarray, explained: Explanation, fit: str) -> Mapped:
+    own_size = from_square(explained.maps[METHOD], image.shape[:2], fit)
+    return Mapped(thumbnail(overlay(image, own_size), LARGEST), explained.sanity[METHOD])
+
+
+def _shown(case: AnyCase, data: DataSet | None, mapped: Mapped | None) -> Shown:
+    if data is None or case.file not in data.images:
+        return Shown(case)
+    if mapped is None:
+        return Shown(case, thumbnail(data.images[case.file]))
+    return Shown(case, thumbnail(data.images[case.file], LARGEST), mapped.map, mapped.sanity)
+
+
+def colour_bar() -> str:
+    """Return the colours of a map as a data URI, over a grey image: from all against to all for."""
+    strength = np.tile(np.linspace(-1, 1, 161), (12, 1))
+    return thumbnail(overlay(np.full(strength.shape, 128, dtype=np.uint8), strength), len(strength[0]))

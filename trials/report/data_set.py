@@ -45,6 +45,11 @@ class DataSet:
             return None
         return np.array([self.rows[file][name] for file in files], dtype=str)
 
+    def cells(self, files: Sequence[str]) -> dict[str, list[str]]:
+        """Return the covariates of these files by column, as models take them beside the images."""
+        place = {file: index for index, file in enumerate(self.data.files)}
+        return self.data.cells(np.array([place[file] for file in files], dtype=np.int64))
+
     def geometry(self, files: np.ndarray) -> np.ndarray | None:
         """Return the boxes' width, height (pixels of the source) and ratio [n, 3]; None: not known."""
         size = [self.column(name, files) for name in ("width", "height")]

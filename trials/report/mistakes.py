@@ -1,6 +1,6 @@
 """The most confident cases of a method: its mistakes, which may be wrong labels, and its correct cases.
 
-Images of one group, copies of one picture among them, are one case: the most confident of them stands for all.
+Images of one group, copies of one picture among them, are one case: the most confident stands for all.
 """
 
 from __future__ import annotations

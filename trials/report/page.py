@@ -17,7 +17,7 @@ from search_space import Architecture, draw
 from search_space.enas.drawing import figure
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.specs import NOT_FOR
-from trials.report.attention import surest_cases, surest_class_cases
+from trials.report.attention import LARGEST, colour_bar, surest_cases, surest_class_cases
 from trials.report.class_summaries import ClassSummary
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
@@ -97,6 +97,8 @@ def _shown(page: Page) -> dict[str, Any]:
         **(_of_classes(page.classes, page.data) if page.classes else {}),
         **(_of_binary(page.binary, page.data) if page.binary else {}),
         "undecided": UNDECIDED,
+        "bar": colour_bar(),
+        "largest": LARGEST,
         "ordered": bool(comparison.first.metrics.get("ordered")),
         "history": _history(comparison),
         "ranking": ranking_figure(page.qualities) if page.qualities else None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trials.data.images import to_tensor
+from trials.data.images import from_square, to_tensor
 
 
 def test_resize_is_bicubic_and_stretches_as_the_paper(picture: Callable[..., np.ndarray]) -> None:
@@ -62,3 +62,13 @@ def test_colour_among_grey_makes_three_channels(picture: Callable[..., np.ndarra
 def test_unknown_fit_is_refused(picture: Callable[..., np.ndarray]) -> None:
     with pytest.raises(ValueError, match="stretch, pad, center_crop"):
         to_tensor([picture(1)], fit="squash")
+
+
+@pytest.mark.parametrize(("fit", "side"), [("stretch", 40), ("pad", 64), ("center_crop", 24)])
+def test_what_a_square_shows_is_found_again_in_its_image(fit: str, side: int) -> None:
+    image = np.zeros((32, 64), np.uint8)
+    image[8:20, 30:42] = 200
+    square = to_tensor([image], side=side, fit=fit)[0, 0].numpy().astype(float)
+    found = from_square(square, (32, 64), fit)
+    assert found.shape == image.shape
+    assert (found[10:18, 32:40] > 190).all() and (found[:, :26] < 10).all() and (found[24:] < 10).all()

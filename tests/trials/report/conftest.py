@@ -49,7 +49,7 @@ def boxed(tmp_path: Path) -> tuple[Path, LesionData]:
         for number, row in enumerate(rows):
             size = {"width": 50 + number, "height": 30 + 7 * number % 41}
             writer.writerow({**row, **size, "device": ("<i>A</i>", "B")[number % 2], "birads": number % 20})
-    return folder, load(folder)
+    return folder, load(folder, covariates=["device"])
 
 
 @pytest.fixture
@@ -68,5 +68,14 @@ def boxed_runs(boxed: tuple[Path, LesionData], tmp_path: Path) -> Path:
             if numbers[group] % 2 == fold
         ]
         description = {"group_source": data.group_source, "left_out": [], "name": data.name}
-        write_run(out / f"fold{fold}", "net", fold, rows, data_digest=data.digest, description=description)
+        settings = {"data": {"covariates": ["device"]}}
+        write_run(
+            out / f"fold{fold}",
+            "net",
+            fold,
+            rows,
+            data_digest=data.digest,
+            description=description,
+            settings=settings,
+        )
     return out
