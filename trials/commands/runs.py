@@ -97,7 +97,9 @@ def _retrain(arguments: argparse.Namespace) -> Outcome:
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     run_arguments(parser)
     parser.add_argument(
-        "--method", required=True, help="enas7, resnet18, hog, ...; a wrong name lists them all"
+        "--method",
+        required=True,
+        help="enas7, hog, timm:NAME, torchvision:NAME, ...; a wrong name lists them all",
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--external", type=Path, help="another data set, to test the frozen model on")

@@ -38,6 +38,10 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
     if entry.builder:
         method: Method = resolve_name(entry.builder)(task)
         return method
+    if entry.backbone:
+        from trials.methods.networks import BackboneMethod
+
+        return BackboneMethod(task, entry.backbone)
     if entry.cells is None:
         return BUILDERS[name](task)
     if found is None or layout is None:

@@ -5,14 +5,14 @@ The weights of the last epoch count, as in the paper: no choice looks at the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.callbacks import Callback, Timer
 from torch import nn
 
 from search_space import Architecture, draw
@@ -21,10 +21,11 @@ from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs, device
 from trials.data.task import Task
 from trials.methods.base import Method
+from trials.models.backbones import check, find_weights, load_backbone
 from trials.models.covariate_head import CovariateHead
 from trials.models.network import NetworkDescription, TrainedModel, save_network
 from trials.models.onnx import export_onnx, image_inputs
-from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
+from trials.models.specs import Backbone, BoostedNetwork, CellNetwork, Network, Shape
 from trials.models.zoo import build, count_macs, count_parameters, start_classifier
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder
@@ -36,6 +37,7 @@ from trials.training.callbacks import ReportEachEpoch
 from trials.training.checkpoint import resume_from
 from trials.training.divergence import divergences, train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds
+from trials.training.fine_tuning import FreezeBody, MovingAverage, classifier_of
 from trials.training.module import LesionModule
 from trials.training.seeding import seed_everything
 from trials.training.trainer import make_trainer
@@ -57,7 +59,7 @@ class NetworkMethod(Method):
     ) -> None:
         self.task, self._network, self._start = task, network, start
         self.search_seen, self._facts = search_seen, dict(facts or {})
-        self.identity = {"network": network.model_dump(mode="json")}
+        self.identity: Mapping[str, Any] = {"network": network.model_dump(mode="json")}
         self.inputs = Inputs(task.data, task.settings.data, task.split.training)
         self._head: CovariateHead | None = None  # once it is fitted
         # Two checkpoints with momentum, a third for a refit, weights in two formats, and the rest.
@@ -157,14 +159,16 @@ class NetworkMethod(Method):
         self.__dict__.pop("network", None)  # build it anew: an earlier training must not count
         classes, seed = len(self.task.data.classes), self.task.seed
         timer = Timer()  # goes on counting after a resume
-        report = ReportEachEpoch(reporter, again=validation is None)
-        trainer = make_trainer(settings, checkpoint, seed, report, timer, classes=classes, clip=clip)
+        callbacks = [ReportEachEpoch(reporter, again=validation is None), timer, *self._fine_tuning(settings)]
+        trainer = make_trainer(settings, checkpoint, seed, *callbacks, classes=classes, clip=clip)
         module = LesionModule(
             settings,
             classes=classes,
             positive=self.task.data.positive_index,
             class_weights=self.inputs.class_weights,
             loss=settings.loss,
+            label_smoothing=settings.label_smoothing,
+            layer_decay=settings.layer_decay,
         )
         module.set_model(self.network)
         trainer.fit(
@@ -175,6 +179,12 @@ class NetworkMethod(Method):
             weights_only=True,
         )
         return timer.time_elapsed("train")
+
+    def _fine_tuning(self, settings: RetrainSettings) -> Iterator[Callback]:
+        if settings.freeze_epochs:
+            yield FreezeBody(settings.freeze_epochs, classifier_of(self.network))
+        if settings.average == "ema":
+            yield MovingAverage(settings.average_decay)
 
     def warnings(self, folder: Path) -> list[str]:
         """Return a sentence for each training that diverged and was repeated."""
@@ -227,6 +237,37 @@ class BoostedMethod(NetworkMethod):
         chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
         facts = {"saw_other_data": task.settings.boosted.pretrained}
         super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier, facts=facts)
+
+
+class BackboneMethod(NetworkMethod):
+    """A network of timm or torchvision, from the weights that the settings name."""
+
+    sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"backbone"}
+
+    def __init__(self, task: Task, network: Backbone) -> None:
+        options = task.settings.data
+        shape = Shape(options.channels, len(task.data.classes), options.image_size)
+        check(network, shape)
+        self.weights = weights = find_weights(network, task.settings.backbone.weights)
+        known = {"source": weights.source, "sha256": weights.digest} if weights else None
+        super().__init__(
+            task,
+            network,
+            start=partial(load_backbone, network=network, shape=shape, weights=weights),
+            facts={"saw_other_data": weights is not None, "weights": known},
+        )
+        self.identity = {**self.identity, "weights": known}
+
+    def warnings(self, folder: Path) -> list[str]:
+        """Return, too, whose the weights are that it started from."""
+        told = super().warnings(folder)
+        if self.weights is None:
+            return told
+        return [
+            *told,
+            f"starts from weights of {self.weights.source}: their licence, and whether they have seen images "
+            f"of these data, is not checked here; {self.weights.about}",
+        ]
 
 
 class EnasBMethod(NetworkMethod):

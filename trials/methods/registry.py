@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 from trials.errors import SettingsError
+from trials.models.backbone_names import backbone_named
+from trials.models.specs import Backbone
 from trials.settings.load import with_defaults
 from trials.settings.schema import Settings
 
@@ -42,7 +44,7 @@ class Entry:
     setting, as all have the ensemble's own. What `joins` joins the methods that the settings name. `choices`
     are the settings that a tuning chooses by validation images before the method is tested. `builder` names
     what makes a method of another package of a `Task`, as "module:name"; it is imported when the method is
-    trained.
+    trained. `backbone` is a network of timm or torchvision.
     """
 
     title: Title
@@ -53,6 +55,7 @@ class Entry:
     joins: bool = False
     choices: frozenset[str] = frozenset()
     builder: str = ""
+    backbone: Backbone | None = None
 
     def settings(self, settings: Settings) -> Settings:
         """Return `settings` with this method's differences over the profile and under what was given."""
@@ -75,6 +78,21 @@ _ALL_CHANGES = {key: value for _, change in _CHANGES.values() for key, value in 
 _CHANGED = "it stands for that change, which the paper names; how it is made is ours"
 
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
+
+_FINE_TUNING: tuple[dict[str, object], str] = (
+    {
+        "data.image_size": 128,
+        "data.fit": "stretch",
+        "retrain.epochs": 12,
+        "retrain.optimizer": "adamw",
+        "retrain.schedule": "one_cycle",
+        "retrain.learning_rate": 0.0005,
+        "retrain.learning_rate_min": 0.000001,
+        "retrain.weight_decay": 0.01,
+    },
+    "its weights are known already and only adapted, from the size and by the optimiser that suit them; "
+    "rate and decay are ours",
+)
 
 ENTRIES = (
     Entry(Title("geometry", "box geometry, logistic regression")),
@@ -124,18 +142,7 @@ ENTRIES = (
     ),
     Entry(
         Title("efficientnet_lite0", "EfficientNet-Lite0, ImageNet weights", saw_other_data=True),
-        {
-            "data.image_size": 128,
-            "data.fit": "stretch",
-            "retrain.epochs": 12,
-            "retrain.optimizer": "adamw",
-            "retrain.schedule": "one_cycle",
-            "retrain.learning_rate": 0.0005,
-            "retrain.learning_rate_min": 0.000001,
-            "retrain.weight_decay": 0.01,
-        },
-        "its weights are known already and only adapted, from the size and by the optimiser that suit them; "
-        "rate and decay are ours",
+        *_FINE_TUNING,
     ),
 )
 
@@ -162,10 +169,23 @@ def _register_installed() -> None:
 
 
 def find_method(name: str) -> Entry:
-    """Return a method's entry; raises `SettingsError` for a name that does not exist."""
+    """Return a method's entry, also that of any network such as `timm:convnext_atto.d2_in1k`.
+
+    The entry's title has the name that its runs have. Raises `SettingsError` for a name that does not exist.
+    """
     known = methods()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f" (nearest: {close[0]})" if close else ""
-        raise SettingsError(f"no method {name!r}{hint}; there are {', '.join(known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    if backbone := backbone_named(name):
+        return _of_backbone(backbone)
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f" (nearest: {close[0]})" if close else ""
+    raise SettingsError(
+        f"no method {name!r}{hint}; there are {', '.join(known)}, and each network of timm and torchvision, "
+        "such as timm:convnext_atto.d2_in1k or torchvision:resnet18"
+    )
+
+
+def _of_backbone(backbone: Backbone) -> Entry:
+    title = Title(backbone.method, f"{backbone.name} ({backbone.library})", saw_other_data=True)
+    return Entry(title, *_FINE_TUNING, backbone=backbone)

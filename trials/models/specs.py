@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trials.settings.schema import BoostedSettings, Section
 
+Library = Literal["timm", "torchvision"]  # whose networks can be had by name
 NOT_FOR = "clinical use: made for research, never validated on patients"  # a model
 
 
@@ -43,4 +44,22 @@ class BoostedNetwork(BoostedSettings):
     cropping: Literal["none", "random_center"] = "none"
 
 
-Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork, Field(discriminator="kind")]
+class Backbone(Section):
+    """An image classifier of timm or torchvision, by that library's name for it."""
+
+    kind: Literal["backbone"] = "backbone"
+    library: Library
+    name: str
+
+    @property
+    def method(self) -> str:
+        """The name of the method that trains it, and of its runs' folders."""
+        return f"{self.library}-{self.name}"
+
+    @property
+    def title(self) -> str:
+        """Its name as a user gives it."""
+        return f"{self.library}:{self.name}"
+
+
+Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork | Backbone, Field(discriminator="kind")]

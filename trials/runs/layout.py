@@ -97,5 +97,5 @@ def divergence_file(checkpoint: str) -> str:
 
 
 def _short(value: object) -> str:
-    """Return a setting's value as text; a tuner's steps are inexact: 0.30000000000000004."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Return a setting's value as text, of a path its end; steps are inexact: 0.30000000000000004."""
+    return f"{value:g}" if isinstance(value, float) else str(value).rstrip("/").rpartition("/")[2]

@@ -376,6 +376,37 @@ class RetrainSettings(TrainingSettings):
     mirror: bool = setting(
         False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
     )
+    label_smoothing: float = setting(
+        0.0,
+        "share of each label that is given to all classes alike (Szegedy et al. 2016), so that the network "
+        "is less sure of labels that may be wrong; ENAS has none",
+        ge=0,
+        lt=1,
+    )
+    layer_decay: float = setting(
+        1.0,
+        "learning rate of each layer as a share of the next one's, so that early pretrained layers change "
+        "least (Clark et al. 2020, 0.65 to 0.9); networks of timm and torchvision alone; 1: one rate for all",
+        gt=0,
+        le=1,
+    )
+    freeze_epochs: int = setting(
+        0,
+        "epochs at the start in which the classifier alone learns, so that its random weights do not shake "
+        "pretrained ones; networks of timm and torchvision alone; ours",
+        ge=0,
+    )
+    average: Literal["none", "ema"] = setting(
+        "none",
+        "use the last step's weights, as ENAS does, or their exponential moving average over the steps, "
+        "which wavers less from step to step (Polyak and Juditsky 1992)",
+    )
+    average_decay: float = setting(
+        0.99,
+        "share that the moving average keeps at each step; over about 1/(1 - share) steps; ours",
+        ge=0,
+        lt=1,
+    )
 
 
 class BoostedSettings(Section):
@@ -400,6 +431,17 @@ class BoostedSettings(Section):
         "library", "EfficientNet's squeeze-and-excitation, CBAM after each stage as well, or none of both"
     )
     fusion: bool = setting(False, "join the means of the maps of stages 3 and 5 to those of the last")
+
+
+class BackboneSettings(Section):
+    """Where a network of timm or torchvision starts."""
+
+    weights: str = setting(
+        "published",
+        "the weights that its library publishes under its name, from its cache or hub; random; or a file: "
+        ".safetensors, or a state dict saved by torch; ours",
+        min_length=1,
+    )
 
 
 class EnasBSettings(Section):
@@ -519,6 +561,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     boosted: BoostedSettings = BoostedSettings()
+    backbone: BackboneSettings = BackboneSettings()
     enas_b: EnasBSettings = EnasBSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     ensemble: EnsembleSettings = EnsembleSettings()

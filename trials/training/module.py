@@ -19,6 +19,7 @@ from search_space.cpu_layers import channels_last
 from trials.nni_host.watchdog import heartbeat
 from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import require_finite
+from trials.training.fine_tuning import layer_rates
 from trials.training.losses import LOSSES
 from trials.training.schedules import cosine_with_restarts, one_cycle
 from trials.training.steps import planned_steps
@@ -30,8 +31,9 @@ class LesionModule(LightningModule):
     The network returns logits [b, classes] or, in training with an auxiliary head, a pair of them. Logged
     each epoch over the whole split: `train_loss`, `lr`, `val_loss`, `val_acc`, and `val_auc`, of two classes
     that of the `positive` one, of more the mean over each class against the rest. `class_weights` [classes]
-    weigh the training loss, one of `LOSSES` by name; `val_loss` is the cross-entropy. It serves as a one-shot
-    strategy's inner module as well: all that it needs of the trainer is asked for in its steps.
+    weigh the training loss, one of `LOSSES` by name, of smoothed labels; `val_loss` is the cross-entropy.
+    `lr` is the last layer's; with a `layer_decay` each layer has that share of the next one's. It serves as
+    a one-shot strategy's inner module as well: all that it needs of the trainer is asked for in its steps.
     """
 
     def __init__(
@@ -42,11 +44,14 @@ class LesionModule(LightningModule):
         positive: int | None = 1,
         class_weights: Tensor | None = None,
         loss: str = "cross_entropy",
+        label_smoothing: float = 0.0,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.positive = positive
-        self.loss = LOSSES[loss]
+        self.loss, self.label_smoothing = LOSSES[loss], label_smoothing
+        self.layer_decay = layer_decay
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
         self.area = BinaryAUROC() if classes == 2 else MulticlassAUROC(classes, average="macro")
@@ -71,7 +76,7 @@ class LesionModule(LightningModule):
         loss = self._loss(logits, labels)
         for other in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * self._loss(other, labels)
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         self.log_dict({"train_loss": loss, "lr": rate}, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
@@ -105,10 +110,13 @@ class LesionModule(LightningModule):
             "weight_decay": settings.weight_decay,
             "fused": True,  # a supernet's thousands of small tensors: 10 instead of 48 ms a step on one core
         }
+        weights: Any = self.model.parameters()
+        if self.layer_decay < 1:
+            weights = layer_rates(self.model, settings.learning_rate, self.layer_decay)
         if settings.optimizer == "adamw":
-            return torch.optim.AdamW(self.model.parameters(), **common)
+            return torch.optim.AdamW(weights, **common)
         momentum = settings.momentum
-        return torch.optim.SGD(self.model.parameters(), momentum=momentum, nesterov=momentum > 0, **common)
+        return torch.optim.SGD(weights, momentum=momentum, nesterov=momentum > 0, **common)
 
     def _relative_rate(self, step: int) -> float:
         settings = self.settings
@@ -123,4 +131,5 @@ class LesionModule(LightningModule):
         return planned_steps(self.trainer, self.settings)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return self.loss(logits.float(), labels, weight=self.class_weights)
+        given = {"weight": self.class_weights, "label_smoothing": self.label_smoothing}
+        return self.loss(logits.float(), labels, **given)
