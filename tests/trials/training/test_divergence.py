@@ -187,7 +187,7 @@ def test_dead_network_is_a_warning_beside_its_result(
     forward = LesionModule.forward
     monkeypatch.setattr(LesionModule, "forward", lambda self, images: 0 * forward(self, images))
     monkeypatch.setattr(
-        "trials.models.model_file.TrainedModel.logits",
+        "trials.models.network.TrainedModel.logits",
         lambda self, images, *_, **__: np.zeros((len(images), 2)),
     )
     metrics = retrain(tmp_path / "out")
