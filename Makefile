@@ -60,14 +60,11 @@ WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-# Searches, trainings and whole experiments, of which PyTorch and NNI do the work: .ci/run runs these tests with the oldest
-# Python alone, and `make test-python`, all other tests, with the newest too, beside the demo.
-SLOW = tests/benchmarks/test_robustness.py tests/examples/test_evolution.py tests/strategies/test_conformance.py \
-	tests/test_notebook.py tests/trials/data/test_duplicates.py tests/trials/methods/test_boosted.py \
-	tests/trials/methods/test_methods.py tests/trials/nni_host/test_launch.py tests/trials/nni_host/test_web_ui.py \
-	tests/trials/pipeline/test_failures.py tests/trials/pipeline/test_interruptions.py tests/trials/pipeline/test_publish.py \
-	tests/trials/pipeline/test_ranking.py tests/trials/pipeline/test_retrain.py tests/trials/pipeline/test_search.py \
-	tests/trials/pipeline/test_tuning.py tests/trials/report/test_report.py tests/trials/training/test_divergence.py
+# Searches, trainings, reports and whole experiments, of which PyTorch, NNI and scikit-learn do the work: .ci/run runs these
+# tests with the oldest Python alone, and `make test-python`, all other tests, with the newest too, beside the demo.
+SLOW = tests/benchmarks tests/examples tests/strategies/test_conformance.py tests/test_notebook.py tests/test_docs.py \
+	tests/trials/data/test_duplicates.py tests/trials/methods tests/trials/nni_host tests/trials/pipeline \
+	tests/trials/report tests/trials/training
 test-python: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(SLOW:%=--deselect %)
 
