@@ -18,10 +18,12 @@ from search_space.enas.drawing import figure
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.specs import NOT_FOR
 from trials.report.attention import LARGEST, colour_bar, surest_cases, surest_class_cases
+from trials.report.checklists import Item, checklists
 from trials.report.class_summaries import ClassSummary
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
 from trials.report.drawing import Drawing, drawn
+from trials.report.facts import Facts, facts_of
 from trials.report.figures import (
     calibration_figure,
     class_roc_figure,
@@ -52,6 +54,18 @@ class Page:
     classes: Reading[ClassSummary] | None
     binary: BinaryReading | None
     data: DataSet | None
+
+    @property
+    def facts(self) -> Facts:
+        """How the comparison was made."""
+        return facts_of(self.comparison, _rule(self.headline.reference.runs[0]))
+
+    @property
+    def checklists(self) -> list[Item]:
+        """Checklists for an article, filled where the runs know."""
+        power = self.binary.power if self.binary else None
+        smallest = power.words if power else None
+        return checklists(self.facts, tested=bool(self.headline.tested), smallest=smallest)
 
     @property
     def headline(self) -> Reading[Any]:
@@ -157,6 +171,8 @@ def _confusions(summaries: Sequence[ClassSummary], name: str) -> list[tuple[Clas
 
 def _rule(run: Run) -> str:
     """Say which class an image is called."""
+    if run.classes.are_two:
+        return f"{run.classes.positive} where its probability reaches the frozen threshold"
     if run.decision.costs is not None:
         return "the class of least expected cost"
     if run.decision.first is None:

@@ -5,7 +5,8 @@ Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a
 well searches rank). Of more than two classes also `class_measures.csv` (every measure of each class against
 all others) and `confusion.csv`; and where one of them is positive, `against_rest_results.csv`,
 `against_rest_measures.csv` and `against_rest_tests.csv`, which are of that class against all others. Every
-figure of the page is also in `figures/`, as SVG and PDF.
+figure of the page is also in `figures/`, as SVG and PDF. For an article, `methods.txt` says how it was made,
+and `checklists.csv` has TRIPOD+AI and CLAIM 2024, filled where the runs know.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from trials.report.summaries import PREVALENCE
 from trials.report.tables import tables_of
 from trials.runs.finished import Failed
 from trials.runs.folder import RunFolder, check_place
-from trials.runs.layout import FIGURES, MEASURES_TABLE, REPORT_PAGE
+from trials.runs.layout import CHECKLISTS_TABLE, FIGURES, MEASURES_TABLE, METHODS_TEXT, REPORT_PAGE
 
 
 def run_report(
@@ -65,6 +66,7 @@ def run_report(
             folder.write_csv(name, table.columns, table.rows)
         text, drawings = render(page)
         folder.write_text(REPORT_PAGE, text)
+        folder.write_text(METHODS_TEXT, page.facts.text + "\n")
         _write_figures(folder, drawings)
         folder.finish()
     return {
@@ -73,7 +75,7 @@ def run_report(
         **{
             Path(name).stem: table.as_dicts()
             for name, table in tables.items()
-            if not name.endswith(MEASURES_TABLE)
+            if not name.endswith((MEASURES_TABLE, CHECKLISTS_TABLE))
         },
         "failed": [asdict(one) for one in page.comparison.failed],
         "warnings": list(page.comparison.warnings),

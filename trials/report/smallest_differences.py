@@ -43,6 +43,12 @@ class Power:
     measured: bool
     rows: tuple[Smallest, ...]
 
+    @property
+    def words(self) -> str:
+        """Say the smallest difference of AUC that can be shown."""
+        known = [f"{row.auc:.3f} counted in {row.units}" for row in self.rows if row.auc is not None]
+        return f"smallest AUC difference that can be shown (80 % power): {', '.join(known) or 'none'}"
+
 
 def power(reference: Summary[BinaryPredictions], tests: Sequence[PairedTest]) -> Power | None:
     """Return the smallest differences to the reference that can be shown; None where its AUC is no start."""

@@ -6,13 +6,14 @@ Cells of numbers that are not defined are empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from trials.evaluation.bootstrap import Interval
+from trials.report.checklists import CHECKLIST
 from trials.report.class_summaries import MACRO_AUC, ClassSummary
 from trials.report.page import Page
 from trials.report.paired_tests import PairedTest
@@ -22,6 +23,7 @@ from trials.report.summaries import Summary
 from trials.runs.collection import BinaryPredictions
 from trials.runs.layout import (
     AGAINST_REST,
+    CHECKLISTS_TABLE,
     CLASS_MEASURES_TABLE,
     CONFUSION_TABLE,
     MEASURES_TABLE,
@@ -80,10 +82,13 @@ class Table:
 
 def tables_of(page: Page) -> dict[str, Table]:
     """Return the tables beside a page by the names of their files."""
-    of_searches = {SEARCH_QUALITY_TABLE: Table(QUALITY, [one.row() for one in page.qualities])}
+    of_all = {
+        SEARCH_QUALITY_TABLE: Table(QUALITY, [one.row() for one in page.qualities]),
+        CHECKLISTS_TABLE: Table(CHECKLIST, [astuple(item) for item in page.checklists]),
+    }
     if page.classes is None:
-        return _binary_tables(page.binary) | of_searches if page.binary else of_searches
-    return _class_tables(page.classes) | (_against_rest(page.binary) if page.binary else {}) | of_searches
+        return _binary_tables(page.binary) | of_all if page.binary else of_all
+    return _class_tables(page.classes) | (_against_rest(page.binary) if page.binary else {}) | of_all
 
 
 def _binary_tables(reading: BinaryReading) -> dict[str, Table]:

@@ -32,6 +32,7 @@ TESTS_TABLE, SEARCH_QUALITY_TABLE = "tests.csv", "search_quality.csv"
 CLASS_MEASURES_TABLE, CONFUSION_TABLE = "class_measures.csv", "confusion.csv"
 AGAINST_REST = "against_rest_"  # before the tables of one class of several against all others
 FIGURES = "figures"  # the folder of the report's figures
+METHODS_TEXT, CHECKLISTS_TABLE = "methods.txt", "checklists.csv"
 MAPS = "maps.json"
 # Of a published comparison.
 PUBLISHED_RUNS, PUBLISHED_PREDICTIONS = "runs.jsonl.bz2", f"{PREDICTIONS}.bz2"

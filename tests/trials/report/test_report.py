@@ -20,6 +20,7 @@ from trials.report.paired_tests import within_layouts
 from trials.report.report import run_report, text
 from trials.report.summaries import by_patient, summarise
 
+BESIDE = ("figures/", "methods.txt", "checklists.csv")
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -142,8 +143,8 @@ def test_page_says_everything_and_loads_nothing(reported: Path) -> None:
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "base"}, tag
         for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
-            beside = "figures/" if tag == "a" else "#"  # a link to a file beside the page loads nothing
-            assert (attributes.get(name) or "#").startswith(("#", "data:image/", beside)), (tag, name)
+            beside = BESIDE if tag == "a" else ()  # a link to a file beside the page loads nothing
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/", *beside)), (tag, name)
         assert not any(name.startswith("on") for name in attributes)
     assert not re.search(r"@import|url\((?!#)", page.source)
     identifiers = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
@@ -180,12 +181,37 @@ def test_same_runs_give_the_same_bytes(twice: list[Path]) -> None:
         assert (first / file).read_bytes() == (again / file).read_bytes(), file
 
 
+def test_methods_can_be_pasted_and_checklists_are_filled_where_the_runs_know(reported: Path) -> None:
+    methods, page = (reported / "methods.txt").read_text(), Page(reported / "report.html")
+    for words in (
+        "lesions: 12 images (6 benign and 6 malignant) in 10 groups, digest d1.",
+        "Left out were 2 images (its group holds more than one label).",
+        "2 outer folds, each tested once",
+        "Images of one group (column duplicate_group) were never on both sides of a split.",
+        "TUNED began from weights trained on other images",
+        "2,000 draws",
+        "malignant where its probability reaches the frozen threshold",
+        "commit abc123",
+        "python 3.11.0",
+    ):
+        assert words in methods and words in page.words, words
+    items = rows_of(reported / "checklists.csv")
+    claim, tripod = (
+        [row["item"] for row in items if row["checklist"] == name] for name in ("CLAIM 2024", "TRIPOD+AI")
+    )
+    assert claim == [str(number) for number in range(1, 45)]
+    assert len(tripod) == 52 and len({number.rstrip("abcdefg") for number in tripod}) == 27
+    known = {(row["checklist"], row["item"]): row["known"] for row in items}
+    assert "2 images" in known["TRIPOD+AI", "11"] and "no size was planned" in known["CLAIM 2024", "21"]
+    assert known["TRIPOD+AI", "17"] == known["CLAIM 2024", "33"] == ""  # ethics; no external test
+
+
 def test_every_figure_lies_beside_the_page_as_vector_files(reported: Path) -> None:
     links = {
         attributes["href"] or "" for tag, attributes in Page(reported / "report.html").tags if tag == "a"
     }
     files = {str(file.relative_to(reported)) for file in (reported / "figures").iterdir()}
-    assert links == files
+    assert links == files | {"methods.txt", "checklists.csv"}
     curves = ("roc-curves", "calibration", "accuracy-over-undecided", "auc-of-folds", "search-history")
     names = {*curves, "cells-1", "cells-2"}
     assert files == {f"figures/{name}.{kind}" for name in names for kind in ("svg", "pdf")}
