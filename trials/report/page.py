@@ -110,6 +110,8 @@ def _shown(page: Page) -> dict[str, Any]:
         "left_out": _left_out(description),
         **(_of_classes(page.classes, page.data) if page.classes else {}),
         **(_of_binary(page.binary, page.data) if page.binary else {}),
+        "best": _best(page.headline),
+        "area": "macro AUC" if page.classes else "AUC",
         "undecided": UNDECIDED,
         "bar": colour_bar(),
         "largest": LARGEST,
@@ -124,6 +126,17 @@ def _shown(page: Page) -> dict[str, Any]:
         "not_for": NOT_FOR,
         "draws": DRAWS,
     }
+
+
+def _best(reading: Reading[Any]) -> list[tuple[str, Summary[Any]]]:
+    """Return the best method of the test, what it does on external images, and the best there."""
+    found = [("Best in the test", one) for one in reading.tested[:1]]
+    found += [
+        ("The same on external images", one)
+        for one in reading.external
+        if reading.tested and one.method is reading.tested[0].method
+    ]
+    return found + [("Best on external images", one) for one in reading.external[:1] if len(found) < 2]
 
 
 def _drawings(shown: Iterable[Any]) -> Iterator[Drawing]:

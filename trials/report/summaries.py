@@ -26,6 +26,7 @@ from trials.report.methods import MethodRuns
 from trials.runs.collection import BinaryPredictions, Predictions
 
 PREVALENCE = 0.1
+FEW = 3  # groups of a class; ours
 UNDECIDED = (10, 25, 50)  # % of the images, for the accuracy of the others
 _NOWHERE = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -63,6 +64,16 @@ class Summary(Generic[Said]):
     def groups(self) -> int:
         """Groups of images, such as patients."""
         return len(np.unique(self.predictions.groups))
+
+    @property
+    def few(self) -> str | None:
+        """What an interval stands on where that is `FEW` groups of a class at most, or none; else None.
+
+        A bootstrap draws only from the groups that are there: of so few its interval is too narrow.
+        """
+        labels = np.asarray(self.predictions.labels).astype(int)
+        groups = [len(np.unique(self.predictions.groups[labels == label])) for label in np.unique(labels)]
+        return f"{min(groups)} groups of a class" if groups and min(groups) <= FEW else None
 
     @property
     def auc(self) -> float:

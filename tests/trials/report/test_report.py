@@ -181,6 +181,25 @@ def test_same_runs_give_the_same_bytes(twice: list[Path]) -> None:
         assert (first / file).read_bytes() == (again / file).read_bytes(), file
 
 
+def test_first_of_all_stands_a_summary(reported: Path) -> None:
+    page = Page(reported / "report.html")
+    start, end = page.source.index('id="summary"'), page.source.index('id="results"')
+    summary = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.source[start:end]))
+    for words in ("Best in the test ENAS7 AUC 0.958", "accuracy 0.917", "12 images in 10 groups"):
+        assert words in summary, words
+    for words in ("2 images: its group holds more than one label", "Failed no runs", "Warnings none"):
+        assert words in summary, words
+    assert "favours it" in summary and "few:" not in summary
+
+
+def test_intervals_of_few_groups_have_a_caveat(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "net", 0, table(0, GOOD[0]))  # two groups of malignant images
+    run_report([tmp_path / "runs"], tmp_path / "out")
+    assert (
+        "few: 2 groups of a class; the interval is too narrow" in Page(tmp_path / "out" / "report.html").words
+    )
+
+
 def test_methods_can_be_pasted_and_checklists_are_filled_where_the_runs_know(reported: Path) -> None:
     methods, page = (reported / "methods.txt").read_text(), Page(reported / "report.html")
     for words in (
