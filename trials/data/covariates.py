@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -167,10 +167,10 @@ class CovariateCoding(Section):
         """What each of a model's inputs is, in words."""
         return tuple(name for column in self.columns for name in column.inputs)
 
-    def code(self, table: Table) -> np.ndarray:
-        """Return the inputs float32 [n, d] of the images that a table has cells of; raises KeyError."""
+    def code(self, table: Table, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
+        """Return the inputs [n, d] of the images that a table has cells of; raises KeyError."""
         columns = [[column.row(cell) for cell in table[column.name]] for column in self.columns]
-        return np.hstack([np.array(rows, dtype=np.float32) for rows in columns])
+        return np.hstack([np.array(rows, dtype=dtype) for rows in columns])
 
     def doubts(self, table: Table, images: str = "images") -> list[str]:
         """Return a sentence for each column some of whose cells are unlike those of the training images."""

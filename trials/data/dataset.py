@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -66,9 +66,13 @@ class LesionData:
             )
         return np.flatnonzero(np.array(self.splits) == name)
 
-    def cells(self, indices: np.ndarray) -> dict[str, list[str]]:
-        """Return the covariates of the images at `indices` as the table has them, by column."""
-        return {name: [self.table[name][i] for i in indices] for name in self.covariates}
+    def cells(self, indices: np.ndarray, names: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """Return cells of the images at `indices` by column: of those columns among `names` that are there.
+
+        None: the covariates.
+        """
+        asked = self.covariates if names is None else [name for name in names if name in self.table]
+        return {name: [self.table[name][i] for i in indices] for name in asked}
 
     @property
     def known(self) -> Classes:

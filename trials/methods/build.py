@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING
 from trials.data.task import Task
 from trials.errors import SettingsError
 from trials.methods.base import Method
-from trials.methods.classical import ClassicalMethod, Features, Learn, logistic_regression, support_vectors
-from trials.methods.features import (
-    STATISTICS,
-    coded,
-    geometry,
-    geometry_and_gradients,
-    gradients,
-    statistics,
-    with_covariates,
-)
+from trials.methods.classical import ClassicalMethod, Learn, Seen, logistic_regression, support_vectors
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
 
@@ -71,37 +62,29 @@ def _boosted(task: Task) -> Method:
 
 
 def _covariates(task: Task) -> Method:
-    coding = task.split.coding
-    if coding is None:
+    if task.split.coding is None:
         raise SettingsError(
             "covariates: learns from data.covariates alone, and none are set; name columns of the table "
             "beside the images: --set data.covariates=age,device"
         )
-    return ClassicalMethod(task, partial(coded, coding), logistic_regression)
+    return ClassicalMethod(task, Seen(), logistic_regression)
 
 
-def _classical(*parts: Callable[..., object]) -> Builder:
-    return lambda task: ClassicalMethod(task, *parts)  # type: ignore[arg-type]
+def _classical(seen: Seen, learn: Learn) -> Builder:
+    return lambda task: ClassicalMethod(task, seen, learn)
 
 
-def _of_images(features: Features, learn: Learn) -> Builder:
-    """Return what builds a classifier of features of images, and of the covariates where there are some."""
-
-    def builder(task: Task) -> Method:
-        coding = task.split.coding
-        return ClassicalMethod(
-            task, partial(with_covariates, features, coding) if coding else features, learn
-        )
-
-    return builder
-
+_CELLS = Seen(("gradient_cells",), box="log", standardised=True)
+_OF_CELLS = _classical(_CELLS, partial(support_vectors, cs=(3.0,)))  # C by the features' first study; ours
 
 BUILDERS: Mapping[str, Builder] = {  # of methods without cells or members
     "covariates": _covariates,
-    "geometry": _classical(geometry, logistic_regression),
-    "hog": _of_images(gradients, support_vectors),
-    "hog_geometry": _of_images(geometry_and_gradients, partial(support_vectors, standardised=3)),
-    "statistics": _of_images(statistics, partial(support_vectors, standardised=STATISTICS)),
+    "geometry": _classical(Seen(box="plain", covariates=False), logistic_regression),
+    "hog": _classical(Seen(("gradients",)), support_vectors),
+    "hog_geometry": _classical(Seen(("gradients",), box="plain"), support_vectors),
+    "hog_cells": _OF_CELLS,
+    "hog_cells_mirrored": _OF_CELLS,
+    "statistics": _classical(Seen(("statistics",), standardised=True), support_vectors),
     "cnn3": _known("cnn3"),
     "resnet18": _known("resnet18"),
     "efficientnet_b0": _known("efficientnet_b0", "start_classifier"),

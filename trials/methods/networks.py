@@ -23,6 +23,7 @@ from trials.data.task import Task
 from trials.methods.base import Method
 from trials.models.backbones import check, find_weights, load_backbone
 from trials.models.covariate_head import CovariateHead
+from trials.models.description import of_data
 from trials.models.network import NetworkDescription, TrainedModel, save_network
 from trials.models.onnx import export_onnx, image_inputs
 from trials.models.specs import Backbone, BoostedNetwork, CellNetwork, Network, Shape
@@ -85,20 +86,16 @@ class NetworkMethod(Method):
         """The network in its present state, with all that its use needs."""
         data, options = self.task.data, self.task.settings.data
         description = NetworkDescription(
+            **of_data(data),
             network=self._network,
             channels=options.channels,
-            classes=data.classes,
-            positive=data.positive,
             image_size=options.image_size,
             fit=options.fit,
             mean=self.inputs.mean,
             std=self.inputs.std,
             per_image=options.per_image,
             mirror=self.task.settings.retrain.mirror,
-            grey_range=data.grey_range,
             covariates=self.task.split.coding if self._head else None,
-            ordered=data.ordered,
-            threshold=0.5 if data.known.are_two else None,
         )
         return TrainedModel(self.network, description, head=self._head)
 
@@ -201,7 +198,7 @@ class NetworkMethod(Method):
 
     def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return the logits of all classes."""
-        return self.model.logits([data.images[i] for i in indices], covariates=data.cells(indices))
+        return self.model.logits_of(data, indices)
 
     def save(self, folder: RunFolder, frozen: Frozen) -> None:
         """Write weights, description and ONNX, which the web UI shows too."""

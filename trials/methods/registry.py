@@ -99,6 +99,12 @@ ENTRIES = (
     Entry(Title("covariates", "covariates, logistic regression")),
     Entry(Title("hog", "HOG, RBF SVM")),
     Entry(Title("hog_geometry", "HOG and box geometry, RBF SVM")),
+    Entry(Title("hog_cells", "HOG of single cells, RBF SVM")),
+    Entry(
+        Title("hog_cells_mirrored", "HOG of single cells, mirrored, RBF SVM"),
+        {"classical.mirror": True},
+        "a mirrored lesion is a lesion of the same class; the same without is hog_cells; ours",
+    ),
     Entry(Title("statistics", "colour and gradient statistics, RBF SVM")),
     Entry(Title("enas7", "ENAS-7", "enas7"), cells="searched"),
     Entry(Title("enas17", "ENAS-17", "enas17"), cells="searched"),

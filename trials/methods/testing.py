@@ -172,9 +172,11 @@ class MethodTests:
             method.save(folder, Frozen(Decision(task.data.positive_index), 1.0))
         if not (out / MODEL_FILE).exists():
             pytest.skip("this method leaves no model file")
-        images = [task.data.images[index] for index in task.test]
         np.testing.assert_allclose(
-            load_model(out).logits(images), method.logits(task.data, task.test), rtol=1e-4, atol=1e-4
+            load_model(out).logits_of(task.data, task.test),
+            method.logits(task.data, task.test),
+            rtol=1e-4,
+            atol=1e-4,
         )
 
     # The whole protocol

@@ -1,123 +1,167 @@
-"""Fitted classifiers of scikit-learn as modules of PyTorch: the same numbers in a graph that travels.
+"""Fitted classifiers as plain arrays: what scikit-learn's say, in NumPy and without its pickles.
 
-All compute in float64, as scikit-learn does: a support vector machine of more than two classes counts which
-class of each pair wins, and another rounding would change a vote. Weights may be stored in float32.
+After scikit-learn 1.9: `LogisticRegression`, `SVC` with an RBF kernel, `CalibratedClassifierCV` with Platt's
+sigmoid. Of two classes the scores are log odds of the second [n], of k classes [n, k] are a column a class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from itertools import combinations
+from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from scipy.spatial.distance import cdist
+from scipy.special import expit
 
 _TINY = 1e-300  # a probability above 0
 
 
-class Scaler(nn.Module):
-    """Maps features [b, d] to the same, of which the first less `mean` and over `scale`, each [n]."""
+@dataclass(frozen=True, eq=False)
+class Classifier(ABC):
+    """A function of features [n, d], which are standardised by `mean` and `scale` [d]."""
 
-    def __init__(self, mean: Tensor, scale: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
+    mean: np.ndarray
+    scale: np.ndarray
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the features, float64 [b, d]."""
-        mean, scale = self.get_buffer("mean").double(), self.get_buffer("scale").double()
-        features, count = features.double(), len(mean)
-        return torch.cat([(features[:, :count] - mean) / scale, features[:, count:]], dim=1)
+    @abstractmethod
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Return the log odds of the second of two classes [n], or logits of more [n, k]."""
+
+    @classmethod
+    @abstractmethod
+    def shapes(
+        cls, arrays: Mapping[str, np.ndarray], features: int, classes: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Return which shapes its arrays must have, by name."""
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], features: int, classes: int) -> Self:
+        """Return the classifier of these arrays; raises ValueError for those that cannot be."""
+        for problem in cls._problems(arrays, features, classes):
+            raise ValueError(problem)
+        return cls(**arrays)
+
+    @classmethod
+    def _problems(cls, arrays: Mapping[str, np.ndarray], features: int, classes: int) -> Iterator[str]:
+        """Yield what is wrong with the arrays of a file."""
+        if odd := [
+            name
+            for name, array in arrays.items()
+            if array.dtype != np.float64 or not np.isfinite(array).all()
+        ]:
+            yield f"{', '.join(sorted(odd))}: expected finite numbers of 64 bits"
+        shapes = cls.shapes(arrays, features, classes)
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != shapes:
+            yield f"found arrays {found}, expected {shapes}"
+        for name in ("scale", "gamma"):
+            if name in arrays and not (arrays[name] > 0).all():
+                yield f"{name}: expected numbers above 0"
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its arrays, float64, by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: np.ascontiguousarray(array, float) for name, array in found.items() if array is not None
+        }
+
+    def _standardised(self, features: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (features - self.mean) / self.scale
+        return scaled
 
 
-class Linear(nn.Module):
-    """Maps features [b, d] to scores [b, k] by weights [k, d] and intercepts [k]: a logistic regression."""
+@dataclass(frozen=True, eq=False)
+class Linear(Classifier):
+    """A logistic regression: `weights` [r, d] and `bias` [r], r = 1 for two classes."""
 
-    def __init__(self, weights: Tensor, intercepts: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weights", weights)
-        self.register_buffer("intercepts", intercepts)
+    weights: np.ndarray
+    bias: np.ndarray
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the scores, float64 [b, k]."""
-        weights, intercepts = self.get_buffer("weights").double(), self.get_buffer("intercepts").double()
-        return features.double() @ weights.T + intercepts
+    @classmethod
+    def shapes(
+        cls, arrays: Mapping[str, np.ndarray], features: int, classes: int
+    ) -> dict[str, tuple[int, ...]]:
+        """As `Classifier.shapes`."""
+        rows = 1 if classes == 2 else classes
+        return {"mean": (features,), "scale": (features,), "weights": (rows, features), "bias": (rows,)}
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """As `Classifier.scores`."""
+        return _column_or_more(self._standardised(features) @ self.weights.T + self.bias)
 
 
-class SupportVectors(nn.Module):
-    """Maps features [b, d] to scores as `sklearn.svm.SVC` with an RBF kernel does.
+@dataclass(frozen=True, eq=False)
+class SupportVectors(Classifier):
+    """An SVM of `vectors` [m, d] with the kernel exp(-gamma |x - v|^2).
 
-    `vectors` are [n, d], `coefficients` [pairs, n] and `intercepts` [pairs], a row a pair of classes. Of two
-    classes the score [b, 1] is that of the second, of more there is one for each [b, k]: how many of its
-    pairs a class wins, and a share of how clearly.
+    `coefficients` [p, m] and `bias` [p] give a decision value for each of the p pairs of classes: of two
+    classes above 0 for the second, of more above 0 for the first of the pair. `sigmoids` [r, 2], of two
+    classes one and else one a class, are slope a and offset b of Platt's p = 1 / (1 + exp(a f + b)); None:
+    the decision values themselves are the scores.
     """
 
-    def __init__(self, vectors: Tensor, coefficients: Tensor, intercepts: Tensor, gamma: float) -> None:
-        super().__init__()
-        self.gamma = gamma
-        self.register_buffer("vectors", vectors)
-        self.register_buffer("coefficients", coefficients)
-        self.register_buffer("intercepts", intercepts)
-        pairs = len(intercepts)
-        self.classes = round((1 + (1 + 8 * pairs) ** 0.5) / 2)  # of k classes k (k - 1) / 2 pairs
-        for name, side in (("first", 0), ("second", 1)):
-            chosen = [pair[side] for pair in combinations(range(self.classes), 2)]
-            self.register_buffer(name, torch.eye(self.classes, dtype=torch.float64)[chosen])
+    vectors: np.ndarray
+    coefficients: np.ndarray
+    bias: np.ndarray
+    gamma: np.ndarray  # [1]
+    sigmoids: np.ndarray | None = None
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the scores, float64 [b, 1 or k]."""
-        sums = self._kernel(features.double()) @ self.get_buffer("coefficients").double().T
-        margins = sums + self.get_buffer("intercepts").double()
-        return margins if self.classes == 2 else self._votes(margins)
+    @classmethod
+    def shapes(
+        cls, arrays: Mapping[str, np.ndarray], features: int, classes: int
+    ) -> dict[str, tuple[int, ...]]:
+        """As `Classifier.shapes`; the number of vectors is theirs."""
+        pairs, vectors = classes * (classes - 1) // 2, len(np.atleast_1d(arrays.get("vectors", 0)))
+        calibrated = {"sigmoids": (1 if classes == 2 else classes, 2)} if "sigmoids" in arrays else {}
+        return {
+            "mean": (features,),
+            "scale": (features,),
+            "vectors": (vectors, features),
+            "coefficients": (pairs, vectors),
+            "bias": (pairs,),
+            "gamma": (1,),
+            **calibrated,
+        }
 
-    def _kernel(self, features: Tensor) -> Tensor:
-        """Return how near each image lies to each vector [b, n]."""
-        vectors = self.get_buffer("vectors").double()
-        lengths = features.square().sum(1, keepdim=True) + vectors.square().sum(1)
-        return (-self.gamma * (lengths - 2 * features @ vectors.T).clamp(min=0)).exp()
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """As `Classifier.scores`."""
+        values = self.decision_values(features)
+        if self.sigmoids is None:
+            return values
+        slope, offset = self.sigmoids.T
+        odds = -(slope * values.reshape(len(values), -1) + offset)
+        return odds[:, 0] if odds.shape[1] == 1 else np.log(np.maximum(_shares(expit(odds)), _TINY))
 
-    def _votes(self, margins: Tensor) -> Tensor:
-        """Return each class's votes and share [b, k]; a margin from 0 up is the first class's of its pair."""
-        first, second = self.get_buffer("first"), self.get_buffer("second")
-        wins = (margins >= 0).double()
-        clear = margins @ (first - second)
-        return wins @ first + (1 - wins) @ second + clear / (3 * (clear.abs() + 1))
-
-
-class Sigmoids(nn.Module):
-    """Maps scores [b, 1 or k] to logits by Platt's sigmoids 1 / (1 + exp(slope score + offset)).
-
-    Of two classes the logit [b, 1] is the log odds of the second; of more the logits [b, k] are the log
-    probabilities, the sigmoids' shares of their sum: all alike where each is 0.
-    """
-
-    def __init__(self, slopes: Tensor, offsets: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("slopes", slopes)
-        self.register_buffer("offsets", offsets)
-
-    def forward(self, scores: Tensor) -> Tensor:
-        """Return the logits, float64 [b, 1 or k]."""
-        odds = -(self.get_buffer("slopes").double() * scores + self.get_buffer("offsets").double())
-        if len(self.get_buffer("slopes")) == 1:
-            return odds
-        shares = odds.sigmoid()
-        total = shares.sum(1, keepdim=True)
-        even = torch.full_like(shares, 1 / shares.shape[1])
-        return torch.where(total > 0, shares / total.clamp(min=_TINY), even).clamp(min=_TINY).log()
+    def decision_values(self, features: np.ndarray) -> np.ndarray:
+        """Return the values [n] of two classes, of more the votes of the pairs, plus a share [n, k]."""
+        distances = cdist(self._standardised(features), self.vectors, "sqeuclidean")
+        values = np.exp(-self.gamma * distances) @ self.coefficients.T + self.bias
+        return values[:, 0] if values.shape[1] == 1 else _votes(values)
 
 
-def pair_coefficients(dual: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Return the coefficients [pairs, n] of each pair of classes, of `SVC`'s `dual_coef_` [k - 1, n].
+def _column_or_more(values: np.ndarray) -> np.ndarray:
+    return values[:, 0] if values.shape[1] == 1 else values
 
-    `counts` are its `n_support_`: vectors lie behind one another by class, and the row of a vector's
-    coefficient is the other class, counted without its own.
-    """
-    starts = np.cumsum([0, *counts])
-    found = np.zeros((len(counts) * (len(counts) - 1) // 2, dual.shape[1]))
-    for row, (first, second) in zip(found, combinations(range(len(counts)), 2), strict=True):
-        for own, other in ((first, second - 1), (second, first)):
-            of_class = slice(starts[own], starts[own + 1])
-            row[of_class] = dual[other, of_class]
-    return found
+
+def _votes(values: np.ndarray) -> np.ndarray:
+    """Return how many of its pairs each class wins, plus less than half for by how much: [n, k] of [n, p]."""
+    k = round((1 + np.sqrt(1 + 8 * values.shape[1])) / 2)
+    votes, sums = np.zeros((2, len(values), k))
+    for column, (first, second) in zip(values.T, combinations(range(k), 2), strict=True):
+        votes[:, first] += column >= 0
+        votes[:, second] += column < 0
+        sums[:, first] += column
+        sums[:, second] -= column
+    ranked: np.ndarray = votes + sums / (3 * (np.abs(sums) + 1))
+    return ranked
+
+
+def _shares(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities [n, k] of one class each against the rest, so that they sum to 1."""
+    total = probabilities.sum(1, keepdims=True)
+    alike = np.full_like(probabilities, 1 / probabilities.shape[1])
+    return np.divide(probabilities, total, out=alike, where=total != 0)

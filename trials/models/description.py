@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trials.data.covariates import CovariateCoding
+from trials.data.dataset import LesionData
 from trials.data.files.grey_range import BYTES, GreyRange
 from trials.files import write_atomically
 from trials.models.specs import NOT_FOR
@@ -105,6 +106,17 @@ def _rule_problems(card: ModelDescription) -> Iterator[str]:
     rule = "costs" if costs is not None else "argmax" if card.threshold is None else "sensitivity"
     if k > 2 and card.decision not in ("", rule):
         yield f"decision {card.decision!r}: threshold and costs are those of {rule!r}; change one of them"
+
+
+def of_data(data: LesionData) -> dict[str, Any]:
+    """Return what a description says of the data that a model was trained on, its rule not chosen yet."""
+    return {
+        "classes": data.classes,
+        "positive": data.positive,
+        "ordered": data.ordered,
+        "grey_range": data.grey_range,
+        "threshold": 0.5 if data.known.are_two else None,
+    }
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trials.data.covariates import Table
+from trials.data.dataset import LesionData
 from trials.errors import ModelError
 from trials.evaluation.decisions import log_odds_of, probabilities
 from trials.models.description import ModelDescription
@@ -52,8 +53,16 @@ class Model(ABC):
             raise ValueError(f"{self.name}: none of its classes is positive; use logits or probabilities")
         return log_odds_of(self.logits(images, view, covariates), index)
 
-    def inputs(self, covariates: Table | None, images: int) -> np.ndarray | None:
-        """Return the inputs float32 [n, d] that covariates, cells by column, become; None: it takes none.
+    def logits_of(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        """Return `logits` [n, k] of the images of a data set at `indices`, with the cells of its table."""
+        coding = self.description.covariates
+        cells = data.cells(indices, coding.names if coding else ())
+        return self.logits([data.images[i] for i in indices], covariates=cells)
+
+    def inputs(
+        self, covariates: Table | None, images: int, dtype: type[np.floating[Any]] = np.float32
+    ) -> np.ndarray | None:
+        """Return the inputs [n, d] that covariates, cells by column, become; None: it takes none.
 
         Raises `ModelError` where they are not given, or for another number of images.
         """
@@ -67,7 +76,7 @@ class Model(ABC):
             )
         if found := {len(covariates[name]) for name in coding.names} - {images}:
             raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {images} images")
-        return coding.code(covariates)
+        return coding.code(covariates, dtype)
 
 
 def refuse_not_finite(logits: np.ndarray, name: str) -> None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from search_space.regular_files import not_a_file
 from trials.errors import DamagedError, LinkError, ModelError
 from trials.files import below, write_atomically
+from trials.models.classical import ClassicalDescription, load_classical
 from trials.models.description import ModelDescription, write_description
 from trials.models.ensemble import EnsembleDescription, EnsembleModel, Member, joined_coding
 from trials.models.model import Model
@@ -28,6 +29,7 @@ from trials.runs.predictions import Frozen
 _DEEPEST = 4  # ensembles in ensembles: of methods, of a method's parts, and room for more; ours
 _KINDS: Mapping[str, type[ModelDescription]] = {
     "network": NetworkDescription,
+    "classical": ClassicalDescription,
     "ensemble": EnsembleDescription,
 }
 
@@ -81,6 +83,8 @@ def _load(folder: Path, depth: int) -> Model:
     description = load_description(folder)
     if isinstance(description, NetworkDescription):
         return load_network(folder, description)
+    if isinstance(description, ClassicalDescription):
+        return load_classical(folder, description)
     if isinstance(description, EnsembleDescription):
         return _load_ensemble(folder, description, depth)
     raise TypeError(f"{folder}: nothing reads a {type(description).__name__}")

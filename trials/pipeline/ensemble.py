@@ -175,5 +175,4 @@ class Ensemble(Method):
         member = self.members[number]
         if self._trained[number].logits is not None:
             return member.method.logits(data, indices)
-        images = [data.images[i] for i in indices]
-        return load_model(member.folder).logits(images, covariates=data.cells(indices))
+        return load_model(member.folder).logits_of(data, indices)

@@ -76,7 +76,7 @@ def evaluate_external(
     data: LesionData, methods: Mapping[str, Sequence[Run]], folder: RunFolder
 ) -> dict[str, Any]:
     """Score each method's models together, and write `external_predictions.csv`."""
-    classes, cells = data.known, data.cells(np.arange(len(data.files)))
+    classes, everything = data.known, np.arange(len(data.files))
     results, rows = {}, []
     for name, runs in methods.items():
         models = [load_model(run.folder) for run in runs]
@@ -84,7 +84,7 @@ def evaluate_external(
         score = partial(
             score_logits, classes, data.labels, ordered=models[0].description.ordered
         )  # the external data do not say that their classes are grades
-        given = [model.logits(data.images, covariates=cells) for model in models]
+        given = [model.logits_of(data, everything) for model in models]
         mean = mean_logits(given, data.positive_index)
         results[name] = {
             "models": len(models),

@@ -452,6 +452,16 @@ class EnasBSettings(Section):
     )
 
 
+class ClassicalSettings(Section):
+    """What the classical features and classifiers have to choose."""
+
+    mirror: bool = setting(
+        False,
+        "mirror images, left to right, are learned from too, and in use the logits of an image and of its "
+        "mirror image are averaged; ours",
+    )
+
+
 class ProtocolSettings(Section):
     """What all methods alike go through."""
 
@@ -563,6 +573,7 @@ class Settings(Section):
     boosted: BoostedSettings = BoostedSettings()
     backbone: BackboneSettings = BackboneSettings()
     enas_b: EnasBSettings = EnasBSettings()
+    classical: ClassicalSettings = ClassicalSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
 

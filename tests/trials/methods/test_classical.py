@@ -29,7 +29,7 @@ def patients(positives: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray
 def test_the_order_is_the_svms_however_few_the_malignant_patients(positives: int, seed: int) -> None:
     features, truth, groups = patients(positives, seed)
     fitted = support_vectors(features, truth, groups, 0)
-    odds = fitted.logits(features)
+    odds = fitted.classifier.scores(features)
     assert np.isfinite(odds).all()
     orders = [SVC(C=C).fit(features, truth).decision_function(features) for C in (0.3, 1, 3, 10, 30)]
     assert any((np.argsort(odds) == np.argsort(order)).all() for order in orders)
@@ -42,7 +42,7 @@ def test_one_malignant_patient_chooses_no_c_and_says_so() -> None:
     fitted = support_vectors(features, truth, groups, 0)
     assert "1 groups with positive images and 20 with others" in fitted.warnings[0] and not fitted.calibrated
     expected = SVC(C=1).fit(features, truth).decision_function(features)
-    assert fitted.logits(features) == pytest.approx(expected)
+    assert fitted.classifier.scores(features) == pytest.approx(expected)
 
 
 def test_two_malignant_patients_choose_by_two_inner_folds_and_say_so() -> None:
@@ -55,7 +55,9 @@ def test_a_sigmoid_that_would_turn_the_order_round_is_not_taken() -> None:
     for seed in range(12):
         features, truth, groups = patients(4, seed, signal=0.0)
         fitted = support_vectors(features, truth, groups, 0)
-        assert roc_auc_score(truth, fitted.logits(features)) > 0.5  # the SVM's, on what it was fitted to
+        assert (
+            roc_auc_score(truth, fitted.classifier.scores(features)) > 0.5
+        )  # the SVM's, on what it was fitted to
         turned += [note for note in fitted.warnings if "turn the SVM's order round" in note]
     assert turned
 
@@ -64,7 +66,7 @@ def test_many_patients_need_no_note_and_are_calibrated() -> None:
     features, truth, groups = patients(20, 0, signal=0.4)
     fitted = support_vectors(features, truth, groups, 0)
     assert not fitted.warnings and fitted.calibrated
-    shares = 1 / (1 + np.exp(-fitted.logits(features)))
+    shares = 1 / (1 + np.exp(-fitted.classifier.scores(features)))
     assert 0.3 < shares.mean() < 0.7
 
 

@@ -14,6 +14,10 @@ class TestGradients(MethodTests):
     entry = METHODS["hog_geometry"]
 
 
+class TestMirroredCells(MethodTests):
+    entry = METHODS["hog_cells_mirrored"]
+
+
 class TestStatistics(MethodTests):
     entry = METHODS["statistics"]
 

@@ -25,10 +25,10 @@ from trials.inference.predict import run_predict
 from trials.methods.build import build
 from trials.methods.cells import random_cells
 from trials.methods.classical import ClassicalMethod
-from trials.methods.features import STATISTICS, statistics
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import METHODS
 from trials.models import zoo
+from trials.models.features import STATISTICS, statistics
 from trials.models.model_file import load_model
 from trials.models.specs import CellNetwork, KnownNetwork, Shape
 from trials.models.zoo import AlexNet, cnn3, count_macs, count_parameters, load_imagenet_lite0
@@ -49,7 +49,10 @@ TINY = {
     "search.controller_samples": 2,
 }
 NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
-CLASSICAL = ("covariates", "geometry", "hog", "hog_geometry", "statistics")
+CLASSICAL = (
+    *("covariates", "geometry", "hog", "hog_geometry", "hog_cells", "hog_cells_mirrored"),
+    "statistics",
+)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -332,12 +335,11 @@ def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
     assert told["low"] < 0.5 < told["high"] and told["high"] - told["low"] < 0.3
 
 
-def test_statistics_are_of_the_whole_and_of_its_middle_third(lesions: Path) -> None:
+def test_statistics_are_of_the_whole_and_of_its_middle_third() -> None:
     framed = np.full((9, 12, 3), 50, np.uint8)
     framed[3:6, 4:8] = (10, 20, 30)
     ramp = np.tile(np.arange(0, 60, 2, dtype=np.uint8), (30, 1))  # grey, two levels steeper each pixel
-    data = replace(load(lesions), images=[framed, ramp])
-    found = statistics(data, np.array([0, 1])).reshape(2, 2, 7, 4)
+    found = statistics([framed, ramp]).reshape(2, 2, 7, 4)
     assert found.size == 2 * STATISTICS
     whole, middle = found[0]
     assert middle[0, :3].tolist() == [10, 20, 30] and not middle[1, :3].any()
