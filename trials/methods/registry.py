@@ -58,8 +58,17 @@ class Entry:
     backbone: Backbone | None = None
 
     def settings(self, settings: Settings) -> Settings:
-        """Return `settings` with this method's differences over the profile and under what was given."""
-        return with_defaults(settings, self.differs)
+        """Return `settings` with this method's differences over the profile and under what was given.
+
+        Raises `SettingsError` for what cells, whose search comes first, cannot be trained with.
+        """
+        found = with_defaults(settings, self.differs)
+        if self.cells and (found.retrain.layer_decay < 1 or found.retrain.freeze_epochs):
+            raise SettingsError(
+                "retrain.layer_decay and retrain.freeze_epochs spare pretrained weights, and "
+                f"{self.title.name} starts from random ones: leave them at 1 and 0"
+            )
+        return found
 
 
 ENAS_B_CHOICES = frozenset(  # made for the cells that are found; nni_config/enas_b.yml says among what

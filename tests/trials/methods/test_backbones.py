@@ -23,6 +23,7 @@ from trials.models.model_file import load_model
 from trials.models.specs import Backbone, Shape
 from trials.report.report import run_report
 from trials.runs.published import tables_of
+from trials.settings.load import load_settings
 from trials.stage import run_stage
 
 SHAPE = Shape(channels=3, classes=2, side=32)
@@ -87,6 +88,14 @@ def test_names_that_do_not_exist_are_refused_with_the_nearest(name: str, hint: s
     with pytest.raises(SettingsError) as raised:
         find_method(name)
     assert hint in str(raised.value)
+
+
+@pytest.mark.parametrize("change", [{"retrain.layer_decay": 0.8}, {"retrain.freeze_epochs": 1}])
+def test_what_spares_pretrained_weights_is_refused_before_a_search(change: dict[str, object]) -> None:
+    settings = load_settings("quick", change)
+    find_method("timm:test_convnext").settings(settings)
+    with pytest.raises(SettingsError, match="enas7 starts from random ones"):
+        find_method("enas7").settings(settings)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -63,3 +63,8 @@ def test_runs_lie_by_seed_fold_and_settings() -> None:
     assert layout.fold_folder(out, None, varied[:1]) == Path("out/retrain.dropout=0.3")
     assert layout.tuning_folder(Path("out/fold0"), varied[1:]) == Path("out/fold0/tuning/retrain.filters=20")
     assert layout.with_variant("search", []) == "search"
+
+
+def test_a_folder_is_named_after_the_end_of_a_path() -> None:
+    varied = layout.variant({"backbone.weights": "/home/me/../weights.safetensors"})
+    assert layout.with_variant("fold0", varied) == "fold0-backbone.weights=weights.safetensors"
