@@ -202,7 +202,7 @@ class StudyTuner(StagesTuner):
             raise ValueError(f"parts: {parts}; each training leaves one out: expected 2 or more")
         if not methods or len(set(methods)) < len(methods):
             raise ValueError(f"methods: {list(methods)}; expected one or more, each once, such as hog")
-        super().__init__({"parts": parts, "seed": seed})
+        super().__init__({"parts": parts, "seed": seed} | ({"folds": folds} if folds > 1 else {}))
         self._methods, self._parts = list(methods), parts
         self._places = study_places(folds)
         self._ended: dict[str, bool] = {}  # whether a stage of this name has succeeded
@@ -274,7 +274,7 @@ def study_places(folds: int) -> list[Stage]:
     """
     if folds == 1:
         return [{}]
-    return [*({"folds": folds, "fold": fold} for fold in range(folds)), {"folds": folds, "final": True}]
+    return [*({"fold": fold} for fold in range(folds)), {"final": True}]
 
 
 def name(stage: Stage) -> str:

@@ -21,7 +21,15 @@ ORDER = (
     *("search_space", "strategies"),
     *("trials.errors", "trials.files", "trials.settings", "trials.evaluation", "trials.nni_host"),
     *("trials.runs", "trials.data", "trials.models", "trials.training", "trials.methods", "trials.pipeline"),
-    *("trials.inference", "trials.report", "trials.export", "trials.commands", "trials.stage", "trials.cli"),
+    *(
+        "trials.inference",
+        "trials.report",
+        "trials.export",
+        "trials.studies",
+        "trials.commands",
+        "trials.stage",
+        "trials.cli",
+    ),
     *("trials", "testing"),
 )
 MODULES = sorted(

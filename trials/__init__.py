@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trials.pipeline.train import run_train as train
     from trials.report.report import run_report as write_report
     from trials.settings.load import load_settings
+    from trials.studies.run import run_study as study
 
     __version__: str
 
@@ -47,6 +48,7 @@ __all__ = [
     "predict",
     "retrain",
     "search",
+    "study",
     "train",
     "write_report",
 ]
@@ -62,6 +64,7 @@ _HOMES = {  # `report` and `export` are packages here, so that their verbs have 
     "predict": ("inference.predict", "run_predict"),
     "retrain": ("pipeline.train", "run_retrain"),
     "search": ("pipeline.search", "run_search"),
+    "study": ("studies.run", "run_study"),
     "train": ("pipeline.train", "run_train"),
     "write_report": ("report.report", "run_report"),
 }

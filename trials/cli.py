@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from trials.commands import data, experiments, models, results, runs
+from trials.commands import data, experiments, models, results, runs, study
 from trials.commands.base import refuse_results_among_images
 from trials.errors import SettingsError, in_words
 
-VERBS = (*data.VERBS, *runs.VERBS, *experiments.VERBS, *results.VERBS, *models.VERBS)
+VERBS = (*study.VERBS, *data.VERBS, *runs.VERBS, *experiments.VERBS, *results.VERBS, *models.VERBS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

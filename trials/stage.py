@@ -1,7 +1,7 @@
 """Run as an NNI trial the stage that its parameters name.
 
 ``python -m trials.stage --data DATA --out OUT --profile cpu`` takes parameters from NNI: ``stage`` (search,
-retrain, train, tune, rank or evaluate) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
+retrain, train, tune, rank, evaluate or finish) and, as the stage needs them, ``folds``, ``fold``, ``layout``,
 ``method``, ``index``, ``count`` and ``seed``; for a cross-fit ``parts`` and ``part``, for an ensemble
 ``members``, and ``final`` for a model of all data; all others are settings by name, such as
 ``retrain.epochs``, over the profile's. Results go to ``OUT/fold0/search``, ``OUT/fold0/enas7``, ...,
@@ -72,7 +72,7 @@ VARIABLES = {  # of the environment, by option
 }
 OF_STAGE = (
     *("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed"),
-    *("part", "parts", "members", "final"),
+    *("part", "parts", "members", "final", "methods"),
 )
 _SETTINGS = {"parts": "protocol.cross_fit", "members": "ensemble.members"}  # no folder is named after these
 
@@ -177,6 +177,20 @@ class Stage:
             raise ValueError(f"{self.root}: nothing to evaluate, no retraining has finished{reasons}")
         run_evaluate(finished, below(self.out, self.root / EVALUATION), failed=failed)
 
+    def finish(self) -> None:
+        """Report a study and export its final model."""
+        from trials.studies.finish import run_finish  # late: what draws and exports takes seconds
+
+        given, settings = self.parameters, self.settings.data
+        run_finish(
+            self.out,
+            self.data,
+            given["methods"],
+            given.get("folds", 1),
+            given.get("failed") or (),
+            settings.group_column,
+        )
+
 
 # What runs each stage, and the parameters that it needs.
 _STAGES: Mapping[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
@@ -186,6 +200,7 @@ _STAGES: Mapping[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
     "tune": (Stage.tune, ("method",)),
     "rank": (Stage.rank, ("layout", "index", "count")),
     "evaluate": (Stage.evaluate, ("layouts",)),
+    "finish": (Stage.finish, ("methods",)),
 }
 _LOWEST = {"folds": 1, "fold": 0, "seed": 0, "index": 0, "count": 2, "part": 0, "parts": 2}
 _RENAMED = {"contend": "train", "contestant": "method"}  # words of version 0.1

@@ -62,8 +62,7 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     out = arguments.out
     named = {name: getattr(arguments, name) for name in ("data", "external", "port", "listen")}
     of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
-    for number in ENDINGS:  # also where a shell's background jobs ignore Ctrl-C
-        signal.signal(number, _interrupt_once)
+    stop_in_order()
     settings = given_settings(arguments)
     trials = launch(arguments.config, out, hosts=arguments.allow_host, settings=settings, **named, **of_data)
     failed = failures(trials)
@@ -71,6 +70,12 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
         print(f"error: {reason}", file=sys.stderr)
     told = {"out": str(out.resolve()), "trials": [summary(trial) for trial in trials]}
     return told, f"\n{results(trials, out.resolve())}", not failed
+
+
+def stop_in_order() -> None:
+    """Stop a running experiment at the first signal, also where a shell's background jobs ignore Ctrl-C."""
+    for number in ENDINGS:
+        signal.signal(number, _interrupt_once)
 
 
 def _interrupt_once(*_: object) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -51,6 +51,7 @@ ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED"
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
 Trial = Mapping[str, Any]
+Note = Callable[[Sequence[Trial]], str | None]  # a line on how far an experiment is, where there is news
 
 
 @contextmanager
@@ -81,9 +82,12 @@ def only_launcher(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def follow(manager: Manager, logs: Path, ways: Sequence[Tunnel] = ()) -> list[Trial]:
-    """Print the experiment's progress, each line once, until it is over; return its trials.
+def follow(
+    manager: Manager, logs: Path, ways: Sequence[Tunnel] = (), note: Note = lambda _: None
+) -> list[Trial]:
+    """Print the experiment's progress, each line once, and what `note` says, until it is over.
 
+    Returns its trials.
     Keeps the `ways` to its hosts open. Raises `ExperimentError` where NNI gives up, with what its `logs` say.
     """
     said: set[str] = set()
@@ -96,6 +100,8 @@ def follow(manager: Manager, logs: Path, ways: Sequence[Tunnel] = ()) -> list[Tr
             if line not in said:
                 said.add(line)
                 say(line)
+        if news := note(trials):
+            say(news)
         if state["status"] == "ERROR":
             reason = tail(read(logs / "nnictl_stderr.log"))
             raise ExperimentError(f"NNI gave up: {'; '.join(state['errors'])}\n{reason}\nall logs: {logs}")
@@ -150,12 +156,14 @@ def launch(
     group_column: str | None = None,
     accept: Sequence[str] = (),
     settings: Mapping[str, object] = MappingProxyType({}),
+    note: Note = lambda _: None,
 ) -> list[Trial]:
     """Run an experiment to its end; return its trials, which have their results in `out`.
 
     The web UI and TensorBoard listen on loopback, and on `listen`, an address of this machine, if that is
     another; they answer to these names, and to `hosts`, such as that of a reverse proxy. All trials have the
-    `settings`, by dotted name, over their profile's; the file `settings.json` in `out` keeps them. Raises
+    `settings`, by dotted name, over their profile's; the file `settings.json` in `out` keeps them. A line
+    that `note` makes of the trials is printed among the progress. Raises
     `SettingsError` for settings that cannot be, `ExperimentError` where the experiment cannot start or come
     to its end, and `HostError` for hosts that it cannot use.
     """
@@ -193,7 +201,7 @@ def launch(
         say(f"web UI: {manager.address} (while this runs); results: {out}")
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
-        return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways)
+        return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways, note)
 
 
 def _reads(config: Path, variable: str) -> bool:

@@ -102,6 +102,20 @@ def run_retrain(
     return train_and_test(task, network, title, Path(out), "retrain").metrics
 
 
+def first_part(
+    split: Split, settings: Settings, method: str, external: LesionData | None, parts: int | None
+) -> tuple[Task, Method]:
+    """Return the first training of a cross-fit, as its task and method; nothing is written.
+
+    Without `parts` it is the split itself.
+    """
+    entry = find_method(method)
+    task = Task(split, with_changes(entry.settings(settings), {"protocol.cross_fit": parts}), external)
+    if parts:
+        task = parts_of(task)[0]
+    return task, _make(task, entry, None)
+
+
 def _make(task: Task, entry: Entry, home: Path | None) -> Method:
     """Build a method, its cells searched in `home`; without `home` nothing is searched or written."""
     if entry.joins or entry.members:

@@ -114,13 +114,14 @@ def text(result: dict[str, Any]) -> str:
     """Return what a reader wants first: warnings, the headline of each method, and where the page is."""
     lines = [f"WARNING: {warning}" for warning in result["warnings"]]
     lines += result["findings"]
-    lines += map(_headline, result["results"])
+    lines += map(headline, result["results"])
     lines += [f"{Failed(**one).place}: failed, no figures" for one in result["failed"]]
     lines += map(_of_search, result["search_quality"])
     return "\n".join([*lines, result["page"]])
 
 
-def _headline(row: dict[str, Any]) -> str:
+def headline(row: dict[str, Any]) -> str:
+    """Return a row of the results as a line: AUC with its spread and interval, and accuracy."""
     auc, name = ("auc", "AUC") if "auc" in row else (MACRO_AUC, "macro AUC")
     spread = "" if row[f"{auc}_sd"] is None else f" ± {row[f'{auc}_sd']:.3f}"
     of_seeds = ""

@@ -13,7 +13,7 @@ from nni.experiment.config import ExperimentConfig
 from search_space.boosted_efficientnet import CHOICES
 from search_space.enas.layouts import parse_layout
 from strategies.optuna_tuner import OptunaTuner
-from strategies.tuner import PipelineTuner
+from strategies.tuner import PipelineTuner, StudyTuner
 from trials.methods.registry import METHODS
 from trials.models.specs import BoostedNetwork
 from trials.nni_host.parameters import meant
@@ -50,6 +50,12 @@ def test_the_tuner_is_as_many_trials_as_the_file_allows(config: ExperimentConfig
     assert Path(config.tuner.code_directory, f"{module}.py").exists()
     if name == "OptunaTuner":
         assert OptunaTuner(**config.tuner.class_args).startup_trials < config.max_trial_number / 2
+        return
+    if name == "StudyTuner":
+        given = config.tuner.class_args
+        assert StudyTuner(**given) and set(given["methods"]) <= METHODS.keys()
+        places, methods = given["folds"] + 1, len(given["methods"])
+        assert config.max_trial_number == places * (methods * (given["parts"] + 1) + 1) + 1
         return
     tuner = PipelineTuner(**config.tuner.class_args)
     searches = len(tuner.generate_multiple_parameters(list(range(99)), st_callback=lambda *_: None))

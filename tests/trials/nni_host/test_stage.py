@@ -136,7 +136,7 @@ def test_a_fold_that_is_no_number_is_refused(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"stage": "serach"}, "search, retrain, train, tune, rank, evaluate"),
+        ({"stage": "serach"}, "search, retrain, train, tune, rank, evaluate, finish"),
         ({"stage": "search", "search.epoch": 3}, "search.epochs"),
         ({"stage": "evaluate", "layouts": ["enas7"]}, "nothing to evaluate"),
     ],

@@ -1,0 +1,132 @@
+"""What a study does before and beside its experiment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trials.data.phantoms import make_phantoms
+from trials.data.split import Split
+from trials.errors import DataError, ExperimentError, SettingsError
+from trials.settings.load import load_settings
+from trials.studies import run
+from trials.studies.plan import Cost, make_plan
+from trials.studies.run import Progress, default_methods, run_study, text
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    make_phantoms(folder, 40)
+    return folder
+
+
+def studied(data: Path, out: Path, **changed: Any) -> dict[str, Any]:
+    return run_study(data, out, **{"methods": ["hog", "statistics"], "seeds": 2, "folds": 2, **changed})
+
+
+def test_a_dry_run_plans_and_writes_nothing(phantoms: Path, tmp_path: Path) -> None:
+    plan = studied(phantoms, tmp_path / "out", methods=["hog", "covariates"], dry_run=True)
+    assert [cost["method"] for cost in plan["costs"]] == ["hog"] and plan["parts"] == 2
+    [left_out] = plan["left_out"]
+    assert left_out["method"] == "covariates" and "none are set" in left_out["reason"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
+    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(config: Path, out: Path, **_: Any) -> list[Any]:
+        raise ExperimentError("stopped")
+
+    monkeypatch.setattr(run, "launch", stop)
+    with pytest.raises(ExperimentError, match="stopped"):
+        studied(phantoms, tmp_path)
+    kept = (tmp_path / "plan.json").read_bytes()
+    done = tmp_path / "fold1/part0of2/hog"
+    done.mkdir(parents=True)
+    (done / "run.json").write_text('{"done": true}')
+    monkeypatch.setattr(run, "cost_of", None)  # it is not timed again
+    with pytest.raises(ExperimentError, match="stopped"):
+        studied(phantoms, tmp_path)
+    assert (tmp_path / "plan.json").read_bytes() == kept
+    config = yaml.safe_load((tmp_path / "study.yml").read_text())
+    arguments = config["tuner"]["classArgs"]
+    assert (sorted(arguments["methods"]), arguments["done"]) == (
+        ["hog", "statistics"],
+        ["fold1/part0of2/hog"],
+    )
+    assert config["maxTrialNumber"] == json.loads(kept)["trials"]
+    assert Path(config["tuner"]["codeDirectory"], "tuner.py").is_file()
+    with pytest.raises(ExperimentError, match=r"begun with hours = 1\.0, not 2"):
+        studied(phantoms, tmp_path, hours=2.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [({"methods": ["hgo"]}, SettingsError), ({"seeds": 1}, SettingsError), ({"hours": 0}, SettingsError)],
+)
+def test_what_cannot_be_is_refused_before_anything(
+    phantoms: Path, tmp_path: Path, changed: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        studied(phantoms, tmp_path, **changed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_unfit_for_use_are_refused_with_all_problems(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError):
+        studied(tmp_path / "data", tmp_path / "out")
+
+
+def test_the_methods_suit_the_data(phantoms: Path) -> None:
+    split = Split.load(phantoms, load_settings("cpu"), folds=2, fold=0)
+    found = default_methods(split)
+    assert "statistics" not in found and ("hog_geometry" in found) == ("width" in split.data.table)
+
+
+def trial(number: int, method: str, status: str, seconds: int, part: int = 0) -> dict[str, Any]:
+    given = {"stage": "train", "method": method, "fold": number, "part": part, "parts": 2}
+    return {
+        "hyperParameters": [json.dumps({"parameters": given})],
+        "status": status,
+        "startTime": 0,
+        "endTime": 1000 * seconds,
+    }
+
+
+def test_what_is_left_is_reckoned_by_what_trainings_of_the_method_took(tmp_path: Path) -> None:
+    costs = [Cost("hog", 10), Cost("cells7", 100)]
+    plan = make_plan(costs, folds=2, most_parts=2, at_once=2, hours=9)
+    progress = Progress(plan, tmp_path)
+    assert progress([]) == f"0 of 12 trainings done, about {_minutes(plan.seconds)} min left"
+    assert progress([]) is None
+    one = trial(0, "cells7", "SUCCEEDED", 210)
+    assert (progress([one]) or "").startswith("1 of 12 trainings done")
+    before, after = progress.seconds_left([]), progress.seconds_left([one])
+    assert after == pytest.approx(before + (5 * 210 - 6 * 110) / 2)
+    assert progress([one, trial(1, "hog", "RUNNING", 0)]) is None
+
+
+def _minutes(seconds: float) -> int:
+    return round(seconds / 60)
+
+
+def test_a_result_is_told_in_five_lines() -> None:
+    result = {
+        "figures": ["ensemble on a: AUC 0.9", "ensemble on b: AUC 0.8"],
+        "model": "out/final/ensemble",
+        "exported": "out/model",
+        "export_failed": None,
+        "report": "out/report/report.html",
+        "left_out": [{"method": "fold0/hog", "reason": "why"}],
+    }
+    lines = text(result).splitlines()
+    assert lines[2:] == [
+        "model: out/final/ensemble, exported to out/model",
+        "report: out/report/report.html",
+        "left out: fold0/hog: why",
+    ]

@@ -1,0 +1,102 @@
+"""What a training of a method costs on this machine: timed steps of a network, a timed fit of the others."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from trials.data.dataset import LesionData
+from trials.data.split import Split
+from trials.data.task import Task
+from trials.methods.base import Method
+from trials.methods.registry import find_method
+from trials.pipeline.train import first_part
+from trials.runs.folder import RunFolder
+from trials.runs.reporter import Reporter
+from trials.settings.schema import Settings
+from trials.studies.plan import Cost
+
+TIMED_IMAGES = (
+    240  # that a fit is timed on, at most; with more it is taken to grow with their square: a bound
+)
+TIMED_ANSWERS = 32
+MEMORY_SHARE = 0.8  # of what is free
+
+
+def cost_of(method: str, split: Split, settings: Settings, external: LesionData | None, parts: int) -> Cost:
+    """Return what one training of a cross-fit costs, with its answers for test and external images.
+
+    Raises ValueError as that training would: for data that the method cannot learn from, missing weights.
+    """
+    task, made = first_part(split, settings, method, external, parts)
+    estimate = made.estimate()
+    seconds = estimate["seconds"] if estimate else _fit_seconds(task, method, settings, parts, external)
+    if estimate:
+        seconds += _answer_seconds(made, task)
+    if find_method(method).cells == "searched":
+        seconds += _search_seconds(task)
+    return Cost(method, round(seconds, 1), peak_memory())
+
+
+def _fit_seconds(
+    task: Task, method: str, settings: Settings, parts: int, external: LesionData | None
+) -> float:
+    """Return the seconds of a fit and its answers, from a fit on some of the images."""
+    training = task.split.training
+    some = _thinned(training, task.data.labels)
+    with tempfile.TemporaryDirectory() as place:
+        small = replace(task, split=replace(task.split, training=some))
+        made = first_part(small.split, settings, method, external, None)[1]
+        with RunFolder(Path(place, "timed"), {"method": method}) as folder, Reporter(folder.path) as reporter:
+            start = time.perf_counter()
+            made.fit(folder, reporter)
+            seconds = time.perf_counter() - start
+        return seconds * (len(training) / len(some)) ** 2 + _answer_seconds(made, task)
+
+
+def _thinned(training: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return about `TIMED_IMAGES` of the images, of each class its share."""
+    step = -(-len(training) // TIMED_IMAGES)
+    return np.sort(np.concatenate([training[labels[training] == one][::step] for one in np.unique(labels)]))
+
+
+def _answer_seconds(made: Method, task: Task) -> float:
+    asked = len(task.split.validation) + len(task.test) + (len(task.external.files) if task.external else 0)
+    some = task.split.development[:TIMED_ANSWERS]
+    made.logits(task.data, some)  # what is loaded at the first time
+    start = time.perf_counter()
+    made.logits(task.data, some)
+    return (time.perf_counter() - start) * asked / len(some)
+
+
+def _search_seconds(task: Task) -> float:
+    from trials.pipeline.search import run_search
+
+    with tempfile.TemporaryDirectory() as place:
+        found = run_search(task.split, task.settings, Path(place, "search"), dry_run=True)
+    return float(found["estimate"]["seconds"])
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def trials_at_once(memory_bytes: int) -> int:
+    """Return how many trials of one thread, each of so much memory, this machine bears; one on a GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    room = int(MEMORY_SHARE * psutil.virtual_memory().available / max(memory_bytes, 1))
+    return max(1, min(cores, room))

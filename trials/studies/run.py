@@ -1,0 +1,246 @@
+"""A study: from a folder of images to a final model and an honest report, under NNI.
+
+`run_study` verifies the data, plans (`plan`), writes the experiment's file and launches it. OUT/plan.json
+keeps the plan of the first start, by which the same command goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from search_space.strict_json import dump_json
+from strategies.tuner import name, study_places
+from trials.data.checks import verify
+from trials.data.load import load_data, load_external, reading
+from trials.data.split import Split
+from trials.errors import DataError, ExperimentError, SettingsError
+from trials.files import write_atomically
+from trials.methods.registry import find_method
+from trials.nni_host.experiment import LOOPBACK
+from trials.nni_host.launch import ENDED, Trial, failures, find_config, launch, parameters, say, summary
+from trials.runs.folder import check_place, is_done, read_json
+from trials.settings.load import load_settings
+from trials.settings.schema import SIZE, Settings
+from trials.studies.costs import cost_of, trials_at_once
+from trials.studies.finish import STUDY_FILE
+from trials.studies.plan import START_SECONDS, Cost, LeftOut, Plan, cannot, duration, make_plan, read_plan
+
+PLAN_FILE, CONFIG_FILE = "plan.json", "study.yml"  # of a study, in its folder
+PROFILE = "cpu"
+
+
+def run_study(
+    data: str | Path,
+    out: str | Path,
+    *,
+    external: str | Path | None = None,
+    hours: float = 1.0,
+    methods: Sequence[str] = (),
+    seeds: int = 3,
+    folds: int = 5,
+    settings: Mapping[str, object] = MappingProxyType({}),
+    config: str | Path = "study",
+    port: int | None = None,
+    listen: str = LOOPBACK,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Plan and run a study of the images at `data` under NNI; return what came out, also in OUT/study.json.
+
+    Each of the `methods` (by the data unless named) is trained in every outer fold, in up to `seeds` parts of
+    a cross-fit, and once more so on all images for the final model; those that do not fit the `hours` are
+    left out, the dearest first. `settings` are those of all trials that differ, by dotted name. `config` is
+    the experiment's file, such as one with hosts. The same call again goes on by the first call's plan. With
+    `dry_run` nothing is written and the plan is returned. Raises `DataError` for data unfit for use,
+    `SettingsError` for methods and settings that do not exist, `ExperimentError` where the experiment cannot
+    run, and where OUT holds a study that was planned otherwise.
+    """
+    data, out, other = Path(data), Path(out).resolve(), Path(external) if external else None
+    methods = [find_method(method).title.name for method in methods]
+    if seeds < 2 or hours <= 0:
+        raise SettingsError(f"seeds = {seeds}, hours = {hours:g}: expected 2 seeds or more, hours above 0")
+    asked = {
+        "data": str(data.absolute()),
+        "external": str(other.absolute()) if other else None,
+        "hours": hours,
+        "methods": list(methods),
+        "seeds": seeds,
+        "folds": folds,
+    }
+    plan = _kept(out, asked)
+    if plan is None:
+        check_place(out)
+        chosen = load_settings(PROFILE, settings)
+        plan = _planned(data, other, chosen, methods, folds=folds, seeds=seeds, hours=hours)
+        kept = {"asked": asked, **plan.to_dict()}
+        if not dry_run:
+            out.mkdir(parents=True, exist_ok=True)
+            write_atomically(out / PLAN_FILE, (dump_json(kept) + "\n").encode())
+    say(plan.text())
+    if dry_run:
+        return {"asked": asked, **plan.to_dict()}
+    _write_config(find_config(Path(config)), plan, out)
+    progress = Progress(plan, out)
+    trials = launch(
+        out / CONFIG_FILE,
+        out,
+        data=data,
+        external=other,
+        port=port,
+        listen=listen,
+        settings=settings,
+        note=progress,
+    )
+    return _outcome(trials, plan, out)
+
+
+def _kept(out: Path, asked: Mapping[str, object]) -> Plan | None:
+    """Return the plan of the study in a folder; raises `ExperimentError` where it was asked otherwise."""
+    if not (out / PLAN_FILE).exists():
+        return None
+    kept: dict[str, Any] = read_json(out / PLAN_FILE)
+    for key, value in asked.items():
+        if (before := kept["asked"].get(key)) != value:
+            raise ExperimentError(
+                f"{out / PLAN_FILE}: this study was begun with {key} = {before}, not {value}; repeat that to "
+                "go on, or name another folder"
+            )
+    return read_plan(kept)
+
+
+def _planned(
+    data: Path,
+    external: Path | None,
+    settings: Settings,
+    methods: Sequence[str],
+    *,
+    folds: int,
+    seeds: int,
+    hours: float,
+) -> Plan:
+    """Verify the data, time the methods, and plan."""
+    report = verify(data, folds=folds, **reading(settings.data))
+    say(report.text())
+    if not report.ok:
+        raise DataError("\n".join(report.problems))
+    loaded = load_data(data, settings)
+    own = loaded.splits is not None
+    split = Split.of(loaded, settings, folds=folds, fold=None if own else 0, seed=0)
+    other = load_external(external, settings, loaded) if external else None
+    costs: list[Cost] = []
+    left_out: list[LeftOut] = []
+    for method in methods or default_methods(split):
+        say(f"timing {method}")
+        try:
+            costs.append(cost_of(method, split, settings, other, seeds))
+        except (ValueError, ImportError) as error:
+            left_out.append(cannot(method, error))
+    if not costs:
+        raise DataError("\n".join(f"{one.method}: {one.reason}" for one in left_out))
+    at_once = trials_at_once(max(cost.memory_bytes for cost in costs))
+    places = 1 if own else folds
+    return make_plan(costs, folds=places, most_parts=seeds, at_once=at_once, hours=hours, left_out=left_out)
+
+
+def default_methods(split: Split) -> list[str]:
+    """Return the methods of a study that names none: by whether there are colours and boxes."""
+    data = split.data
+    boxes = all(column in data.table for column in SIZE)
+    colour = any(image.ndim == 3 for image in data.images)
+    return [
+        *(["statistics"] if colour else []),
+        "hog_geometry" if boxes else "hog",
+        "efficientnet_lite0",
+        "cells7",
+    ]
+
+
+def _write_config(config: Path, plan: Plan, out: Path) -> None:
+    """Write the experiment's file of this study: the given one, with the plan's methods, parts and folds."""
+    found = yaml.safe_load(config.read_text(encoding="utf-8"))
+    tuner = found["tuner"]
+    tuner["codeDirectory"] = str((config.parent / tuner["codeDirectory"]).resolve())
+    tuner["classArgs"] = {
+        **{"methods": plan.methods, "folds": plan.folds, "parts": plan.parts},
+        **{"seed": 0, "done": finished(plan, out)},
+    }
+    found |= {"trialCodeDirectory": str(config.parent.resolve()), "maxTrialNumber": plan.trials}
+    if found["trainingService"]["platform"] == "local":
+        found["trialConcurrency"] = plan.at_once
+    write_atomically(out / CONFIG_FILE, yaml.safe_dump(found, sort_keys=False).encode())
+
+
+def finished(plan: Plan, out: Path) -> list[str]:
+    """Return the names of the trainings that an earlier start has finished."""
+    names = [
+        name({"stage": "train", "method": method, **place, "part": part, "parts": plan.parts})
+        for method in plan.methods
+        for place in study_places(plan.folds)
+        for part in range(plan.parts)
+    ]
+    return [one for one in names if is_done(out / one)]
+
+
+@dataclass
+class Progress:
+    """Says how far a study is, once for each training that has ended, and about how long it will go on."""
+
+    plan: Plan
+    out: Path
+    done_before: int = field(init=False)
+    _said: int = -1
+
+    def __post_init__(self) -> None:
+        self.done_before = len(finished(self.plan, self.out))
+
+    def __call__(self, trials: Sequence[Trial]) -> str | None:
+        """Return a line where another training has ended since the last call."""
+        ended = [trial for trial in trials if trial["status"] in ENDED and "part" in parameters(trial)]
+        if len(ended) == self._said:
+            return None
+        self._said = len(ended)
+        whole = len(self.plan.costs) * self.plan.trainings
+        left = duration(self.seconds_left(ended))
+        return f"{self.done_before + len(ended)} of {whole} trainings done, about {left} left"
+
+    def seconds_left(self, ended: Sequence[Trial]) -> float:
+        """Return the seconds that are left, by what each method's trainings took, or were estimated at."""
+        seconds = 0.0
+        before = finished(self.plan, self.out)
+        for cost in self.plan.costs:
+            own = [trial for trial in ended if parameters(trial)["method"] == cost.method]
+            took = [(one["endTime"] - one["startTime"]) / 1000 for one in own if one["status"] == "SUCCEEDED"]
+            each = sum(took) / len(took) if took else cost.seconds + START_SECONDS
+            over = {name(parameters(one)) for one in own} | {
+                one for one in before if one.split("/")[-1] == cost.method
+            }
+            seconds += each * (self.plan.trainings - len(over))
+        trained = sum(self.plan.trainings * (cost.seconds + START_SECONDS) for cost in self.plan.costs)
+        rest = self.plan.seconds - trained / self.plan.at_once  # joining and the report
+        return seconds / self.plan.at_once + max(rest, 0.0)
+
+
+def _outcome(trials: Sequence[Trial], plan: Plan, out: Path) -> dict[str, Any]:
+    """Return what came out; raises `ExperimentError` where the last trial failed."""
+    finishes = [trial for trial in trials if parameters(trial).get("stage") == "finish"]
+    if not finishes or finishes[-1]["status"] != "SUCCEEDED":
+        reasons = "\n".join(failures(trials)) or "the study ended before its report"
+        raise ExperimentError(f"{out}: no result; start the same command again to go on\n{reasons}")
+    told: dict[str, Any] = read_json(out / STUDY_FILE)
+    told["left_out"] = [*plan.to_dict()["left_out"], *told["left_out"]]
+    return told | {"out": str(out), "trials": [summary(trial) for trial in trials]}
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Return what came out, in lines to read: figures, model, report, what was left out."""
+    figures: Sequence[str] = result["figures"] or ["no figure: no fold was tested"]
+    model = f"model: {result['model']}"
+    exported = result["exported"] or f"nowhere: {result['export_failed']}"
+    left_out = [f"{one['method']}: {one['reason']}" for one in result["left_out"]]
+    lines = [*figures, f"{model}, exported to {exported}", f"report: {result['report']}"]
+    return "\n".join([*lines, f"left out: {'; '.join(left_out) or 'nothing'}"])
