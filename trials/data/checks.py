@@ -22,6 +22,7 @@ from trials.evaluation.power import outlook
 
 NO_FOLDS = "not assigned"
 SHOWN = 20  # lines of one kind, or files in a line, in the text; the dictionary has all
+FEW_CLASSES = 4  # of more the text says the extremes alone; ours
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,22 @@ def _in_words(count: object) -> str:
     if not isinstance(count, Mapping):
         return str(count)
     nested = any(isinstance(value, Mapping) for value in count.values())
+    if nested and len(count) > FEW_CLASSES:
+        return _extremes(count)
     between, after = ("; ", ":") if nested else (", ", "")
     return between.join(f"{name}{after} {_in_words(value)}" for name, value in count.items())
+
+
+def _extremes(differences: Mapping[str, Mapping[str, object]]) -> str:
+    """Say those of the classes that can show the least and the most; the JSON has all."""
+
+    def size(name: str) -> float:
+        gap = differences[name]["groups"]
+        return gap if isinstance(gap, float) else float("inf")
+
+    ordered = sorted(differences, key=size)
+    shown = [f"{name}: {_in_words(differences[name])}" for name in (ordered[0], ordered[-1])]
+    return f"from {' to '.join(shown)}, of {len(ordered)} classes"
 
 
 def _coded(data: LesionData) -> tuple[dict[str, str], list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.checks import SHOWN, verify
+from trials.data.checks import SHOWN, Report, verify
 from trials.data.load import load
 
 Rows = list[tuple[str, str, str]]
@@ -62,6 +62,14 @@ def test_long_lists_are_cut_in_the_text_only(manifest_folder: Callable[..., Path
     report = verify(root)
     assert len(report.problems) == 50 and report.text().count("is empty") == SHOWN
     assert "30 more problems" in report.text()
+
+
+def test_smallest_differences_of_many_classes_are_said_by_their_extremes() -> None:
+    gaps = {"a": 0.05, "b": 0.01, "c": 0.03, "d": "none, so few are they", "e": 0.04}
+    counts: dict[str, object] = {"smallest": {name: {"groups": gap} for name, gap in gaps.items()}}
+    report = Report("data", "manifest", "", "", "", counts, (), (), ())
+    assert "smallest: from b: groups 0.01 to d: groups none, so few are they, of 5 classes" in report.text()
+    assert report.to_dict()["counts"] == counts
 
 
 def test_left_out_images_are_all_in_the_dictionary(busi_folder: Path) -> None:
