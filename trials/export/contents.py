@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from trials.models.classical import ClassicalDescription
 from trials.models.description import ModelDescription
 from trials.models.inference_ensemble import inference_of, leaf_members
 from trials.models.model import Model
@@ -26,7 +27,13 @@ class Member:
     @property
     def kind(self) -> str:
         """What it is."""
-        return self.card.network.kind if isinstance(self.card, NetworkDescription) else self.card.kind
+        card = self.card
+        if isinstance(card, NetworkDescription):
+            return card.network.kind
+        if isinstance(card, ClassicalDescription):
+            beside = ["covariates"] if card.covariates else []
+            return f"{card.classifier} of {' and '.join([*card.features, *beside])}"
+        return card.kind
 
     @property
     def mirror(self) -> bool:

@@ -13,8 +13,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export import export as export_program
 
 from trials.files import write_atomically
-from trials.models.inference import Inference
-from trials.models.inference_ensemble import InferenceEnsemble
+from trials.models.inference import Inference, InferenceModel
 from trials.runs.layout import NETWORK_CODE, PROGRAM, WEIGHTS
 
 # No names of classes here: they are text from the data, and this becomes a program.
@@ -63,7 +62,7 @@ def write_program(model: Inference, folder: Path) -> None:
 
 def _program(model: Inference, inputs: Mapping[str, Tensor]) -> ExportedProgram:
     batches: tuple[Any, ...] = ({0: Dim("batch")},) * len(inputs)
-    if isinstance(model, InferenceEnsemble):  # all are one argument
+    if not isinstance(model, InferenceModel):  # all are one argument
         batches = (batches,)
     program = export_program(model, tuple(inputs.values()), dynamic_shapes=batches)
     for node in program.graph.nodes:

@@ -41,9 +41,13 @@ class Hog(nn.Module):
     Cells have `cell` pixels a side, blocks `block` cells a side; `norm` is what blocks are normalised by.
     """
 
-    def __init__(self, cell: int = 10, block: int = 3, norm: Norm = "L2-Hys", orientations: int = 9) -> None:
+    def __init__(
+        self, cell: int = 10, block: int = 3, norm: Norm = "L2-Hys", orientations: int = 9, side: int = 100
+    ) -> None:
         super().__init__()
         self.cell, self.block, self.norm = cell, block, norm
+        places = torch.arange((side // cell) ** 2).view(side // cell, -1)
+        self.register_buffer("cells", places.unfold(0, block, 1).unfold(1, block, 1).flatten())
         edges = [math.pi * index / orientations for index in range(1, orientations)]
         for name, turn in (("cosines", math.cos), ("sines", math.sin)):
             values = torch.tensor([turn(edge) for edge in edges], dtype=torch.float64)
@@ -66,10 +70,10 @@ class Hog(nn.Module):
         return torch.cat([every, beyond], dim=1) - torch.cat([beyond, none], dim=1)
 
     def _blocks(self, histograms: Tensor) -> Tensor:
-        """Return [b, blocks, blocks, cells of a block, orientations] of [b, cells, cells, orientations]."""
-        rows, columns = (length - self.block + 1 for length in histograms.shape[1:3])
-        corners = [(row, column) for row in range(self.block) for column in range(self.block)]
-        return torch.stack([histograms[:, r : r + rows, c : c + columns] for r, c in corners], dim=3)
+        """Return [b, blocks, cells of a block, orientations] of [b, cells, cells, orientations]."""
+        chosen = histograms.flatten(1, 2).index_select(1, self.get_buffer("cells"))
+        blocks = chosen.shape[1] // self.block**2
+        return chosen.reshape(-1, blocks, self.block**2, chosen.shape[2])  # ONNX would fix another batch
 
     def _normalised(self, blocks: Tensor) -> Tensor:
         blocks = _scaled(blocks)
@@ -91,5 +95,5 @@ def _cells(values: Tensor, cell: int) -> Tensor:
 
 
 def _scaled(blocks: Tensor) -> Tensor:
-    length = (blocks.square().sum((3, 4), keepdim=True) + _EPS**2).sqrt()
+    length = (blocks.square().sum((2, 3), keepdim=True) + _EPS**2).sqrt()
     return blocks / length

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from trials.data.covariates import CovariateCoding
+from trials.models.classical import ClassicalModel
 from trials.models.ensemble import EnsembleModel
 from trials.models.inference import Inference, InferenceModel
+from trials.models.inference_classical import InferenceClassical
 from trials.models.model import Model
 from trials.models.network import TrainedModel
 
@@ -56,6 +58,8 @@ def inference_of(model: Model) -> Inference:
     """Return a model of any kind as a module."""
     if isinstance(model, TrainedModel):
         return InferenceModel(model)
+    if isinstance(model, ClassicalModel):
+        return InferenceClassical(model)
     if isinstance(model, EnsembleModel):
         return InferenceEnsemble(model)
     raise TypeError(f"{model.name}: nothing makes a {type(model).__name__} a module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from tests.helpers.exports import alone, shares_of
 from tests.helpers.images import write_table
 from tests.helpers.models import pictures, save_untrained
 from trials.data.covariates import fit_coding
@@ -28,15 +27,6 @@ AGES = ["20", "50", "80", "", "35", "64"]
 
 def age(*known: str) -> Any:
     return fit_coding({"age": known}, ["age"])
-
-
-def alone(folder: Path, *arguments: str | Path) -> list[dict[str, Any]]:
-    """Return what the loader says in a Python without our paths."""
-    command = [sys.executable, "-I", str(folder / "load_model.py"), *map(str, arguments)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert told.returncode == 0, told.stderr
-    answers: list[dict[str, Any]] = json.loads(told.stdout)
-    return answers
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +63,10 @@ def test_every_form_gives_the_models_probabilities(exported: tuple[Path, Path], 
         images[0].parent / "t.csv", ("file", "age"), *zip([i.name for i in images], AGES, strict=True)
     )
     answers = alone(out, "--covariates", images[0].parent / "t.csv", *images)
-    if "probability" in answers[0]:
-        given = [[1 - answer["probability"], answer["probability"]] for answer in answers]
-        assert [answer["called_positive"] for answer in answers] == (
-            model.log_odds([decode(image) for image in images], covariates={"age": AGES}) >= 0.25
-        ).tolist()
-    else:
-        given = [list(answer["probabilities"].values()) for answer in answers]
-    np.testing.assert_allclose(given, expected, atol=1e-5)
+    if "called_positive" in answers[0]:
+        odds = model.log_odds([decode(image) for image in images], covariates={"age": AGES})
+        assert [answer["called_positive"] for answer in answers] == (odds >= 0.25).tolist()
+    np.testing.assert_allclose(shares_of(answers), expected, atol=1e-5)
 
 
 def test_runtimes_take_each_square_by_name(exported: tuple[Path, Path]) -> None:
