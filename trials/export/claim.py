@@ -11,6 +11,7 @@ from typing import NamedTuple
 from trials.export.contents import Contents
 from trials.export.origin import Figures, Origin, measures_in
 from trials.models.description import ModelDescription
+from trials.models.network import NetworkDescription
 from trials.report.checklists import CLAIM
 
 ABOUT_MODEL = {int(number): subject for number, subject in CLAIM.items() if int(number) > 4}
@@ -67,7 +68,8 @@ def _of_model(about: Contents, origin: Origin) -> dict[int, str | None]:
     }
     if versions := metrics.get("versions"):
         found[23] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    if training:
+    trained = all(isinstance(one.card, NetworkDescription) for one in about.members)  # by epochs
+    if training and trained:
         found[25] = (
             f"{training['optimizer']}, {training['epochs']} epochs, batch {training['batch_size']}, "
             f"learning rate {training['learning_rate']}, weight decay {training['weight_decay']}"
@@ -76,7 +78,7 @@ def _of_model(about: Contents, origin: Origin) -> dict[int, str | None]:
         saw_other_data = metrics.get("saw_other_data")
         found[24] = "weights trained on other images" if saw_other_data else f"random, seed {metrics['seed']}"
         chosen = f"{_RULES[card.decision]} temperature by validation{_refit(origin)}"
-        found[26] = f"weights of the last epoch; {chosen}"
+        found[26] = f"weights of the last epoch; {chosen}" if trained else chosen
     return found
 
 

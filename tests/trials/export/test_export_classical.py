@@ -20,7 +20,10 @@ from trials.data.files.decoding import decode
 from trials.data.images import to_tensor
 from trials.errors import ExportError
 from trials.evaluation.decisions import Decision
+from trials.export.claim import claim
+from trials.export.contents import Contents
 from trials.export.export import run_export
+from trials.export.origin import Origin
 from trials.methods.classical import Fitted, logistic_regression, support_vectors
 from trials.models.classical import ClassicalDescription, ClassicalModel, features_of, save_classical
 from trials.models.model_file import load_model, save_ensemble
@@ -106,6 +109,17 @@ def test_an_svm(classes: int, images: list[Path], tmp_path: Path) -> None:
     page = (tmp_path / "out" / "README.md").read_text()
     assert "# svm of gradients and gradient_cells and covariates" in page
     assert "All take uint8 images `[batch, 3, 100, 100]`" in page
+
+
+def test_the_card_names_no_epochs_of_what_has_none(tmp_path: Path) -> None:
+    retrain = {"optimizer": "adamw", "epochs": 9, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
+    origin = Origin({"seed": 3}, {"settings": {"retrain": retrain}})
+    for folder, epochs in (
+        (save_fitted(tmp_path / "svm", 2, ()), 0),
+        (save_untrained(tmp_path / "net", **TWO), 1),
+    ):
+        said = {item.number: item.known or "" for item in claim(Contents.of(load_model(folder)), origin, [])}
+        assert ("9 epochs" in said[25], "last epoch" in said[26]) == (bool(epochs), bool(epochs))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
