@@ -60,7 +60,7 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         "missing."
         if covariates
         else None,
-        models=f"Compared were {_listed(one.label for one in comparison.methods)}.",
+        models=f"Compared were {'; '.join(one.label for one in comparison.methods)}.",
         training=_training(runs),
         balance=_balance(runs),
         initial=_initial(comparison),
@@ -133,7 +133,7 @@ def _balance(runs: Sequence[Run]) -> str | None:
 def _initial(comparison: Comparison) -> str:
     other = [one.label for one in comparison.methods if one.saw_other_data]
     seeds = sorted({seed for one in comparison.methods for seed in one.seeds})
-    began = f"; {_listed(other)} began from weights trained on other images" if other else ""
+    began = f"; {'; '.join(other)} began from weights trained on other images" if other else ""
     return f"Training began at random (seeds {_listed(map(str, seeds))}){began}."
 
 
