@@ -74,7 +74,8 @@ def explain(
     _require_captum()
     if not isinstance(model, TrainedModel):
         raise ExplainError(
-            f"{model.name}: a model of the kind {model.description.kind!r}, and maps are of networks alone"
+            f"{model.name}: a model of the kind {model.description.kind!r}, and maps are of networks alone; "
+            "name a network, of an ensemble one of the folders in its members/"
         )
     card = model.description
     if class_name is not None:

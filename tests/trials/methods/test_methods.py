@@ -391,7 +391,7 @@ def test_the_comparisons_are_all_methods_on_all_folds_and_seeds() -> None:
     config, grid = experiment("compare")
     ablation = experiment("boosted_efficientnet")[1]["method"]
     tuned = [name for name, entry in METHODS.items() if entry.choices]  # by experiments before
-    asking = ["covariates"]  # for columns, which only a user can name
+    asking = ["covariates", "ensemble"]  # for columns and members, which only a user can name
     assert sorted(grid["method"] + ablation + tuned + asking) == sorted(METHODS)
     assert grid["fold"] == list(range(grid["folds"][0]))
     assert config["maxTrialNumber"] == len(grid["method"]) * len(grid["fold"]) * len(grid["seed"])
