@@ -148,16 +148,9 @@ def _planned(
 
 
 def default_methods(split: Split) -> list[str]:
-    """Return the methods of a study that names none: by whether there are colours and boxes."""
-    data = split.data
-    boxes = all(column in data.table for column in SIZE)
-    colour = any(image.ndim == 3 for image in data.images)
-    return [
-        *(["statistics"] if colour else []),
-        "hog_geometry" if boxes else "hog",
-        "efficientnet_lite0",
-        "cells7",
-    ]
+    """Return the methods of a study that names none, by whether there are boxes; all can be exported."""
+    boxes = all(column in split.data.table for column in SIZE)
+    return ["hog_geometry" if boxes else "hog", "hog_cells_mirrored", "efficientnet_lite0", "cells7"]
 
 
 def _write_config(config: Path, plan: Plan, out: Path) -> None:
