@@ -81,7 +81,12 @@ def test_what_the_tour_writes_is_no_part_of_the_repository() -> None:
 
 
 def stand_in(arguments: list[str]) -> list[str]:
-    """A command, or in place of an experiment one run of it; tests/trials/nni_host runs experiments."""
+    """A command, or in place of an experiment one run of it, of a study its plan.
+
+    tests/trials/nni_host runs experiments, tests/trials/studies the stages of a study.
+    """
+    if arguments[0] == "study":
+        return [*arguments, "--dry-run"]
     if arguments[0] != "launch":
         return arguments
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))

@@ -39,8 +39,10 @@ PUBLISHED_RUNS, PUBLISHED_PREDICTIONS = "runs.jsonl.bz2", f"{PREDICTIONS}.bz2"
 # Of an exported model, beside `WEIGHTS` and `ONNX`.
 LOADER, NETWORK_CODE, PROGRAM = "load_model.py", "network.py", "model.pt2"
 METADATA, CARD = "metadata.json", "README.md"
+# Of a study.
+PLAN_FILE, STUDY_CONFIG, STUDY_FILE = "plan.json", "study.yml", "study.json"
 
-TUNING, EVALUATION, FINAL = "tuning", "evaluation", "final"  # folders
+MODEL, TUNING, EVALUATION, FINAL = "model", "tuning", "evaluation", "final"  # folders
 SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
 
 

@@ -16,11 +16,9 @@ from trials.files import write_atomically
 from trials.report.report import headline, run_report
 from trials.runs.finished import UNKNOWN_REASON
 from trials.runs.folder import failure, is_done
-from trials.runs.layout import METADATA
+from trials.runs.layout import METADATA, MODEL, STUDY_FILE, fold_name
 from trials.runs.reporter import Reporter
 from trials.studies.plan import LeftOut
-
-STUDY_FILE, MODEL = "study.json", "model"  # of a study
 
 
 def run_finish(
@@ -71,7 +69,7 @@ def best(out: Path, methods: Sequence[str], place: dict[str, Any]) -> Path | Non
 
 def _folders(out: Path, folds: int) -> list[Path]:
     """Return the folders of what is tested."""
-    return [out] if folds == 1 else [out / f"fold{fold}" for fold in range(folds)]
+    return [out] if folds == 1 else [out / fold_name(fold) for fold in range(folds)]
 
 
 def _export(model: Path, out: Path) -> tuple[str | None, str | None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from search_space.strict_json import dump_json
+from search_space.strict_json import dump_json, parse_json
 from strategies.tuner import name, study_places
 from trials.data.checks import verify
 from trials.data.load import load_data, load_external, reading
@@ -25,13 +25,12 @@ from trials.methods.registry import find_method
 from trials.nni_host.experiment import LOOPBACK
 from trials.nni_host.launch import ENDED, Trial, failures, find_config, launch, parameters, say, summary
 from trials.runs.folder import check_place, is_done, read_json
+from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
 from trials.settings.load import load_settings
 from trials.settings.schema import SIZE, Settings
 from trials.studies.costs import cost_of, trials_at_once
-from trials.studies.finish import STUDY_FILE
 from trials.studies.plan import START_SECONDS, Cost, LeftOut, Plan, cannot, duration, make_plan, read_plan
 
-PLAN_FILE, CONFIG_FILE = "plan.json", "study.yml"  # of a study, in its folder
 PROFILE = "cpu"
 
 
@@ -71,32 +70,36 @@ def run_study(
         "methods": list(methods),
         "seeds": seeds,
         "folds": folds,
+        "settings": parse_json(dump_json(dict(settings))),  # as they will be read back
     }
     plan = _kept(out, asked)
     if plan is None:
         check_place(out)
         chosen = load_settings(PROFILE, settings)
         plan = _planned(data, other, chosen, methods, folds=folds, seeds=seeds, hours=hours)
-        kept = {"asked": asked, **plan.to_dict()}
         if not dry_run:
-            out.mkdir(parents=True, exist_ok=True)
-            write_atomically(out / PLAN_FILE, (dump_json(kept) + "\n").encode())
+            _keep(out, asked, plan)
     say(plan.text())
     if dry_run:
         return {"asked": asked, **plan.to_dict()}
     _write_config(find_config(Path(config)), plan, out)
-    progress = Progress(plan, out)
     trials = launch(
-        out / CONFIG_FILE,
+        out / STUDY_CONFIG,
         out,
         data=data,
         external=other,
         port=port,
         listen=listen,
         settings=settings,
-        note=progress,
+        note=Progress(plan, out),
     )
     return _outcome(trials, plan, out)
+
+
+def _keep(out: Path, asked: Mapping[str, object], plan: Plan) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    kept = {"asked": asked, **plan.to_dict()}
+    write_atomically(out / PLAN_FILE, (dump_json(kept) + "\n").encode())
 
 
 def _kept(out: Path, asked: Mapping[str, object]) -> Plan | None:
@@ -165,7 +168,7 @@ def _write_config(config: Path, plan: Plan, out: Path) -> None:
     found |= {"trialCodeDirectory": str(config.parent.resolve()), "maxTrialNumber": plan.trials}
     if found["trainingService"]["platform"] == "local":
         found["trialConcurrency"] = plan.at_once
-    write_atomically(out / CONFIG_FILE, yaml.safe_dump(found, sort_keys=False).encode())
+    write_atomically(out / STUDY_CONFIG, yaml.safe_dump(found, sort_keys=False).encode())
 
 
 def finished(plan: Plan, out: Path) -> list[str]:

@@ -271,7 +271,7 @@ def test_card_has_the_runs_figures_and_open_items(exported: Path, finished: tupl
     assert f"| accuracy | {metrics['test']['accuracy']:.3f} (" in card
     assert f"| AUC | {metrics['test']['auc']:.3f} (" in card
     assert f"| images, malignant, groups | {metrics['test']['n']}, {metrics['test']['positives']}, " in card
-    assert "| 16 | who annotated, with which qualification | **open** |" in card
+    assert "| 16 | reference standard: who annotated | **open** |" in card
     assert "| 24 | initialisation of parameters | random, seed 0 |" in card
     assert f"digest {metrics['data_digest']}" in card
 

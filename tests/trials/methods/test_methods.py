@@ -64,6 +64,7 @@ def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {"data.image_size": 67} if name == "alexnet" else {}
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
     changes |= {"data.covariates": ["width", "height"]} if name == "covariates" else {}
+    changes |= {"ensemble.members": ["cells7", "hog_geometry"]} if name == "ensemble" else {}
     arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
     choices = METHODS[name].choices if name in METHODS else ()
     if choices:  # tuned by one trial, whose choice the test takes

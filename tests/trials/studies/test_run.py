@@ -62,6 +62,8 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
     assert Path(config["tuner"]["codeDirectory"], "tuner.py").is_file()
     with pytest.raises(ExperimentError, match=r"begun with hours = 1\.0, not 2"):
         studied(phantoms, tmp_path, hours=2.0)
+    with pytest.raises(ExperimentError, match=r"begun with settings = {}, not {'data.image_size': 32}"):
+        studied(phantoms, tmp_path, settings={"data.image_size": 32})
 
 
 @pytest.mark.parametrize(
