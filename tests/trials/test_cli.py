@@ -87,6 +87,23 @@ def test_what_libraries_print_does_not_mix_with_json(
     assert "hello" in captured.err
 
 
+def test_a_candidate_of_several_classes_is_told_by_its_macro_auc(
+    lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = {
+        "candidate": {"place": 3},
+        "proxies": {"synflow": 20.5},
+        "classes": ["a", "b", "c"],
+        "positive": None,
+        "validation": {"auc_macro": 0.8},
+    }
+    monkeypatch.setattr("trials.pipeline.ranking.run_rank", lambda *_, **__: done)
+    place = ["--data", str(lesions), "--out", str(tmp_path), "--profile", "quick"]
+    assert main(["rank", "--index", "1", *place]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[1:] == ["candidate.place = 3", "proxies.synflow = 20.5", "validation.auc_macro = 0.8"]
+
+
 @pytest.mark.parametrize(("layout", "published"), [("enas17", 4_251_780), ("enas7", 2_342_484)])
 def test_architecture_verb_gives_the_posters_parameter_counts(
     witness: Path, layout: str, published: int, capsys: pytest.CaptureFixture[str]

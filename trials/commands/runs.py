@@ -154,6 +154,8 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
     check_layout(arguments.layout)
     split = split_of(arguments, settings)
     from trials.pipeline.ranking import run_rank
+    from trials.pipeline.scores import headline_of
+    from trials.runs.predictions import classes_of
 
     result = run_rank(
         split,
@@ -166,7 +168,11 @@ def _rank(arguments: argparse.Namespace) -> Outcome:
     )
     if arguments.dry_run:
         return result, outline(result), True
-    shown = {"candidate": result["candidate"], "validation.auc": result["validation"]["auc"]}
+    headline = headline_of(classes_of(result))
+    shown: dict[str, Any] = {
+        name: result[name] for name in ("candidate", "parameters", "macs", "proxies") if name in result
+    }
+    shown[f"validation.{headline}"] = result["validation"][headline]
     return result, f"{arguments.out}\n{outline(shown)}", True
 
 

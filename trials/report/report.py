@@ -1,12 +1,13 @@
 """Report: one comparison's finished runs as one page and the tables beside it.
 
 Writes `report.html`, which loads nothing from elsewhere, `results.csv` (a row a method and data set),
-`measures.csv` (every measure with its interval), `tests.csv` (paired tests) and `search_quality.csv` (how
-well searches rank). Of more than two classes also `class_measures.csv` (every measure of each class against
-all others) and `confusion.csv`; and where one of them is positive, `against_rest_results.csv`,
-`against_rest_measures.csv` and `against_rest_tests.csv`, which are of that class against all others. Every
-figure of the page is also in `figures/`, as SVG and PDF. For an article, `methods.txt` says how it was made,
-and `checklists.csv` has TRIPOD+AI and CLAIM 2024, filled where the runs know.
+`measures.csv` (every measure with its interval), `tests.csv` (paired tests), `search_quality.csv` (how
+well searches rank) and `search_controls.csv` (how well scores without any training do). Of more than two
+classes also `class_measures.csv` (every measure of each class against all others) and `confusion.csv`; and
+where one of them is positive, `against_rest_results.csv`, `against_rest_measures.csv` and
+`against_rest_tests.csv`, which are of that class against all others. Every figure of the page is also in
+`figures/`, as SVG and PDF. For an article, `methods.txt` says how it was made, and `checklists.csv` has
+TRIPOD+AI and CLAIM 2024, filled where the runs know.
 """
 
 from __future__ import annotations
@@ -79,7 +80,10 @@ def run_report(
         },
         "failed": [asdict(one) for one in page.comparison.failed],
         "warnings": list(page.comparison.warnings),
-        "findings": [f"{name}: {line}" for name, lines in page.comparison.findings for line in lines],
+        "findings": [
+            *(f"{name}: {line}" for name, lines in page.comparison.findings for line in lines),
+            *(line for quality in page.qualities for line in quality.losses),
+        ],
     }
 
 

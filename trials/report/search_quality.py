@@ -6,7 +6,7 @@ training uncertain, which draws tau towards 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 from trials.evaluation.bootstrap import Interval
 from trials.evaluation.rankings import kendall_tau, percentile
 from trials.pipeline.scores import headline_of
+from trials.report.controls import CONTROLS, Control, controls_of, losses
 from trials.runs.finished import Run
 
+_SEARCH = ("layout", "fold", "seed")
 QUALITY = (
-    "layout",
-    "fold",
-    "seed",
+    *_SEARCH,
     "n",
     "of",
     "tau",
@@ -29,6 +29,7 @@ QUALITY = (
     "auc_found",
     "percentile",
 )
+SEARCH_CONTROLS = (*_SEARCH, *CONTROLS)
 FEWEST = 3  # architectures; Kendall's tau of fewer says nothing
 
 
@@ -39,7 +40,8 @@ class SearchQuality:
     `scores` are those with shared weights, `alone` the AUCs (of more than two classes macro AUCs) after
     separate training, one entry a candidate; `of` is how many were ranked. `tau` compares the place in the
     ranking (the loss breaks ties, as in the search) with `alone`. `found` is the AUC of ENAS's architecture,
-    None where it was not trained; `percentile` is its place among `alone`, in percent.
+    None where it was not trained; `percentile` is its place among `alone`, in percent. `controls` are shared
+    weights, then scores that need no training.
     """
 
     layout: str
@@ -51,6 +53,7 @@ class SearchQuality:
     alone: Sequence[float]
     tau: Interval
     found: float | None
+    controls: Sequence[Control]
 
     @property
     def percentile(self) -> float | None:
@@ -62,6 +65,15 @@ class SearchQuality:
         """The layout, fold and, other than 0, seed of the search."""
         fold = "all data" if self.fold is None else f"fold {self.fold}"
         return f"{self.layout}, {fold}" + (f", seed {self.seed}" if self.seed else "")
+
+    @property
+    def losses(self) -> Iterator[str]:
+        """Sentences on the scores without training that the search loses to."""
+        return (f"search of {self.name}: {line}" for line in losses(self.controls, self.found))
+
+    def control_rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of `search_controls.csv`."""
+        return ((self.layout, self.fold, self.seed, *one.row()) for one in self.controls)
 
     def row(self) -> tuple[Any, ...]:
         """Return the row of `search_quality.csv`."""
@@ -113,4 +125,5 @@ def _quality(runs: Sequence[Run]) -> SearchQuality | None:
         alone,
         kendall_tau([-candidate["place"] for candidate in random], alone),
         of["enas"][0]["validation"][headline] if of["enas"] else None,
+        controls_of(of["random"], alone),
     )

@@ -18,7 +18,7 @@ from trials.report.class_summaries import MACRO_AUC, ClassSummary
 from trials.report.page import Page
 from trials.report.paired_tests import PairedTest
 from trials.report.readings import BinaryReading, Reading
-from trials.report.search_quality import QUALITY
+from trials.report.search_quality import QUALITY, SEARCH_CONTROLS
 from trials.report.summaries import Summary
 from trials.runs.collection import BinaryPredictions
 from trials.runs.layout import (
@@ -28,6 +28,7 @@ from trials.runs.layout import (
     CONFUSION_TABLE,
     MEASURES_TABLE,
     RESULTS_TABLE,
+    SEARCH_CONTROLS_TABLE,
     SEARCH_QUALITY_TABLE,
     TESTS_TABLE,
 )
@@ -84,6 +85,9 @@ def tables_of(page: Page) -> dict[str, Table]:
     """Return the tables beside a page by the names of their files."""
     of_all = {
         SEARCH_QUALITY_TABLE: Table(QUALITY, [one.row() for one in page.qualities]),
+        SEARCH_CONTROLS_TABLE: Table(
+            SEARCH_CONTROLS, [*chain(*(one.control_rows() for one in page.qualities))]
+        ),
         CHECKLISTS_TABLE: Table(CHECKLIST, [astuple(item) for item in page.checklists]),
     }
     if page.classes is None:

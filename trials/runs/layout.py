@@ -29,6 +29,7 @@ CELLS_SVG, CELLS_PNG = "cells.svg", "cells.png"
 EVALUATION_FILE, EVALUATION_TABLE, EVALUATION_TEXT = "evaluation.json", "evaluation.csv", "evaluation.txt"
 REPORT_PAGE, RESULTS_TABLE, MEASURES_TABLE = "report.html", "results.csv", "measures.csv"
 TESTS_TABLE, SEARCH_QUALITY_TABLE = "tests.csv", "search_quality.csv"
+SEARCH_CONTROLS_TABLE = "search_controls.csv"
 CLASS_MEASURES_TABLE, CONFUSION_TABLE = "class_measures.csv", "confusion.csv"
 AGAINST_REST = "against_rest_"  # before the tables of one class of several against all others
 FIGURES = "figures"  # the folder of the report's figures

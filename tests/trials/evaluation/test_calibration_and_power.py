@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, logit
+from scipy.stats import kendalltau
 from torchmetrics.functional.classification import binary_calibration_error
 
 from trials.evaluation.calibration import (
@@ -22,7 +23,7 @@ from trials.evaluation.power import (
     smallest_accuracy_difference,
     smallest_auc_difference,
 )
-from trials.evaluation.rankings import kendall_tau, percentile
+from trials.evaluation.rankings import kendall_tau, percentile, tau_difference
 
 
 def test_calibration_error_worked_by_hand() -> None:
@@ -142,6 +143,21 @@ def test_kendalls_tau_worked_by_hand() -> None:
     assert tau.low < tau.estimate < tau.high <= 1
     with pytest.raises(ValueError, match="three architectures"):
         kendall_tau([1, 2], [1, 2])
+
+
+def test_kendalls_tau_of_ties_is_scipys() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        one, two = random.integers(4, size=(2, 9))
+        assert kendall_tau(one, two, draws=2).estimate == pytest.approx(kendalltau(one, two).statistic)
+    assert np.isnan(kendall_tau([1, 1, 1], [1, 2, 3], draws=5).estimate)
+
+
+def test_a_difference_of_taus_is_paired() -> None:
+    truth, other = [1, 2, 3, 4], [1, 3, 2, 4]  # which have a tau of 4 / 6
+    assert tau_difference(truth, other, truth).estimate == pytest.approx(2 / 6)
+    same = tau_difference(other, other, truth)
+    assert (same.estimate, same.low, same.high) == (0, 0, 0)
 
 
 def test_interval_of_tau_narrows_with_architectures() -> None:

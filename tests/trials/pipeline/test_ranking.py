@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import yaml
 
+from search_space.enas.proxies import synflow
 from tests.helpers.runs import rank_on, train_on
 from trials.data.folds import assign_folds
 from trials.data.load import load
 from trials.errors import SettingsError
+from trials.models.specs import CellNetwork, Shape
+from trials.models.zoo import build
 from trials.pipeline.found import read_ranking
 from trials.pipeline.ranking import COUNT
+from trials.report.controls import PROXIES, SHARED
 from trials.report.report import run_report, text
+from trials.training.seeding import seed_everything
 
 TINY = {
     "data.image_size": 24,
@@ -40,6 +45,13 @@ def ranked(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(4):
         rank_on(lesions, index, out=home / f"enas3-candidate{index}", layout="enas3", count=3, **PLACE)
     return home
+
+
+@pytest.fixture(scope="module")
+def reported(ranked: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """What a report of these tells, and its folder."""
+    out = tmp_path_factory.mktemp("reported")
+    return run_report([ranked], out), out
 
 
 def metrics(folder: Path) -> dict[str, Any]:
@@ -73,6 +85,16 @@ def test_no_candidate_sees_or_is_scored_on_the_outer_fold(ranked: Path, lesions:
         assert not {data.image_digests[i] for i in assign_folds(data, 2).split(0)[1]} & set(seen)
 
 
+def test_proxies_are_of_the_network_before_it_has_learned(ranked: Path) -> None:
+    told = [metrics(ranked / f"enas3-candidate{index}")["proxies"] for index in range(4)]
+    assert all(one["naswot"] > 0 for one in told) and len({one["naswot"] for one in told}) > 1
+    described = json.loads((ranked / "enas3-candidate2" / "model.json").read_text())
+    shape = Shape(described["channels"], 2, described["image_size"])
+    seed_everything(0)
+    network = build(CellNetwork(**described["network"]), shape)
+    assert told[2]["synflow"] == synflow(network, shape.channels, shape.side)
+
+
 def test_a_finished_candidate_is_only_reported(
     ranked: Path, lesions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,8 +103,10 @@ def test_a_finished_candidate_is_only_reported(
     assert "done already" in capsys.readouterr().err
 
 
-def test_a_report_tells_search_quality_beside_the_methods(ranked: Path, tmp_path: Path) -> None:
-    result = run_report([ranked], tmp_path / "out")
+def test_a_report_tells_search_quality_beside_the_methods(
+    ranked: Path, reported: tuple[dict[str, Any], Path]
+) -> None:
+    result, out = reported
     assert [row["method"] for row in result["results"]] == ["geometry"]
     (quality,) = result["search_quality"]
     alone = [metrics(ranked / f"enas3-candidate{index}")["validation"]["auc"] for index in range(4)]
@@ -92,10 +116,27 @@ def test_a_report_tells_search_quality_beside_the_methods(ranked: Path, tmp_path
         assert quality["tau"] == pytest.approx(sum(pairs) / 3, abs=1e-5)
     below = np.mean([(alone[0] > one) + (alone[0] == one) / 2 for one in alone[1:]])
     assert quality["percentile"] == pytest.approx(100 * below)
-    page = (tmp_path / "out" / "report.html").read_text()
+    page = (out / "report.html").read_text()
     assert "<h2>Search quality</h2>" in page and 'aria-label="Search quality"' in page
     assert "Kendall's tau" in text(result)
-    assert len((tmp_path / "out" / "search_quality.csv").read_text().splitlines()) == 2
+    assert len((out / "search_quality.csv").read_text().splitlines()) == 2
+
+
+def test_a_report_tells_scores_without_training_beside_the_search(
+    ranked: Path, reported: tuple[dict[str, Any], Path]
+) -> None:
+    result, out = reported
+    (quality,), rows = result["search_quality"], result["search_controls"]
+    assert [row["score"] for row in rows] == [SHARED, *PROXIES.values()]
+    assert rows[0]["tau"] == quality["tau"] and rows[0]["difference"] == 0
+    parameters = [metrics(ranked / f"enas3-candidate{index}")["parameters"] for index in (1, 2, 3)]
+    alone = [metrics(ranked / f"enas3-candidate{index}")["validation"]["auc"] for index in (1, 2, 3)]
+    assert rows[1]["auc_chosen"] == pytest.approx(alone[np.argmax(parameters)], abs=1e-6)
+    page = (out / "report.html").read_text()
+    assert "Scores without any training" in page and "synaptic flow" in page
+    for row in rows[1:]:
+        if row["difference"] and row["difference"] > 0:
+            assert f"{row['score']} (" in text(result) and "order candidates worse than" in page
 
 
 def test_candidates_that_cannot_be_are_refused_before_any_search(lesions: Path, tmp_path: Path) -> None:
