@@ -99,7 +99,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         required=True,
-        help="enas7, hog, timm:NAME, torchvision:NAME, ...; a wrong name lists them all",
+        help="enas7, hog, timm:NAME, torchvision:NAME, features:timm:NAME, ...; a wrong name lists them all",
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--external", type=Path, help="another data set, to test the frozen model on")

@@ -31,8 +31,9 @@ class Member:
         if isinstance(card, NetworkDescription):
             return card.network.kind
         if isinstance(card, ClassicalDescription):
+            deep = [f"frozen features of {card.backbone.network.title}"] if card.backbone else []
             beside = ["covariates"] if card.covariates else []
-            return f"{card.classifier} of {' and '.join([*card.features, *beside])}"
+            return f"{card.classifier} of {' and '.join([*card.features, *deep, *beside])}"
         return card.kind
 
     @property
@@ -44,6 +45,8 @@ class Member:
     def preparation(self) -> str:
         """How images are prepared for it."""
         squares = "; ".join(f"{square.words} (pixels)" for square in self.squares) or "no pixels"
+        if isinstance(self.card, ClassicalDescription) and self.card.backbone:
+            return f"{squares}; standardised as for the network's own training"
         if not isinstance(self.card, NetworkDescription):
             return squares
         each = ", then each by itself" if self.card.per_image else ""

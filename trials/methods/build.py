@@ -29,6 +29,10 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
     if entry.builder:
         method: Method = resolve_name(entry.builder)(task)
         return method
+    if entry.backbone and entry.frozen:
+        from trials.methods.frozen import FrozenMethod
+
+        return FrozenMethod(task, entry.backbone)
     if entry.backbone:
         from trials.methods.networks import BackboneMethod
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
@@ -36,6 +36,9 @@ from trials.runs.folder import RunFolder
 from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SIZE, ClassicalSettings
+
+if TYPE_CHECKING:
+    from trials.models.frozen_features import FrozenFeatures
 
 _CS = (0.3, 1, 3, 10, 30)  # among which an SVM's C is chosen; ours
 _INNER = 3  # inner folds, of fewer groups fewer; ours
@@ -72,13 +75,20 @@ class Seen:
     """What a classical method looks at: features of the image, its box, and covariates.
 
     The box is width, height and ratio, as they are (`plain`), or their logarithms (`log`) where the data have
-    them; it is standardised, and with `standardised` so are the image's features.
+    them; it is standardised, and with `standardised` so are the image's features. With `deep` these are those
+    of the method's frozen network.
     """
 
     features: tuple[Feature, ...] = ()
     box: Literal["plain", "log"] | None = None
     standardised: bool = False
     covariates: bool = True
+    deep: bool = False
+
+    @property
+    def images(self) -> bool:
+        """Whether more is seen than box and covariates."""
+        return self.deep or bool(self.features)
 
 
 class ClassicalMethod(Method):
@@ -89,7 +99,7 @@ class ClassicalMethod(Method):
         self._fitted: tuple[Fitted, ClassicalModel] | None = None
         self._warnings: list[str] = []  # about the fit
         self._boxed = seen.box == "plain" or (seen.box == "log" and not self._boxes_lacking())
-        self._mirror = task.settings.classical.mirror and bool(seen.features)
+        self._mirror = task.settings.classical.mirror and seen.images
         changed = task.settings.classical != ClassicalSettings()
         self.sections = frozenset({"data", *(["classical"] if changed else [])})  # type: ignore[misc]
         images = len(task.split.development) * (1 + self._mirror)
@@ -98,6 +108,11 @@ class ClassicalMethod(Method):
     def _boxes_lacking(self) -> bool:
         """Return whether some image of the task has no box."""
         return any(next(box_problems(data), None) for data, _ in self.task.parts.values())
+
+    @property
+    def frozen(self) -> FrozenFeatures | None:
+        """The network whose features are seen, if any."""
+        return None
 
     @property
     def model(self) -> ClassicalModel:
@@ -125,7 +140,8 @@ class ClassicalMethod(Method):
         coded = coding.code(data.cells(training, coding.names), np.float64) if coding else None
         images = [data.images[i] for i in training]
         views = [images, [image[:, ::-1] for image in images]][: 1 + self._mirror]
-        features = np.concatenate([features_of(self._seen.features, view, coded) for view in views])
+        inputs = [features_of(self._seen.features, view, coded, self.frozen) for view in views]
+        features = np.concatenate(inputs)
         truth, groups = self._truth(data.labels[training]), np.array(data.groups)[training]
         first = len(covariates.inputs) if covariates else 0
         standardised = slice(first, features.shape[1] if self._seen.standardised else first + len(box))
@@ -137,9 +153,10 @@ class ClassicalMethod(Method):
             covariates=coding,
             classifier="svm" if isinstance(fitted.classifier, SupportVectors) else "logistic_regression",
             features=self._seen.features,
+            backbone=self.frozen.card if self.frozen else None,
             mirror=self._mirror,
         )
-        return fitted, ClassicalModel(fitted.classifier, description)
+        return fitted, ClassicalModel(fitted.classifier, description, frozen=self.frozen)
 
     def _warn(self, fitted: Fitted, before: Fitted | None) -> None:
         notes = list(fitted.warnings)

@@ -246,7 +246,7 @@ class BackboneMethod(NetworkMethod):
         shape = Shape(options.channels, len(task.data.classes), options.image_size)
         check(network, shape)
         self.weights = weights = find_weights(network, task.settings.backbone.weights)
-        known = {"source": weights.source, "sha256": weights.digest} if weights else None
+        known = weights.known if weights else None
         super().__init__(
             task,
             network,
@@ -258,13 +258,7 @@ class BackboneMethod(NetworkMethod):
     def warnings(self, folder: Path) -> list[str]:
         """Return, too, whose the weights are that it started from."""
         told = super().warnings(folder)
-        if self.weights is None:
-            return told
-        return [
-            *told,
-            f"starts from weights of {self.weights.source}: their licence, and whether they have seen images "
-            f"of these data, is not checked here; {self.weights.about}",
-        ]
+        return [*told, self.weights.warning] if self.weights else told
 
 
 class EnasBMethod(NetworkMethod):

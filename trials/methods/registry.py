@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 from trials.errors import SettingsError
-from trials.models.backbone_names import backbone_named
+from trials.models.backbone_names import backbone_named, frozen_named
 from trials.models.specs import Backbone
 from trials.settings.load import with_defaults
 from trials.settings.schema import Settings
@@ -44,7 +44,8 @@ class Entry:
     setting, as all have the ensemble's own. What `joins` joins the methods that the settings name. `choices`
     are the settings that a tuning chooses by validation images before the method is tested. `builder` names
     what makes a method of another package of a `Task`, as "module:name"; it is imported when the method is
-    trained. `backbone` is a network of timm or torchvision.
+    trained. `backbone` is a network of timm or torchvision, which is trained, or whose features alone are
+    learned from (`frozen`).
     """
 
     title: Title
@@ -56,6 +57,7 @@ class Entry:
     choices: frozenset[str] = frozenset()
     builder: str = ""
     backbone: Backbone | None = None
+    frozen: bool = False
 
     def settings(self, settings: Settings) -> Settings:
         """Return `settings` with this method's differences over the profile and under what was given.
@@ -101,6 +103,11 @@ _FINE_TUNING: tuple[dict[str, object], str] = (
     },
     "its weights are known already and only adapted, from the size and by the optimiser that suit them; "
     "rate and decay are ours",
+)
+
+_FROZEN: tuple[dict[str, object], str] = (
+    {"data.image_size": 224, "data.fit": "stretch"},
+    "its weights are not adapted, so that it sees images of about the size that most are published for; ours",
 )
 
 ENTRIES = (
@@ -193,14 +200,22 @@ def find_method(name: str) -> Entry:
         return known[name]
     if backbone := backbone_named(name):
         return _of_backbone(backbone)
+    if backbone := frozen_named(name):
+        return _of_frozen(name.replace(":", "-"), backbone)
     close = difflib.get_close_matches(name, known, 1)
     hint = f" (nearest: {close[0]})" if close else ""
     raise SettingsError(
         f"no method {name!r}{hint}; there are {', '.join(known)}, and each network of timm and torchvision, "
-        "such as timm:convnext_atto.d2_in1k or torchvision:resnet18"
+        "such as timm:convnext_atto.d2_in1k or torchvision:resnet18, or its features alone, such as "
+        "features:torchvision:resnet18"
     )
 
 
 def _of_backbone(backbone: Backbone) -> Entry:
     title = Title(backbone.method, f"{backbone.name} ({backbone.library})", saw_other_data=True)
     return Entry(title, *_FINE_TUNING, backbone=backbone)
+
+
+def _of_frozen(name: str, backbone: Backbone) -> Entry:
+    title = Title(name, f"features of {backbone.name} ({backbone.library}), RBF SVM", saw_other_data=True)
+    return Entry(title, *_FROZEN, backbone=backbone, frozen=True)

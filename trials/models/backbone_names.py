@@ -15,6 +15,8 @@ from trials.models.specs import Backbone, Library
 
 PUBLISHED, RANDOM = "published", "random"  # values of `backbone.weights` that are no file
 _NAMED = re.compile(rf"({'|'.join(get_args(Library))})[:-](.+)")
+_FROZEN = re.compile(r"features[:-](.+)")
+_LITE0 = Backbone(library="timm", name="tf_efficientnet_lite0")  # as `efficientnet_lite0`
 
 
 def backbone_named(method: str) -> Backbone | None:
@@ -34,6 +36,23 @@ def backbone_named(method: str) -> Backbone | None:
             f"'{_LISTS[named[1]]}'"
         )
     return Backbone.model_validate({"library": named[1], "name": named[2]})
+
+
+def frozen_named(method: str) -> Backbone | None:
+    """Return the network whose frozen features a method's name stands for, such as `features:timm:resnet18`.
+
+    None for another method. Raises `SettingsError` as `backbone_named`, and for what is no such network.
+    """
+    named = _FROZEN.fullmatch(method)
+    if named is None:
+        return None
+    found = _LITE0 if named[1] == "efficientnet_lite0" else backbone_named(named[1])
+    if found is None:
+        raise SettingsError(
+            f"{method}: {named[1]} has no published weights here; name features:efficientnet_lite0, "
+            "features:timm:NAME or features:torchvision:NAME"
+        )
+    return found
 
 
 _LISTS = {

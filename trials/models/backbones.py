@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,17 @@ def _without_numbers(network: Backbone) -> torch.device:
     return torch.device("cpu" if network.name.startswith("regnet") else "meta")
 
 
+def standardisation_of(network: Backbone) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the mean and deviation of each channel, on the scale 0 to 1, that published weights expect."""
+    if network.library == "timm":
+        published = _published(network)
+        return published.mean, published.std
+    from torchvision.models import get_model_weights
+
+    transforms: Any = get_model_weights(network.name).DEFAULT.transforms()
+    return transforms.mean, transforms.std
+
+
 def head_of(network: Backbone, shape: Shape) -> set[str]:
     """Return the names of the classifier's weights: those whose shape depends on the number of classes."""
     with _without_numbers(network):
@@ -119,6 +130,19 @@ class Weights:
     about: str
     state: Callable[[int], Mapping[str, Tensor]]
 
+    @property
+    def known(self) -> dict[str, str]:
+        """What a run records of them."""
+        return {"source": self.source, "sha256": self.digest}
+
+    @property
+    def warning(self) -> str:
+        """What a reader of the results should know of them."""
+        return (
+            f"starts from weights of {self.source}: their licence, and whether they have seen images "
+            f"of these data, is not checked here; {self.about}"
+        )
+
 
 def find_weights(network: Backbone, chosen: str) -> Weights | None:
     """Return the weights that `chosen` names: published ones, a file's, or None for random ones.
@@ -135,13 +159,18 @@ def find_weights(network: Backbone, chosen: str) -> Weights | None:
     return _of_hub(network) if network.library == "timm" else _of_torchvision(network)
 
 
+def modules_of(head: Iterable[str]) -> list[str]:
+    """Return the names of the modules that have these weights."""
+    return sorted({name.rpartition(".")[0] for name in head})
+
+
 def load_backbone(made: nn.Module, network: Backbone, shape: Shape, weights: Weights | None) -> None:
     """Give a network of `build_backbone` these weights, and a new classifier of small ones.
 
     Raises `ModelError` where a weight is missing or of another shape.
     """
     head = head_of(network, shape)
-    modules = sorted({name.rpartition(".")[0] for name in head})
+    modules = modules_of(head)
     if not hasattr(made, "pretrained_cfg"):  # what fine-tuning asks; networks of timm bring it
         made.pretrained_cfg = {"classifier": tuple(modules)}  # type: ignore[assignment]
     for layer in map(made.get_submodule, modules):

@@ -60,7 +60,9 @@ class InferenceClassical(Inference):
                 f"squares; export a model of {' or '.join(_FEATURES)}, or an ensemble without this one"
             )
         self.squares = (Square(SIDE, "stretch", 3),) if card.features else ()
-        self.mirror = card.mirror
+        if card.backbone:
+            self.squares = (card.backbone.square,)
+        self.mirror, self.frozen = card.mirror, model.frozen
         self.features = nn.ModuleList(_FEATURES[name]() for name in card.features)
         self.classifier = _classifier_module(model.classifier)
 
@@ -68,10 +70,10 @@ class InferenceClassical(Inference):
         """Map images [b, 3, side, side] if it sees some, and covariates [b, d], to logits [b, classes]."""
         seen = [inputs[-1].double()] if self.covariates else []
         if self.squares:
-            pixels = grey(inputs[0])
+            images = inputs[0]
             if self.mirror:  # both together, as one is half the graph
-                pixels, seen = torch.cat([pixels, pixels.flip(-1)]), [torch.cat([one, one]) for one in seen]
-            seen += [features(pixels) for features in self.features]
+                images, seen = torch.cat([images, images.flip(-1)]), [torch.cat([one, one]) for one in seen]
+            seen.append(self._features(images))
         scores: Tensor = self.classifier(torch.cat(seen, dim=1))
         if self.squares and self.mirror:
             scores = scores.reshape(2, -1, scores.shape[1]).mean(0)
@@ -79,6 +81,14 @@ class InferenceClassical(Inference):
             return scores
         pair = [scores, torch.zeros_like(scores)]
         return torch.cat(pair if self.positive == 0 else pair[::-1], dim=1)
+
+    def _features(self, images: Tensor) -> Tensor:
+        """Return the features, float64 [b, d], of squares [b, 3, side, side]."""
+        if self.frozen is not None:
+            deep: Tensor = self.frozen(images).double()
+            return deep
+        pixels = grey(images)
+        return torch.cat([features(pixels) for features in self.features], dim=1)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `said` of the inputs, in float32."""

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from trials.settings.schema import BoostedSettings, Section
+from trials.models.square import Fit, Square
+from trials.settings.schema import LARGEST_SIDE, BoostedSettings, Section
 
 Library = Literal["timm", "torchvision"]  # whose networks can be had by name
+_Positive = Annotated[float, Field(gt=0)]
 NOT_FOR = "clinical use: made for research, never validated on patients"  # a model
 
 
@@ -60,6 +62,25 @@ class Backbone(Section):
     def title(self) -> str:
         """Its name as a user gives it."""
         return f"{self.library}:{self.name}"
+
+
+class FrozenBackbone(Section):
+    """A backbone as it was published: another classifier takes the `outputs` that its own would see.
+
+    Images are made square by `fit`, scaled to 0..1 and standardised by `mean` and `std`, as for its training.
+    """
+
+    network: Backbone
+    image_size: int = Field(ge=1, le=LARGEST_SIDE)
+    fit: Fit
+    mean: tuple[float, float, float]
+    std: tuple[_Positive, _Positive, _Positive]
+    outputs: int = Field(ge=1)
+
+    @property
+    def square(self) -> Square:
+        """What the network sees of an image."""
+        return Square(self.image_size, self.fit, 3)
 
 
 Network = Annotated[CellNetwork | KnownNetwork | BoostedNetwork | Backbone, Field(discriminator="kind")]
