@@ -27,6 +27,7 @@ from trials.inference.predict import run_predict
 from trials.inference.views import VIEWS
 from trials.methods.classical import ClassicalMethod, Fitted, Seen, logistic_regression, support_vectors
 from trials.models.classical import ClassicalDescription, ClassicalModel, save_classical
+from trials.models.classifiers import SupportVectors
 from trials.models.features import FEATURES
 from trials.models.model_file import load_model
 from trials.pipeline.evaluate import run_evaluate
@@ -101,13 +102,23 @@ def model_of(classes: int, *, mirror: bool = False) -> ClassicalModel:
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_a_loaded_model_says_the_same_to_the_last_digit(classes: int, tmp_path: Path) -> None:
+def test_a_loaded_model_says_the_same_with_vectors_of_half_the_size(classes: int, tmp_path: Path) -> None:
     model = model_of(classes)
     save_classical(tmp_path, model)
     loaded = load_model(tmp_path)
     assert loaded.description == model.description
-    np.testing.assert_array_equal(loaded.logits(IMAGES), model.logits(IMAGES))
+    np.testing.assert_allclose(loaded.logits(IMAGES), model.logits(IMAGES), atol=1e-6, rtol=0)
     np.testing.assert_allclose(loaded.probabilities(IMAGES).sum(1), 1)
+    assert load_file(tmp_path / "model.safetensors")["vectors"].dtype == np.float32
+
+
+def test_vectors_of_earlier_files_keep_their_64_bits(tmp_path: Path) -> None:
+    model = model_of(2)
+    save_classical(tmp_path, model)
+    arrays = load_file(tmp_path / "model.safetensors")
+    assert isinstance(model.classifier, SupportVectors)
+    save_file({**arrays, "vectors": model.classifier.vectors}, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(load_model(tmp_path).logits(IMAGES), model.logits(IMAGES))
 
 
 def test_a_mirroring_model_says_the_same_of_a_mirror_image() -> None:
