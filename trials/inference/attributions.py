@@ -7,7 +7,7 @@ processor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trials.data.covariates import Table
+from trials.data.images import to_tensor
 from trials.errors import ExplainError
 from trials.models.inference import InferenceModel
 from trials.models.network import TrainedModel
@@ -129,3 +131,27 @@ def _log_odds_of(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "occlusion": occlusion}
+
+
+def network_maps(
+    model: TrainedModel,
+    images: Sequence[np.ndarray],
+    methods: Sequence[str],
+    classes: np.ndarray,
+    covariates: Table | None = None,
+) -> dict[str, np.ndarray]:
+    """Return maps by name, float [n, side, side], of images uint8 [h, w] or [h, w, 3], on the processor.
+
+    `classes`, int64 [n], are the indices of those that the maps speak for; `covariates` are cells by column.
+    """
+    inputs = model.inputs(covariates, len(images))
+    beside = None if inputs is None else torch.from_numpy(inputs)
+    here = replace(model, network=model.network.cpu().eval())
+    given = squares_of(model, images), torch.from_numpy(classes), beside
+    return {name: ATTRIBUTIONS[name](here, *given) for name in methods}
+
+
+def squares_of(model: TrainedModel, images: Sequence[np.ndarray]) -> Tensor:
+    """Return what a network sees of images: uint8 [n, channels, side, side]."""
+    card = model.description
+    return to_tensor(images, *card.square).expand(-1, card.channels, -1, -1)

@@ -1,4 +1,4 @@
-"""Explain what a trained network looked at: maps over what it saw, with a sanity check.
+"""Explain what a trained model looked at: maps over what it saw, with a sanity check.
 
 A map shows where, never why. Whether it depends on what was learned at all is tested as by Adebayo et al.,
 NeurIPS 2018, arXiv 1810.03292: with random weights it must become another map.
@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from search_space.strict_json import dump_json
 from trials.data.covariates import Table
 from trials.data.files.decoding import decode_all
-from trials.data.images import to_tensor
+from trials.data.images import from_square
 from trials.data.new_folder import new_folder
 from trials.errors import ExplainError
 from trials.evaluation.decisions import probabilities
 from trials.files import as_paths, write_atomically
-from trials.inference.attributions import ATTRIBUTIONS
+from trials.inference.attributions import ATTRIBUTIONS, network_maps, squares_of
 from trials.inference.given_covariates import Given
 from trials.inference.map_pictures import draw
+from trials.inference.own_size_maps import attributions_of
 from trials.inference.prediction_rows import CALIBRATED
+from trials.inference.unlearned import unlearned
 from trials.models.description import ModelDescription
 from trials.models.model import Model
 from trials.models.model_file import load_model
 from trials.models.network import TrainedModel
+from trials.models.square import Fit
 from trials.runs.layout import MAPS
 from trials.runs.predictions import in_words
 
@@ -42,11 +44,12 @@ _INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explai
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the network saw, uint8 [side, side] or [side, side, 3], and maps by name, float [side, side].
+    """What the model saw, uint8 [h, w] or [h, w, 3], and maps by name, float [h, w].
 
+    A network saw a square, made by `fit`; of ensembles and classical models (None) it is the image itself.
     Canonical `logits` [k] are what it said of the image. A map is above 0 where the image speaks for the
     class `speaks_for`, against all others. `sanity` holds for each map its rank correlation with the map of
-    the same network with random weights: near 1 or -1 the map does not depend on what was learned. It is NaN
+    the same model with random weights: near 1 or -1 the map does not depend on what was learned. It is NaN
     for a map without variation.
     """
 
@@ -55,57 +58,92 @@ class Explanation:
     seen: np.ndarray
     maps: Mapping[str, np.ndarray]
     sanity: Mapping[str, float]
+    fit: Fit | None = None
+
+    def own_size(self, name: str, size: tuple[int, int]) -> np.ndarray:
+        """Return a map for the pixels of the image, whose height and width are `size`."""
+        found = self.maps[name]
+        return found if self.fit is None else from_square(found, size, self.fit)
 
 
 def explain(
     model: Model,
     images: Sequence[np.ndarray],
-    methods: Sequence[str] = tuple(ATTRIBUTIONS),
+    methods: Sequence[str] | None = None,
     class_name: str | None = None,
     covariates: Table | None = None,
 ) -> list[Explanation]:
     """Explain what the model says of images, uint8 [h, w] or [h, w, 3]; on the processor.
 
     Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
-    that the image is called. `covariates`, where the model takes some, are cells by column, one an image;
-    they have no map and stay what they are. Raises `ExplainError` without captum, for a class that the model
-    does not know, and for maps that are not finite.
+    that the image is called. `methods` are names of maps; unless told all that there are of such a model.
+    `covariates`, where the model takes some, are cells by column, one an image; they have no map and stay
+    what they are. Raises `ExplainError` without captum, which maps of networks need, for a class that the
+    model does not know, a model that sees no image, a map that there is not, and maps that are not finite.
     """
-    _require_captum()
-    if not isinstance(model, TrainedModel):
-        raise ExplainError(
-            f"{model.name}: a model of the kind {model.description.kind!r}, and maps are of networks alone; "
-            "name a network, of an ensemble one of the folders in its members/"
-        )
+    chosen = _chosen(model, methods)
     card = model.description
     if class_name is not None:
         _require_class(model, class_name)
     logits = model.logits(images, covariates=covariates)
-    which = torch.from_numpy(_explained(card, logits, class_name))
-    squares = to_tensor(images, card.image_size, card.fit, card.channels)
-    squares = squares.expand(-1, card.channels, -1, -1)
-    inputs = model.inputs(covariates, len(images))
-    beside = None if inputs is None else torch.from_numpy(inputs)
-    model = replace(model, network=model.network.cpu().eval())
-    maps = {name: ATTRIBUTIONS[name](model, squares, which, beside) for name in methods}
-    for name, found in maps.items():
-        if not np.isfinite(found).all():
-            raise ExplainError(
-                f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
-                "too large to be derived; train it again with a lower retrain.learning_rate"
-            )
-    random = _with_random_weights(model)
-    blank = {name: ATTRIBUTIONS[name](random, squares, which, beside) for name in methods}
+    which = _explained(card, logits, class_name)
+    maps = _maps(model, images, chosen, which, covariates)
+    _refuse_not_finite(model, maps)
+    blank = _maps(unlearned(model), images, chosen, which, covariates)
+    seen, fit = _seen(model, images)
     return [
         Explanation(
             card.classes[which[i]],
             logits[i],
-            np.squeeze(square.numpy().transpose(1, 2, 0)[..., :: 3 if _is_grey(square) else 1]),
+            one,
             {name: found[i] for name, found in maps.items()},
             {name: _rank_correlation(found[i], blank[name][i]) for name, found in maps.items()},
+            fit,
         )
-        for i, square in enumerate(squares)
+        for i, one in enumerate(seen)
     ]
+
+
+def _chosen(model: Model, methods: Sequence[str] | None) -> Sequence[str]:
+    """Return the names of the maps to make of a model."""
+    known = ATTRIBUTIONS if isinstance(model, TrainedModel) else attributions_of(model)
+    for name in (name for name in methods or () if name not in known):
+        raise ExplainError(f"{model.name}: has no map {name!r}, only {', '.join(known)}")
+    chosen = tuple(known) if methods is None else methods
+    if isinstance(model, TrainedModel) or "grad_cam" in chosen:
+        _require_captum()
+    return chosen
+
+
+def _maps(
+    model: Model, images: Sequence[np.ndarray], methods: Sequence[str], which: np.ndarray, cells: Table | None
+) -> Mapping[str, Sequence[np.ndarray]]:
+    """Return maps by name, one an image: of a network of its squares, of others of the images as they are."""
+    if isinstance(model, TrainedModel):
+        found = network_maps(model, images, methods, which, cells)
+        return {name: list(of_images) for name, of_images in found.items()}
+    known = attributions_of(model)
+    return {name: known[name](model, images, which, cells) for name in methods}
+
+
+def _refuse_not_finite(model: Model, maps: Mapping[str, Sequence[np.ndarray]]) -> None:
+    for name, found in maps.items():
+        if not all(np.isfinite(one).all() for one in found):
+            raise ExplainError(
+                f"{model.name}: its {name} map holds numbers that are not finite: the weights are damaged or "
+                "too large to be derived; train it again with a lower retrain.learning_rate"
+            )
+
+
+def _seen(model: Model, images: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Fit | None]:
+    """Return what maps are drawn over, uint8 [h, w] or [h, w, 3], and how a network's squares are made."""
+    if not isinstance(model, TrainedModel):
+        return images, None
+    squares = [
+        np.squeeze(one.numpy().transpose(1, 2, 0)[..., :: 3 if _is_grey(one) else 1])
+        for one in squares_of(model, images)
+    ]
+    return squares, model.description.fit
 
 
 def _require_captum() -> None:
@@ -132,12 +170,6 @@ def _explained(card: ModelDescription, logits: np.ndarray, class_name: str | Non
 
 def _is_grey(square: Tensor) -> bool:
     return bool((square == square[:1]).all())
-
-
-def _with_random_weights(model: TrainedModel) -> TrainedModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return replace(model, network=model.description.build().eval())
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -200,7 +232,8 @@ def _write_picture(
     name = f"{number:03d}-{path.stem}.png"  # two folders may hold files of one name
     said = _said(card, one)
     shown = ", ".join(f"{_WORDS[key]} of {one.speaks_for} {said[key]:.3f}" for key in _WORDS if key in said)
-    draw(one.seen, one.maps, one.sanity, one.speaks_for, shown).savefig(folder / name, dpi=110)
+    title = f"{'the image' if one.fit is None else 'as the network sees it'}\n{shown}"
+    draw(one.seen, one.maps, one.sanity, one.speaks_for, title).savefig(folder / name, dpi=110)
     sanity = {key: None if np.isnan(value) else value for key, value in one.sanity.items()}
     spoken = {"class": one.speaks_for} if named else {}
     return {"file": str(path), "picture": name, **spoken, **said, "sanity": sanity}
@@ -222,7 +255,7 @@ def text(result: dict[str, Any]) -> str:
     of = named.pop() if len(named) == 1 else "the class of each picture"
     lines = [
         f"{result['out']}: red speaks for {of}, blue against; not for {result['not_for']}",
-        "correlation: of a map with that of the same network with random weights; the nearer to 1, the less "
+        "correlation: of a map with that of the same model with random weights; the nearer to 1, the less "
         "the map depends on what was learned",
     ]
     lines += [f"warning: {warning}" for warning in result["warnings"]]

@@ -1,4 +1,4 @@
-"""Draw maps of what a network looked at over what it saw."""
+"""Draw maps of what a model looked at over what it saw."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 
 def overlay(seen: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return a map, float [side, side], over what was seen, uint8 [side, side] or [side, side, 3].
+    """Return a map, float [h, w], over what was seen, uint8 [h, w] or [h, w, 3].
 
-    Uint8 [side, side, 3]: red speaks for the class, blue against.
+    Uint8 [h, w, 3]: red speaks for the class, blue against.
     """
     strength = found / max(float(np.abs(found).max()), 1e-12)
     colour = mpl.colormaps["coolwarm"]((strength + 1) / 2)[..., :3]
@@ -27,13 +27,13 @@ def draw(
     maps: Mapping[str, np.ndarray],
     sanity: Mapping[str, float],
     name_of_class: str,
-    probability: str,
+    title: str,
 ) -> Figure:
-    """Draw what was seen, with its probability in words, and each map over it; else as in `Explanation`."""
+    """Draw what was seen, under a `title`, and each map over it; else as in `Explanation`."""
     figure = Figure(figsize=(3 * (1 + len(maps)), 3.5), layout="constrained")
     panels = figure.subplots(1, 1 + len(maps))
     panels[0].imshow(seen, cmap="gray", vmin=0, vmax=255)
-    panels[0].set_title(f"as the network sees it\n{probability}", fontsize=8)
+    panels[0].set_title(title, fontsize=8)
     for axes, (name, found) in zip(panels[1:], maps.items(), strict=True):
         axes.imshow(overlay(seen, found))
         said = f"correlation with random weights' map {sanity[name]:.2f}"

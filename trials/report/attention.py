@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trials.data.images import from_square
 from trials.errors import ExplainError, ModelError
 from trials.inference.map_pictures import overlay
 from trials.report.class_summaries import ClassSummary
@@ -107,7 +106,6 @@ def _maps(method: MethodRuns, cases: Sequence[AnyCase], data: DataSet, of: str |
         )
     from trials.inference.explain import explain  # late, as PyTorch takes seconds
     from trials.models.model_file import load_model
-    from trials.models.network import TrainedModel
 
     of_folds: dict[int, list[str]] = defaultdict(list)
     for case in cases:
@@ -118,16 +116,15 @@ def _maps(method: MethodRuns, cases: Sequence[AnyCase], data: DataSet, of: str |
         model = load_model(folders[fold])
         images = [data.images[file] for file in files]
         explained = explain(model, images, [METHOD], of, data.cells(files))
-        assert isinstance(model, TrainedModel)  # what is not has no maps
-        fit = model.description.fit
         for file, image, one in zip(files, images, explained, strict=True):
-            found[file] = _mapped(image, one, fit)
+            found[file] = _mapped(image, one)
     return found
 
 
-def _mapped(image: np.ndarray, explained: Explanation, fit: str) -> Mapped:
-    own_size = from_square(explained.maps[METHOD], image.shape[:2], fit)
-    return Mapped(thumbnail(overlay(image, own_size), LARGEST), explained.sanity[METHOD])
+def _mapped(image: np.ndarray, explained: Explanation) -> Mapped:
+    height, width = image.shape[:2]
+    drawn = overlay(image, explained.own_size(METHOD, (height, width)))
+    return Mapped(thumbnail(drawn, LARGEST), explained.sanity[METHOD])
 
 
 def _shown(case: AnyCase, data: DataSet | None, mapped: Mapped | None) -> Shown:

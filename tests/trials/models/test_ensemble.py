@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.models import save_untrained
-from trials.errors import ExplainError, ModelError
+from trials.errors import ModelError
 from trials.evaluation.decisions import Decision, mean_logits, probabilities
-from trials.inference.explain import explain
 from trials.models.ensemble import EnsembleModel
 from trials.models.model_file import load_description, load_model, save_ensemble
 from trials.runs.predictions import Frozen
@@ -156,10 +155,3 @@ def test_equal_weights_are_no_weights_to_the_last_digit() -> None:
         unequal = probabilities(mean_logits(given, positive, [1.0, 2.0, 1.0]))
         expected = np.average([probabilities(one) for one in given], axis=0, weights=[1, 2, 1])
         np.testing.assert_allclose(unequal, expected, atol=1e-9)
-
-
-def test_explain_names_the_way_to_a_member_that_is_a_network(ensemble: Path) -> None:
-    pytest.importorskip("captum")
-    with pytest.raises(ExplainError, match=r"kind 'ensemble'.* one of the folders in its members/"):
-        explain(load_model(ensemble), IMAGES)
-    assert explain(load_model(ensemble / "members" / "0"), IMAGES[:1], ["grad_cam"])
