@@ -194,7 +194,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
         Raises `DivergedError` where what the evaluator logs is not finite.
         """
         self.set_architecture(sample)
-        logged = validate(self.training_module, self.trainer, batches)
+        logged, outputs = validate(self.training_module, self.trainer, batches)
         metric = choose_metric(list(logged), self.options.reward_metric_name)
         values = {name: agreed(value, self.device) for name, value in logged.items()}
         for name, value in values.items():
@@ -202,7 +202,7 @@ class WeightSharingModule(BaseOneShotLightningModule):
                 raise DivergedError(self.current_epoch + 1, f"{name} of an architecture is {value}")
         penalty = self.options.penalty
         reward = values[metric] if penalty is None else float(penalty(values[metric], sample)[0])
-        return Score(reward, metric, values.get("val_loss", 0.0))
+        return Score(reward, metric, values.get("val_loss", 0.0), outputs)
 
     @contextmanager
     def evaluating(self, dropout: bool) -> Iterator[None]:

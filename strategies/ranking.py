@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
@@ -26,6 +26,8 @@ class Candidate:
     """A scored architecture: NNI's sample and what it reached on the whole validation split.
 
     `cost` is what the search's limit bounds, None without a limit; `feasible` is whether it keeps the limit.
+    `outputs` [n, ...] are what the evaluator's ``validation_step`` returned of all images of the split, in
+    the order of its loader's epoch 0, on the processor; None where that returns no tensor.
     """
 
     sample: Sample
@@ -33,6 +35,7 @@ class Candidate:
     metric: str
     cost: float | None = None
     feasible: bool = True
+    outputs: torch.Tensor | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ def rank(
         except DivergedError as error:  # of this architecture alone, or all of them end here
             failure = error
             continue
-        feasible = _feasible(proposal, limit)
-        scored.append((one.loss, Candidate(proposal.sample, one.value, one.metric, proposal.cost, feasible)))
+        outputs = None if one.outputs is None else one.outputs.cpu()
+        known = proposal.cost, _feasible(proposal, limit), outputs
+        scored.append((one.loss, Candidate(proposal.sample, one.value, one.metric, *known)))
     if not scored:
         raise failure
     scored.sort(key=lambda entry: (not entry[1].feasible, -entry[1].score, entry[0]))

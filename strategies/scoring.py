@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.data import extract_batch_size
+from torch import Tensor
 from torchmetrics import Metric
 
 
@@ -16,31 +17,37 @@ from torchmetrics import Metric
 class Score:
     """What an architecture reached: `value` of the `metric`, less any penalty.
 
-    `loss` is the evaluator's ``val_loss``, 0 where it logs none.
+    `loss` is the evaluator's ``val_loss``, 0 where it logs none; `outputs` [n, ...] are what its
+    ``validation_step`` returned of all images, in the batches' order, None where that returns no tensor.
     """
 
     value: float
     metric: str
     loss: float = 0.0
+    outputs: Tensor | None = field(default=None, compare=False)
 
 
 @torch.no_grad()
-def validate(module: LightningModule, trainer: Trainer, batches: Iterable[Any]) -> dict[str, float]:
-    """Run a module's validation steps; return what it logs, averaged over all images.
+def validate(
+    module: LightningModule, trainer: Trainer, batches: Iterable[Any]
+) -> tuple[dict[str, float], Tensor | None]:
+    """Run a module's validation steps; return what it logs, averaged over all images, and its `outputs`.
 
     The module's own `log` is replaced meanwhile, and torchmetrics that it logs are reset at the end.
     """
-    logged = _Logged()
+    logged, returned = _Logged(), []
     own_log, module.log = module.log, logged  # type: ignore[method-assign]
     try:
         for index, batch in enumerate(batches):
             logged.batch_size = extract_batch_size(batch)
             batch = trainer.strategy.batch_to_device(batch)
             with trainer.precision_plugin.val_step_context():
-                module.validation_step(batch, index)
+                returned.append(module.validation_step(batch, index))
     finally:
         module.log = own_log  # type: ignore[method-assign]
-    return logged.take()
+    tensors = [one for one in returned if isinstance(one, Tensor)]
+    outputs = torch.cat(tensors) if tensors and len(tensors) == len(returned) else None
+    return logged.take(), outputs
 
 
 def choose_metric(names: Sequence[str], wanted: str | None) -> str:

@@ -118,11 +118,20 @@ class Batches:
     def _drops_last(self) -> bool:
         return self.shuffle and len(self.labels) % self.batch_size == 1 < len(self.labels)
 
+    @property
+    def order(self) -> torch.Tensor:
+        """Which images the next iteration yields, by their places among `indices`: int64 [m]."""
+        order = self._order(torch.Generator().manual_seed(self._seeds[0]))
+        return order[: len(self) * self.batch_size]
+
+    @property
+    def _seeds(self) -> list[int]:
+        """Those of the next iteration's order and augmentation."""
+        return np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint32).tolist()
+
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        seeds = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint32).tolist()
-        order = self._order(torch.Generator().manual_seed(seeds[0])).to(self.device)
-        generator = torch.Generator(self.device).manual_seed(seeds[1])
-        for batch in order.split(self.batch_size)[: len(self)]:
+        generator = torch.Generator(self.device).manual_seed(self._seeds[1])
+        for batch in self.order.to(self.device).split(self.batch_size):
             images = (self._policy(self._chosen[batch], generator) - self._mean) / self._std
             if self.per_image:
                 images = standardise_each(images)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from nni.nas.space import model_context
 
 from search_space import Architecture, draw
 from search_space.enas.architecture import KINDS
 from strategies.ranking import Candidate
 from trials.data.leaks import read_search_record, refuse_overlap
+from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import DamagedError
 from trials.methods.cells import Found
@@ -25,6 +29,7 @@ from trials.runs.layout import (
     CELLS_PNG,
     CELLS_SVG,
     CHECKPOINT,
+    RANKED_PREDICTIONS,
     RANKING,
     SEARCH_FILE,
 )
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from trials.pipeline.search import Search
 
 RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and feasible
+_AGAIN = "search again into a new folder"
 
 
 def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
@@ -52,6 +58,7 @@ def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds
     folder.write_json(CANDIDATES, [_candidate(one, limited) for one in top])
     columns = (*RANKING_COLUMNS, *_price(scored[0], limited))
     folder.write_csv(RANKING, columns, (_row(one, limited) for one in scored))
+    folder.write_bytes(RANKED_PREDICTIONS, _predictions(search, scored))
     folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds))
 
 
@@ -71,6 +78,20 @@ def _record(search: Search, folder: Path, seconds: float) -> dict[str, Any]:
         "seen": search.split.seen,
         **provenance(),
     }
+
+
+def _predictions(search: Search, scored: Sequence[Candidate]) -> bytes:
+    """Return an .npz of the validation images' files and of what each candidate said of them."""
+    logits = torch.stack([one.outputs for one in scored if one.outputs is not None]).float()
+    said = torch.empty_like(logits)
+    said[:, search.validation.order] = logits.log_softmax(2)
+    content = io.BytesIO()
+    np.savez_compressed(content, files=_files(search.split), log_probabilities=said.numpy())
+    return content.getvalue()
+
+
+def _files(split: Split) -> np.ndarray:
+    return np.array([split.data.files[index] for index in split.validation], dtype=str)
 
 
 def _unscored(count: int) -> Iterable[str]:
@@ -150,6 +171,33 @@ def read_ranking(folder: Path) -> list[tuple[float, Architecture]]:
     except DamagedError:
         raise
     except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: no ranking of a search ({error}); {_AGAIN}") from None
+
+
+def read_ranked_predictions(folder: Path, split: Split) -> np.ndarray:
+    """Read what all that a finished search on `split` has scored said of its validation images.
+
+    Returns log probabilities by the shared weights, float32 [candidates, images, classes], the candidates as
+    in the ranking, the images as in the split. Raises ValueError that names the file where there is none, or
+    none that fits ranking and split.
+    """
+    path = folder / RANKED_PREDICTIONS
+    shape = len(read_ranking(folder)), len(split.validation), len(split.data.classes)
+    try:
+        with np.load(io.BytesIO(read(path)), allow_pickle=False) as stored:
+            files, said = stored["files"], stored["log_probabilities"]
+    except FileNotFoundError:
         raise ValueError(
-            f"{path}: no ranking of a search ({error}); search again into a new folder"
+            f"{path}: no such file, as searches of an older version wrote none; search again elsewhere"
         ) from None
+    except DamagedError:
+        raise
+    except Exception as error:  # damaged archives raise nearly anything
+        raise ValueError(f"{path}: no predictions of a search ({error}); {_AGAIN}") from None
+    if said.dtype != np.float32 or said.shape != shape:
+        raise ValueError(f"{path}: {said.dtype} {said.shape}, expected float32 {shape}; {_AGAIN}")
+    if not np.array_equal(files, _files(split)):
+        raise ValueError(f"{path}: predictions of other images than the split's {shape[1]}; {_AGAIN}")
+    if not np.allclose(np.exp(said).sum(2), 1, atol=1e-4):
+        raise ValueError(f"{path}: probabilities whose sum is not 1; {_AGAIN}")
+    return said

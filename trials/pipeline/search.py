@@ -195,8 +195,9 @@ class Search:
 
     @property
     def disk_bytes(self) -> int:
-        """About what is written: two checkpoints with momentum, and the rest."""
-        return 16 * sum(parameter.numel() for parameter in self.example.parameters()) + 20_000_000
+        """About what is written: two checkpoints with momentum, what candidates say, and the rest."""
+        said = self.settings.search.final_samples * len(self.split.validation) * len(self.data.classes)
+        return 16 * sum(weight.numel() for weight in self.example.parameters()) + 4 * said + 20_000_000
 
     @property
     def validation(self) -> Batches:

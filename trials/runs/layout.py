@@ -16,7 +16,7 @@ from pathlib import Path
 RUN_FILE, LOCK, TENSORBOARD = "run.json", ".lock", "tensorboard"
 # Of a search.
 SEARCH_FILE, ARCHITECTURE, CANDIDATES = "search.json", "architecture.json", "candidates.json"
-RANKING, LATENCIES = "ranking.csv", "latencies.json"
+RANKING, RANKED_PREDICTIONS, LATENCIES = "ranking.csv", "ranking_predictions.npz", "latencies.json"
 # Of a trained method.
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
 VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"

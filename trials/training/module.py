@@ -80,8 +80,8 @@ class LesionModule(LightningModule):
         self.log_dict({"train_loss": loss, "lr": rate}, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log the unweighted loss, the accuracy and the area under the ROC curve.
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Log the unweighted loss, the accuracy and the area under the ROC curve; return the logits.
 
         Raises `DivergedError` for logits that are not finite.
         """
@@ -96,6 +96,7 @@ class LesionModule(LightningModule):
         self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
         self.log("val_acc", self.accuracy, batch_size=len(labels))
         self.log("val_auc", self.area, batch_size=len(labels))
+        return logits
 
     def configure_optimizers(self) -> Any:
         """Nesterov SGD, or AdamW, on every weight, its rate set before every step by the schedule."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search_space import Architecture, macs, parameters
@@ -20,8 +21,9 @@ from strategies.limit import LimitError
 from tests.helpers.runs import retrain_on, search_on
 from trials.data.folds import assign_folds
 from trials.data.load import load
+from trials.data.split import Split
 from trials.errors import LeakError, RunFolderError
-from trials.pipeline.found import read_ranking
+from trials.pipeline.found import read_ranked_predictions, read_ranking
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
@@ -141,7 +143,7 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
         search_on(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
     assert (tmp_path / "killed" / CHECKPOINT).exists()
     search_on(lesions, out=tmp_path / "killed", settings=chosen, seed=5)
-    for name in ("architecture.json", "candidates.json", "ranking.csv"):
+    for name in ("architecture.json", "candidates.json", "ranking.csv", "ranking_predictions.npz"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -227,6 +229,40 @@ def test_ranking_that_is_missing_or_damaged_is_refused_by_name(searched: Path, t
     (tmp_path / "ranking.csv").write_text(f"{header}\nnan,{rest.partition(',')[2]}")
     with pytest.raises(ValueError, match="a score is nan"):
         read_ranking(tmp_path)
+
+
+def test_what_ranked_candidates_said_gives_their_scores_again(searched: Path, lesions: Path) -> None:
+    split = Split.load(lesions, settings(), folds=2, fold=0)
+    said = read_ranked_predictions(searched, split)
+    right = said.argmax(2) == split.data.labels[split.validation]
+    assert right.mean(1) == pytest.approx([score for score, _ in read_ranking(searched)])
+    assert said.dtype == np.float32 and len(np.unique(said, axis=0)) > 1
+
+
+def test_predictions_of_a_ranking_that_do_not_fit_are_refused_by_name(
+    searched: Path, lesions: Path, tmp_path: Path
+) -> None:
+    split = Split.load(lesions, settings(), folds=2, fold=0)
+    shutil.copy(searched / "ranking.csv", tmp_path)
+    file = tmp_path / "ranking_predictions.npz"
+    with pytest.raises(ValueError, match=r"ranking_predictions\.npz: no such file.*search again"):
+        read_ranked_predictions(tmp_path, split)
+    file.write_bytes((searched / file.name).read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"ranking_predictions\.npz: no predictions of a search"):
+        read_ranked_predictions(tmp_path, split)
+    said = read_ranked_predictions(searched, split)
+    files = [split.data.files[index] for index in split.validation]
+    for changed, words in (
+        ({"log_probabilities": said[1:]}, r"float32 \(5, .* expected float32 \(6, "),
+        ({"log_probabilities": said * np.float32(np.nan)}, "sum is not 1"),
+        ({"files": files[::-1]}, "other images"),
+    ):
+        np.savez_compressed(file, **{"files": files, "log_probabilities": said} | changed)
+        with pytest.raises(ValueError, match=rf"ranking_predictions\.npz: .*{words}"):
+            read_ranked_predictions(tmp_path, split)
+    other = Split.load(lesions, settings(), folds=2, fold=1)
+    with pytest.raises(ValueError, match="other images"):
+        read_ranked_predictions(searched, other)
 
 
 def test_a_folder_of_another_search_is_refused(searched: Path, lesions: Path) -> None:
