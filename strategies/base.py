@@ -39,7 +39,8 @@ class WeightSharingStrategy(OneShotStrategy):
 
     Args:
         reward_metric_name: the metric that the evaluator's ``validation_step`` logs and that is to be
-            maximized; may be left out where only one is logged, or one is called ``default``.
+            maximized, or, with a minus before its name, minimized: ``-val_loss``; may be left out where only
+            one is logged, or one is called ``default``. It is reward and score of the final ranking.
         mutation_hooks: NNI's hooks for modules of your own, asked before the built-in ones.
         penalty: a ``SampleProfilerPenalty`` of NNI's, or its arguments; applied to rewards and to the final
             ranking.
@@ -50,6 +51,7 @@ class WeightSharingStrategy(OneShotStrategy):
         final_samples: different architectures to score on the whole validation split at the end. ENAS's
             authors do the same and do not say with how many; 100 is our choice.
         reward_batches: validation batches per reward. ENAS: 1.
+        same_batches: rewards in a row that are measured on the same batches. ENAS: 1.
         reward_dropout: keep dropout on while rewards are measured, as ENAS does. The final ranking never
             does.
         update_unsampled: let momentum and weight decay move operations that a step has not sampled, as ENAS
@@ -71,14 +73,16 @@ class WeightSharingStrategy(OneShotStrategy):
         seed: int | None = None,
         final_samples: int = 100,
         reward_batches: int = 1,
+        same_batches: int = 1,
         reward_dropout: bool = True,
         update_unsampled: bool = True,
         on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
         super().__init__(mutation_hooks=mutation_hooks)
-        if final_samples < 1 or reward_batches < 1:
+        if min(final_samples, reward_batches, same_batches) < 1:
             raise ValueError(
-                f"final_samples ({final_samples}) and reward_batches ({reward_batches}) must be at least 1"
+                f"final_samples ({final_samples}), reward_batches ({reward_batches}) and same_batches "
+                f"({same_batches}) must be at least 1"
             )
         if penalty is not None and limit is not None:
             raise ValueError("penalty and limit both change rewards by a cost: give one of them")
@@ -88,6 +92,7 @@ class WeightSharingStrategy(OneShotStrategy):
             _checked(penalty),
             limit,
             reward_batches,
+            same_batches,
             reward_dropout,
             update_unsampled,
             final_samples,

@@ -7,7 +7,7 @@ are the defaults here. In place of ``nni.nas.strategy.ENAS``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from nni.mutable import LabeledMutable, Sample
@@ -26,8 +26,11 @@ _REFUSED = {
 }
 
 
+Baseline = Literal["moving_average", "leave_one_out"]
+
+
 class Reinforce:
-    """ENAS's sampler: the controller, its optimizer, and the moving-average baseline."""
+    """ENAS's sampler: the controller, its optimizer, and the baseline of its rewards."""
 
     def __init__(
         self,
@@ -40,10 +43,12 @@ class Reinforce:
         entropy_weight: float,
         baseline_decay: float,
         warmup_epochs: int,
+        baseline: Baseline = "moving_average",
     ) -> None:
         self.controller, self.uniform = controller, uniform
         self.updates, self.samples = updates, samples
-        self.entropy_weight, self.baseline_decay = entropy_weight, baseline_decay
+        self.entropy_weight = entropy_weight
+        self.leave_one_out, self.baseline_decay = baseline == "leave_one_out", baseline_decay
         self.warmup_epochs = warmup_epochs
         # beta1 = 0 and epsilon = 1e-3 are ENAS's: no momentum for a policy that keeps moving, bounded steps.
         self.optimizer = torch.optim.Adam(
@@ -83,15 +88,26 @@ class Reinforce:
         }
 
     def update(self, log_prob: torch.Tensor, rewards: list[float]) -> None:
-        """Ascend mean(log p · advantage); the baseline moves with each reward before it is subtracted."""
-        advantages = []
-        for reward in rewards:
-            self.baseline += (1 - self.baseline_decay) * (reward - self.baseline)
-            advantages.append(reward - self.baseline)
+        """Ascend mean(log p · advantage)."""
+        advantages = self._of_others(rewards) if self.leave_one_out else self._of_the_past(rewards)
         loss = -(log_prob * torch.tensor(advantages)).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+
+    def _of_the_past(self, rewards: list[float]) -> list[float]:
+        """Return rewards less the moving average, which moves with each before it is subtracted."""
+        advantages = []
+        for reward in rewards:
+            self.baseline += (1 - self.baseline_decay) * (reward - self.baseline)
+            advantages.append(reward - self.baseline)
+        return advantages
+
+    def _of_others(self, rewards: list[float]) -> list[float]:
+        """Return rewards less the mean of the update's others; keep the mean of all, for the record."""
+        total, others = sum(rewards), len(rewards) - 1
+        self.baseline = total / len(rewards)
+        return [reward - (total - reward) / others for reward in rewards]
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimizer, baseline and the number of epochs."""
@@ -124,11 +140,17 @@ class ENAS(WeightSharingStrategy):
         controller_samples: architectures whose gradients one update averages, each with its own reward.
         controller_learning_rate: of Adam.
         entropy_weight: weight with which an architecture's entropy, in nats, is added to its reward.
+        baseline: what is subtracted from a reward: ``"moving_average"`` over all before it, ENAS's, or
+            ``"leave_one_out"``, the mean of the update's other samples (Kool, van Hoof and Welling, "Buy 4
+            REINFORCE samples, get a baseline for free!", 2019), which needs no start from 0 and, with
+            ``reward_shared``, takes off what the images of an update have in common.
         baseline_decay: of the moving average, which starts from 0.
+        reward_shared: measure all samples of an update on the same validation batches, so that images cannot
+            make the difference between them. ENAS: False, each sample has the next batch.
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
         **shared: arguments of :class:`strategies.base.WeightSharingStrategy`: ``reward_metric_name``,
             ``mutation_hooks``, ``penalty``, ``limit``, ``seed``, ``final_samples``, ``reward_batches``,
-            ``reward_dropout``, ``update_unsampled``, ``on_epoch``.
+            ``same_batches``, ``reward_dropout``, ``update_unsampled``, ``on_epoch``.
 
     Raises:
         TypeError: for arguments that only make sense for NNI's own ENAS, which learns by PPO; the message
@@ -143,25 +165,34 @@ class ENAS(WeightSharingStrategy):
         controller_samples: int = 10,
         controller_learning_rate: float = 0.0035,
         entropy_weight: float = 1e-4,
+        baseline: Baseline = "moving_average",
         baseline_decay: float = 0.99,
+        reward_shared: bool = False,
         controller: Mapping[str, float] | None = None,
         **shared: Any,
     ) -> None:
         for name in shared:
             if name in _REFUSED:
                 raise TypeError(f"{name} belongs to NNI's PPO version of ENAS; here {_REFUSED[name]}")
+        if reward_shared:
+            shared["same_batches"] = controller_samples
         super().__init__(**shared)
         if controller_updates < 1 or controller_samples < 1:
             raise ValueError(
                 f"controller_updates ({controller_updates}) and controller_samples ({controller_samples}) "
                 "must be at least 1"
             )
+        if baseline not in get_args(Baseline):
+            raise ValueError(f"baseline {baseline!r}: expected one of {', '.join(get_args(Baseline))}")
+        if baseline == "leave_one_out" and controller_samples < 2:
+            raise ValueError("baseline leave_one_out needs controller_samples of at least 2: set them")
         self._controller = dict(controller or {})
         self._reinforce = {
             "updates": controller_updates,
             "samples": controller_samples,
             "learning_rate": controller_learning_rate,
             "entropy_weight": entropy_weight,
+            "baseline": baseline,
             "baseline_decay": baseline_decay,
             "warmup_epochs": warmup_epochs,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,13 @@ def endless_batches(loader: Any, epoch: int) -> Iterator[Any]:
         _set_epoch(loader, (epoch << 16) + turn)
         yield from loader
         turn += 1
+
+
+def reward_batches(loader: Any, epoch: int, count: int, times: int) -> Iterator[list[Any]]:
+    """Yield lists of `count` batches without end, each list `times` times before the next."""
+    batches = endless_batches(loader, epoch)
+    while True:
+        yield from repeat(list(islice(batches, count)), times)
 
 
 def _set_epoch(loader: Any, epoch: int) -> None:

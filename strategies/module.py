@@ -29,15 +29,15 @@ from strategies.loaders import (
     RANKING,
     TRAINING,
     derived_seed,
-    endless_batches,
     first_batches,
     generator,
+    reward_batches,
     seed_globally,
 )
 from strategies.nni_trial import heard, report_end, report_epoch
 from strategies.ranking import Candidate, propose, rank
 from strategies.sampler import Sampler
-from strategies.scoring import Score, choose_metric, validate
+from strategies.scoring import Score, choose_metric, validate, value_of
 from strategies.supernet.flat_parameters import gather, step_without_all_gradients
 
 _AHEAD = 64  # architectures drawn together for training: one LSTM pass serves them all
@@ -51,6 +51,7 @@ class SearchOptions:
     penalty: SampleProfilerPenalty | None
     limit: Limit | None
     reward_batches: int
+    same_batches: int
     reward_dropout: bool
     update_unsampled: bool
     final_samples: int
@@ -174,11 +175,12 @@ class WeightSharingModule(BaseOneShotLightningModule):
 
     def _learn(self) -> dict[str, float]:
         """Let the sampler learn; return what it logs, with the mean cost where there is a limit."""
-        batches = endless_batches(self.validation(), self.current_epoch)
+        sizes = self.options.reward_batches, self.options.same_batches
+        batches = reward_batches(self.validation(), self.current_epoch, *sizes)
         costs: list[float] = []
 
         def reward(sample: Sample) -> float:
-            score = self.score(sample, (next(batches) for _ in range(self.options.reward_batches))).value
+            score = self.score(sample, next(batches)).value
             if self.options.limit is None:
                 return score
             costs.append(self.options.limit.cost(sample))
@@ -201,7 +203,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
             if not math.isfinite(value):
                 raise DivergedError(self.current_epoch + 1, f"{name} of an architecture is {value}")
         penalty = self.options.penalty
-        reward = values[metric] if penalty is None else float(penalty(values[metric], sample)[0])
+        value = value_of(metric, values)
+        reward = value if penalty is None else float(penalty(value, sample)[0])
         return Score(reward, metric, values.get("val_loss", 0.0), outputs)
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,18 +51,23 @@ def validate(
 
 
 def choose_metric(names: Sequence[str], wanted: str | None) -> str:
-    """Return the name of the metric that is the reward.
+    """Return the name of the metric that is the reward, behind a minus where lower is better.
 
     Without a wanted one it is the only metric, or the one called ``default``. Raises ValueError where the
     evaluator does not log it.
     """
     name = wanted or (names[0] if len(names) == 1 else "default")
-    if name not in names:
+    if name.removeprefix("-") not in names:
         raise ValueError(
             f"the evaluator's validation_step logs {sorted(names) or 'nothing'}, not {name!r}: "
-            "set reward_metric_name to one of the logged names (higher must be better)"
+            "set reward_metric_name to one of the logged names, where lower is better with a minus before it"
         )
     return name
+
+
+def value_of(metric: str, values: Mapping[str, float]) -> float:
+    """Return the value of a metric that `choose_metric` has named: higher is better."""
+    return -values[metric[1:]] if metric.startswith("-") else values[metric]
 
 
 class _Logged:

@@ -54,6 +54,43 @@ def test_the_baseline_is_the_moving_average_from_zero() -> None:
     assert sampler.baseline == pytest.approx(1 - 0.99**3)
 
 
+def test_the_baseline_that_leaves_one_out_is_the_mean_of_the_updates_others() -> None:
+    def moved(rewards: list[float]) -> bool:
+        sampler = reinforce(updates=1, samples=len(rewards), baseline="leave_one_out")
+        before = [p.detach().clone() for p in sampler.controller.parameters()]
+        left = iter(rewards)
+        sampler.learn(lambda sample: next(left), torch.Generator().manual_seed(1))
+        assert sampler.baseline == pytest.approx(sum(rewards) / len(rewards))
+        return any(
+            not torch.equal(a, b) for a, b in zip(before, sampler.controller.parameters(), strict=True)
+        )
+
+    assert not moved([-0.75, -0.75, -0.75])  # the moving average from 0 takes these for bad
+    assert moved([-0.75, -0.5, -0.75])
+
+
+def test_advantages_over_the_others_do_not_depend_on_what_all_have_in_common() -> None:
+    def learned(offset: float) -> torch.Tensor:
+        sampler = reinforce(updates=5, baseline="leave_one_out")
+        sampler.learn(lambda sample: offset + (sample["x"] == "good"), torch.Generator().manual_seed(1))
+        return torch.cat([p.detach().flatten() for p in sampler.controller.parameters()])
+
+    assert torch.allclose(learned(0.0), learned(-50.0), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"baseline": "none"}, "baseline 'none': expected one of moving_average, leave_one_out"),
+        ({"baseline": "leave_one_out", "controller_samples": 1}, "needs controller_samples of at least 2"),
+        ({"same_batches": 0}, r"same_batches \(0\) must be at least 1"),
+    ],
+)
+def test_rewards_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ENAS(**options)
+
+
 def test_entropy_is_added_to_the_reward_with_its_weight() -> None:
     sampler = reinforce(updates=1, samples=1, entropy_weight=0.5, baseline_decay=0.0)
     logged = sampler.learn(lambda sample: 0.0, torch.Generator())
@@ -140,6 +177,38 @@ def test_the_checkpoint_holds_the_controllers_optimiser(tmp_path: Any) -> None:
     search(SEARCHES["enas"](), epochs=1, checkpoints=tmp_path)
     state = torch.load(tmp_path / "last.ckpt", weights_only=False)["search"]["sampler"]
     assert state["optimizer"]["state"] and state["baseline"] > 0
+
+
+@pytest.mark.parametrize(("shared", "different"), [(False, 2 * 2 * 3), (True, 2 * 2)])
+def test_samples_of_an_update_are_measured_on_the_same_images_when_asked(
+    shared: bool, different: int
+) -> None:
+    seen: list[float] = []
+    strategy = SEARCHES["enas"](reward_shared=shared, reward_batches=2)
+    inner = strategy.mutate_evaluator
+
+    def watched(given: Any) -> Any:
+        step = given.module.validation_step
+
+        def validation_step(batch: Any, index: int) -> Any:
+            seen.append(float(batch[0].sum()))
+            return step(batch, index)
+
+        given.module.validation_step = validation_step
+        return inner(given)
+
+    strategy.mutate_evaluator = watched  # type: ignore[method-assign]
+    search(strategy, epochs=1)
+    rewards = seen[1 : 1 + 2 * 3 * 2]  # after the first look; two updates of three samples on two batches
+    assert len(set(rewards)) == different
+
+
+def test_a_minus_before_a_metric_makes_the_lowest_the_best() -> None:
+    strategy = search(SEARCHES["enas"](reward_metric_name="-val_loss"))
+    scores = [candidate.score for candidate in strategy.candidates]
+    assert max(scores) < 0 and scores == sorted(scores, reverse=True)
+    assert {candidate.metric for candidate in strategy.candidates} == {"-val_loss"}
+    assert all(epoch["reward"] < 0 for epoch in strategy.oneshot_module.history)
 
 
 def test_several_batches_a_reward_are_averaged_over_all_images() -> None:

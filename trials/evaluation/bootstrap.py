@@ -50,7 +50,7 @@ class GroupBootstrap:
             raise ValueError(f"expected as many groups as images, found {names.size} for {truth.size}")
         _, self._group = np.unique(names, return_inverse=True)  # [n], number of each image's group
         self._size = len(truth)
-        stratum = _strata(truth, self._group)
+        stratum = strata(truth, self._group)
         random = np.random.default_rng(seed)
         self._times = np.zeros((draws, len(stratum)), dtype=np.uint16)  # [draws, groups]
         for number in np.unique(stratum):
@@ -82,7 +82,7 @@ class GroupBootstrap:
         return self.intervals({"": measure})[""]
 
 
-def _strata(labels: np.ndarray, group: np.ndarray) -> np.ndarray:
+def strata(labels: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return the stratum of each group [groups], of the labels and group numbers of images [n]."""
     classes, label = np.unique(labels, return_inverse=True)
     holds = np.zeros((group.max() + 1, len(classes)), dtype=bool)  # [groups, classes]

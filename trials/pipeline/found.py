@@ -19,6 +19,7 @@ from trials.data.leaks import read_search_record, refuse_overlap
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import DamagedError
+from trials.evaluation.rankings import reliabilities
 from trials.methods.cells import Found
 from trials.models.onnx import export_onnx, image_inputs
 from trials.nni_host.paths import network_view_file
@@ -58,16 +59,18 @@ def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds
     folder.write_json(CANDIDATES, [_candidate(one, limited) for one in top])
     columns = (*RANKING_COLUMNS, *_price(scored[0], limited))
     folder.write_csv(RANKING, columns, (_row(one, limited) for one in scored))
-    folder.write_bytes(RANKED_PREDICTIONS, _predictions(search, scored))
-    folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds))
+    said = _said(search, scored)
+    folder.write_bytes(RANKED_PREDICTIONS, _npz(files=_files(search.split), log_probabilities=said))
+    folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds, said))
 
 
-def _record(search: Search, folder: Path, seconds: float) -> dict[str, Any]:
+def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> dict[str, Any]:
     scored, module = search.found.candidates, search.found.oneshot_module
     return {
         "score": scored[0].score,
         "metric": scored[0].metric,
         "scored": len(scored),
+        "reliability": _reliability(search, said),
         "history": module.history,
         "seconds": round(seconds, 3),
         "warnings": [*divergences(folder, CHECKPOINT), *_unscored(module.unscored)],
@@ -80,14 +83,42 @@ def _record(search: Search, folder: Path, seconds: float) -> dict[str, Any]:
     }
 
 
-def _predictions(search: Search, scored: Sequence[Candidate]) -> bytes:
-    """Return an .npz of the validation images' files and of what each candidate said of them."""
+def _said(search: Search, scored: Sequence[Candidate]) -> np.ndarray:
+    """Return log probabilities [candidates, images, classes] of the validation images, in their order."""
     logits = torch.stack([one.outputs for one in scored if one.outputs is not None]).float()
     said = torch.empty_like(logits)
     said[:, search.validation.order] = logits.log_softmax(2)
+    return said.numpy()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
     content = io.BytesIO()
-    np.savez_compressed(content, files=_files(search.split), log_probabilities=said.numpy())
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     return content.getvalue()
+
+
+def _reliability(search: Search, said: np.ndarray) -> dict[str, Any]:
+    """Return by which measure the ranking was made, and how well it repeats itself by this and by others.
+
+    The error of a reward is that of its images.
+    """
+    chosen, images = search.split.validation, search.reward_images
+    groups = np.asarray(search.data.groups)[chosen]
+    found = reliabilities(said, search.data.labels[chosen], groups, seed=search.seed)
+    return {
+        "measure": search.settings.search.reward,
+        "images": len(chosen),
+        "reward_images": images,
+        **{
+            name: {
+                "halves": one.halves,
+                "reliability": one.reliability,
+                "tau_ceiling": one.tau_ceiling,
+                "reward_error": one.error_on(images),
+            }
+            for name, one in found.items()
+        },
+    }
 
 
 def _files(split: Split) -> np.ndarray:

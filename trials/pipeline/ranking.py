@@ -9,6 +9,7 @@ need no training (`search_space.enas.proxies`, parameters, multiply-adds) are to
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,4 +102,11 @@ def _candidate(task: Task, home: Path, share: float) -> Found:
     score, architecture = ranking[place]
     strategy = search["settings"]["search"]["strategy"]
     found = {"strategy": strategy, "place": place + 1, "of": len(ranking), "score": score}
+    found |= _reliability(search)
     return Found(architecture, read_search_record(folder / ARCHITECTURE), {"candidate": found})
+
+
+def _reliability(search: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how well the search's ranking repeats itself, where its record says so."""
+    known = search.get("reliability", {})
+    return dict(known.get(known.get("measure"), {}))

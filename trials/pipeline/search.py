@@ -7,6 +7,7 @@ the rest, whole groups, give the controller its rewards and rank the architectur
 from __future__ import annotations
 
 import logging
+import math
 import os
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +47,7 @@ from trials.training.module import LesionModule
 from trials.training.seeding import seed_everything
 from trials.training.trainer import make_trainer
 
-REWARD = "val_acc"  # ENAS's: accuracy on validation images
+REWARDS = {"accuracy": "val_acc", "log_loss": "-val_loss", "auc": "val_auc"}  # as the module logs them
 
 
 def run_search(
@@ -178,7 +179,9 @@ class Search:
         """Return the strategy that the settings name."""
         options = self.settings.search
         shared: dict[str, Any] = {
-            "reward_metric_name": REWARD,
+            "reward_metric_name": REWARDS[options.reward],
+            "reward_batches": self.reward_batches,
+            "reward_dropout": options.reward_dropout,
             "seed": self.seed,
             "final_samples": options.final_samples,
             "limit": self.limited.limit(self.latencies) if self.limited else None,
@@ -190,6 +193,8 @@ class Search:
             warmup_epochs=options.warmup_epochs,
             controller_updates=options.controller_updates,
             controller_samples=options.controller_samples,
+            baseline=options.baseline,
+            reward_shared=options.reward_shared,
             **shared,
         )
 
@@ -201,11 +206,27 @@ class Search:
 
     @property
     def validation(self) -> Batches:
-        """The images that give rewards, in batches of the size that a reward is measured on."""
+        """The images that give rewards and rank, in batches."""
+        size = self._reward_batch
+        return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
+
+    @property
+    def _reward_batch(self) -> int:
         size, images = self.settings.search.reward_batch_size, len(self.split.validation)
         while size < images and images % size == 1:  # a last batch of one image would be left out
             size += 1
-        return self.inputs.plain(self.split.validation, size, shuffle=True, seed=self.seed)
+        return size
+
+    @property
+    def reward_batches(self) -> int:
+        """Batches that a reward is measured on."""
+        wanted = self.settings.search.reward_images or self._reward_batch
+        return math.ceil(min(wanted, len(self.split.validation)) / self._reward_batch)
+
+    @property
+    def reward_images(self) -> int:
+        """Images that a reward is measured on."""
+        return min(self.reward_batches * self._reward_batch, len(self.split.validation))
 
     @property
     def training(self) -> Batches:
@@ -282,6 +303,7 @@ class Search:
 
         steps = options.epochs * len(training)
         rewards = options.epochs * options.controller_updates * options.controller_samples
+        rewards *= self.reward_batches
         scored = options.final_samples * len(validation)
         seconds = min(steps, options.max_steps or steps) * training_seconds(network, training)
         seconds += (rewards + scored) * seconds_of(reward)

@@ -140,7 +140,11 @@ def headline(row: dict[str, Any]) -> str:
 
 def _of_search(row: dict[str, Any]) -> str:
     found = "" if row["percentile"] is None else f", ENAS's at percentile {row['percentile']:.0f}"
-    return (
-        f"search of {row['layout']}, fold {row['fold']}, seed {row['seed']}: Kendall's tau "
-        f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures{found}"
-    )
+    bound = ""
+    if row["reliability"] is not None:
+        bound = (
+            f"; a ranking of reliability {row['reliability']:.2f} allows a tau of {row['tau_ceiling']:.2f}"
+        )
+    tau = f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f}) over {row['n']} architectures"
+    place = f"{row['layout']}, fold {row['fold']}, seed {row['seed']}"
+    return f"search of {place}: Kendall's tau {tau}{found}{bound}"

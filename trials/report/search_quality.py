@@ -1,7 +1,7 @@
 """Search quality: the ranking with shared weights against separate training, and ENAS's percentile in it.
 
-Both scores are measured on the same few validation images. Their chance also makes the ranking by separate
-training uncertain, which draws tau towards 0.
+Both scores are measured on the same few validation images. Their chance makes both rankings uncertain, which
+draws tau towards 0; how far, the reliability of the ranking with shared weights says.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ QUALITY = (
     "validation_images",
     "auc_found",
     "percentile",
+    "reliability",
+    "tau_ceiling",
+    "reward_error",
 )
 SEARCH_CONTROLS = (*_SEARCH, *CONTROLS)
 FEWEST = 3  # architectures; Kendall's tau of fewer says nothing
@@ -39,8 +42,10 @@ class SearchQuality:
 
     `scores` are those with shared weights, `alone` the AUCs (of more than two classes macro AUCs) after
     separate training, one entry a candidate; `of` is how many were ranked. `tau` compares the place in the
-    ranking (the loss breaks ties, as in the search) with `alone`. `found` is the AUC of ENAS's architecture,
-    None where it was not trained; `percentile` is its place among `alone`, in percent. `controls` are shared
+    ranking (the loss breaks ties, as in the search) with `alone`; `reliability` is that of the ranking, and
+    `tau_ceiling` the largest tau that this lets expect, and `reward_error` the standard error of a reward,
+    None of searches that did not measure them. `found` is the AUC of ENAS's architecture, None where it was
+    not trained; `percentile` is its place among `alone`, in percent. `controls` are shared
     weights, then scores that need no training.
     """
 
@@ -54,6 +59,9 @@ class SearchQuality:
     tau: Interval
     found: float | None
     controls: Sequence[Control]
+    reliability: float | None = None
+    tau_ceiling: float | None = None
+    reward_error: float | None = None
 
     @property
     def percentile(self) -> float | None:
@@ -86,8 +94,11 @@ class SearchQuality:
             *size,
             *tau,
             self.validation_images,
-            None if self.found is None else round(self.found, 6),
+            _rounded(self.found),
             self.percentile,
+            _rounded(self.reliability),
+            _rounded(self.tau_ceiling),
+            _rounded(self.reward_error),
         )
 
 
@@ -126,4 +137,9 @@ def _quality(runs: Sequence[Run]) -> SearchQuality | None:
         kendall_tau([-candidate["place"] for candidate in random], alone),
         of["enas"][0]["validation"][headline] if of["enas"] else None,
         controls_of(of["random"], alone),
+        *(random[0].get(name) for name in ("reliability", "tau_ceiling", "reward_error")),
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -292,7 +292,34 @@ class SearchSettings(TrainingSettings):
     )
     controller_updates: int = setting(30, "controller updates after every epoch; ENAS's", ge=0)
     controller_samples: int = setting(10, "architectures averaged in an update; ENAS's", ge=1)
-    reward_batch_size: int = setting(8, "validation images a reward; as the batch, ENAS's rule", ge=1)
+    reward: Literal["accuracy", "log_loss", "auc"] = setting(
+        "accuracy",
+        "what rewards and the final ranking measure on validation images: accuracy, ENAS's, minus the log "
+        "loss, of probabilities as they are, or the area under the ROC curve, of more than two classes the "
+        "mean over them",
+    )
+    reward_batch_size: int = setting(
+        8, "validation images a batch that is scored, and a reward; as the batch, ENAS's rule", ge=1
+    )
+    reward_images: int | None = setting(
+        None,
+        "validation images a reward, in whole batches of search.reward_batch_size, all where there are "
+        "fewer; ours; unset: one batch, ENAS's",
+        ge=1,
+    )
+    reward_dropout: bool = setting(
+        True, "keep dropout on while rewards are measured, ENAS's; the final ranking never does"
+    )
+    reward_shared: bool = setting(
+        False,
+        "measure all architectures of an update on the same images, so that their differences are not the "
+        "images' (ours); ENAS measures each on other ones",
+    )
+    baseline: Literal["moving_average", "leave_one_out"] = setting(
+        "moving_average",
+        "what is subtracted from a reward: the average of all before it, ENAS's, or the mean of the update's "
+        "other samples (Kool et al. 2019), which suits rewards below 0, as log loss gives",
+    )
     final_samples: int = setting(100, "architectures scored at the end; ours, the papers are silent", ge=1)
     top_k: int = setting(10, "best architectures exported; ours", ge=1)
     most_parameters: int | None = setting(
@@ -331,6 +358,20 @@ class SearchSettings(TrainingSettings):
             raise ValueError(
                 f"search.warmup_epochs = {self.warmup_epochs} leaves none of {epochs} epochs, by "
                 "search.epochs and search.max_steps, for the controller to learn in: change one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_rewards_that_can_be(self) -> SearchSettings:
+        if self.reward == "auc" and self.reward_images is None:
+            raise ValueError(
+                f"search.reward = auc: a batch of {self.reward_batch_size} images may lack a class; set "
+                "search.reward_images to more, such as 1000, which stands for all where there are fewer"
+            )
+        if self.baseline == "leave_one_out" and self.controller_samples < 2:
+            raise ValueError(
+                "search.baseline = leave_one_out is a mean of an update's other samples, and "
+                f"search.controller_samples = {self.controller_samples}: set 2 or more"
             )
         return self
 

@@ -118,6 +118,13 @@ def test_a_report_tells_search_quality_beside_the_methods(
     assert quality["percentile"] == pytest.approx(100 * below)
     page = (out / "report.html").read_text()
     assert "<h2>Search quality</h2>" in page and 'aria-label="Search quality"' in page
+    random = metrics(ranked / "enas3-candidate1")["candidate"]
+    told = json.loads((ranked / "search-random" / "search.json").read_text())["reliability"]
+    assert {name: random[name] for name in told["accuracy"]} == told["accuracy"]
+    for name in ("reliability", "tau_ceiling", "reward_error"):
+        assert quality[name] == pytest.approx(told["accuracy"][name], abs=1e-6)
+    assert f"reliability {quality['reliability']:.2f} allows a tau of" in text(result)
+    assert "largest tau to expect" in page
     assert "Kendall's tau" in text(result)
     assert len((out / "search_quality.csv").read_text().splitlines()) == 2
 

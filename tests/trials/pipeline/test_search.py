@@ -23,6 +23,7 @@ from trials.data.folds import assign_folds
 from trials.data.load import load
 from trials.data.split import Split
 from trials.errors import LeakError, RunFolderError
+from trials.evaluation.rankings import MEASURES
 from trials.pipeline.found import read_ranked_predictions, read_ranking
 from trials.pipeline.search_limit import WHOLE, SearchLimit
 from trials.runs.layout import CHECKPOINT
@@ -229,6 +230,33 @@ def test_ranking_that_is_missing_or_damaged_is_refused_by_name(searched: Path, t
     (tmp_path / "ranking.csv").write_text(f"{header}\nnan,{rest.partition(',')[2]}")
     with pytest.raises(ValueError, match="a score is nan"):
         read_ranking(tmp_path)
+
+
+def test_the_record_says_how_well_the_ranking_repeats_itself(searched: Path) -> None:
+    told = json.loads((searched / "search.json").read_text())["reliability"]
+    assert (told["measure"], told["reward_images"]) == ("accuracy", min(16, told["images"]))
+    for name in ("accuracy", "log_loss"):  # half of these few images has one class alone
+        assert 0 <= told[name]["tau_ceiling"] <= told[name]["reliability"] ** 0.5 <= 1
+        assert told[name]["reward_error"] >= 0 and -1 <= told[name]["halves"] <= 1
+
+
+def test_rewards_by_other_measures_on_all_images_rank_by_these(lesions: Path, tmp_path: Path) -> None:
+    changes = {"search.reward_images": 1000, "search.reward_dropout": False, "search.reward_shared": True}
+    changes |= {"search.baseline": "leave_one_out", "search.epochs": 1, "data.validation_fraction": 0.3}
+    for reward, metric in (("log_loss", "-val_loss"), ("auc", "val_auc")):
+        chosen, out = settings(**changes, **{"search.reward": reward}), tmp_path / reward
+        record = search_on(lesions, out=out, settings=chosen)
+        assert record["metric"] == metric
+        told, split = record["reliability"], Split.load(lesions, chosen)
+        assert (told["measure"], told["reward_images"]) == (reward, len(split.validation))
+        assert told[reward]["reward_error"] > 0
+        said, labels = read_ranked_predictions(out, split), split.data.labels[split.validation]
+        once = np.ones((1, len(labels)))
+        measured = [MEASURES[reward](labels, one)(once)[0] for one in said]
+        sign = -1 if reward == "log_loss" else 1
+        assert [score for score, _ in read_ranking(out)] == pytest.approx(
+            [sign * one for one in measured], rel=1e-5
+        )
 
 
 def test_what_ranked_candidates_said_gives_their_scores_again(searched: Path, lesions: Path) -> None:

@@ -34,6 +34,8 @@ def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
     assert (retrain.learning_rate, retrain.learning_rate_min) == (0.05, 0.0001)
     assert (search.dropout, retrain.dropout, retrain.drop_path) == (0.1, 0.2, 0.4)
     assert search.auxiliary and retrain.auxiliary
+    assert (search.reward, search.reward_images, search.reward_dropout) == ("accuracy", None, True)
+    assert (search.reward_shared, search.baseline) == (False, "moving_average")
     assert {(part.schedule, part.t0, part.t_mul) for part in (search, retrain)} == {("restarts", 10, 2)}
 
 
@@ -90,6 +92,11 @@ def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
             "^search.most_parameters and search.most_milliseconds: a search keeps one limit",
         ),
         ({"search.limit_layout": "enas2"}, "search.limit_layout = 'enas2'"),
+        ({"search.reward": "auc"}, "^search.reward = auc: a batch of 16 images may lack a class"),
+        (
+            {"search.baseline": "leave_one_out", "search.controller_samples": 1},
+            "^search.baseline = leave_one_out is a mean of an update's other samples",
+        ),
         (
             {"search.epochs": 60},
             "^search.warmup_epochs = 60 leaves none of 60 epochs, by search.epochs and search.max_steps, for",
