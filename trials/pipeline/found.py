@@ -48,7 +48,7 @@ _AGAIN = "search again into a new folder"
 def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
     """Write what a search has found in so many seconds, the record last."""
     scored, limited = search.found.candidates, search.limited is not None
-    best = Architecture.from_sample(scored[0].sample)
+    best = Architecture.from_sample(_chosen(search).sample)
     folder.write_bytes(CELLS_SVG, draw(best, "svg"))
     folder.write_bytes(CELLS_PNG, draw(best, "png"))
     reporter.picture("cells", folder.path / CELLS_PNG)
@@ -66,11 +66,13 @@ def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds
 
 def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> dict[str, Any]:
     scored, module = search.found.candidates, search.found.oneshot_module
+    chosen = _chosen(search)
     return {
-        "score": scored[0].score,
-        "metric": scored[0].metric,
+        "score": chosen.score,
+        "metric": chosen.metric,
         "scored": len(scored),
         "reliability": _reliability(search, said),
+        **({"finalists": search.choice.to_dict()} if search.choice else {}),
         "history": module.history,
         "seconds": round(seconds, 3),
         "warnings": [*divergences(folder, CHECKPOINT), *_unscored(module.unscored)],
@@ -125,6 +127,11 @@ def _files(split: Split) -> np.ndarray:
     return np.array([split.data.files[index] for index in split.validation], dtype=str)
 
 
+def _chosen(search: Search) -> Candidate:
+    """Return what the search has found: the last finalist left, or the ranking's best."""
+    return search.found.candidates[search.choice.place - 1 if search.choice else 0]
+
+
 def _unscored(count: int) -> Iterable[str]:
     if count:
         yield f"{count} architectures of the final ranking had no finite score and are left out"
@@ -150,9 +157,10 @@ def _limit(search: Search, scored: list[Candidate]) -> dict[str, Any]:
     if search.limited is None:
         return {}
     feasible = sum(one.feasible for one in scored)
-    limit = {**search.limited.identity, "cost": scored[0].cost, "feasible": feasible}
+    chosen = _chosen(search)
+    limit = {**search.limited.identity, "cost": chosen.cost, "feasible": feasible}
     if search.latencies:  # a sum of layers; beside it what the whole network takes
-        whole = search.limited.measure(Architecture.from_sample(scored[0].sample))
+        whole = search.limited.measure(Architecture.from_sample(chosen.sample))
         limit |= {"measured_milliseconds": whole, "threads": search.latencies.threads}
     return {"limit": limit}
 

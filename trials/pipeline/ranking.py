@@ -67,7 +67,7 @@ def run_rank(
     task, out = Task(split, settings, tested=False), Path(out)
     if dry_run:
         return plan(task, cell_network(task, random_cells(task), layout))
-    share = (index - 1) / (count - 1) if index else 0.0
+    share = (index - 1) / (count - 1) if index else None
     network = cell_network(task, _candidate(task, out.absolute().parent, share), layout, CandidateMethod)
     title = Title(candidate_name(layout, index), f"candidate {index} of {strategy}", layout)
     return train_and_test(task, network, title, out, "rank").metrics
@@ -91,14 +91,16 @@ class CandidateMethod(NetworkMethod):
         return {name: score if math.isfinite(score) else None for name, score in scores.items()}
 
 
-def _candidate(task: Task, home: Path, share: float) -> Found:
+def _candidate(task: Task, home: Path, share: float | None) -> Found:
     """Return the cells at `share` of the ranking of the task's own search: 0 is its best, 1 its last.
 
-    The facts tell the place, counted from 1.
+    None: what the search has found, its best or the last of its finalists. The facts tell the place, counted
+    from 1.
     """
     folder, search = search_in(home, task.split, task.settings)
     ranking = read_ranking(folder)
-    place = round(share * (len(ranking) - 1))
+    found_at = search.get("finalists", {}).get("place", 1) - 1
+    place = found_at if share is None else round(share * (len(ranking) - 1))
     score, architecture = ranking[place]
     strategy = search["settings"]["search"]["strategy"]
     found = {"strategy": strategy, "place": place + 1, "of": len(ranking), "score": score}

@@ -27,8 +27,10 @@ from strategies.nni_trial import InProcessEngine
 from trials.data.batches import Batches
 from trials.data.inputs import Inputs, device
 from trials.data.split import Split
+from trials.errors import SettingsError
 from trials.files import below, write_atomically
 from trials.nni_host.paths import on_another_host
+from trials.pipeline.finalists import Choice, Finalists
 from trials.pipeline.found import write_results
 from trials.pipeline.search_limit import SearchLimit
 from trials.runs.folder import RunFolder, read_json
@@ -63,7 +65,8 @@ def run_search(
 
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
     ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, candidates
-    and ranking give each architecture's cost and whether it is feasible; the best one is. The same arguments
+    and ranking give each architecture's cost and whether it is feasible; the best one is. Where they ask for
+    finalists, short trainings choose among the ranking's best, in folders below `out`. The same arguments
     again resume an interrupted search, or report a finished one. With `dry_run` nothing is
     written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
     another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
@@ -129,6 +132,10 @@ class Search:
         self.inputs = Inputs(self.data, settings.data, split.training, side=self.side)
         limited = settings.search.limit is not None
         self.limited = SearchLimit(settings, len(self.data.classes)) if limited else None
+        if settings.search.finalists and devices > 1:
+            raise SettingsError("search.finalists: one device trains them; set --devices 1, or unset it")
+        self.finalists = Finalists(split, settings) if settings.search.finalists else None
+        self.choice: Choice | None = None  # of the finalists, once it is made
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -138,6 +145,7 @@ class Search:
             **self.split.identity,
             "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
             **({"limit": self.limited.identity} if self.limited else {}),
+            **({"finalists_by": self.finalists.identity} if self.finalists else {}),
             **({"devices": self.devices} if self.devices > 1 else {}),  # others' rounding
         }
 
@@ -251,7 +259,17 @@ class Search:
                 reporter,
                 lambda options, clip: self.train(options, clip, reporter),
             )
-        write_results(self, folder, reporter, seconds)
+        self.choice = self._choose()
+        write_results(self, folder, reporter, seconds + (self.choice.seconds if self.choice else 0))
+
+    def _choose(self) -> Choice | None:
+        """Train the finalists, if there are any: the best that keep the limit."""
+        if self.finalists is None:
+            return None
+        feasible = [one for one in self.found.candidates if one.feasible][: self.settings.search.finalists]
+        if len(feasible) < 2:
+            return None
+        return self.finalists.choose([Architecture.from_sample(one.sample) for one in feasible], self.out)
 
     def train(
         self, options: SearchSettings, clip: float | None = None, reporter: Reporter | None = None
@@ -307,6 +325,7 @@ class Search:
         scored = options.final_samples * len(validation)
         seconds = min(steps, options.max_steps or steps) * training_seconds(network, training)
         seconds += (rewards + scored) * seconds_of(reward)
+        seconds += self.finalists.estimate() if self.finalists else 0
         return {
             "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
             "data": self.split.describe(),

@@ -91,7 +91,7 @@ def _failed(places: Sequence[Path]) -> Iterable[Failed]:
         reason = failure(folder)
         identity = read_json(folder / RUN_FILE).get("identity")
         asked: Mapping[str, Any] = identity if isinstance(identity, dict) else {}
-        apart = asked.get("verb") in ("evaluate", "report") or asked.get("part")
+        apart = asked.get("verb") in ("evaluate", "report", "finalist") or asked.get("part")
         if reason is None or _is_trial(folder) or apart:
             continue
         yield Failed(

@@ -2,6 +2,7 @@
 
 OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
 OUT/fold0/part0of3/enas7/    one training of a cross-fit, which OUT/fold0/enas7/ joins
+OUT/fold0/search/finalists/  short trainings of a search's best
 OUT/fold0/tuning/CHOICES/    a trial of a tuning       OUT/evaluation/     the mean over folds
 OUT/seed1/fold0/...          the same from seed 1      OUT/search/, ...    data without outer folds
 OUT/final/enas7/             trained on all data
@@ -17,6 +18,7 @@ RUN_FILE, LOCK, TENSORBOARD = "run.json", ".lock", "tensorboard"
 # Of a search.
 SEARCH_FILE, ARCHITECTURE, CANDIDATES = "search.json", "architecture.json", "candidates.json"
 RANKING, RANKED_PREDICTIONS, LATENCIES = "ranking.csv", "ranking_predictions.npz", "latencies.json"
+FINALISTS, FINALIST_FILE = "finalists", "finalist.json"  # a folder, and a file of each folder in it
 # Of a trained method.
 METRICS, RECORD, PREDICTIONS = "metrics.json", "retrain.json", "predictions.csv"
 VALIDATION_PREDICTIONS, EXTERNAL_PREDICTIONS = f"validation_{PREDICTIONS}", f"external_{PREDICTIONS}"
@@ -88,6 +90,11 @@ def with_variant(name: str, variant: Iterable[str]) -> str:
 def candidate_name(layout: str, index: int) -> str:
     """Return the name, and the folder, of a search's candidate that is trained alone."""
     return f"{layout}-candidate{index}"
+
+
+def finalist_folder(epochs: int, place: int) -> str:
+    """Return where a search's finalist is trained for so many epochs, relative to the search."""
+    return f"{FINALISTS}/{epochs}epochs-place{place}"
 
 
 def member_folder(number: int) -> str:

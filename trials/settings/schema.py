@@ -341,7 +341,20 @@ class SearchSettings(TrainingSettings):
         0.1, "weight of |cost / limit - 1|, which a limit takes off every reward; TuNAS's released code", ge=0
     )
     limit_layout: str = setting(
-        "enas7", "layout of the network that a limit is of; ours", pattern=r"^enas([3-9]|[1-9]\d{1,3})$"
+        "enas7",
+        "layout of the network that a limit is of, and of finalists; ours",
+        pattern=r"^enas([3-9]|[1-9]\d{1,3})$",
+    )
+    finalists: int | None = setting(
+        None,
+        "so many of the ranking's best are trained alone, by the retraining's recipe for few epochs; the "
+        "better half for twice as many, and so on, and the last one left is what the search has found "
+        "(successive halving); ours; unset: the ranking's best",
+        ge=2,
+    )
+    finalist_epochs: int = setting(1, "epochs of every finalist at first; ours", ge=1)
+    finalist_criterion: Literal["validation_loss", "training_loss"] = setting(
+        "validation_loss", "what the better ones have less of; training_loss: its sum over the epochs; ours"
     )
 
     @model_validator(mode="after")
@@ -349,6 +362,15 @@ class SearchSettings(TrainingSettings):
         if len(set_ := self._limits) > 1:
             names = " and ".join(f"search.most_{name}" for name in set_)
             raise ValueError(f"{names}: a search keeps one limit; set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _ranks_its_finalists(self) -> SearchSettings:
+        if (self.finalists or 0) > self.final_samples:
+            raise ValueError(
+                f"search.finalists = {self.finalists}, but only {self.final_samples} are ranked: set fewer, "
+                "or more search.final_samples"
+            )
         return self
 
     @model_validator(mode="after")

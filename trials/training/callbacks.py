@@ -31,6 +31,25 @@ class ReportEachEpoch(pl.Callback):
         self._reporter.epoch(trainer.current_epoch, metrics, again=self._again)
 
 
+class TrainingLosses(pl.Callback):
+    """Keeps the mean training loss of every epoch, through an interruption too."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep this epoch's."""
+        self.losses.append(float(trainer.callback_metrics["train_loss"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses, for the checkpoint."""
+        return {"losses": self.losses}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take those of a checkpoint."""
+        self.losses = list(state_dict["losses"])
+
+
 class Bar(pl.Callback):
     """A progress bar for each epoch, on a terminal only."""
 
