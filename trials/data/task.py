@@ -7,6 +7,7 @@ images are of another data set, for a last test.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from trials.data.dataset import LesionData
 from trials.data.split import Split, digest
 from trials.errors import DataError
+from trials.evaluation.multiclass import absent
 from trials.settings.schema import Settings
 
 Images = tuple[LesionData, np.ndarray]  # a data set and indices of some of its images, int64 [n]
@@ -87,15 +89,23 @@ class Task:
     @property
     def _external_doubts(self) -> list[str]:
         """What is odd about the covariates of the external images."""
-        if self.external is None or self.split.coding is None:
+        other, coding = self.external, self.split.coding
+        if other is None or coding is None:
             return []
-        everything = np.arange(len(self.external.files))
-        return self.split.coding.doubts(self.external.cells(everything), "external images")
+        found = coding.doubts(other.cells(np.arange(len(other.files))), "external images")
+        return [f"{other.name}: {line}" for line in found]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know of the images, a sentence each."""
+        parts = {name: (data, at) for name, (data, at) in self.parts.items() if len(at)}
+        lacking = (absent(data.labels[at], data.classes, name) for name, (data, at) in parts.items())
+        return [*self.split.doubts, *self._external_doubts, *chain.from_iterable(lacking)]
 
     def describe(self) -> dict[str, Any]:
         """Return, as JSON values, which data were found and how they are split."""
         described = self.split.describe() | {"test": len(self.test)}
         if self.external:
-            found = [*self.external.notes, *self._external_doubts]
-            described["notes"] += [f"{self.external.name}: {note}" for note in found]
+            described["notes"] += [f"{self.external.name}: {note}" for note in self.external.notes]
+            described["notes"] += self._external_doubts
         return described

@@ -128,11 +128,12 @@ class Ensemble(Method):
         save_ensemble(folder.path, list(zip(places, shares, strict=True)), frozen)
 
     def warnings(self, folder: Path) -> list[str]:
-        """Return what is to be known of its members."""
+        """Return what is to be known of its members' trainings; of the images its own task says it."""
         found = [
             f"{member.label}: {warning}"
             for member, trained in zip(self.members, self._trained, strict=True)
             for warning in trained.metrics.get("warnings", [])
+            if warning not in member.task.warnings
         ]
         return list(dict.fromkeys(found))
 

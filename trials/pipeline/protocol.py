@@ -9,7 +9,7 @@ temperature are calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,6 @@ from trials.data.checks import smallest_difference
 from trials.data.task import Images, Task
 from trials.evaluation.decisions import Decision, canonical, log_odds_of
 from trials.evaluation.metrics import doubts
-from trials.evaluation.multiclass import absent
 from trials.methods.base import Method
 from trials.methods.registry import Title
 from trials.nni_host.paths import on_another_host
@@ -176,16 +175,9 @@ def _scores(task: Task, logits: Mapping[str, np.ndarray], frozen: Frozen) -> dic
         "test_at_0.5": scored("test", half),
         "validation": scored("validation", decision),
         **frozen.to_dict(classes),
-        "warnings": [*frozen.warnings, *_absent(task)],
+        "warnings": [*frozen.warnings, *task.warnings],
         "refit": task.refit,
     }
-
-
-def _absent(task: Task) -> Iterator[str]:
-    """Yield a sentence for each class that a part of the images lacks, of which nothing can be measured."""
-    for part, (data, indices) in task.parts.items():
-        if len(indices):
-            yield from absent(data.labels[indices], data.classes, part)
 
 
 def _logits(method: Method, images: Images) -> np.ndarray:

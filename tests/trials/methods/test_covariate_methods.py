@@ -136,8 +136,10 @@ def test_an_external_test_reads_the_models_columns(ill: Path, joined: Path, tmp_
     (found,) = run_evaluate([joined], tmp_path / "out", other)["external"]["methods"].values()
     assert found["frozen"]["auc"] > 0.8
     train(ill, tmp_path / "run", external=other)
-    notes = " ".join(read_run(tmp_path / "run").record["data"]["notes"])
-    assert "40 of 40 external images have a value that no training image has" in notes
+    run = read_run(tmp_path / "run")
+    for said in (run.record["data"]["notes"], run.warnings):
+        assert "40 of 40 external images have a value that no training image has" in " ".join(said)
+    assert not any("external" in warning for warning in load_model(run.folder).description.warnings)
     write_table(other / "manifest.csv", ("file", "label", "age"), *(case[:3] for case in cases))
     with pytest.raises(DataError, match="no column 'device'"):
         run_evaluate([joined], tmp_path / "again", other)
@@ -158,6 +160,23 @@ def test_an_ensemble_passes_covariates_on_to_its_members(lesions: Path, tmp_path
     assert all(found["data_digest"] == mean["data_digest"] for found in members)
     make_phantoms(tmp_path / "elsewhere", count=12, side=40, seed=7)
     train(lesions, tmp_path / "fold0" / "again" / name, name, columns, external=tmp_path / "elsewhere")
+
+
+def test_cells_that_no_training_image_has_are_warned_of_once_where_members_join(
+    lesions: Path, tmp_path: Path
+) -> None:
+    widths = ["width", "height"]
+    train(lesions, tmp_path / "hog", "hog", widths)
+    warned = [line for line in read_run(tmp_path / "hog").warnings if line.startswith("covariate ")]
+    assert any("test images lie beyond the training images'" in line for line in warned)
+    train(
+        lesions,
+        tmp_path / "ensemble",
+        "ensemble",
+        widths,
+        overrides={"ensemble.members": ["hog", "covariates"]},
+    )
+    assert [line for line in read_run(tmp_path / "ensemble").warnings if "covariate " in line] == warned
 
 
 def test_a_report_finds_the_data_again(ill: Path, joined: Path) -> None:
