@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,33 @@ def test_bad_input_ends_with_1_and_one_clear_message(
     assert "lesion-nas: error: " in captured.err and message in captured.err
     assert "Traceback" not in captured.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.positive=malignnt", "no class is named 'malignnt'"),
+        ("data.ordered=benign,cyst", "data.ordered names benign, cyst, but the classes are 'benign'"),
+        ("data.covariates=age", "no column 'age' for data.covariates"),
+        ("protocol.sensitivity=cyst=0.9", "protocol names the class 'cyst'"),
+    ],
+)
+def test_settings_that_name_what_the_images_lack_are_refused_before_an_experiment(
+    lesions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("trials.nni_host.launch.launch", lambda *_, **named: started.append(named) or [])
+    arguments = ["launch", "pipeline", "--data", str(lesions), "--out", str(tmp_path / "out")]
+    with suppress(SystemExit):  # of wrong settings, as of any wrong usage
+        assert main([*arguments, "--set", setting]) == 1
+    assert message in capsys.readouterr().err and not started
+    main([*arguments, "--set", "data.positive=benign", "--set", "data.covariates=width"])
+    assert started
 
 
 @pytest.mark.parametrize(

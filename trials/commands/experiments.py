@@ -6,9 +6,11 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from trials.commands.base import Outcome, Verb, given_settings, group_arguments, refuse_results_among_images
+from trials.settings.load import load_settings
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
@@ -64,12 +66,28 @@ def _launch(arguments: argparse.Namespace) -> Outcome:
     of_data = {"group_column": arguments.group_column, "accept": arguments.accept or ()}
     stop_in_order()
     settings = given_settings(arguments)
+    _refuse_names(arguments, settings)
     trials = launch(arguments.config, out, hosts=arguments.allow_host, settings=settings, **named, **of_data)
     failed = failures(trials)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)
     told = {"out": str(out.resolve()), "trials": [summary(trial) for trial in trials]}
     return told, f"\n{results(trials, out.resolve())}", not failed
+
+
+def _refuse_names(arguments: argparse.Namespace, settings: Mapping[str, object]) -> None:
+    """Raise ValueError where settings of all trials name what the images do not have.
+
+    Every trial would fail of it, the first perhaps after a long search.
+    """
+    if not settings or arguments.data is None or not arguments.data.exists():
+        return
+    from trials.data.load import classes_named
+    from trials.pipeline.freeze import check_rule
+
+    column = {"data.group_column": arguments.group_column} if arguments.group_column else {}
+    known = load_settings("cpu", {**settings, **column})
+    check_rule(known.protocol, classes_named(arguments.data, known.data))
 
 
 def stop_in_order() -> None:

@@ -58,7 +58,25 @@ def label_problems(
     for label in sorted(counts):
         if len(label.splitlines()) > 1:
             yield f"label {label!r} holds the end of a line, which breaks every text that names it; rename it"
-    yield from _named(counts, positive, known)
+    if known is None:
+        wanted = POSITIVE if positive is None and len(counts) == 2 else positive
+        yield from misnamed(labels, wanted, ordered)
+    else:
+        yield from _unknown(counts, known)
+
+
+def misnamed(
+    labels: Sequence[str], positive: str | None, ordered: Sequence[str] | None = None
+) -> Iterator[str]:
+    """Yield a line where the classes that are named are not those that are there.
+
+    `positive` is one of them, `ordered` are all of them; None: not named.
+    """
+    counts = Counter(labels)
+    if positive is not None and positive not in counts:
+        near = difflib.get_close_matches(positive, counts, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; name the positive one: --positive"
+        yield f"no class is named {positive!r}, only {_listed(counts)}{hint}"
     if ordered is not None and set(ordered) != set(counts):
         yield (
             f"data.ordered names {', '.join(ordered)}, but the classes are {_listed(counts)}; name all of "
@@ -66,17 +84,10 @@ def label_problems(
         )
 
 
-def _named(counts: Counter[str], positive: str | None, known: Sequence[str] | None) -> Iterator[str]:
-    """Yield a line where the positive class is not there, or a class that is not known."""
-    if known is not None:
-        for unknown in sorted(set(counts) - set(known))[:1]:
-            yield f"holds {unknown!r}, not one of {', '.join(known)}"
-        return
-    wanted = POSITIVE if positive is None and len(counts) == 2 else positive
-    if wanted is not None and wanted not in counts:
-        near = difflib.get_close_matches(wanted, counts, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; name the positive one: --positive"
-        yield f"no class is named {wanted!r}, only {_listed(counts)}{hint}"
+def _unknown(counts: Counter[str], known: Sequence[str]) -> Iterator[str]:
+    """Yield a line where there is a class that a model does not know."""
+    for unknown in sorted(set(counts) - set(known))[:1]:
+        yield f"holds {unknown!r}, not one of {', '.join(known)}"
 
 
 def label_notes(labels: Sequence[str], accept: Sequence[str] = ()) -> Iterator[str]:

@@ -15,7 +15,7 @@ from trials.data.faults import excessive_shares, faults
 from trials.data.files.decoding import in_one_range
 from trials.data.files.grey_range import GreyRange
 from trials.data.findings import ACCEPTABLE, findings, say
-from trials.data.labels import label_notes, label_problems
+from trials.data.labels import label_notes, label_problems, misnamed, positive_class
 from trials.data.masks.checks import like_masks
 from trials.data.readers.base import Options
 from trials.data.readers.choose import read
@@ -23,6 +23,7 @@ from trials.data.readers.medmnist import classes_elsewhere
 from trials.data.records import Listing
 from trials.data.tables.patient_folders import with_folder_groups
 from trials.errors import DataError
+from trials.runs.predictions import Classes
 from trials.settings.schema import DataSettings, Settings
 
 
@@ -151,6 +152,24 @@ def _with_masks_found(listing: Listing, images: Sequence[Decoded]) -> Listing:
     files, pixels = [image.record.file for image in images], [image.pixels for image in images]
     problems, notes = like_masks(listing, files, pixels)
     return replace(listing, problems=(*listing.problems, *problems), notes=(*listing.notes, *notes))
+
+
+def classes_named(path: str | Path, settings: DataSettings) -> Classes:
+    """Return the classes of the data set at `path`, as its reader lists them: no image is decoded.
+
+    Raises `DataError` where the settings name classes or covariates that are not there.
+    """
+    listing = read(Path(path).absolute(), Options(settings.group_column, settings.classes, settings.frames))
+    labels = [record.label for record in listing.records]
+    table = table_of(listing.records) if settings.covariates else {}
+    problems = [
+        *misnamed(labels, settings.positive, settings.ordered),
+        *unknown_columns(settings.covariates, table),
+    ]
+    if problems:
+        raise DataError("\n".join(f"{listing.root}: {problem}" for problem in problems))
+    names = tuple(settings.ordered or sorted(set(labels)))
+    return Classes(names, positive_class(names, settings.positive))
 
 
 def load_data(path: str | Path, settings: Settings) -> LesionData:
