@@ -92,7 +92,10 @@ class Seen:
 
 
 class ClassicalMethod(Method):
-    """A classifier that `learn` fits on what is `seen` of the images, and on the covariates."""
+    """A classifier that `learn` fits on what is `seen` of the images, and on the covariates.
+
+    Raises `DataError` where the box is needed as it is, and not known of all images of the task.
+    """
 
     def __init__(self, task: Task, seen: Seen, learn: Learn) -> None:
         self.task, self._seen, self._learn = task, seen, learn
@@ -104,6 +107,9 @@ class ClassicalMethod(Method):
         self.sections = frozenset({"data", *(["classical"] if changed else [])})  # type: ignore[misc]
         images = len(task.split.development) * (1 + self._mirror)
         self.disk_bytes = 20_000_000 + 8 * images * sum(FEATURES[name][1] for name in seen.features)
+        if self._boxed:  # not as late as `fit`: other members of an ensemble may take hours before that
+            for data, _ in task.parts.values():
+                refuse_without_boxes(data)
 
     def _boxes_lacking(self) -> bool:
         """Return whether some image of the task has no box."""
@@ -124,9 +130,6 @@ class ClassicalMethod(Method):
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
         """Fit the classifier, in one go."""
         start, before = time.perf_counter(), self._fitted
-        if self._boxed:
-            for data, _ in self.task.parts.values():
-                refuse_without_boxes(data)
         self._fitted = self._fit(self.task.split.development if refit else self.task.split.training)
         self._warn(self._fitted[0], before[0] if before else None)
         return time.perf_counter() - start

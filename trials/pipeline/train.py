@@ -122,7 +122,11 @@ def _make(task: Task, entry: Entry, home: Path | None) -> Method:
         from trials.pipeline.ensemble import Ensemble
 
         members = [find_method(name) for name in entry.members or _joined(task.settings)]
-        return Ensemble(task, [_member(task, one, home) for one in members], chosen=_chooses(task, entry))
+        # What is searched is made last, so that what the others lack is found before the search.
+        last = sorted(members, key=lambda one: one.cells == "searched")
+        made = {one.title.name: _member(task, one, home) for one in last}
+        joined = [made[one.title.name] for one in members]
+        return Ensemble(task, joined, chosen=_chooses(task, entry))
     if task.settings.protocol.cross_fit:
         from trials.pipeline.ensemble import Ensemble
 

@@ -350,13 +350,17 @@ def test_statistics_are_of_the_whole_and_of_its_middle_third() -> None:
     assert found[1, 1, 0].tolist() == pytest.approx([29, 29, 29, 2])  # the middle: levels 20 to 38
 
 
-def test_geometry_without_boxes_is_refused_with_the_columns_it_needs(lesions: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["geometry", "cells7_hog_geometry", "enas7_hog_geometry"])
+def test_geometry_without_boxes_is_refused_before_anything_is_searched_or_trained(
+    name: str, lesions: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "no boxes"
     shutil.copytree(lesions, folder)
     manifest = folder / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",width,", ",wide,"))
     with pytest.raises(DataError, match="no column width"):
-        train(folder, "geometry", tmp_path / "out")
+        train(folder, name, tmp_path / "out" / name)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_methods_differences_stand_over_the_profile_and_under_the_users_settings() -> None:
