@@ -42,6 +42,7 @@ def write_card(
         card=card,
         metrics=origin.metrics,
         data=origin.data,
+        frames=origin.frames,
         measured=measured,
         measures=measures_in(measured),
         of_a_class=OF_A_CLASS,

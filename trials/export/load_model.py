@@ -150,24 +150,59 @@ def code(cells: list[dict[str, str]]) -> np.ndarray:
 
     Numbers, or their logarithms, are standardised by the training images. A category has an input for each of
     its values. What has no cell that can be read is missing. Warns of cells unlike those of the training
-    images.
+    images, a sentence each (`notes`).
     """
-    for column in _columns():
-        odd = sorted({row.get(column["name"], "") for row in cells if _is_odd(column, row)} - {""})
-        if odd:
-            said = "are unlike those of the training images, or cannot be read"
-            warnings.warn(f"covariate {column['name']}: {', '.join(odd)} {said}", stacklevel=2)
+    for note in notes(cells):
+        warnings.warn(note, stacklevel=2)
     return np.array(
         [[value for column in _columns() for value in _coded(column, row)] for row in cells], dtype=np.float32
     )
 
 
-def _is_odd(column: dict[str, Any], row: dict[str, str]) -> bool:
-    cell = row.get(column["name"], "")
+def notes(cells: list[dict[str, str]]) -> list[str]:
+    """Return a sentence for each column some of whose cells are unlike those of the training images."""
+    return [
+        f"covariate {column['name']}: {line}"
+        for column in _columns()
+        for line in _notes(column, [row.get(column["name"], "") for row in cells])
+    ]
+
+
+def _notes(column: dict[str, Any], cells: list[str]) -> list[str]:
+    of, is_number = f"of {len(cells)} images", column["kind"] == "number"
+    known = [cell for cell in cells if not _is_blank(cell)]
+    lines = []
+    if unknown := [cell for cell in known if not _knows(column, cell)]:
+        kind = "cell that is no number" if is_number else "value that no training image has"
+        shown = _some([repr(cell) for cell in dict.fromkeys(unknown)])
+        lines.append(f"{len(unknown)} {of} have a {kind}, coded as missing ({shown})")
+    if len(known) < len(cells) and not column["missing"]:
+        coded = "an average one" if is_number else "none of the known ones"
+        lines.append(
+            f"{len(cells) - len(known)} {of} have none, which no training image lacks: taken for {coded}"
+        )
+    if beyond := [cell for cell in known if is_number and _is_beyond(column, cell)]:
+        low, high = column["low"], column["high"]
+        lines.append(
+            f"{len(beyond)} {of} lie beyond the training images' {low:g} to {high:g} ({_some(beyond)})"
+        )
+    return lines
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:5]) + (", ..." if len(texts) > 5 else "")
+
+
+def _knows(column: dict[str, Any], cell: str) -> bool:
+    """Return whether a cell that is not blank can be coded."""
     if column["kind"] == "category":
-        return _key(cell) not in {_key(value) for value in column["values"]}
+        return _key(cell) in {_key(value) for value in column["values"]}
     value = _number(cell)
-    return value is None or not column["low"] <= value <= column["high"]
+    return value is not None and (value > 0 or not column["log"])
+
+
+def _is_beyond(column: dict[str, Any], cell: str) -> bool:
+    return _knows(column, cell) and not column["low"] <= float(cell) <= column["high"]
 
 
 def _coded(column: dict[str, Any], row: dict[str, str]) -> list[float]:
@@ -190,10 +225,26 @@ def _number(cell: str) -> float | None:
     return value if abs(value) <= 1e15 else None
 
 
+_FOR_NOTHING = """
+    unknown unk unspecified undefined undetermined missing none null nil nan na n/a n.a. n.a #n/a nat
+    anonymous anonymized anonymised notavailable notknown notgiven nodata notapplicable
+"""
+
+
+def _is_blank(cell: str) -> bool:
+    """Return whether a cell is blank: empty, dashes, question marks, or a word such as `NA`."""
+    text = "".join(_plain(cell).strip("()[]<>{}\"'").split())
+    return text in _FOR_NOTHING.split() or not any(map(str.isalnum, text))
+
+
+def _plain(cell: str) -> str:
+    seen = "".join(letter for letter in cell if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", seen).casefold().strip()
+
+
 def _key(cell: str) -> str:
     """Return what is the same for cells that differ by case or spaces, or as 3 and 3.0 do."""
-    seen = "".join(letter for letter in cell if unicodedata.category(letter) != "Cf")
-    text = "".join(unicodedata.normalize("NFKC", seen).casefold().split())
+    text = "".join(_plain(cell).split())
     whole = re.fullmatch(r"([+-]?\d+)(?:[.,]0*)?", text)
     return str(int(whole[1])) if whole else text
 

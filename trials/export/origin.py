@@ -62,6 +62,11 @@ class Origin:
         return dict(self.record.get("data") or {})
 
     @property
+    def frames(self) -> bool:
+        """Whether it learned from whole frames where masks mark lesions."""
+        return bool(((self.record.get("settings") or {}).get("data") or {}).get("frames"))
+
+    @property
     def training(self) -> dict[str, Any]:
         """The settings of the training."""
         return dict((self.record.get("settings") or {}).get("retrain") or {})

@@ -31,6 +31,7 @@ from trials.data.images import to_tensor
 from trials.errors import DataError, ExportError
 from trials.evaluation.calibration import apply_temperature
 from trials.export import export
+from trials.export.card import write_card
 from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.export import run_export
@@ -317,6 +318,21 @@ def test_command_exports(
     assert max(told["largest_difference"].values()) < 1e-5
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "again")]) == 1
     assert "holds no model.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        (True, "crops of lesions, as the model knows whole frames"),
+        (False, "whole frames for a model of crops"),
+    ],
+)
+def test_card_knows_whether_images_were_whole_frames(
+    finished: tuple[Path, Path], tmp_path: Path, frames: bool, said: str
+) -> None:
+    origin = Origin({}, {"settings": {"data": {"frames": frames}}})
+    write_card(tmp_path, Contents.of(load_model(finished[0])), origin, [], {})
+    assert f"images cut otherwise, such as {said}; other organs" in (tmp_path / "README.md").read_text()
 
 
 def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: tuple[Path, Path]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,10 +89,24 @@ def test_the_loader_says_which_cells_are_unlike_those_of_the_training_images(
 ) -> None:
     run_export(model, tmp_path / "out")
     told = ask(tmp_path / "out", "--covariates", table(images, **CELLS), *images)
-    assert "covariate age: -3, old are unlike those of the training images" in told.stderr
-    assert "covariate device: ?, Sony are unlike" in told.stderr
+    assert "covariate device: 1 of 6 images have a value that no training image has" in told.stderr
     usual = {"age": ["20"] * 6, "device": [" ge"] * 6, "ratio": ["2"] * 6}
-    assert "unlike" not in ask(tmp_path / "out", "--covariates", table(images, **usual), *images).stderr
+    usual_told = ask(tmp_path / "out", "--covariates", table(images, **usual), *images)
+    assert "covariate " not in usual_told.stderr
+
+
+def test_the_loader_says_of_cells_what_predict_says(tmp_path: Path) -> None:
+    loader = tmp_path / "load_model.py"
+    shutil.copyfile(Path(export.__file__).with_name("load_model.py"), loader)
+    (tmp_path / "metadata.json").write_text(json.dumps({"model": {"covariates": CODING.model_dump()}}))
+    cells = {
+        "age": ["81", "1e16", "n/a", "Unknown", "(none)", "0", "100", "101", "102", "103", "104"],
+        "device": ["GE", "not given", "Sony", "sony ", "", "?", "-", "nan", "ge", "PHILIPS", "ﬁ"],
+        "ratio": ["1", "2", "3", "2.5", "1.0", "1", "2", "3", "2", "1", "4"],
+    }
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    said = runpy.run_path(str(loader))["notes"](rows)
+    assert said == CODING.doubts(cells) and len(said) == 5
 
 
 def test_both_runtimes_name_the_second_input_and_the_card_its_columns(model: Path, tmp_path: Path) -> None:
