@@ -72,10 +72,15 @@ def draw(architecture: Architecture, kind: Literal["svg", "png"] = "svg") -> byt
     """
     if kind not in ("svg", "png"):
         raise ValueError(f"{kind!r}: a drawing is svg or png")
+    return picture(figure(architecture), kind)
+
+
+def picture(made: Figure, kind: Literal["svg", "png"] = "svg") -> bytes:
+    """Return the `figure` of an architecture as `draw` does."""
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cells"}):
         undated = {"Date": None} if kind == "svg" else None
-        figure(architecture).savefig(content, format=kind, dpi=150, metadata=undated)
+        made.savefig(content, format=kind, dpi=150, metadata=undated)
     return content.getvalue()
 
 
@@ -202,7 +207,7 @@ def _draw_output(axes: Axes, plan: CellPlan) -> None:
 
 
 def _draw_state(axes: Axes, state: int, centre: Point) -> None:
-    axes.add_patch(Circle(centre, _RADIUS, facecolor=_colour(state), edgecolor="none", zorder=3))
+    axes.add_artist(Circle(centre, _RADIUS, facecolor=_colour(state), edgecolor="none", zorder=3))
     axes.text(
         *centre, str(state), fontsize=8, weight="bold", color="white", ha="center", va="center", zorder=4
     )
@@ -219,7 +224,7 @@ def _box(axes: Axes, left: float, middle: float, width: float, height: float, co
         linewidth=0.8,
         zorder=2,
     )
-    axes.add_patch(outline)
+    axes.add_artist(outline)
 
 
 def _line(axes: Axes, state: int, start: Point, end: Point, arrow: bool = False) -> None:
@@ -237,7 +242,7 @@ def _line(axes: Axes, state: int, start: Point, end: Point, arrow: bool = False)
         linewidth=1.4,
         zorder=2.5,
     )
-    axes.add_patch(drawn)
+    axes.add_artist(drawn)
 
 
 def _colour(state: int) -> str:

@@ -7,11 +7,14 @@ measure that a draw does not define, such as precision where nothing is called p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trials.evaluation.bootstrap import Measure
+from trials.evaluation.bootstrap import Measure, Once
+
+_ROUNDING = 1e-12  # of a rate that is reached
 
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # TP, FN, FP, TN, each [draws]
 
@@ -37,19 +40,72 @@ class _Sorted:
         return total
 
 
+class Roc:
+    """The measures of a ROC curve, which share the sums that a draw costs; nothing is sorted again.
+
+    Positive and negative images stand each in ascending order of their scores. Sums of whole weights are
+    exact, in whatever order they are made.
+    """
+
+    def __init__(self, positive: ArrayLike, scores: ArrayLike) -> None:
+        truth, given = np.asarray(positive, dtype=bool), np.asarray(scores, dtype=float)
+        positives, negatives = (_ascending(np.flatnonzero(side), given) for side in (truth, ~truth))
+        self._positives = positives
+        self._missed, self._spared = (Once(partial(_sums, members)) for members in (positives, negatives))
+        self._below = np.searchsorted(given[negatives], given[positives], "left")  # [P], negatives
+        self._not_above = np.searchsorted(given[negatives], given[positives], "right")
+        steps = np.append(np.unique(given), np.inf)  # thresholds, the last of which calls nothing
+        self._p, self._n = (np.searchsorted(given[members], steps) for members in (positives, negatives))
+
+    def auc(self, weights: np.ndarray) -> np.ndarray:
+        """Return the area under the curve by rank sums (Mann-Whitney), ties half."""
+        above, spared = np.take(weights, self._positives, axis=1), self._spared(weights)
+        below = np.take(spared, self._below, axis=1)
+        if (self._below != self._not_above).any():
+            below = (below + np.take(spared, self._not_above, axis=1)) / 2
+        return ratio(np.einsum("ij,ij->i", above, below), above.sum(1) * spared[:, -1])
+
+    def sensitivity_at(self, specificity: float) -> Measure:
+        """Return the highest sensitivity of a threshold whose specificity is at least `specificity`."""
+        first = np.searchsorted(self._n, np.arange(self._n[-1] + 1))  # threshold that spares so many
+
+        def measure(weights: np.ndarray) -> np.ndarray:
+            missed, spared = self._missed(weights), self._spared(weights)
+            few = np.count_nonzero(ratio(spared, spared[:, -1:]) < specificity - _ROUNDING, axis=1)
+            reached = missed[np.arange(len(missed)), self._p[first[few]]]
+            sensitivity = 1 - ratio(reached, missed[:, -1])
+            return np.where(spared[:, -1] > 0, sensitivity, np.nan)
+
+        return measure
+
+    def specificity_at(self, sensitivity: float) -> Measure:
+        """Return the highest specificity of a threshold whose sensitivity is at least `sensitivity`."""
+        last = np.searchsorted(self._p, np.arange(self._p[-1] + 1), "right") - 1  # that misses so many
+
+        def measure(weights: np.ndarray) -> np.ndarray:
+            missed, spared = self._missed(weights), self._spared(weights)
+            enough = 1 - ratio(missed, missed[:, -1:]) >= sensitivity - _ROUNDING
+            at = self._n[last[np.count_nonzero(enough, axis=1).clip(min=1) - 1]]
+            specificity = ratio(spared[np.arange(len(spared)), at], spared[:, -1])
+            return np.where(missed[:, -1] > 0, specificity, np.nan)
+
+        return measure
+
+
+def _ascending(members: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return members[np.argsort(scores[members], kind="stable")]
+
+
+def _sums(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the sums of the weights [draws, n] of the first 0, 1, 2, ... members [draws, members + 1]."""
+    sums = np.zeros((len(weights), len(members) + 1))
+    np.cumsum(np.take(weights, members, axis=1), axis=1, out=sums[:, 1:])
+    return sums
+
+
 def auc(positive: ArrayLike, scores: ArrayLike) -> Measure:
-    """Area under the ROC curve by rank sums (Mann-Whitney), ties half."""
-    (members,), steps = np.nonzero(np.asarray(positive, dtype=bool)), _Sorted(scores)
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        total = steps.total(weights)
-        below = np.take(total.cumsum(1) - total / 2, steps.step[members], axis=1)
-        of_positives = np.take(weights, members, axis=1)
-        positives = of_positives.sum(1)
-        won = (of_positives * below).sum(1) - positives**2 / 2  # positives among themselves win half
-        return ratio(won, positives * (weights.sum(1) - positives))
-
-    return measure
+    """Area under the ROC curve."""
+    return Roc(positive, scores).auc
 
 
 def stratified_auc(positive: ArrayLike, scores: ArrayLike, strata: ArrayLike) -> Measure:
@@ -70,42 +126,6 @@ def stratified_auc(positive: ArrayLike, scores: ArrayLike, strata: ArrayLike) ->
         return ratio(right, pairs)
 
     return measure
-
-
-def sensitivity_at(positive: ArrayLike, scores: ArrayLike, specificity: float = 0.9) -> Measure:
-    """Highest sensitivity of a threshold on these images whose specificity is at least `specificity`."""
-    truth, steps = np.asarray(positive, dtype=bool), _Sorted(scores)
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        tpr, tnr = _operating_points(steps.total(weights * truth), steps.total(weights * ~truth))
-        return _best(tpr, tnr, specificity)
-
-    return measure
-
-
-def specificity_at(positive: ArrayLike, scores: ArrayLike, sensitivity: float = 0.9) -> Measure:
-    """Highest specificity of a threshold on these images whose sensitivity is at least `sensitivity`."""
-    truth, steps = np.asarray(positive, dtype=bool), _Sorted(scores)
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        tpr, tnr = _operating_points(steps.total(weights * truth), steps.total(weights * ~truth))
-        return _best(tnr, tpr, sensitivity)
-
-    return measure
-
-
-def _operating_points(positives: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return TPR and TNR [draws, steps + 1] of calling positive from each step up, and of never doing so."""
-    none = np.zeros((len(positives), 1))
-    missed = np.concatenate([none, positives.cumsum(1)], axis=1)
-    spared = np.concatenate([none, negatives.cumsum(1)], axis=1)
-    return 1 - ratio(missed, missed[:, -1:]), ratio(spared, spared[:, -1:])
-
-
-def _best(wanted: np.ndarray, given: np.ndarray, at_least: float) -> np.ndarray:
-    reached = given >= at_least - 1e-12
-    best: np.ndarray = np.where(reached, wanted, -np.inf).max(1)
-    return np.where(np.isfinite(best), best, np.nan)
 
 
 def _matthews(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> np.ndarray:
@@ -136,10 +156,38 @@ DECISION: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 one class or one call is all there is, Cohen's kappa where one class is, and F1 where nothing is positive."""
 
 
+class Calls:
+    """The measures of what was called positive [n], by the truth [n]; they share the counts of a draw."""
+
+    def __init__(self, positive: ArrayLike, called: ArrayLike) -> None:
+        self._counts = Once(confusion(positive, called))
+
+    def rate(self, name: str) -> Measure:
+        """Return the measure of `DECISION` by name."""
+        return lambda weights: DECISION[name](*self._counts(weights))
+
+    def predictive_value(self, prevalence: float, *, of_positive: bool = True) -> Measure:
+        """Return PPV, or NPV, where a share `prevalence` is positive: Bayes' rule on TPR and TNR.
+
+        Altman and Bland, BMJ 309, 1994, 102. Raises ValueError for a prevalence outside of 0 to 1.
+        """
+        check_prevalence(prevalence)
+
+        def measure(weights: np.ndarray) -> np.ndarray:
+            tp, fn, fp, tn = self._counts(weights)
+            tpr, tnr = ratio(tp, tp + fn), ratio(tn, tn + fp)
+            if of_positive:
+                right, wrong = tpr * prevalence, (1 - tnr) * (1 - prevalence)
+            else:
+                right, wrong = tnr * (1 - prevalence), (1 - tpr) * prevalence
+            return ratio(right, right + wrong)
+
+        return measure
+
+
 def decision(name: str, positive: ArrayLike, called: ArrayLike) -> Measure:
     """Return the measure of `DECISION` by name, of truth [n] and what was called positive [n]."""
-    counts = confusion(positive, called)
-    return lambda weights: DECISION[name](*counts(weights))
+    return Calls(positive, called).rate(name)
 
 
 def accuracy_of_decided(
@@ -154,8 +202,14 @@ def accuracy_of_decided(
     right = np.asarray(labels) == np.asarray(called)
     surest_first = np.argsort(-np.asarray(certainty, dtype=float), kind="stable")
     decided = surest_first[: len(surest_first) - round(undecided * len(surest_first))]
-    accuracy = weighted_mean(right[decided])
-    return lambda weights: accuracy(weights[:, decided])
+    taken = np.zeros((len(right), 2))  # whether an image is decided, and decided rightly
+    taken[decided, 0], taken[decided, 1] = 1, right[decided]
+
+    def accuracy(weights: np.ndarray) -> np.ndarray:
+        of, rightly = (weights @ taken).T
+        return ratio(rightly, of)
+
+    return accuracy
 
 
 def confusion(positive: ArrayLike, called: ArrayLike) -> Callable[[np.ndarray], Counts]:
@@ -168,28 +222,6 @@ def confusion(positive: ArrayLike, called: ArrayLike) -> Callable[[np.ndarray], 
         return tp, fn, fp, tn
 
     return count
-
-
-def predictive_value(
-    positive: ArrayLike, called: ArrayLike, prevalence: float, *, of_positive: bool = True
-) -> Measure:
-    """PPV, or NPV, where a share `prevalence` is positive: Bayes' rule on sensitivity and specificity.
-
-    Altman and Bland, BMJ 309, 1994, 102. Raises ValueError for a prevalence outside of 0 to 1.
-    """
-    check_prevalence(prevalence)
-    counts = confusion(positive, called)
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        tp, fn, fp, tn = counts(weights)
-        tpr, tnr = ratio(tp, tp + fn), ratio(tn, tn + fp)
-        if of_positive:
-            right, wrong = tpr * prevalence, (1 - tnr) * (1 - prevalence)
-        else:
-            right, wrong = tnr * (1 - prevalence), (1 - tpr) * prevalence
-        return ratio(right, right + wrong)
-
-    return measure
 
 
 def check_prevalence(prevalence: float) -> None:

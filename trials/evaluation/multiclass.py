@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
-from trials.evaluation.bootstrap import Measure
+from trials.evaluation.bootstrap import Measure, Once
 from trials.evaluation.calibration import expected_calibration_error
 from trials.evaluation.decisions import class_log_odds
 from trials.evaluation.measures import auc, ratio, weighted_mean
 
 PerClass = Callable[[np.ndarray], np.ndarray]
 """From weights [draws, n] to a measure of each class [draws, k]; NaN where undefined."""
-
-Worked = TypeVar("Worked")
 
 
 class Counts(NamedTuple):
@@ -190,20 +188,6 @@ def of_each_class(labels: ArrayLike, logits: ArrayLike, called: ArrayLike) -> li
     aucs, counts = Once(class_aucs(labels, logits)), Once(count(labels, called, classes))
     rates = {"auc": aucs} | {name: _of(counts, of) for name, of in OF_CLASS.items()}
     return [{name: _column(rate, one) for name, rate in rates.items()} for one in range(classes)]
-
-
-class Once(Generic[Worked]):
-    """What several measures of the same draws need, worked out once for the weights given last."""
-
-    def __init__(self, work: Callable[[np.ndarray], Worked]) -> None:
-        self._work = work
-        self._last: tuple[np.ndarray, Worked] | None = None
-
-    def __call__(self, weights: np.ndarray) -> Worked:
-        """Return the work of these weights, which nobody changes in place."""
-        if self._last is None or self._last[0] is not weights:
-            self._last = weights, self._work(weights)
-        return self._last[1]
 
 
 def _of(counts: Callable[[np.ndarray], Counts], of: Callable[[Counts], np.ndarray]) -> Measure:

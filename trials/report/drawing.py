@@ -7,13 +7,14 @@ The same figure gives the same bytes with one release of matplotlib: no dates ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from trials.runs.layout import FIGURES
@@ -30,24 +31,29 @@ _UNSAID = {
 class Drawing:
     """A figure as the content of an SVG and of a PDF file; `name` is that of its files, unique in a report.
 
-    In a template it is the SVG itself, whose lines and text take the page's colour, light or dark.
+    `printed` is the PDF file, of several figures perhaps, and then which of its pages; `pdf` is None where
+    another of them has its content. In a template a drawing is the SVG itself, whose lines and text take the
+    page's colour, light or dark.
     """
 
     name: str
     title: str
     svg: bytes
-    pdf: bytes
+    pdf: bytes | None
+    printed: str
 
     @property
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Its files, by their names below the report's folder."""
         yield f"{FIGURES}/{self.name}.svg", self.svg
-        yield f"{FIGURES}/{self.name}.pdf", self.pdf
+        if self.pdf is not None:
+            yield f"{FIGURES}/{self.printed.partition('#')[0]}", self.pdf
 
     @property
     def links(self) -> Markup:
         """Links to its files."""
-        links = [f'<a href="{file}">{file.rpartition(".")[2].upper()}</a>' for file, _ in self.files]
+        files = {"SVG": f"{self.name}.svg", "PDF": self.printed}
+        links = [f'<a href="{FIGURES}/{file}">{kind}</a>' for kind, file in files.items()]
         return Markup(f'<span class="files">{" ".join(links)}</span>')
 
     def __html__(self) -> str:
@@ -60,9 +66,34 @@ class Drawing:
 
 def drawn(figure: Figure, name: str, title: str) -> Drawing:
     """Write a figure; `name` becomes that of files, so that other signs than letters, digits and .-_ go."""
-    content = {kind: BytesIO() for kind in _UNSAID}
-    with mpl.rc_context(_STYLE):
-        for kind, unsaid in _UNSAID.items():
-            figure.savefig(content[kind], format=kind, transparent=True, metadata=unsaid)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
-    return Drawing(plain, title, content["svg"].getvalue(), content["pdf"].getvalue())
+    with mpl.rc_context(_STYLE):
+        return Drawing(plain, title, _saved(figure, "svg"), _saved(figure, "pdf"), f"{plain}.pdf")
+
+
+def drawn_together(figures: Sequence[Figure], name: str, title: str) -> list[Drawing]:
+    """Write figures as SVG files, NAME-1 and so on, and as the pages of one PDF file.
+
+    The fonts of a PDF file take far longer than a page.
+    """
+    content = BytesIO()
+    with mpl.rc_context(_STYLE):
+        with PdfPages(content, metadata=_UNSAID["pdf"]) as pages:
+            for figure in figures:
+                pages.savefig(figure, transparent=True)
+        return [
+            Drawing(
+                f"{name}-{page}",
+                title,
+                _saved(figure, "svg"),
+                content.getvalue() if page == 1 else None,
+                f"{name}.pdf#page={page}",
+            )
+            for page, figure in enumerate(figures, start=1)
+        ]
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format=kind, transparent=True, metadata=_UNSAID[kind])
+    return content.getvalue()

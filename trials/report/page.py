@@ -13,8 +13,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from search_space import Architecture, draw
-from search_space.enas.drawing import figure
+from search_space import Architecture
+from search_space.enas.drawing import figure, picture
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.models.specs import NOT_FOR
 from trials.report.attention import LARGEST, colour_bar, surest_cases, surest_class_cases
@@ -22,7 +22,7 @@ from trials.report.checklists import Item, checklists
 from trials.report.class_summaries import ClassSummary
 from trials.report.comparison import Comparison
 from trials.report.data_set import SUBGROUPS, DataSet, shortcuts, subgroups, truth_and_geometry
-from trials.report.drawing import Drawing, drawn
+from trials.report.drawing import Drawing, drawn_together
 from trials.report.facts import Facts, facts_of
 from trials.report.figures import (
     calibration_figure,
@@ -275,11 +275,10 @@ def _cells(comparison: Comparison) -> list[tuple[str, str, Drawing]]:
         for run in method.runs:
             if run.architecture is not None:
                 owners.setdefault(Architecture.from_sample(run.architecture), []).append(method.place(run))
-    named = [(cells, "; ".join(names)) for cells, names in owners.items()]
-    return [
-        (names, data_uri(draw(cells), "image/svg+xml"), drawn(figure(cells), f"cells-{index}", "Cells"))
-        for index, (cells, names) in enumerate(named, start=1)
-    ]
+    figures = [figure(cells) for cells in owners]
+    pictures = [data_uri(picture(made), "image/svg+xml") for made in figures]
+    drawings = drawn_together(figures, "cells", "Cells")
+    return list(zip(map("; ".join, owners.values()), pictures, drawings, strict=True))
 
 
 def _shortcuts(

@@ -12,14 +12,13 @@ from trials.evaluation.bootstrap import GroupBootstrap, Interval, Measure, mean_
 from trials.evaluation.calibration import expected_calibration_error, mean_log_odds_of_groups
 from trials.evaluation.measures import (
     DECISION,
+    Calls,
+    Roc,
     accuracy_of_decided,
     auc,
     brier,
-    decision,
     log_loss,
-    predictive_value,
-    sensitivity_at,
-    specificity_at,
+    weighted_mean,
 )
 from trials.evaluation.metrics import mean_and_std
 from trials.report.methods import MethodRuns
@@ -154,17 +153,18 @@ def over_seeds(predictions: Said, measures: Callable[[Said], Mapping[str, Measur
 
 
 def _measures(predictions: BinaryPredictions, prevalence: float) -> dict[str, Measure]:
-    truth, given, called = predictions.positive, predictions.log_odds, predictions.called
+    truth, given = predictions.positive, predictions.log_odds
+    roc, calls = Roc(truth, given), Calls(truth, predictions.called)
     measures = {
-        "auc": auc(truth, given),
-        **{name: decision(name, truth, called) for name in DECISION},
-        "accuracy_at_half": decision("accuracy", truth, given >= 0),
-        "sensitivity_at_90": sensitivity_at(truth, given, 0.9),
-        "specificity_at_90": specificity_at(truth, given, 0.9),
+        "auc": roc.auc,
+        **{name: calls.rate(name) for name in DECISION},
+        "accuracy_at_half": weighted_mean((given >= 0) == truth),
+        "sensitivity_at_90": roc.sensitivity_at(0.9),
+        "specificity_at_90": roc.specificity_at(0.9),
         "brier": brier(truth, predictions.probabilities),
         "log_loss": log_loss(truth, given),
-        "ppv": predictive_value(truth, called, prevalence),
-        "npv": predictive_value(truth, called, prevalence, of_positive=False),
+        "ppv": calls.predictive_value(prevalence),
+        "npv": calls.predictive_value(prevalence, of_positive=False),
         **accuracies_of_decided(predictions),
     }
     if predictions.calibrated is not None:

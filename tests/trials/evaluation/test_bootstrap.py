@@ -17,15 +17,14 @@ from sklearn.metrics import (
 
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference, mean_of, percentile_interval
 from trials.evaluation.measures import (
+    Calls,
+    Roc,
     accuracy_of_decided,
     auc,
     brier,
     decision,
     log_loss,
-    predictive_value,
-    sensitivity_at,
     spearman,
-    specificity_at,
     stratified_auc,
 )
 
@@ -94,15 +93,41 @@ def test_precision_of_nothing_called_is_undefined() -> None:
 def test_sensitivity_at_a_specificity_and_the_reverse() -> None:
     # From 0.6 up one of five negatives is called (specificity 0.8) and two of three positives; above 0.6
     # none, and one positive. From 0.3 up all positives and two negatives.
-    assert sensitivity_at(TRUTH, SCORES, 0.8)(ONCE)[0] == pytest.approx(2 / 3)
-    assert sensitivity_at(TRUTH, SCORES, 0.9)(ONCE)[0] == pytest.approx(1 / 3)
-    assert specificity_at(TRUTH, SCORES, 0.9)(ONCE)[0] == pytest.approx(3 / 5)
-    assert specificity_at(TRUTH, SCORES, 0.6)(ONCE)[0] == pytest.approx(4 / 5)
+    roc = Roc(TRUTH, SCORES)
+    assert roc.sensitivity_at(0.8)(ONCE)[0] == pytest.approx(2 / 3)
+    assert roc.sensitivity_at(0.9)(ONCE)[0] == pytest.approx(1 / 3)
+    assert roc.specificity_at(0.9)(ONCE)[0] == pytest.approx(3 / 5)
+    assert roc.specificity_at(0.6)(ONCE)[0] == pytest.approx(4 / 5)
+
+
+def test_a_roc_curve_of_draws_is_scikit_learns_of_repeated_images() -> None:
+    random = np.random.default_rng(3)
+    truth, scores = random.random(60) < 0.4, random.integers(0, 25, 60) / 7  # with ties of both classes
+    weights = random.integers(0, 4, size=(40, 60)).astype(float)
+    roc = Roc(truth, scores)
+    found = [roc.auc(weights), roc.sensitivity_at(0.9)(weights), roc.specificity_at(0.8)(weights)]
+    for row, area, sensitivity, specificity in zip(weights, *found, strict=True):
+        false, true, _ = metrics.roc_curve(truth, scores, sample_weight=row, drop_intermediate=False)
+        assert area == pytest.approx(metrics.auc(false, true))
+        assert sensitivity == pytest.approx(true[1 - false >= 0.9 - 1e-12].max())
+        assert specificity == pytest.approx((1 - false)[true >= 0.8 - 1e-12].max())
+    one_class = Roc(np.zeros(3, dtype=bool), np.arange(3))
+    undefined = [one_class.auc, one_class.sensitivity_at(0.9), one_class.specificity_at(0.9)]
+    assert all(np.isnan(measure(np.ones((1, 3)))[0]) for measure in undefined)
+
+
+def test_draws_of_the_same_groups_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, generator = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: made.append(seed) or generator(seed))
+    groups = np.repeat(np.arange(4), 2)
+    for order in (np.arange(8), np.arange(8)[::-1]):
+        GroupBootstrap(TRUTH[order], groups[order], draws=30, seed=777)
+    assert made == [777]
 
 
 def test_specificity_of_exactly_nine_tenths_is_reached() -> None:
     truth, scores = np.repeat([False, True], [10, 2]), np.array([*range(10), 8.5, 20])
-    assert sensitivity_at(truth, scores, 0.9)(np.ones((1, 12)))[0] == 1
+    assert Roc(truth, scores).sensitivity_at(0.9)(np.ones((1, 12)))[0] == 1
 
 
 def test_accuracy_of_those_decided_leaves_the_least_certain_out() -> None:
@@ -131,12 +156,12 @@ def test_auc_within_strata_compares_like_with_like() -> None:
 
 def test_predictive_values_by_bayes() -> None:
     # Sensitivity 2/3, specificity 3/5, one in ten: PPV 0.0667 / (0.0667 + 0.36), NPV 0.54 / (0.54 + 0.0333).
-    called = SCORES >= 0.35
-    assert predictive_value(TRUTH, called, 0.1)(ONCE)[0] == pytest.approx(0.15625)
-    negative = predictive_value(TRUTH, called, 0.1, of_positive=False)(ONCE)[0]
+    calls = Calls(TRUTH, SCORES >= 0.35)
+    assert calls.predictive_value(0.1)(ONCE)[0] == pytest.approx(0.15625)
+    negative = calls.predictive_value(0.1, of_positive=False)(ONCE)[0]
     assert negative == pytest.approx(0.54 / (0.54 + 0.1 / 3))
     with pytest.raises(ValueError, match="prevalence 10"):
-        predictive_value(TRUTH, called, 10)
+        calls.predictive_value(10)
 
 
 def test_groups_are_drawn_whole_and_classes_apart() -> None:

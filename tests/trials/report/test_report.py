@@ -230,10 +230,13 @@ def test_every_figure_lies_beside_the_page_as_vector_files(reported: Path) -> No
         attributes["href"] or "" for tag, attributes in Page(reported / "report.html").tags if tag == "a"
     }
     files = {str(file.relative_to(reported)) for file in (reported / "figures").iterdir()}
-    assert links == files | {"methods.txt", "checklists.csv"}
+    pages = {f"figures/cells.pdf#page={page}" for page in (1, 2)}
+    assert links - pages | {"figures/cells.pdf"} == files | {"methods.txt", "checklists.csv"}
+    assert pages < links
     curves = ("roc-curves", "calibration", "accuracy-over-undecided", "auc-of-folds", "search-history")
-    names = {*curves, "cells-1", "cells-2"}
-    assert files == {f"figures/{name}.{kind}" for name in names for kind in ("svg", "pdf")}
+    printed_cells = {"figures/cells-1.svg", "figures/cells-2.svg", "figures/cells.pdf"}
+    assert files == {f"figures/{name}.{kind}" for name in curves for kind in ("svg", "pdf")} | printed_cells
+    assert (reported / "figures" / "cells.pdf").read_bytes().count(b"/Type /Page ") == 2
     drawing = (reported / "figures" / "roc-curves.svg").read_text()
     assert ">sensitivity</text>" in drawing and "currentColor" not in drawing and "<image" not in drawing
     printed = (reported / "figures" / "roc-curves.pdf").read_bytes()
