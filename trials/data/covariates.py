@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from trials.settings.schema import SIZE, Section
 
 Table = Mapping[str, Sequence[str]]  # cells by column, one an image
 RATIO = "ratio"
+OWN = (*SIZE, RATIO)  # what may be an image's own size
 MOST_VALUES = 32  # of a category; more name the images, or are numbers and slips; ours
 _LARGEST = 1e15  # numbers above it are none; ours
 
@@ -83,7 +84,8 @@ def unknown_columns(names: Sequence[str], table: Table) -> Iterator[str]:
 class NumberColumn(Section):
     """A number, or its logarithm, less `mean` and over `std`; `low` and `high` are the training images'.
 
-    With `missing` a second input is 1 where there is no number, else 0; the first is then 0.
+    With `missing` a second input is 1 where there is no number, else 0; the first is then 0. With `of_image`
+    it is the image's own width, height or ratio in pixels, which needs no table.
     """
 
     kind: Literal["number"] = "number"
@@ -94,6 +96,7 @@ class NumberColumn(Section):
     low: float
     high: float
     missing: bool = False
+    of_image: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -163,6 +166,14 @@ class CovariateCoding(Section):
         return tuple(dict.fromkeys(column.name for column in self.columns))
 
     @property
+    def of_image(self) -> tuple[str, ...]:
+        """The columns that each image's own size tells."""
+        known = {
+            column.name for column in self.columns if isinstance(column, NumberColumn) and column.of_image
+        }
+        return tuple(name for name in self.names if name in known)
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """What each of a model's inputs is, in words."""
         return tuple(name for column in self.columns for name in column.inputs)
@@ -212,9 +223,31 @@ def coding_of(
     if not data.covariates:
         return None
     try:
-        return fit_coding(data.cells(training), data.covariates, categories=categories, log=log)
+        fitted = fit_coding(data.cells(training), data.covariates, categories=categories, log=log)
+        return CovariateCoding(columns=tuple(map(partial(of_image, data=data), fitted.columns)))
     except DataError as error:
         raise DataError("\n".join(f"{data.root}: {line}" for line in str(error).splitlines())) from None
+
+
+def of_image(column: Column, data: LesionData) -> Column:
+    """Return the coding of a column, marked where it is the own size of every image of the data.
+
+    So it is of lesions' boxes where the images are cut by them and not made smaller since.
+    """
+    sizes = {name: cells for name, cells in data.table.items() if name in OWN}
+    if column.name not in sizes or not set(SIZE) <= sizes.keys():
+        return column
+    own = (own_cells(*image.shape[1::-1]) for image in data.images)
+    told = all(
+        all(number(cells[i]) == number(found[name]) for name, cells in sizes.items())
+        for i, found in enumerate(own)
+    )
+    return column.model_copy(update={"of_image": told})
+
+
+def own_cells(width: int, height: int) -> dict[str, str]:
+    """Return the cells of an image's own size, in pixels."""
+    return with_ratio({SIZE[0]: str(width), SIZE[1]: str(height)})
 
 
 def fit_coding(

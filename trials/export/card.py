@@ -5,7 +5,7 @@ Of the data it tells the name, digest, counts and the names of the classes; no f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -25,8 +25,9 @@ def write_card(
     origin: Origin,
     measured: Figures,
     differences: Mapping[str, float],
+    to_expect: Sequence[str],
 ) -> None:
-    """Write `README.md`."""
+    """Write `README.md`; `to_expect` are figures, in words, of a model without a test of its own."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # names are the data's
@@ -44,6 +45,7 @@ def write_card(
         data=origin.data,
         frames=origin.frames,
         measured=measured,
+        to_expect=to_expect,
         measures=measures_in(measured),
         of_a_class=OF_A_CLASS,
         rule=in_words(card.frozen.decision, card.known),

@@ -48,7 +48,7 @@ def inputs_of(
 ) -> dict[str, Tensor]:
     """Return the inputs that images uint8 [h, w] or [h, w, 3] and cells become, by name."""
     given = [to_tensor(images, *square) for square in inference.squares]
-    coded = model.inputs(cells, len(images))
+    coded = model.inputs(cells, images)
     given += [] if coded is None else [torch.from_numpy(coded)]
     return dict(zip(inference.examples(1), given, strict=True))
 

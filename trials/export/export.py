@@ -10,6 +10,7 @@ not promise that newer versions read a `.pt2`, and unpickles parts of one that i
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from trials.files import write_atomically
 from trials.models.description import ModelDescription
 from trials.models.inference import Inference
 from trials.models.inference_ensemble import inference_of
-from trials.models.model_file import load_model
+from trials.models.model_file import load_model, model_folder, study_figures
 from trials.models.onnx import export_onnx
 from trials.runs.layout import LOADER, METADATA, ONNX
 from trials.runs.predictions import in_words
@@ -44,14 +45,16 @@ from trials.runs.predictions import in_words
 TOLERANCE = 1e-4  # of a probability, or share of log odds: what another order of adding may change; ours
 
 
-def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
-    """Export the trained model in the folder `model` to the new folder `out`; return what was checked.
+def run_export(model: str | Path, out: str | Path, to_expect: Sequence[str] | None = None) -> dict[str, Any]:
+    """Export the model in the folder `model`, or a study's final one, to the new folder `out`.
 
-    Raises `ModelError` for a folder without a model and for one whose numbers are not finite, `DataError`
-    where `out` holds something already, and `ExportError` where a written file gives other numbers than the
-    model. After an error there is no `out`.
+    Returns what was checked. `to_expect` are figures, in words, to expect of it; unless told, what its study
+    says. Raises `ModelError` for a folder without a model and for one whose numbers are not finite,
+    `DataError` where `out` holds something already, and `ExportError` where a written file gives other
+    numbers than the model. After an error there is no `out`.
     """
-    model, out = Path(model), Path(out)
+    told = study_figures(Path(model)) if to_expect is None else to_expect
+    model, out = model_folder(Path(model)), Path(out)
     trained = load_model(model)
     card, inference = trained.description, inference_of(trained).eval()
     about = Contents.of(trained)
@@ -64,7 +67,7 @@ def run_export(model: str | Path, out: str | Path) -> dict[str, Any]:
         found = differences(folder, inputs_of(trained, inference, images, cells), expected, card.known)
         refuse_other_inputs(folder, card.covariates, cells)
         _refuse_different(found, out)
-        write_card(folder, about, origin, figures(model), found)
+        write_card(folder, about, origin, figures(model), found, told)
     files = sorted(path.name for path in out.iterdir())
     said = {"not_for": card.not_for, "warnings": card.warnings}
     return {"out": str(out), "files": files, "largest_difference": found, **said}

@@ -1,6 +1,7 @@
 """Use the model in this folder: `python load_model.py IMAGE...` prints its predictions of lesion images.
 
-A model that takes covariates, which README.md says, needs a table of them too: `--covariates TABLE.csv`.
+A model that takes covariates, which README.md says, needs a table of them too, `--covariates TABLE.csv`,
+unless they are the images' own size.
 
 Needs Python 3.10, torch 2.4, numpy, pillow and safetensors, or newer ones. Nothing is unpickled: weights come
 from `model.safetensors`, and `network.py` is the network, written out as plain PyTorch. For research, not for
@@ -108,20 +109,22 @@ def read_cells(table: str | Path, paths: list[str]) -> list[dict[str, str]]:
     """Return the cells of each image by column, from a CSV file with a column `file` and the covariates.
 
     A row names its image by path, relative to the table or to the working directory, or by name. Raises
-    ValueError for missing columns and images of several rows; warns of images without a row.
+    ValueError for missing columns and images of several rows; warns of images without a row. What is the
+    images' own size is measured where the table has neither width nor height.
     """
     with open(table, newline="", encoding="utf-8-sig") as lines:
         read = csv.DictReader(lines, restval="")
         head = [str(name).strip() for name in read.fieldnames or ()]
         rows = [dict(zip(head, (str(cell).strip() for cell in row.values()), strict=False)) for row in read]
-    names = list(dict.fromkeys(column["name"] for column in _columns()))
+    own = set() if {"width", "height"} & set(head) else _own()
+    names = [name for name in dict.fromkeys(column["name"] for column in _columns()) if name not in own]
     sized = "ratio" in names and "ratio" not in head
     wanted = [name for name in names if not (sized and name == "ratio")] + ["width", "height"] * sized
     if absent := [name for name in ("file", *wanted) if name not in head]:
         raise ValueError(f"{table}: no column {', '.join(absent)}; its first line has {', '.join(head)}")
     if sized:
         rows = [{**row, "ratio": _ratio(row["width"], row["height"])} for row in rows]
-    return [_row(table, rows, path) for path in paths]
+    return [{**(_own_size(path) if own else {}), **_row(table, rows, path)} for path in paths]
 
 
 def _row(table: str | Path, rows: list[dict[str, str]], path: str) -> dict[str, str]:
@@ -256,7 +259,8 @@ def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list
 
     Of two classes: the probability, calibrated probability and log odds of the positive one. Of more, by the
     classes' names: the probabilities, calibrated probabilities and log probabilities. Raises ValueError where
-    the network gives no finite number, and where covariates are not given, or have no use.
+    the network gives no finite number, and where covariates are not given, or have no use. Those that are
+    the images' own size need not be given.
     """
     import torch  # other runtimes need only `square`
     from safetensors.torch import load_file
@@ -264,6 +268,8 @@ def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list
     if not paths:
         return []
     card, network = facts(), runpy.run_path(str(HERE / "network.py"))["network"]
+    if cells is None and _own() and all(column["name"] in _own() for column in _columns()):
+        cells = [_own_size(path) for path in paths]
     _refuse_cells(len(paths), cells)
     weights = load_file(HERE / "model.safetensors")
     with torch.inference_mode():
@@ -278,6 +284,17 @@ def predict(paths: list[str], cells: list[dict[str, str]] | None = None) -> list
             )
     rows = _rows_of_two(card, *outputs) if len(card["classes"]) == 2 else _rows_of_more(card, *outputs)
     return [{"file": path, **row} for path, row in zip(paths, rows, strict=True)]
+
+
+def _own() -> set[str]:
+    """Return the columns that each image's own size tells."""
+    return {column["name"] for column in _columns() if column.get("of_image")}
+
+
+def _own_size(path: str | Path) -> dict[str, str]:
+    """Return the cells of an image's width, height and ratio, in pixels."""
+    width, height = map(str, _opened(path).size)
+    return {"width": width, "height": height, "ratio": _ratio(width, height)}
 
 
 def _refuse_cells(images: int, cells: list[dict[str, str]] | None) -> None:

@@ -144,7 +144,7 @@ def network_maps(
 
     `classes`, int64 [n], are the indices of those that the maps speak for; `covariates` are cells by column.
     """
-    inputs = model.inputs(covariates, len(images))
+    inputs = model.inputs(covariates, images)
     beside = None if inputs is None else torch.from_numpy(inputs)
     here = replace(model, network=model.network.cpu().eval())
     given = squares_of(model, images), torch.from_numpy(classes), beside

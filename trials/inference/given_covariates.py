@@ -1,4 +1,7 @@
-"""The covariates of image files, from a table that a user names: a row an image, found by path or by name."""
+"""The covariates of image files, from a table that a user names: a row an image, found by path or by name.
+
+What models take as an image's own size needs no table: it is measured where the table lacks it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trials.data.covariates import RATIO, Table, with_ratio
+from trials.data.covariates import OWN, RATIO, CovariateCoding, Table, own_cells, with_ratio
+from trials.data.files.image_file import open_image
 from trials.data.files.paths import some
 from trials.data.tables.csv_rows import Row, headings, read_rows
 from trials.errors import DataError
@@ -30,16 +34,25 @@ class Given:
         """Read what models take beside image files; blank cells, and files without a row, are missing.
 
         Rows name images in the column `file`: by path, relative to the table or to the working directory, or
-        by name. Raises `DataError` without a table where a model takes covariates, and with one where none
-        does; for missing columns, for rows that may be of several images or images of several rows, and
-        where no image has a row.
+        by name. Raises `DataError` without a table where a model takes more than an image's own size, and
+        with one where none takes any; for missing columns, for rows that may be of several images or images
+        of several rows, and where no image has a row.
         """
         codings = [one.description.covariates for one in models if one.description.covariates]
         names = tuple(dict.fromkeys(name for coding in codings for name in coding.names))
-        if not names or table is None:
+        own = _own(codings, names, table)
+        told = tuple(name for name in names if name not in own)
+        if not names or (told and table is None):
             _refuse_none(table, names, models[0].name)
             return cls({}, ())
-        cells, notes = _matched(Path(table), files, names)
+        cells: dict[Path, Row] = {file: {} for file in files}
+        notes: list[str] = []
+        if table is not None:
+            cells, notes = _matched(Path(table), files, told)
+        if own:
+            cells = {file: {**cells[file], **_size(file)} for file in files}
+            scale = "give crops at the scale of the training images"
+            notes = [*notes, f"{', '.join(own)}: each image's own, in pixels; {scale}"]
         given = cls(cells, names)
         doubts = [line for coding in codings for line in coding.doubts(given.of(files) or {})]
         return cls(cells, names, tuple(dict.fromkeys([*notes, *doubts])))
@@ -47,6 +60,24 @@ class Given:
     def of(self, files: Sequence[Path]) -> Table | None:
         """Return the cells of some of the images by column; None: no model takes any."""
         return {name: [self.cells[file][name] for file in files] for name in self.names} or None
+
+
+def _own(
+    codings: Sequence[CovariateCoding], names: Sequence[str], table: str | Path | None
+) -> tuple[str, ...]:
+    """Return the columns that are measured; none where the table tells sizes, or is to tell nothing else."""
+    told = {name for coding in codings for name in coding.names if name not in coding.of_image}
+    if table is not None and (not told or set(SIZE) & set(headings(Path(table)))):
+        return ()
+    return tuple(name for name in names if name not in told)
+
+
+def _size(file: Path) -> Row:
+    """Return an image's own size; "" where it cannot be read, which whoever decodes its pixels tells."""
+    try:
+        return own_cells(*open_image(file).size)
+    except DataError:
+        return dict.fromkeys(OWN, "")
 
 
 def _matched(table: Path, files: Sequence[Path], names: Sequence[str]) -> tuple[dict[Path, Row], list[str]]:

@@ -31,7 +31,7 @@ from trials.inference.prediction_table import new_table
 from trials.inference.views import VIEWS
 from trials.models.description import ModelDescription
 from trials.models.model import Model
-from trials.models.model_file import load_model
+from trials.models.model_file import load_model, study_figures
 from trials.runs.predictions import in_words
 
 AT_ONCE = 128  # images in memory at a time
@@ -83,6 +83,7 @@ def run_predict(
             for folder, one in zip(folders, models, strict=True)
             for warning in one.description.warnings
         ],
+        "to_expect": list(dict.fromkeys(line for folder in folders for line in study_figures(folder))),
         "notes": [*asked.notes, *notes, *beside.notes],
         "left_out": left_out,
         "predictions": rows,
@@ -235,5 +236,6 @@ def table_text(result: dict[str, Any]) -> str:
 
 
 def _remarks(result: dict[str, Any]) -> Iterator[str]:
+    yield from (f"to expect, by its study's outer folds: {figure}" for figure in result["to_expect"])
     for kind, key in (("warning", "warnings"), ("note", "notes"), ("left out", "left_out")):
         yield from (f"{kind}: {remark}" for remark in result[key])

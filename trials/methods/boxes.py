@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trials.data.covariates import RATIO, NumberColumn, number
+from trials.data.covariates import OWN, Column, NumberColumn, number, of_image
 from trials.data.dataset import LesionData
 from trials.errors import DataError
 from trials.settings.schema import SIZE
-
-_BOX = (*SIZE, RATIO)  # width and height in pixels of the source
 
 
 def box_problems(data: LesionData) -> Iterator[str]:
@@ -22,7 +20,7 @@ def box_problems(data: LesionData) -> Iterator[str]:
             "width and height of every lesion's box are needed"
         )
         return
-    for name in _BOX:
+    for name in OWN:
         for file, cell in zip(data.files, data.table[name], strict=True):
             if not (number(cell) or 0) > 0:
                 yield (
@@ -37,23 +35,22 @@ def refuse_without_boxes(data: LesionData) -> None:
         raise DataError(problem)
 
 
-def box_columns(data: LesionData, training: np.ndarray, *, log: bool) -> tuple[NumberColumn, ...]:
+def box_columns(data: LesionData, training: np.ndarray, *, log: bool) -> tuple[Column, ...]:
     """Return the coding of width, height and their ratio, or of the logarithms, by the images at `training`.
 
     Boxes of one size are no error, unlike covariates that a user names: one of three may tell nothing.
     """
     columns = []
-    for name, cells in data.cells(training, _BOX).items():
+    for name, cells in data.cells(training, OWN).items():
         values = np.array(cells, dtype=float)
         scaled = np.log(values) if log else values
-        columns.append(
-            NumberColumn(
-                name=name,
-                log=log,
-                mean=float(scaled.mean()),
-                std=float(scaled.std()) or 1.0,
-                low=float(values.min()),
-                high=float(values.max()),
-            )
+        fitted = NumberColumn(
+            name=name,
+            log=log,
+            mean=float(scaled.mean()),
+            std=float(scaled.std()) or 1.0,
+            low=float(values.min()),
+            high=float(values.max()),
         )
+        columns.append(of_image(fitted, data))
     return tuple(columns)

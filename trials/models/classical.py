@@ -86,7 +86,7 @@ class ClassicalModel(Model):
         self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
     ) -> np.ndarray:
         """As `Model.logits`; `view` is of the images in their own size."""
-        card, coded = self.description, self.inputs(covariates, len(images), np.float64)
+        card, coded = self.description, self.inputs(covariates, images, np.float64)
         seen = images if view is None else [_seen(image, view) for image in images]
         scores = self._scores(seen, coded)
         if card.mirror:

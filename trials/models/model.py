@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trials.data.covariates import Table
+from trials.data.covariates import Table, own_cells
 from trials.data.dataset import LesionData
 from trials.errors import ModelError
 from trials.evaluation.decisions import log_odds_of, probabilities
@@ -31,8 +31,9 @@ class Model(ABC):
         """Return canonical logits of the classes [n, k]; images are uint8 [h, w] or [h, w, 3].
 
         `view` makes, as a policy of augmentation does, what the model sees of the images; None: they stay as
-        they are. `covariates` are cells by column, one an image. Raises `ModelError` where the model gives no
-        finite number, and where covariates that it takes are not given.
+        they are. `covariates` are cells by column, one an image; what the model takes as an image's own size
+        need not be given. Raises `ModelError` where the model gives no finite number, and where other
+        covariates that it takes are not given.
         """
 
     def probabilities(
@@ -60,23 +61,28 @@ class Model(ABC):
         return self.logits([data.images[i] for i in indices], covariates=cells)
 
     def inputs(
-        self, covariates: Table | None, images: int, dtype: type[np.floating[Any]] = np.float32
+        self,
+        covariates: Table | None,
+        images: Sequence[np.ndarray],
+        dtype: type[np.floating[Any]] = np.float32,
     ) -> np.ndarray | None:
         """Return the inputs [n, d] that covariates, cells by column, become; None: it takes none.
 
-        Raises `ModelError` where they are not given, or for another number of images.
+        Raises `ModelError` as `logits`, and for another number of images.
         """
         coding = self.description.covariates
         if coding is None:
             return None
-        missing = [name for name in coding.names if name not in (covariates or {})]
-        if covariates is None or missing:
+        sizes = [own_cells(image.shape[1], image.shape[0]) for image in images]
+        own = {name: [size[name] for size in sizes] for name in coding.of_image}
+        cells = {**own, **(covariates or {})}
+        if missing := [name for name in coding.names if name not in cells]:
             raise ModelError(
                 f"{self.name}: takes covariates beside the images; give {', '.join(missing)}, a cell an image"
             )
-        if found := {len(covariates[name]) for name in coding.names} - {images}:
-            raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {images} images")
-        return coding.code(covariates, dtype)
+        if found := {len(cells[name]) for name in coding.names} - {len(images)}:
+            raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {len(images)} images")
+        return coding.code(cells, dtype)
 
 
 def refuse_not_finite(logits: np.ndarray, name: str) -> None:

@@ -23,7 +23,7 @@ from trials.models.ensemble import EnsembleDescription, EnsembleModel, Member, j
 from trials.models.model import Model
 from trials.models.network import NetworkDescription, load_network
 from trials.runs.folder import read, read_json
-from trials.runs.layout import MODEL_FILE, WEIGHTS, member_folder
+from trials.runs.layout import FINAL, MODEL_FILE, STUDY_FILE, WEIGHTS, member_folder
 from trials.runs.predictions import Frozen
 
 _DEEPEST = 4  # ensembles in ensembles: of methods, of a method's parts, and room for more; ours
@@ -69,14 +69,47 @@ def _found(problem: Mapping[str, Any]) -> str:
     return f" = {reprlib.repr(problem['input'])}" if problem["loc"] and problem["type"] != "missing" else ""
 
 
+def model_folder(folder: Path) -> Path:
+    """Return the folder of a trained model: `folder`, or where that is a study's, its final model's.
+
+    Raises `ModelError` for a study that names none in its folder.
+    """
+    path = folder / STUDY_FILE
+    if (folder / MODEL_FILE).exists() or not_a_file(path):
+        return folder
+    name = read_json(path).get("model")
+    if not isinstance(name, str) or not name or ".." in Path(name).parts or Path(name).is_absolute():
+        raise ModelError(
+            f"{path}: model = {name!r}: expected the final model's folder, named from {folder}; name that "
+            "model's own folder"
+        )
+    return _inside(folder, name)
+
+
+def study_figures(folder: Path) -> list[str]:
+    """Return what to expect of a study's model of all images, which nothing tests; of others nothing.
+
+    These are the figures, in words, that the study's models reached in the outer folds. `folder` is the
+    study's, or the model's in it.
+    """
+    study = folder if (folder / STUDY_FILE).exists() else folder.absolute().parent.parent
+    path = study / STUDY_FILE
+    if not_a_file(path) or model_folder(folder).absolute().parent != study.absolute() / FINAL:
+        return []
+    figures = read_json(path).get("figures")
+    if not isinstance(figures, list) or not all(isinstance(line, str) for line in figures):
+        raise ModelError(f"{path}: figures = {reprlib.repr(figures)}: expected a list of lines")
+    return figures
+
+
 def load_model(folder: str | Path) -> Model:
-    """Read a trained model: its `description`, and what it says of images.
+    """Read a trained model, of a study its final one: its `description`, and what it says of images.
 
     Its `logits(images)` and `probabilities(images)` are [n, k], a column a class in the order of
     `description.classes`; `log_odds(images)` are those of the positive class [n], where there is one.
     Raises `ModelError` for missing or unfitting files, and as `read` does.
     """
-    return _load(Path(folder), _DEEPEST)
+    return _load(model_folder(Path(folder)), _DEEPEST)
 
 
 def _load(folder: Path, depth: int) -> Model:
@@ -101,12 +134,12 @@ def _load_ensemble(folder: Path, description: EnsembleDescription, depth: int) -
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Return a member's folder; raises `ModelError` where a link leads it out of the ensemble's."""
+    """Return a folder in `folder`; raises `ModelError` where a link leads it out of there."""
     try:
         return below(folder, folder / name)
     except LinkError:
         raise ModelError(
-            f"{folder / name}: a link leads out of {folder}, expected a member's own folder; copy it there"
+            f"{folder / name}: a link leads out of {folder}, expected a model's own folder; copy it there"
         ) from None
 
 

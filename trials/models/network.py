@@ -99,7 +99,7 @@ class TrainedModel(Model):
         self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
     ) -> np.ndarray:
         """As `Model.logits`; `view` is of the square images."""
-        card, beside = self.description, self.inputs(covariates, len(images))
+        card, beside = self.description, self.inputs(covariates, images)
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(
             squares,

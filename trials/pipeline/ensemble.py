@@ -75,13 +75,20 @@ class Ensemble(Method):
 
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The members' weights and multiply-adds together, of networks alone, and what is chosen."""
+        """The members' weights and multiply-adds together, of networks alone, and what is chosen.
+
+        An ensemble has seen other data where one of its members has.
+        """
         each = [member.method.facts for member in self.members]
-        sizes = {key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")}
+        known: dict[str, Any] = {
+            key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")
+        }
+        if self._trained:
+            known["saw_other_data"] = any(one.metrics["saw_other_data"] for one in self._trained)
         if self._selection is None:
-            return sizes
+            return known
         chosen = self._selection
-        return sizes | {
+        return known | {
             "weights": dict(zip([one.name for one in self.members], chosen.weights, strict=True)),
             "selection": {
                 "counts": "greedy" if chosen.greedy else "equal",

@@ -36,11 +36,12 @@ def run_finish(
         raise EvaluationError(f"{out}: no method has come to its end{reasons}")
     result = run_report(tested, report, data=data, group_column=group_column)
     rows = [row for row in result["results"] if row["method"] == model.name]
-    exported, said = _export(model, out / MODEL)
+    figures = [headline(row) for row in rows]
+    exported, said = _export(model, out / MODEL, figures if folds > 1 else [])  # own splits test the model
     told = {
-        "figures": [headline(row) for row in rows],
+        "figures": figures,
         "results": rows,
-        "model": str(model),
+        "model": str(model.relative_to(out)),
         "exported": exported,
         "export_failed": said,
         "report": result["page"],
@@ -72,12 +73,12 @@ def _folders(out: Path, folds: int) -> list[Path]:
     return [out] if folds == 1 else [out / fold_name(fold) for fold in range(folds)]
 
 
-def _export(model: Path, out: Path) -> tuple[str | None, str | None]:
+def _export(model: Path, out: Path, expected: Sequence[str]) -> tuple[str | None, str | None]:
     """Export a model in place of an earlier export; return where to, or why not."""
     if (out / METADATA).exists():
         shutil.rmtree(out)
     try:
-        run_export(model, out)
+        run_export(model, out, expected)
     except ExportError as error:
         return None, in_words(error)
     return str(out), None

@@ -235,7 +235,7 @@ def _outcome(trials: Sequence[Trial], plan: Plan, out: Path) -> dict[str, Any]:
 def text(result: Mapping[str, Any]) -> str:
     """Return what came out, in lines to read: figures, model, report, what was left out."""
     figures: Sequence[str] = result["figures"] or ["no figure: no fold was tested"]
-    model = f"model: {result['model']}"
+    model = f"model: {Path(result['out'], result['model'])}"
     exported = result["exported"] or f"nowhere: {result['export_failed']}"
     left_out = [f"{one['method']}: {one['reason']}" for one in result["left_out"]]
     lines = [*figures, f"{model}, exported to {exported}", f"report: {result['report']}"]

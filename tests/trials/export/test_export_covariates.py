@@ -17,7 +17,7 @@ import pytest
 
 from tests.helpers.images import write_table
 from tests.helpers.models import pictures, save_untrained
-from trials.data.covariates import fit_coding
+from trials.data.covariates import CovariateCoding, fit_coding
 from trials.data.files.decoding import decode
 from trials.errors import ExportError
 from trials.evaluation.decisions import probabilities
@@ -129,6 +129,22 @@ def test_width_and_height_tell_the_ratio(model: Path, images: list[Path], tmp_pa
     told = answers(tmp_path / "out", "--covariates", table(images, **columns, ratio=["1.5"] * 6), *images)
     sized = table(images, **columns, width=["30"] * 6, height=["20"] * 6)
     assert answers(tmp_path / "out", "--covariates", sized, *images) == told
+
+
+def test_the_images_own_size_is_measured(images: list[Path], tmp_path: Path) -> None:
+    cells = {"age": ["20", "50", "80"], "width": ["20", "30", "40"], "ratio": ["1", "2", "3"]}
+    fitted = fit_coding(cells, list(cells)).columns
+    own = [fitted[0], *(column.model_copy(update={"of_image": True}) for column in fitted[1:])]
+    for name, columns in (("sized", own[1:]), ("aged", own)):
+        save_untrained(tmp_path / name, **TWO, covariates=CovariateCoding(columns=tuple(columns)))
+        run_export(tmp_path / name, tmp_path / "out" / name)
+    sizes = {"width": ["24"] * 6, "height": ["24"] * 6}
+    given = table(images, **sizes)
+    told = answers(tmp_path / "out" / "sized", "--covariates", given, *images)
+    assert answers(tmp_path / "out" / "sized", *images) == told
+    assert "Unless a table tells them, width, ratio are" in (tmp_path / "out/sized/README.md").read_text()
+    told = answers(tmp_path / "out" / "aged", "--covariates", table(images, age=["33"] * 6, **sizes), *images)
+    assert answers(tmp_path / "out" / "aged", "--covariates", table(images, age=["33"] * 6), *images) == told
 
 
 def test_the_loader_refuses_what_does_not_fit(model: Path, images: list[Path], tmp_path: Path) -> None:

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.images import write_table
 from tests.helpers.models import describe, pictures, save_untrained
 from trials.cli import main
-from trials.data.covariates import fit_coding
+from trials.data.covariates import CovariateCoding, coding_of, fit_coding
 from trials.data.files.decoding import decode
+from trials.data.load import load_data
 from trials.errors import DataError
 from trials.inference.explain import explain, run_explain
 from trials.inference.predict import run_predict
 from trials.models.model_file import load_model
 from trials.models.network import save_network
+from trials.settings.load import load_settings
 
 AGES, DEVICES = ("20", "50", "80", ""), ("GE", "Philips", "GE", "GE")
 TWO = {"classes": ("benign", "malignant"), "positive": "malignant", "threshold": 0.5}
@@ -150,3 +153,60 @@ def test_maps_hold_the_covariates_as_they_are(model: Path, images: Path, tmp_pat
         run_explain(model, images / "00.png", tmp_path / "maps")
     written = run_explain(model, images / "00.png", tmp_path / "maps", covariates=full(images))
     assert len(written["explanations"]) == 1
+
+
+# An image's own size ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sized(tmp_path: Path) -> Path:
+    """A model to which an image's own width and age mean something, by data whose boxes are the images."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(12):
+        width, height = 24 + 2 * i, 40 - i
+        Image.fromarray(random.integers(0, 256, (height, width), np.uint8)).save(folder / f"{i:02}.png")
+        rows.append((f"{i:02}.png", ("benign", "malignant")[i % 2], width, height, 30 + i))
+    write_table(folder / "manifest.csv", ("file", "label", "width", "height", "age"), *rows)
+    return folder
+
+
+def coding(data: Path, *names: str) -> CovariateCoding:
+    found = coding_of(load_data(data, load_settings("quick", {"data.covariates": names})), np.arange(8))
+    assert found is not None
+    return found
+
+
+def test_a_size_that_is_the_images_own_needs_no_table(sized: Path, tmp_path: Path) -> None:
+    names = ("width", "height", "ratio")
+    fitted = coding(sized, *names)
+    assert fitted.of_image == names
+    model = save_untrained(tmp_path / "model", **TWO, covariates=fitted)
+    asked = run_predict(model, sized / "11.png")
+    table = tmp_path / "sizes.csv"
+    write_table(table, ("file", "width", "height"), (str(sized / "11.png"), "46", "29"))
+    assert asked["predictions"] == run_predict(model, sized / "11.png", covariates=table)["predictions"]
+    assert asked["notes"][0].startswith("width, height, ratio: each image's own, in pixels; give crops at")
+    assert "covariate width: 1 of 1 images lie beyond the training images' 24 to 38 (46)" in asked["notes"]
+    pixels = decode(sized / "11.png")
+    [row], [alone] = asked["predictions"], load_model(model).probabilities([pixels])
+    assert row["probability"] == pytest.approx(alone[1])
+
+
+def test_beside_a_table_of_other_covariates_the_size_is_measured(sized: Path, tmp_path: Path) -> None:
+    model = save_untrained(tmp_path / "model", **TWO, covariates=coding(sized, "age", "width"))
+    with pytest.raises(DataError, match="age, width; give a table"):
+        run_predict(model, sized / "03.png")
+    ages, both = tmp_path / "ages.csv", tmp_path / "both.csv"
+    write_table(ages, ("file", "age"), (str(sized / "03.png"), "33"))
+    write_table(both, ("file", "age", "width", "height"), (str(sized / "03.png"), "33", "30", "37"))
+    found = [run_predict(model, sized / "03.png", covariates=given)["predictions"] for given in (ages, both)]
+    assert found[0] == found[1]
+
+
+def test_a_size_that_is_not_the_images_own_is_asked_for(sized: Path) -> None:
+    manifest = sized / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",46,29,", ",92,58,"))
+    assert coding(sized, "width").of_image == ()

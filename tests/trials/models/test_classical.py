@@ -184,12 +184,11 @@ def test_predict_takes_the_box_as_covariates(boxed: Path, lesions: Path, tmp_pat
     run, data = read_run(boxed), load(lesions)
     written = read_predictions(boxed / "predictions.csv", run.classes)
     files = [lesions / file for file in written.files]
-    with pytest.raises(DataError, match="takes covariates beside the images, width, height, ratio"):
-        run_predict(boxed, files)
     at = [data.files.index(file) for file in written.files]
     cells = [(files[n], data.table["width"][i], data.table["height"][i]) for n, i in enumerate(at)]
     write_table(tmp_path / "boxes.csv", ("file", "width", "height"), *cells)
     told = run_predict(boxed, files, covariates=tmp_path / "boxes.csv")
+    assert told["predictions"] == run_predict(boxed, files)["predictions"]  # they are the images' own sizes
     assert [row["log_odds"] for row in told["predictions"]] == pytest.approx(
         log_odds_of(written.logits, 1).tolist(), abs=1e-9
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,20 @@ def test_members_that_were_finished_before_predict_new_images_by_their_model_fil
         fit(ensemble, tmp_path / out)
         answers.append(ensemble.logits(new, everything))
     assert answers[0] == pytest.approx(answers[1], abs=1e-5)
+
+
+def test_an_ensemble_has_seen_what_a_member_has_seen(task: Task, tmp_path: Path) -> None:
+    ensemble = made(task, tmp_path, "hog", "hog_geometry")
+    first = ensemble.members[0]
+    ensemble.members = [
+        replace(first, title=replace(first.title, saw_other_data=True)),
+        *ensemble.members[1:],
+    ]
+    fit(ensemble, tmp_path / "mean")
+    assert ensemble.facts["saw_other_data"] is True
+    alone = made(task, tmp_path / "alone", "hog", "hog_geometry")
+    fit(alone, tmp_path / "alone" / "mean")
+    assert alone.facts["saw_other_data"] is False
 
 
 def test_a_network_of_cells_is_not_built_without_them(task: Task) -> None:

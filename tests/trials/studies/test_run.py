@@ -119,8 +119,9 @@ def _minutes(seconds: float) -> int:
 
 def test_a_result_is_told_in_five_lines() -> None:
     result = {
+        "out": "out",
         "figures": ["ensemble on a: AUC 0.9", "ensemble on b: AUC 0.8"],
-        "model": "out/final/ensemble",
+        "model": "final/ensemble",
         "exported": "out/model",
         "export_failed": None,
         "report": "out/report/report.html",

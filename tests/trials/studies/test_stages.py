@@ -12,6 +12,8 @@ import pytest
 
 from strategies.tuner import StudyTuner, name
 from trials.inference.predict import run_predict
+from trials.inference.predict import text as predict_text
+from trials.models.model_file import study_figures
 from trials.runs.predictions import classes_of, read_predictions
 from trials.stage import run_stage
 
@@ -47,13 +49,16 @@ def out(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_final_model_predicts_and_is_exported(out: Path, lesions: Path) -> None:
     told = json.loads((out / "study.json").read_text())
-    assert Path(told["model"]) == out / "final/ensemble" and told["exported"] == str(out / "model")
+    assert told["model"] == "final/ensemble" and told["exported"] == str(out / "model")
     assert told["left_out"] == [] and "ensemble" in told["figures"][0]
     image = min(lesions.rglob("*.png"))
     table = out / "boxes.csv"
     table.write_text(f"file,width,height,ratio\n{image},40,30,1.3333\n")
-    [row] = run_predict(told["model"], image, covariates=table)["predictions"]
-    assert 0 < row["probability"] < 1
+    asked = run_predict(out, image, covariates=table)
+    assert 0 < asked["predictions"][0]["probability"] < 1
+    assert asked["to_expect"] == told["figures"] and told["figures"][0] in predict_text(asked)
+    assert told["figures"][0] in (out / "model/README.md").read_text()
+    assert study_figures(out / told["model"]) == told["figures"] and study_figures(out / "fold0/hog") == []
     assert {"model.onnx", "load_model.py", "README.md"} <= {file.name for file in (out / "model").iterdir()}
 
 
