@@ -117,13 +117,25 @@ def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
 
 def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """Return all pairs (image, other) of one picture, perhaps resaved: smaller, lossy, brighter, moved."""
-    if not images or not others:
+    known = copy_hashes(others)
+    return copies_by_hash(known if others is images else copy_hashes(images), known)
+
+
+def copy_hashes(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the signs by which copies are found: int8 [n, 312]."""
+    hashes = [sign_hashes(image, _CUTS[:1])[0] for image in images]
+    return np.sign(np.array(hashes).reshape(-1, 2 * GRID * (GRID - 1))).astype(np.int8)
+
+
+def copies_by_hash(hashes: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
+    """Return all pairs as `copies` does, from `copy_hashes` of both."""
+    if not len(hashes) or not len(others):
         return []
-    hashes = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in images])
-    known = hashes
-    if others is not images:
-        known = np.stack([sign_hashes(image, _CUTS[:1])[0] for image in others])
-    return sorted(set(_alike(hashes, [known], COPY, COPY)))
+    unit, known = (
+        signs / np.maximum(np.linalg.norm(signs, axis=1, keepdims=True), 1).astype(np.float32)
+        for signs in (hashes.astype(np.float32), others.astype(np.float32))
+    )
+    return sorted(set(_alike(unit, [known], COPY, COPY)))
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:

@@ -1,19 +1,20 @@
 """No image that trained or chose a model may test it.
 
-A run records what it has seen: digests of the images' pixels, as they are and in any pose, and their groups,
-which have a meaning within one data set only.
+A run records what it has seen: digests of the images' pixels, as they are and in any pose, hashes by which
+pictures that were saved anew are found, and groups, which have a meaning within one data set only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trials.data.dataset import LesionData
-from trials.data.duplicates import copies
+from trials.data.duplicates import copies, copies_by_hash, copy_hashes
 from trials.errors import LeakError
 from trials.runs.folder import read_json
 from trials.runs.layout import SEARCH_FILE
@@ -29,24 +30,52 @@ def seen(data: LesionData, indices: np.ndarray) -> dict[str, Any]:
     }
 
 
+def hashes_of(data: LesionData, indices: np.ndarray) -> dict[str, Any]:
+    """Return, as JSON values, the hashes of the images at `indices`: what makes a record of `seen` whole."""
+    signs = copy_hashes([data.images[index] for index in indices])
+    bits = np.packbits(np.concatenate([signs > 0, signs < 0], axis=1), axis=1)
+    return {"copy_hashes": sorted({base64.b64encode(row.tobytes()).decode() for row in bits})}
+
+
+def _signs(hashes: Sequence[str]) -> np.ndarray:
+    """Return the signs int8 [n, 312] of `hashes_of`."""
+    rows = np.frombuffer(b"".join(map(base64.b64decode, hashes)), np.uint8).reshape(len(hashes), -1)
+    rising, falling = np.split(np.unpackbits(rows, axis=1).astype(np.int8), 2, axis=1)
+    return rising - falling
+
+
 def refuse_overlap(
     record: Mapping[str, Any], data: LesionData, test: np.ndarray, what: str, way_out: str
 ) -> None:
-    """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`."""
+    """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`.
+
+    Of other data also if it is one of its pictures, saved anew: within one data set its split sees to that.
+    Records of older runs have no hashes to tell by.
+    """
     digests = {*record["image_digests"], *record["copy_digests"]}
     groups = set(record["groups"])
     same_data = record["data_digest"] == data.digest
+    again = set() if same_data else _again(record.get("copy_hashes") or (), data, test)
     found = [
         data.files[index]
         for index in test
         if {data.image_digests[index], data.copy_digests[index]} & digests
         or (same_data and data.groups[index] in groups)
+        or index in again
     ]
     if found:
         raise LeakError(
             f"{what} has seen {len(found)} of the {len(test)} test images or others of their groups "
             f"({', '.join(found[:3])}{', ...' if len(found) > 3 else ''}); {way_out}"
         )
+
+
+def _again(hashes: Sequence[str], data: LesionData, test: np.ndarray) -> set[int]:
+    """Return which of the images at `test` are pictures of these hashes."""
+    if not hashes:
+        return set()
+    found = copies_by_hash(copy_hashes([data.images[index] for index in test]), _signs(hashes))
+    return {int(test[i]) for i, _ in found}
 
 
 def refuse_copies(

@@ -18,7 +18,7 @@ from trials.data.covariates import CovariateCoding, coding_of
 from trials.data.dataset import LesionData
 from trials.data.findings import say
 from trials.data.folds import OWN_SPLIT, assign_folds, inner_split, inner_splits
-from trials.data.leaks import refuse_copies, refuse_overlap, seen
+from trials.data.leaks import hashes_of, refuse_copies, refuse_overlap, seen
 from trials.data.load import load_data
 from trials.data.records import SPLITS
 from trials.errors import DataError, SettingsError
@@ -141,10 +141,10 @@ class Split:
             for j, (training, left) in enumerate(halves)
         )
 
-    @property
+    @cached_property
     def seen(self) -> dict[str, Any]:
-        """What a run on this split has seen, as `leaks.seen` tells it."""
-        return seen(self.data, self.development)
+        """What a run on this split has seen, as `leaks` tells it."""
+        return seen(self.data, self.development) | hashes_of(self.data, self.development)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -191,7 +191,8 @@ class Split:
 
     def refuse_seen(self, tested: LesionData, test: np.ndarray, way_out: str) -> None:
         """Raise `LeakError` where an image of `tested` at `test` is or resembles one outside the test."""
-        refuse_overlap(self.seen, tested, test, f"a training on {self.data.name}", way_out)
+        known = seen(self.data, self.development)  # of the pictures themselves, not of hashes, see below
+        refuse_overlap(known, tested, test, f"a training on {self.data.name}", way_out)
         if tested is not self.data or self.data.splits is None:  # there `official_split` has looked
             refuse_copies(self.data, self.development, tested, test, way_out)
 

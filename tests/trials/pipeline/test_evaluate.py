@@ -121,14 +121,18 @@ def test_external_data_is_scored_by_the_mean_of_the_frozen_models(
     assert written == pytest.approx(mean.tolist())
 
 
+@pytest.mark.parametrize("saved_anew", [False, True])
 def test_planted_training_image_in_external_data_is_refused(
-    finished: tuple[Path, Path], elsewhere: Path, lesions: Path, tmp_path: Path
+    finished: tuple[Path, Path], elsewhere: Path, lesions: Path, tmp_path: Path, saved_anew: bool
 ) -> None:
     shutil.copytree(elsewhere, tmp_path / "mixed")
     name = load(elsewhere).files[0]
     label = "benign" if "benign" in name else "malignant"
     stolen = next(file for file in load(lesions).files if label in file)
     shutil.copy(lesions / stolen, tmp_path / "mixed" / name)
+    if saved_anew:  # brighter, so that it has other pixels
+        with Image.open(lesions / stolen) as picture:
+            picture.point(lambda value: min(255, value + 2)).save(tmp_path / "mixed" / name)
     with pytest.raises(LeakError, match=f"1 of the 12 test images.*{name}"):
         run_evaluate(finished, tmp_path / "out", tmp_path / "mixed")
     assert not (tmp_path / "out").exists()
