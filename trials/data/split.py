@@ -38,8 +38,9 @@ class Split:
     Outer fold `fold` of `folds` is tested, None: nothing is. Of data with a split of their own it is fold 0
     of 1. `seed` has drawn the validation images, and is the seed of all runs on this split. `source` and
     `notes` say where the folds came from; `settings` are those that made the split. `part` (j, k): it is
-    one of the k of a cross-fit. Raises `LeakError` where a test image, an image of its group or a copy of it
-    would be learned from, and `DataError` as `coding_of`.
+    one of the k of a cross-fit; `member` (i, m): one of m networks of a set is trained on it, from its own
+    seed. Raises `LeakError` where a test image, an image of its group or a copy of it would be learned from,
+    and `DataError` as `coding_of`.
     """
 
     data: LesionData
@@ -53,9 +54,10 @@ class Split:
     settings: DataSettings
     notes: tuple[str, ...] = ()
     part: tuple[int, int] | None = None
+    member: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.part is None:
+        if self.part is None and self.member is None:
             say(self.doubts)
         if len(self.test):
             self.refuse_seen(self.data, self.test, "give them one group, or take one of them out")
@@ -141,6 +143,15 @@ class Split:
             for j, (training, left) in enumerate(halves)
         )
 
+    def members(self, count: int) -> tuple[Split, ...]:
+        """Return the splits of `count` networks that decide together: the same images, each its own seed.
+
+        The first one's is that of this split; the others are drawn from it.
+        """
+        drawn = np.random.SeedSequence(self.seed).generate_state(count).tolist()
+        seeds = [self.seed, *drawn[1:]]
+        return tuple(replace(self, seed=seed, member=(i, count)) for i, seed in enumerate(seeds))
+
     @cached_property
     def seen(self) -> dict[str, Any]:
         """What a run on this split has seen, as `leaks` tells it."""
@@ -148,9 +159,10 @@ class Split:
 
     @property
     def place(self) -> dict[str, Any]:
-        """Its folds, fold and seed by name, and which part of a cross-fit it is."""
-        part = {} if self.part is None else {"part": list(self.part)}
-        return {"folds": self.folds, "fold": self.fold, "seed": self.seed, **part}
+        """Its folds, fold and seed by name, and which part of a cross-fit, and for which member, it is."""
+        of = {"part": self.part, "member": self.member}
+        nested = {name: list(which) for name, which in of.items() if which is not None}
+        return {"folds": self.folds, "fold": self.fold, "seed": self.seed, **nested}
 
     @property
     def identity(self) -> dict[str, Any]:

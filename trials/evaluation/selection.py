@@ -8,6 +8,9 @@ its probabilities before they count as such.
 With few images a selection learns their noise. So it counts only if it does better than equal weights on
 images that it was not made on: the groups are divided into parts, and each part is predicted with weights and
 temperature from the others. The guard and its numbers are ours.
+
+A set of so many models, which then count alike, is chosen by forward selection without replacement, as the
+neural ensemble search of Zaidi et al. (NeurIPS 2021, arXiv 2006.08573) does; by the same loss.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
 from trials.evaluation.decisions import log_odds_of, mean_logits
@@ -58,6 +62,35 @@ def select(
     weights = _greedy(given, labels, positive) if greedy else equal
     shares = tuple((weights / weights.sum()).tolist())
     return Selection(shares, greedy, *losses)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The models that were chosen, by number and in this order, and the loss of the mean of the first m."""
+
+    numbers: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+def forward(logits: ArrayLike, labels: np.ndarray, count: int, *, positive: int | None = None) -> Forward:
+    """Choose `count` models by the logits of all [m, n, k] for images with labels [n].
+
+    Each is the one with which the loss of all so far is lowest, of equals the first. `positive` is the index
+    of the positive class, where there is one. Raises ValueError for fewer models.
+    """
+    given, numbers, losses = np.asarray(logits, dtype=float), list[int](), list[float]()
+    if not 0 < count <= len(given):
+        raise ValueError(f"expected {count} models or more to choose so many from, found {len(given)}")
+    for _ in range(count):
+        tried = {
+            number: _loss(given[[*numbers, number]], labels, np.ones(len(numbers) + 1), positive)[0]
+            for number in range(len(given))
+            if number not in numbers
+        }
+        best = min(tried, key=tried.__getitem__)
+        numbers.append(best)
+        losses.append(tried[best])
+    return Forward(tuple(numbers), tuple(losses))
 
 
 def _greedy(given: np.ndarray, labels: np.ndarray, positive: int | None) -> np.ndarray:

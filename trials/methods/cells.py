@@ -26,11 +26,11 @@ class Found:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def random_cells(task: Task) -> Found:
-    """Draw random cells: other ones in every fold and for every seed, the same for every layout."""
+def random_cells(task: Task, number: int = 0) -> Found:
+    """Draw random cells: other ones in every fold, for every seed and number, the same for every layout."""
     fold = task.split.fold
     seeds = np.random.SeedSequence([task.seed, 0 if fold is None else 1 + fold])
-    seed = int(seeds.generate_state(1)[0])
+    seed = int(seeds.generate_state(number + 1)[number])
     return Found(Architecture.random(seed, nodes=task.settings.search.nodes))
 
 

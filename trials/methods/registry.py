@@ -40,7 +40,9 @@ class Entry:
     """A method's title, and where its settings differ, with the reason.
 
     `cells` are those of a search by the strategy of the method's settings, or random ones; None: it has no
-    cells. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
+    cells. Of a set `networks` networks of such cells decide together, each trained from a seed of its own: of
+    other cells each, those of a search chosen among its ranked candidates, or `repeated`, all of the best
+    ones. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
     setting, as all have the ensemble's own. What `joins` joins the methods that the settings name. `choices`
     are the settings that a tuning chooses by validation images before the method is tested. `builder` names
     what makes a method of another package of a `Task`, as "module:name"; it is imported when the method is
@@ -52,6 +54,8 @@ class Entry:
     differs: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
     cells: Literal["searched", "random"] | None = None
+    networks: int = 1
+    repeated: bool = False
     members: tuple[str, ...] = ()
     joins: bool = False
     choices: frozenset[str] = frozenset()
@@ -59,12 +63,24 @@ class Entry:
     backbone: Backbone | None = None
     frozen: bool = False
 
+    @property
+    def chooses(self) -> bool:
+        """Whether several of its search's candidates are chosen, which decide together."""
+        return self.cells == "searched" and self.networks > 1 and not self.repeated
+
     def settings(self, settings: Settings) -> Settings:
         """Return `settings` with this method's differences over the profile and under what was given.
 
-        Raises `SettingsError` for what cells, whose search comes first, cannot be trained with.
+        Raises `SettingsError` for what cells, whose search comes first, cannot be trained with, and for a
+        search that scores fewer candidates than are to be chosen.
         """
         found = with_defaults(settings, self.differs)
+        if self.chooses and found.search.final_samples < self.networks:
+            raise SettingsError(
+                f"search.final_samples = {found.search.final_samples}: {self.title.name} chooses "
+                f"{self.networks} of the architectures that its search scores at the end; score as many, or "
+                "more"
+            )
         if self.cells and (found.retrain.layer_decay < 1 or found.retrain.freeze_epochs):
             raise SettingsError(
                 "retrain.layer_decay and retrain.freeze_epochs spare pretrained weights, and "
@@ -129,6 +145,15 @@ ENTRIES = (
     Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH, cells="searched"),
     Entry(Title("cells7", "random cells, 7", "enas7"), cells="random"),
     Entry(Title("cells17", "random cells, 17", "enas17"), cells="random"),
+    Entry(Title("enas7_set5", "ENAS-7, set of five", "enas7"), cells="searched", networks=5),
+    Entry(
+        Title("random7_set5", "random search, 7 cells, set of five", "enas7"),
+        *_OF_RANDOM_SEARCH,
+        cells="searched",
+        networks=5,
+    ),
+    Entry(Title("cells7_set5", "random cells, 7, set of five", "enas7"), cells="random", networks=5),
+    Entry(Title("enas7_seeds5", "ENAS-7, five seeds", "enas7"), cells="searched", networks=5, repeated=True),
     Entry(
         Title("enas7_hog_geometry", "mean of ENAS-7 and HOG with box geometry", "enas7"),
         members=("enas7", "hog_geometry"),

@@ -1,7 +1,7 @@
 """Several trainings as one method: the weighted mean of their probabilities, kept as logits.
 
-The members are methods of one task, or the k trainings of one method in a cross-fit, each of which has left
-out another part of the development images.
+The members are methods of one task, the k trainings of one method in a cross-fit, each of which has left
+out another part of the development images, or the networks of a set of cells.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from trials.pipeline.protocol import Trained, read_logits, train_and_test
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
+
+_ADD_UP = ("seconds", "disk_bytes")  # of estimates; memory is free again for the next member
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Member:
     @property
     def label(self) -> str:
         """How a reader knows it from the others."""
-        return self.title.label if self.task.split.part is None else self.name
+        return self.title.label if self.name == self.title.name else self.name
 
     @property
     def folder(self) -> Path:
@@ -55,13 +58,20 @@ class Member:
 class Ensemble(Method):
     """The `members`, each trained in its folder as it is on its own, or has been before.
 
-    They are weighted alike, or, with `chosen` weights, as the validation images choose (`selection`). Where
-    each has other validation images, as in a cross-fit, an image's validation logits are those of the members
-    that have not learned from it.
+    They are weighted alike, or, with `chosen` weights, as the validation images choose (`selection`). `facts`
+    are known of how they came to be. Where each has other validation images, as in a cross-fit, an image's
+    validation logits are those of the members that have not learned from it.
     """
 
-    def __init__(self, task: Task, members: Sequence[Member], *, chosen: bool = False) -> None:
-        self._task, self.members, self._chosen = task, members, chosen
+    def __init__(
+        self,
+        task: Task,
+        members: Sequence[Member],
+        *,
+        chosen: bool = False,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self._task, self.members, self._chosen, self._known = task, members, chosen, facts
         self._trained: list[Trained] = []
         self._logits: list[Mapping[str, np.ndarray]] = []  # of each member, by part of its task
         self._selection: Selection | None = None
@@ -75,14 +85,13 @@ class Ensemble(Method):
 
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The members' weights and multiply-adds together, of networks alone, and what is chosen.
+        """The members' parameters and macs together, of networks alone, what is known, and chosen weights.
 
         An ensemble has seen other data where one of its members has.
         """
         each = [member.method.facts for member in self.members]
-        known: dict[str, Any] = {
-            key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")
-        }
+        sizes = {key: sum(facts[key] or 0 for facts in each) or None for key in ("parameters", "macs")}
+        known: dict[str, Any] = {**sizes, **self._known}
         if self._trained:
             known["saw_other_data"] = any(one.metrics["saw_other_data"] for one in self._trained)
         if self._selection is None:
@@ -174,9 +183,11 @@ class Ensemble(Method):
         return found[np.argsort(np.argsort(wanted, kind="stable"), kind="stable")]
 
     def estimate(self) -> dict[str, float] | None:
-        """Return what the dearest member's `fit` would cost."""
+        """Return what the members' fits, one after another, would cost; None where none says."""
         known = [cost for member in self.members if (cost := member.method.estimate())]
-        return max(known, key=lambda cost: cost["seconds"], default=None)
+        names = [name for name in (known[0] if known else ()) if all(name in cost for cost in known)]
+        each = {name: [cost[name] for cost in known] for name in names}
+        return {name: sum(costs) if name in _ADD_UP else max(costs) for name, costs in each.items()} or None
 
     def _ask(self, number: int, data: LesionData, indices: np.ndarray) -> np.ndarray:
         """Return a member's logits [n, k] of new images."""

@@ -5,6 +5,7 @@ What searches and trains networks is imported when it is needed, as `trials.meth
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from trials.methods.build import build
 from trials.methods.registry import METHODS, Entry, Title, find_method
 from trials.pipeline.protocol import plan, train_and_test
 from trials.pipeline.tuning import Tuning
-from trials.runs.layout import ARCHITECTURE, part_folder
+from trials.runs.layout import ARCHITECTURE, part_folder, set_folder
 from trials.settings.load import with_changes, without
 from trials.settings.schema import Settings
 
@@ -45,13 +46,13 @@ def run_train(
 
     The method's own differences stand over the profile of `settings` and under what was given. Writes to
     `out` what `trials.pipeline.protocol` names, and returns the content of `metrics.json`. A method that is
-    searched makes its search beside `out`, once for all layouts, and an ensemble trains its members there.
-    Not `tested`, it is judged by its validation images alone, so that something may be chosen by it. One with
-    choices takes those of the best trial of its tuning, which lies beside `out` too; in such a trial, not
-    `tested`, they are given, and `home` is the folder in which all trials share the search. Of a cross-fit
-    (`protocol.cross_fit`) `part` trains that one alone, as the whole will find it in its folder. The same
-    arguments again resume an interrupted run, or report a finished one. With `dry_run` nothing is written,
-    and settings, data and an estimate, without the search's share, are returned. Raises ValueError
+    searched makes its search beside `out`, once for all layouts, and an ensemble or a set of cells trains its
+    members there. Not `tested`, it is judged by its validation images alone, so that something may be chosen
+    by it. One with choices takes those of the best trial of its tuning, which lies beside `out` too; in such
+    a trial, not `tested`, they are given, and `home` is the folder in which all trials share the search. Of a
+    cross-fit (`protocol.cross_fit`) `part` trains that one alone, as the whole will find it in its folder.
+    The same arguments again resume an interrupted run, or report a finished one. With `dry_run` nothing is
+    written, and settings, data and an estimate, without the search's share, are returned. Raises ValueError
     (`SettingsError`, `LeakError`, `TuningError`, `RunFolderError`, ...) before any work starts.
     """
     entry, out = find_method(method), Path(out)
@@ -131,7 +132,12 @@ def _make(task: Task, entry: Entry, home: Path | None) -> Method:
         from trials.pipeline.ensemble import Ensemble
 
         return Ensemble(task, [_part(one, entry, home) for one in parts_of(task)])
-    return build(task, entry, _cells(task, entry, home))
+    cells = _cells(task, entry, home)
+    if entry.networks > 1:
+        from trials.pipeline.ensemble import Ensemble
+
+        return Ensemble(task, list(_networks(task, entry, cells, home)), facts=cells[0].facts)
+    return build(task, entry, *cells)
 
 
 def _chooses(task: Task, entry: Entry) -> bool:
@@ -186,15 +192,35 @@ def _part(task: Task, entry: Entry, home: Path | None) -> Member:
     return Member(part_folder(Path(), *task.split.part).name, entry.title, method, task, place)
 
 
-def _cells(task: Task, entry: Entry, home: Path | None) -> Found | None:
-    """Return the cells that a method needs: of the task's own search, or random ones, also without `home`."""
+def _networks(task: Task, entry: Entry, cells: Sequence[Found], home: Path | None) -> Iterator[Member]:
+    """Yield a set's networks of these cells."""
+    from trials.pipeline.ensemble import Member
+
+    for split, found in zip(task.split.members(len(cells)), cells, strict=True):
+        assert split.member
+        own = replace(task, split=split)
+        folder = set_folder(home or Path(), *split.member)
+        place = below(home, folder / entry.title.name) if home else None
+        yield Member(folder.name, entry.title, build(own, entry, found), own, place)
+
+
+def _cells(task: Task, entry: Entry, home: Path | None) -> list[Found]:
+    """Return the cells of each network of a method that has any: of the task's own search, or random ones.
+
+    Without `home` they are random.
+    """
     if entry.cells is None:
-        return None
+        return []
     from trials.methods.cells import random_cells
     from trials.pipeline.found import read_found
     from trials.pipeline.search import search_in
 
     if entry.cells == "random" or home is None:
-        return random_cells(task)
+        return [random_cells(task, 0 if entry.repeated else number) for number in range(entry.networks)]
     folder, record = search_in(home, task.split, without(task.settings, entry.choices))
-    return read_found(task, folder / ARCHITECTURE, search_seconds=record["seconds"])
+    best = read_found(task, folder / ARCHITECTURE, search_seconds=record["seconds"])
+    if entry.chooses:
+        from trials.pipeline.cell_sets import choose_cells
+
+        return choose_cells(task, folder, best, entry.networks)
+    return [best] * entry.networks

@@ -9,7 +9,7 @@ from typing import Any
 
 from trials.errors import EvaluationError
 from trials.runs.collection import Collection, Predictions, Search, mean_predictions, predictions_of
-from trials.runs.finished import Failed, Run, read_run
+from trials.runs.finished import NESTED, Failed, Run, read_run
 from trials.runs.folder import failure, is_done, read_json
 from trials.runs.layout import (
     ARCHITECTURE,
@@ -91,7 +91,8 @@ def _failed(places: Sequence[Path]) -> Iterable[Failed]:
         reason = failure(folder)
         identity = read_json(folder / RUN_FILE).get("identity")
         asked: Mapping[str, Any] = identity if isinstance(identity, dict) else {}
-        apart = asked.get("verb") in ("evaluate", "report", "finalist") or asked.get("part")
+        of_others = asked.get("verb") in ("evaluate", "report", "finalist")
+        apart = of_others or any(map(asked.get, NESTED))
         if reason is None or _is_trial(folder) or apart:
             continue
         yield Failed(

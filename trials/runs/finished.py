@@ -25,6 +25,7 @@ NEEDED = (
     "positive",
     "threshold",
 )  # of every run's metrics
+NESTED = ("part", "member")  # of a run that is one training of several, in its metrics and its identity
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class Run:
 
     @property
     def is_part(self) -> bool:
-        """Whether it is one training of a cross-fit, which takes part in what the trainings say together."""
-        return "part" in self.metrics
+        """Whether it is one training of a cross-fit or a set, which takes part in what all say together."""
+        return any(name in self.metrics for name in NESTED)
 
     @property
     def for_tuning(self) -> bool:

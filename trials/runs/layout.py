@@ -3,6 +3,7 @@
 OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
 OUT/fold0/part0of3/enas7/    one training of a cross-fit, which OUT/fold0/enas7/ joins
 OUT/fold0/search/finalists/  short trainings of a search's best
+OUT/fold0/member0of5/METHOD/ one network of a set such as enas7_set5, which OUT/fold0/METHOD/ joins
 OUT/fold0/tuning/CHOICES/    a trial of a tuning       OUT/evaluation/     the mean over folds
 OUT/seed1/fold0/...          the same from seed 1      OUT/search/, ...    data without outer folds
 OUT/final/enas7/             trained on all data
@@ -70,6 +71,11 @@ def fold_name(fold: int) -> str:
 def part_folder(home: Path, part: int, parts: int) -> Path:
     """Return the folder of all trainings of a part of a cross-fit, in the folder of its fold."""
     return home / f"part{part}of{parts}"
+
+
+def set_folder(home: Path, member: int, members: int) -> Path:
+    """Return the folder of the trainings of one network of a set, in the folder of its fold or part."""
+    return home / f"member{member}of{members}"
 
 
 def tuning_folder(home: Path, variant: Iterable[str]) -> Path:

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trials.data.dataset import LesionData
 from trials.data.load import load_external
 from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.evaluation.decisions import canonical, mean_logits
+from trials.methods.base import Method
 from trials.methods.build import build
 from trials.methods.cells import random_cells
 from trials.methods.registry import METHODS
@@ -93,6 +95,31 @@ def test_an_ensemble_has_seen_what_a_member_has_seen(task: Task, tmp_path: Path)
     alone = made(task, tmp_path / "alone", "hog", "hog_geometry")
     fit(alone, tmp_path / "alone" / "mean")
     assert alone.facts["saw_other_data"] is False
+
+
+class Priced(Method):
+    """Nothing but a price."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:
+        return self._seconds
+
+    def logits(self, data: LesionData, indices: np.ndarray) -> np.ndarray:
+        return np.zeros((len(indices), 2))
+
+    def estimate(self) -> dict[str, float] | None:
+        return {"seconds": self._seconds, "memory_bytes": 7, "disk_bytes": 5} if self._seconds else None
+
+
+def test_an_ensembles_estimate_is_of_all_its_trainings(task: Task, tmp_path: Path) -> None:
+    def costing(*seconds: float) -> Ensemble:
+        title = METHODS["hog"].title
+        return Ensemble(task, [Member("hog", title, Priced(one), task, tmp_path) for one in seconds])
+
+    assert costing(20, 0, 10).estimate() == {"seconds": 30, "memory_bytes": 7, "disk_bytes": 10}
+    assert costing(0).estimate() is None
 
 
 def test_a_network_of_cells_is_not_built_without_them(task: Task) -> None:
