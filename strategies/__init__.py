@@ -1,4 +1,4 @@
-"""How a space is searched: ENAS with shared weights, and random sampling as its control.
+"""How a space is searched with shared weights: ENAS, and its controls.
 
 Names are loaded when first used: NNI imports :mod:`strategies.tuner` through this package, and its manager
 waits ten seconds for a tuner to connect, less than importing torch can take.
@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strategies.enas import ENAS
+    from strategies.evolution import RegularizedEvolution
     from strategies.limit import Limit
+    from strategies.local_search import LocalSearch
     from strategies.nni_trial import InProcessEngine
     from strategies.random_sampling import RandomSampling
 
-__all__ = ["ENAS", "InProcessEngine", "Limit", "RandomSampling"]
+__all__ = ["ENAS", "InProcessEngine", "Limit", "LocalSearch", "RandomSampling", "RegularizedEvolution"]
 _HOMES = {
     "ENAS": "strategies.enas",
     "InProcessEngine": "strategies.nni_trial",
     "Limit": "strategies.limit",
+    "LocalSearch": "strategies.local_search",
     "RandomSampling": "strategies.random_sampling",
+    "RegularizedEvolution": "strategies.evolution",
 }
 
 

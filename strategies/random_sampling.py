@@ -26,11 +26,17 @@ class Uniform:
 
     def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
         """Draw architectures; a choice of any subset is never empty."""
-        state = np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator)))
+        state = _state(generator)
         return [
             {label: _draw_one(mutable, state) for label, mutable in self.mutables.items()}
             for _ in range(count)
         ]
+
+    def mutate(self, parent: Sample, generator: torch.Generator) -> Sample:
+        """Return an architecture of which one decision is drawn anew; it may come out as it was."""
+        labels = list(self.mutables)
+        label = labels[int(torch.randint(len(labels), (), generator=generator))]
+        return {**parent, label: _draw_one(self.mutables[label], _state(generator))}
 
     def learn(self, reward: Callable[[Sample], float], generator: torch.Generator) -> dict[str, float]:
         """Measure a few rewards for the record."""
@@ -43,6 +49,10 @@ class Uniform:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Do nothing."""
+
+
+def _state(generator: torch.Generator) -> np.random.RandomState:
+    return np.random.RandomState(int(torch.randint(2**31, (1,), generator=generator)))
 
 
 def _draw_one(mutable: LabeledMutable, state: np.random.RandomState) -> Any:

@@ -40,7 +40,6 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        patch.syspath_prepend(STRATEGIES.parent / "docs" / "examples")
         exec("".join(blocks("python")), names)
     return names
 
@@ -60,6 +59,12 @@ def test_a_space_of_three_classes_in_colour_is_searched_and_its_best_are_exporte
 @pytest.mark.parametrize("strategy", ["ENAS", "random"])
 def test_what_was_exported_learns_from_scratch(example: dict[str, Any], strategy: str) -> None:
     assert example["accuracy"][strategy] > 0.8  # by chance 0.33
+
+
+def test_the_pages_sampler_keeps_what_the_suite_asks_of_a_sampler(example: dict[str, Any]) -> None:
+    suite = example["TestVarying"]()
+    suite.test_a_sampler_draws_from_its_generator_alone_and_from_the_space("user")
+    suite.test_a_sampler_returns_the_mean_reward_and_its_state_makes_another_go_on()
 
 
 def test_the_registered_tuner_goes_by_name_and_loads_without_torch(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import pytest
 import torch
 from nni.mutable import LabeledMutable, Sample
 
-from docs.examples.evolution import Evolution, Population
 from docs.examples.pixel_components import ENTRY, PixelComponents
+from strategies import RegularizedEvolution
+from strategies.evolution import Population
+from strategies.random_sampling import Uniform
 from strategies.testing import StrategyTests
 from trials.data.files.decoding import decode
 from trials.data.readers.base import Options, Reader
@@ -99,9 +101,9 @@ def test_a_sampler_that_draws_from_the_global_generator_is_noticed() -> None:
         def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
             return super().draw(count, torch.default_generator)
 
-    class Strategy(Evolution):
+    class Strategy(RegularizedEvolution):
         def make_sampler(self, mutables: Mapping[str, LabeledMutable]) -> Population:
-            return Careless(mutables, self.population, self.tournament)
+            return Careless(Uniform(mutables, observations=1), size=6, tournament=2, observations=6)
 
     class Case(StrategyTests):
         def make_strategy(self, **options: Any) -> Strategy:

@@ -19,12 +19,12 @@ from trials.commands.base import (
     whole_number,
 )
 from trials.methods.registry import find_method
-from trials.runs.layout import ARCHITECTURE, EXTERNAL_PREDICTIONS
+from trials.runs.layout import ARCHITECTURE, EXTERNAL_PREDICTIONS, SEARCHES
 
 
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
     run_arguments(parser)
-    parser.add_argument("--strategy", choices=("enas", "random"), help="ENAS, or the random control")
+    parser.add_argument("--strategy", choices=tuple(SEARCHES), help="ENAS, or a control of equal budget")
     parser.add_argument(
         "--devices",
         type=whole_number(1),

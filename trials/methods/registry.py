@@ -105,6 +105,8 @@ _ALL_CHANGES = {key: value for _, change in _CHANGES.values() for key, value in 
 _CHANGED = "it stands for that change, which the paper names; how it is made is ours"
 
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
+_OF_EVOLUTION = {"search.strategy": "evolution"}, "a control: regularized evolution through shared weights"
+_OF_LOCAL_SEARCH = {"search.strategy": "local"}, "a control: local search through shared weights"
 
 _FINE_TUNING: tuple[dict[str, object], str] = (
     {
@@ -143,6 +145,8 @@ ENTRIES = (
     Entry(Title("enas_b", "ENAS-B", CHOSEN), cells="searched", choices=ENAS_B_CHOICES),
     Entry(Title("random7", "random search, 7 cells", "enas7"), *_OF_RANDOM_SEARCH, cells="searched"),
     Entry(Title("random17", "random search, 17 cells", "enas17"), *_OF_RANDOM_SEARCH, cells="searched"),
+    Entry(Title("evolution7", "regularized evolution, 7 cells", "enas7"), *_OF_EVOLUTION, cells="searched"),
+    Entry(Title("local7", "local search, 7 cells", "enas7"), *_OF_LOCAL_SEARCH, cells="searched"),
     Entry(Title("cells7", "random cells, 7", "enas7"), cells="random"),
     Entry(Title("cells17", "random cells, 17", "enas17"), cells="random"),
     Entry(Title("enas7_set5", "ENAS-7, set of five", "enas7"), cells="searched", networks=5),

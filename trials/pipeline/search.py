@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import Timer
 
 from search_space import Architecture, EnasSpace
 from search_space.enas.latency import LatencyTable
-from strategies import ENAS, RandomSampling
+from strategies import ENAS, LocalSearch, RandomSampling, RegularizedEvolution
 from strategies.base import WeightSharingStrategy
 from strategies.nni_trial import InProcessEngine
 from trials.data.batches import Batches
@@ -197,14 +197,20 @@ class Search:
         }
         if options.strategy == "random":
             return RandomSampling(**shared)
-        return ENAS(
-            warmup_epochs=options.warmup_epochs,
-            controller_updates=options.controller_updates,
-            controller_samples=options.controller_samples,
-            baseline=options.baseline,
-            reward_shared=options.reward_shared,
-            **shared,
-        )
+        shared["warmup_epochs"] = options.warmup_epochs
+        if options.strategy == "enas":
+            return ENAS(
+                controller_updates=options.controller_updates,
+                controller_samples=options.controller_samples,
+                baseline=options.baseline,
+                reward_shared=options.reward_shared,
+                **shared,
+            )
+        shared["observations"] = options.rewards
+        shared["same_batches"] = options.rewards if options.reward_shared else 1
+        if options.strategy == "local":
+            return LocalSearch(**shared)
+        return RegularizedEvolution(population=options.population, tournament=options.tournament, **shared)
 
     @property
     def disk_bytes(self) -> int:
@@ -320,8 +326,7 @@ class Search:
             network(next(iter(validation))[0].contiguous(memory_format=torch.channels_last))
 
         steps = options.epochs * len(training)
-        rewards = options.epochs * options.controller_updates * options.controller_samples
-        rewards *= self.reward_batches
+        rewards = options.epochs * options.rewards * self.reward_batches
         scored = options.final_samples * len(validation)
         seconds = min(steps, options.max_steps or steps) * training_seconds(network, training)
         seconds += (rewards + scored) * seconds_of(reward)

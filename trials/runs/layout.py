@@ -47,7 +47,12 @@ METADATA, CARD = "metadata.json", "README.md"
 PLAN_FILE, STUDY_CONFIG, STUDY_FILE = "plan.json", "study.yml", "study.json"
 
 MODEL, TUNING, EVALUATION, FINAL = "model", "tuning", "evaluation", "final"  # folders
-SEARCHES = {"enas": "search", "random": "search-random"}  # folders, by strategy
+SEARCHES = {  # folders, by strategy
+    "enas": "search",
+    "random": "search-random",
+    "evolution": "search-evolution",
+    "local": "search-local",
+}
 
 
 def seed_folder(out: Path, seed: int) -> Path:

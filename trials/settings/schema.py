@@ -267,7 +267,11 @@ class SearchSettings(TrainingSettings):
 
     section = "search"
 
-    strategy: Literal["enas", "random"] = setting("enas", "ENAS, or the random control of equal budget")
+    strategy: Literal["enas", "random", "evolution", "local"] = setting(
+        "enas",
+        "ENAS, or a control of equal budget: random search, regularized evolution or local search; the last "
+        "two learn from as many rewards as ENAS's controller",
+    )
     epochs: int = setting(150, "passes over the training images; ENAS's", ge=1)
     max_steps: int | None = setting(
         None,
@@ -287,7 +291,7 @@ class SearchSettings(TrainingSettings):
     dropout: float = setting(0.1, "share dropped before the classifier; ENAS's", ge=0, lt=1)
     warmup_epochs: int = setting(
         0,
-        "epochs of uniformly drawn architectures before the controller draws and learns; ENAS has none",
+        "epochs of uniformly drawn architectures before the strategy draws and learns; ENAS has none",
         ge=0,
     )
     controller_updates: int = setting(30, "controller updates after every epoch; ENAS's", ge=0)
@@ -312,14 +316,18 @@ class SearchSettings(TrainingSettings):
     )
     reward_shared: bool = setting(
         False,
-        "measure all architectures of an update on the same images, so that their differences are not the "
-        "images' (ours); ENAS measures each on other ones",
+        "measure all architectures of an update, of an epoch in evolution and local search, on the same "
+        "images, so that their differences are not the images' (ours); ENAS measures each on other ones",
     )
     baseline: Literal["moving_average", "leave_one_out"] = setting(
         "moving_average",
         "what is subtracted from a reward: the average of all before it, ENAS's, or the mean of the update's "
         "other samples (Kool et al. 2019), which suits rewards below 0, as log loss gives",
     )
+    population: int = setting(
+        100, "members of the population of evolution, whose oldest dies with each child; Real et al.'s", ge=1
+    )
+    tournament: int = setting(25, "members that compete to be the parent of a child; Real et al.'s", ge=1)
     final_samples: int = setting(100, "architectures scored at the end; ours, the papers are silent", ge=1)
     top_k: int = setting(10, "best architectures exported; ours", ge=1)
     most_parameters: int | None = setting(
@@ -374,12 +382,11 @@ class SearchSettings(TrainingSettings):
         return self
 
     @model_validator(mode="after")
-    def _has_a_controller_that_learns(self) -> SearchSettings:
-        epochs = min(self.epochs, self.max_steps or self.epochs)  # each has a step or more
-        if self.strategy == "enas" and self.warmup_epochs >= epochs:
+    def _has_a_strategy_that_learns(self) -> SearchSettings:
+        if self.strategy != "random" and self.warmup_epochs >= self._most_epochs:
             raise ValueError(
-                f"search.warmup_epochs = {self.warmup_epochs} leaves none of {epochs} epochs, by "
-                "search.epochs and search.max_steps, for the controller to learn in: change one of them"
+                f"search.warmup_epochs = {self.warmup_epochs} leaves none of {self._most_epochs} epochs, by "
+                f"search.epochs and search.max_steps, for {self.strategy} to learn in: change one of them"
             )
         return self
 
@@ -396,6 +403,30 @@ class SearchSettings(TrainingSettings):
                 f"search.controller_samples = {self.controller_samples}: set 2 or more"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_a_population_with_children(self) -> SearchSettings:
+        if self.tournament > self.population:
+            raise ValueError(
+                f"search.tournament = {self.tournament} is above search.population = {self.population}: "
+                "lower it"
+            )
+        rewards = (self._most_epochs - self.warmup_epochs) * self.rewards
+        if self.strategy == "evolution" and self.population >= rewards:
+            raise ValueError(
+                f"search.population = {self.population}: no member has a child within {rewards} rewards, by "
+                "search.epochs, warmup_epochs, controller_updates and controller_samples; lower it"
+            )
+        return self
+
+    @property
+    def _most_epochs(self) -> int:
+        return min(self.epochs, self.max_steps or self.epochs)  # each has a step or more
+
+    @property
+    def rewards(self) -> int:
+        """How many rewards a strategy that learns measures after every epoch."""
+        return self.controller_updates * self.controller_samples
 
     @property
     def _limits(self) -> dict[str, float]:

@@ -102,6 +102,11 @@ def test_impossible_value_is_refused_by_name(key: str, value: object) -> None:
             "^search.warmup_epochs = 60 leaves none of 60 epochs, by search.epochs and search.max_steps, for",
         ),
         ({"search.max_steps": 50}, "^search.warmup_epochs = 60 leaves none of 50 epochs"),
+        ({"search.population": 20}, "^search.tournament = 25 is above search.population = 20: lower it"),
+        (
+            {"search.strategy": "evolution", "search.epochs": 61},
+            "^search.population = 100: no member has a child within 80 rewards, by search.epochs",
+        ),
         (
             {"data.augmentation": "poses", "data.augmentation_strength": 0.5},
             "^data.augmentation_strength = 0.5 changes ultrasound and histology alone, and data.augmentation "
