@@ -331,7 +331,7 @@ def test_card_knows_whether_images_were_whole_frames(
     finished: tuple[Path, Path], tmp_path: Path, frames: bool, said: str
 ) -> None:
     origin = Origin({}, {"settings": {"data": {"frames": frames}}})
-    write_card(tmp_path, Contents.of(load_model(finished[0])), origin, [], {})
+    write_card(tmp_path, Contents.of(load_model(finished[0])), origin, [], {}, [])
     assert f"images cut otherwise, such as {said}; other organs" in (tmp_path / "README.md").read_text()
 
 
