@@ -19,6 +19,7 @@ from benchmarks.speed import (
     retraining,
     search,
     table,
+    verify,
     weight_sharing,
     whole_job,
 )
@@ -113,6 +114,18 @@ def test_growth_is_the_slope_of_the_logarithms() -> None:
     row = growth.exponents("filters", sizes, timings, macs, kept=sizes)
     assert figures([row]) == [pytest.approx((1.775, 1.5, 2.05, 2, True))]
     assert (row["macs"], row["memory"], row["target"]) == (pytest.approx(2), pytest.approx(1), "<= 2.10")
+
+
+def test_verify_grows_by_the_slope_of_its_seconds_and_the_memory_beyond_its_pixels() -> None:
+    seconds = {"1000": [1.0, 2.0], "10000": [10.0, 20.0], "100000": [100.0, 200.0], "before": [250.0, 300.0]}
+    memory = {"1000": [100.0, 100.0], "10000": [150.0, 150.0], "100000": [604.5, 604.5]}
+    rows = verify.rows(seconds, memory)
+    assert [line[:1] + line[3:] for line in figures(rows)] == [
+        (pytest.approx(1), 2, True),
+        (pytest.approx(504.5 / 99 - 4.096), 2, True),
+        (20, 2, True),
+        (150, 2, None),
+    ]
 
 
 def test_what_a_step_keeps_is_counted_once() -> None:

@@ -2,11 +2,8 @@
 
 A copy has the same pixels, perhaps mirrored, rotated by quarters or inverted: all have one `copy_digest`.
 
-Near-duplicates are found by a perceptual hash: the signs of the differences between neighbours, along
-rows and columns, of the image reduced to 13 x 13 grey values (a difference hash, 312 signs, 0 for equal
-neighbours). Crops of one frame often differ by their box, so one image of a pair is hashed with and
-without a tenth cut from each of its sides (16 ways), and the other in its 8 poses (mirrored, rotated),
-which only change the places and signs in a hash; inverting changes all signs. Two images are near-
+Near-duplicates are found by a perceptual hash (`sign_hashes.py`). One image of a pair is hashed with and
+without a tenth cut from each of its sides (16 ways), and the other in its 8 poses. Two images are near-
 duplicates if the cosine of two such hashes is at least 0.6 in the same pose (without ties: at most a fifth
 of the signs differ), or 0.7 in another pose or inverted.
 
@@ -14,30 +11,25 @@ The thresholds were chosen on the 647 crops of BUSI, whose `duplicate_group` is 
 0.49, precision 0.98 over pairs (`test_half_of_busis_duplicate_pairs_are_found` repeats this). The other pairs
 mostly show a lesion in another plane or frame. No hash of a crop finds these, or other images of a patient
 (BUS-BRA: 3 of 819 pairs): patient or lesion numbers are better. In another pose or inverted, no two images of
-BUSI, of BUS-BRA's 1875 crops or of 5600 patches of PatchCamelyon come above 0.69. Time grows with the square
-of the number of images; 2,000 take some ten seconds.
+BUSI, of BUS-BRA's 1875 crops or of 5600 patches of PatchCamelyon come above 0.69.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from trials.data.neighbours import Neighbours
+from trials.data.sign_hashes import POSES, sign_hashes
 
 SIMILAR = 0.6
 MOVED = 0.7  # in another pose or inverted: more comparisons agree more often by chance
 COPY = 0.9  # of the uncut images: one file saved twice; no two groups of BUSI or BUS-BRA come above 0.7
-CUT = 0.1
-THUMBNAIL = 48
-GRID = 13
-BORDER = 8  # grey values this near to black or white are border, which many frames share
-_CUTS = tuple(itertools.product((0.0, CUT), repeat=4))  # left, top, right, bottom; the first cuts nothing
-_ROWS_AT_ONCE = 1024
+_AT_ONCE = 8192  # images whose cuts are looked up: their hashes take 40 MB
 
 
 def copy_digest(pixels: np.ndarray) -> str:
@@ -59,60 +51,20 @@ def _views(pixels: np.ndarray) -> Iterator[np.ndarray]:
         yield from (one, one[::-1], one[:, ::-1], one[::-1, ::-1])
 
 
-def sign_hashes(image: np.ndarray, cuts: Sequence[tuple[float, ...]] = _CUTS) -> np.ndarray:
-    """Return the hashes of uint8 [h, w] or [h, w, 3]: float32 [cuts, 312], norm 1 (0 for a flat image)."""
-    lanczos = Image.Resampling.LANCZOS
-    grey = Image.fromarray(image).convert("L")
-    inside = grey.point(lambda value: BORDER < value < 255 - BORDER).getbbox()
-    small = grey.crop(inside).resize((THUMBNAIL, THUMBNAIL), lanczos)
-    signs = []
-    for left, top, right, bottom in cuts:
-        box = (left * THUMBNAIL, top * THUMBNAIL, (1 - right) * THUMBNAIL, (1 - bottom) * THUMBNAIL)
-        grid = np.asarray(small.resize((GRID, GRID), lanczos, box), dtype=np.int16)
-        signs.append(np.concatenate([np.diff(grid, axis=1).ravel(), np.diff(grid, axis=0).ravel()]))
-    hashes = np.sign(np.array(signs)).astype(np.float32)
-    return hashes / np.maximum(np.linalg.norm(hashes, axis=1, keepdims=True), 1)
-
-
-def _poses(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the hashes [n, 312] that the images would have in each of the 8 poses, unchanged first."""
-    steps = GRID * (GRID - 1)
-    across, down = (
-        hashes[:, :steps].reshape(-1, GRID, GRID - 1),
-        hashes[:, steps:].reshape(-1, GRID - 1, GRID),
-    )
-    rotated = down.swapaxes(1, 2), across.swapaxes(1, 2)
-    for (x, y), mirrored, upside in itertools.product(
-        ((across, down), rotated), (False, True), (False, True)
-    ):
-        if mirrored:
-            x, y = -x[:, :, ::-1], y[:, :, ::-1]
-        if upside:
-            x, y = x[:, ::-1], -y[:, ::-1]
-        yield np.concatenate([x.reshape(len(x), -1), y.reshape(len(y), -1)], axis=1)
-
-
-def _alike(
-    hashes: np.ndarray, others: Sequence[np.ndarray], unmoved: float, moved: float
-) -> Iterator[tuple[int, int]]:
-    """Yield indices (of `hashes` [n, 312], of an array of `others`, each [m, 312]) alike in some pose."""
-    for start in range(0, len(hashes), _ROWS_AT_ONCE):
-        for pose, rows in enumerate(_poses(hashes[start : start + _ROWS_AT_ONCE])):
-            for known in others:
-                cosine = rows @ known.T
-                alike = np.abs(cosine) >= moved
-                if pose == 0:
-                    alike |= cosine >= unmoved
-                yield from ((start + i, j) for i, j in np.argwhere(alike).tolist())
-
-
 def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """Return all pairs i < j of near-duplicates among uint8 [h, w] or [h, w, 3], in order."""
     if not images:
         return []
-    hashes = np.stack([sign_hashes(image) for image in images])
-    found = _alike(hashes[:, 0], list(hashes.swapaxes(0, 1)), SIMILAR, MOVED)
-    return sorted({(min(i, j), max(i, j)) for i, j in found if i != j})
+    known = copy_hashes(images)
+    unmoved, moved = Neighbours(known, [0], 64, 16), Neighbours(known, range(1, POSES), 32, 4)
+    found = []
+    for start in range(0, len(images), _AT_ONCE):
+        cuts = sign_hashes(images[start : start + _AT_ONCE], cut=True)
+        hashes = cuts.reshape(-1, cuts.shape[2])
+        pairs = np.concatenate([unmoved.alike(hashes, SIMILAR, MOVED), moved.alike(hashes, MOVED, MOVED)])
+        pairs[:, 0] = start + pairs[:, 0] // cuts.shape[1]
+        found.append(pairs[pairs[:, 0] != pairs[:, 1]])
+    return _in_order([np.sort(pairs, axis=1) for pairs in found], len(images))
 
 
 def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[tuple[int, int]]:
@@ -123,19 +75,20 @@ def copies(images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[t
 
 def copy_hashes(images: Sequence[np.ndarray]) -> np.ndarray:
     """Return the signs by which copies are found: int8 [n, 312]."""
-    hashes = [sign_hashes(image, _CUTS[:1])[0] for image in images]
-    return np.sign(np.array(hashes).reshape(-1, 2 * GRID * (GRID - 1))).astype(np.int8)
+    return sign_hashes(images)[:, 0]
 
 
 def copies_by_hash(hashes: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
     """Return all pairs as `copies` does, from `copy_hashes` of both."""
     if not len(hashes) or not len(others):
         return []
-    unit, known = (
-        signs / np.maximum(np.linalg.norm(signs, axis=1, keepdims=True), 1).astype(np.float32)
-        for signs in (hashes.astype(np.float32), others.astype(np.float32))
-    )
-    return sorted(set(_alike(unit, [known], COPY, COPY)))
+    return _in_order([Neighbours(others, range(POSES), 32, 4).alike(hashes, COPY, COPY)], len(others))
+
+
+def _in_order(pairs: Sequence[np.ndarray], count: int) -> list[tuple[int, int]]:
+    """Return each of the pairs, int64 [n, 2], once; the second of each is below `count`."""
+    numbers = np.unique(np.concatenate([some[:, 0] * count + some[:, 1] for some in pairs]))
+    return [divmod(number, count) for number in numbers.tolist()]
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:

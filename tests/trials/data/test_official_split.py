@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trials.data import official_split
 from trials.data.checks import verify
 from trials.data.folds import OWN_SPLIT
 from trials.data.grouping import CONTRADICTORY_COPY, REPEATED
@@ -137,6 +138,15 @@ def test_an_image_resaved_in_another_part_is_a_warning(patches: Path) -> None:
     assert "1 images look like" in data.notes[1]
     assert "train_1_0.png (training) and test_1_0.png (test)" in data.notes[1]
     assert data.notes[1] in verify(patches, positive="1").warnings
+
+
+def test_that_too_many_images_are_not_compared_is_said(
+    patches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(official_split, "COMPARED", 22)  # of two parts each, validation in both pairs
+    assert not any("look-alikes" in note for note in load(patches, positive="1").notes)
+    monkeypatch.setattr(official_split, "COMPARED", 21)
+    assert any("look-alikes across the split were not" in note for note in load(patches, positive="1").notes)
 
 
 def with_patients(root: Path, patients: dict[str, str]) -> None:
