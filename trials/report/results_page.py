@@ -4,7 +4,8 @@
 
 A page has all tables of a file of results between `<!-- table: PATH -->` and `<!-- end of table -->`, and a
 short one of its main methods between `<!-- summary: PATH -->` and `<!-- end of summary -->`. PATH is relative
-to the page, such as `results/busi/results.csv` in README.md. A test asserts that both pages are up to date.
+to the page, such as `results/busi/results.csv` in README.md; of several, each method's row is the first one's
+that has it. A test asserts that both pages are up to date.
 
 Of more than two classes the AUC is the macro AUC; of a few, `class_measures.csv` and `confusion.csv` beside
 the file give each class's figures and the confusion matrix of the best method.
@@ -24,15 +25,15 @@ from trials.report.class_summaries import MACRO_AUC
 from trials.runs.layout import CLASS_MEASURES_TABLE, CONFUSION_TABLE
 
 SUMMARY = (
+    "ensemble",
     "cells7_hog_geometry",
-    "enas7_hog_geometry",
     "hog_geometry",
     "efficientnet_lite0",
     "cells7",
     "enas7",
 )
 MOST_CLASSES = 10  # of which each has a column
-_MARKED = re.compile(r"(<!-- (table|summary): (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- (table|summary): ([^>\n]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 Row = Mapping[str, str]
 Columns = Mapping[str, Callable[[Row], str]]
@@ -47,8 +48,9 @@ def renewed(page: str, folder: Path) -> str:
         raise ValueError("a marker '<!-- table: PATH -->' has no line '<!-- end of table -->' after it")
 
     def made(found: re.Match[str]) -> str:
-        rows = _read(folder / found[3])
-        text = summary(rows) if found[2] == "summary" else tables(rows, (folder / found[3]).parent)
+        first, *others = (folder / name for name in found[3].split())
+        rows = _read(first)
+        text = summary(rows, *map(_read, others)) if found[2] == "summary" else tables(rows, first.parent)
         return found[1] + text + found[4]
 
     return _MARKED.sub(made, page)
@@ -154,8 +156,13 @@ def _estimate(row: Row) -> str:
     return _interval(row, _decimal(row["estimate"])) if row["low"] else _decimal(row["estimate"])
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """Return Markdown: the main methods on held-out folds and on other data, in six rows at most."""
+def summary(*files: Sequence[Row]) -> str:
+    """Return Markdown: the main methods on held-out folds and on other data, in six rows at most.
+
+    Each method's rows are those of the first file that has them.
+    """
+    homes = {row["method"]: rows for rows in reversed(files) for row in rows}
+    rows = [row for one in files for row in one if homes[row["method"]] is one]
     elsewhere = {row["method"]: row for row in rows if _elsewhere(row)}
     chosen = [row for row in rows if row["method"] in SUMMARY and not _elsewhere(row)]
     columns: Columns = {

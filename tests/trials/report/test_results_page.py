@@ -103,6 +103,19 @@ def test_a_summary_has_the_main_methods_on_both_data(tmp_path: Path) -> None:
     assert lines[2] == f"| {SUMMARY[0]} | 0.900 ± 0.012 | 0.700 | 195,348 | 102 |"
 
 
+def test_a_summary_of_two_files_has_the_firsts_row_of_a_method(tmp_path: Path) -> None:
+    first, second = SUMMARY[1], SUMMARY[0]
+    for place, names, auc in (("a", [first], "0.9"), ("b", [first, second], "0.8")):
+        rows = [ROW | {"method": name, "label": name, "auc": auc} for name in names]
+        away = [row | {"data": "busbra", "auc": "0.7", "folds": "", "auc_sd": ""} for row in rows]
+        write(tmp_path / f"{place}.csv", *rows, *away)
+    text = renewed("<!-- summary: a.csv b.csv -->\n<!-- end of summary -->\n", tmp_path)
+    assert [line.split(" | ")[:2] for line in text.splitlines()[3:5]] == [
+        [f"| {first}", "0.900 ± 0.012"],
+        [f"| {second}", "0.800 ± 0.012"],
+    ]
+
+
 def test_drift_is_seen_and_mended(tmp_path: Path) -> None:
     write(tmp_path / "results" / "busi.csv", ROW)
     stale = "# Head\n<!-- table: results/busi.csv -->\nold\n<!-- end of table -->\ntail\n"
