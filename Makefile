@@ -21,10 +21,13 @@ PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
 BENCHMARKS = start weight_sharing machine_limit retraining growth cuda
-QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/test_docs.py \
-	tests/test_where_is_it.py tests/test_wheel.py
+QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/trials/runs \
+	tests/trials/test_cli.py tests/trials/test_arguments.py tests/trials/test_files.py tests/trials/test_python_api.py \
+	tests/trials/test_start.py tests/test_bad_input.py tests/test_docs.py tests/test_errors.py tests/test_package_order.py \
+	tests/test_plugin.py tests/test_where_is_it.py tests/test_wheel.py
+SLOW = tests/trials/data/test_duplicates.py
 
-.PHONY: env versions python demo test test-python check lint docs wheel bench bench-job findings clean
+.PHONY: env versions python demo test quick check lint docs wheel bench bench-job findings clean
 
 env: $(READY)
 
@@ -60,16 +63,12 @@ WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-# Searches, trainings, reports and whole experiments, of which PyTorch, NNI and scikit-learn do the work: .ci/run runs these
-# tests with the oldest Python alone, and `make test-python`, all other tests, with the newest too, beside the demo.
-SLOW = tests/benchmarks tests/examples tests/strategies/test_conformance.py tests/test_notebook.py tests/test_docs.py \
-	tests/trials/data/test_duplicates.py tests/trials/methods tests/trials/nni_host tests/trials/pipeline \
-	tests/trials/report tests/trials/training
-test-python: $(READY)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(SLOW:%=--deselect %)
+# The tests of what is read, written, measured and asked: seconds each, and the ones in which a Python can matter. .ci/run
+# runs all tests with the oldest Python, and these with the newest, beside the demo.
+quick: $(READY)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK) $(SLOW:%=--deselect %)
 
-check: lint
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK)
+check: lint quick
 
 lint: $(READY)
 	$(BIN)/ruff check .
