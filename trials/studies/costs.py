@@ -18,6 +18,7 @@ from trials.data.split import Split
 from trials.data.task import Task
 from trials.methods.base import Method
 from trials.methods.registry import find_method
+from trials.pipeline.ensemble import Ensemble
 from trials.pipeline.train import first_part
 from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
@@ -39,7 +40,7 @@ def cost_of(method: str, split: Split, settings: Settings, external: LesionData 
     task, made = first_part(split, settings, method, external, parts)
     estimate = made.estimate()
     seconds = estimate["seconds"] if estimate else _fit_seconds(task, method, settings, parts, external)
-    if estimate:
+    if estimate and not isinstance(made, Ensemble):  # whose members answer when they are trained
         seconds += _answer_seconds(made, task)
     if find_method(method).cells == "searched":
         seconds += _search_seconds(task)

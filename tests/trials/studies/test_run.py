@@ -12,6 +12,7 @@ from trials.data.split import Split
 from trials.errors import DataError, ExperimentError, SettingsError
 from trials.settings.load import load_settings
 from trials.studies import run
+from trials.studies.costs import cost_of
 from trials.studies.plan import Cost, make_plan
 from trials.studies.run import Progress, default_methods, run_study, text
 
@@ -133,3 +134,9 @@ def test_a_result_is_told_in_five_lines() -> None:
         "report: out/report/report.html",
         "left out: fold0/hog: why",
     ]
+
+
+def test_what_joins_methods_is_timed_by_its_members(phantoms: Path) -> None:
+    settings = load_settings("quick", {"data.image_size": 24, "retrain.epochs": 1, "retrain.filters": 2})
+    split = Split.load(phantoms, settings, folds=2, fold=0)
+    assert cost_of("cells7_hog_geometry", split, settings, None, 2).seconds > 0
