@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from strategies import ENAS, LocalSearch, RandomSampling, RegularizedEvolution
+from strategies import ENAS, RandomSampling
 from strategies.testing import StrategyTests
 
 
@@ -16,13 +16,3 @@ class TestEnas(StrategyTests):
 class TestRandomSampling(StrategyTests):
     def make_strategy(self, **options: Any) -> RandomSampling:
         return RandomSampling(observations=3, **options)
-
-
-class TestRegularizedEvolution(StrategyTests):
-    def make_strategy(self, **options: Any) -> RegularizedEvolution:
-        return RegularizedEvolution(population=3, tournament=2, observations=6, **options)
-
-
-class TestLocalSearch(StrategyTests):
-    def make_strategy(self, **options: Any) -> LocalSearch:
-        return LocalSearch(observations=6, **options)
