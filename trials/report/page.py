@@ -16,6 +16,7 @@ from markupsafe import Markup
 from search_space import Architecture
 from search_space.enas.drawing import figure, picture
 from trials.evaluation.bootstrap import DRAWS, Interval
+from trials.methods.registry import METHODS
 from trials.models.specs import NOT_FOR
 from trials.report.attention import LARGEST, colour_bar, surest_cases, surest_class_cases
 from trials.report.checklists import Item, checklists
@@ -43,6 +44,8 @@ from trials.runs.finished import Run
 
 NOT_KNOWN = "–"
 CURVES = 6  # classes of which ROC curves are drawn
+
+JOINING = {name for name, entry in METHODS.items() if entry.joins}  # the methods that join others
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +132,16 @@ def _shown(page: Page) -> dict[str, Any]:
 
 
 def _best(reading: Reading[Any]) -> list[tuple[str, Summary[Any]]]:
-    """Return the best method of the test, what it does on external images, and the best there."""
-    found = [("Best in the test", one) for one in reading.tested[:1]]
+    """Return the best method of the test, what it does on external images, and the best there.
+
+    An ensemble of chosen members comes first however it does: no test image has a part in that.
+    """
+    joined = [("Ensemble in the test", one) for one in reading.tested if one.method.name in JOINING]
+    found = joined or [("Best in the test", one) for one in reading.tested[:1]]
     found += [
         ("The same on external images", one)
         for one in reading.external
-        if reading.tested and one.method is reading.tested[0].method
+        if found and one.method is found[0][1].method
     ]
     return found + [("Best on external images", one) for one in reading.external[:1] if len(found) < 2]
 

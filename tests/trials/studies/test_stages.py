@@ -73,5 +73,7 @@ def test_no_test_image_has_been_learned_from(out: Path) -> None:
 
 
 def test_the_report_is_of_the_folds_alone(out: Path) -> None:
+    page = (out / "report/report.html").read_text()
+    assert "Ensemble in the test" in page and "chosen without these images" in page
     rows = (out / "report/results.csv").read_text().splitlines()
     assert sorted(row.split(",")[0] for row in rows[1:]) == sorted([*METHODS, "ensemble"])
