@@ -85,7 +85,7 @@ def agrees(folder: Path, out: Path, images: list[Path], *, cells: bool) -> None:
     np.testing.assert_allclose(shares_of(answers), expected, atol=1e-5)
     squares = json.loads((out / "metadata.json").read_text())["model"]["squares"]
     inputs = {name: coloured(pixels, square) for name, square in squares.items()}
-    coded = model.inputs(given, len(images))
+    coded = model.inputs(given, pixels)
     inputs |= {} if coded is None else {"covariates": torch.from_numpy(coded)}
     session = onnxruntime.InferenceSession(out / "model.onnx")
     assert [one.name for one in session.get_inputs()] == list(inputs)

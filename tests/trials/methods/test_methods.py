@@ -46,6 +46,8 @@ TINY = {
     "search.epochs": 1,
     "search.final_samples": 3,
     "search.controller_updates": 1,
+    "search.population": 1,
+    "search.tournament": 1,
     "search.controller_samples": 2,
 }
 NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
