@@ -4,8 +4,8 @@ An inverted file (Sivic and Zisserman 2003, doi 10.1109/ICCV.2003.1238663): each
 nearest centre, what is asked for is looked up in the cells nearest to it, and only what shares a cell is
 compared, exactly, by one product of matrices. Centres are hashes themselves, one of so many. Which of them is
 near is judged by the lowest frequencies of the signs alone: detail and noise are in the others. Libraries of
-nearest neighbours (faiss, usearch, hnswlib) were not taken: their exact comparison is vector by vector, at
-312 numbers slower than a product of matrices, and there would be a large package more to install.
+nearest neighbours (faiss, usearch, hnswlib) were not tried: they compare vector by vector, for 312 numbers
+slower by our estimate than a product of matrices, and each is one more large package to install.
 
 Up to `ALL` hashes have one cell: all are compared, and nothing is missed. Above, measured once with the
 numbers that `duplicates.py` gives among 48,818 hashes (BUSI, BUS-BRA, 2,800 patches of PatchCamelyon, and
