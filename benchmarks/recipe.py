@@ -3,14 +3,19 @@
 One method, random cells (`cells7`) unless another is named, is trained by the profile and by the profile
 with one change, on the training images of every outer fold; the score is the AUC on the fold's inner
 validation images. No image of the outer fold is looked at by the models of that fold, so that a recipe may be
-chosen by this. Resumes in RUNS; writes `results/recipe-DATA-METHOD.csv`: for each change the mean and the
-standard deviation over the folds, and those of its difference from the profile, which is paired by fold.
+chosen by this. A pretrained network has changes of its own, those of fine-tuning, the most promising first.
+Resumes in RUNS; writes `results/recipe-DATA-METHOD.csv` after every change: the mean and the standard
+deviation over the folds, and those of its difference from the profile, which is paired by fold. Processes
+share the work where each is given other folds (`--fold 0 1`, `--fold 2 3 4`); the command without `--fold`
+then writes the table of all. Of one fold there is no table.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,13 @@ import numpy as np
 from benchmarks.measure import ROOT
 from trials.data.load import load_data
 from trials.data.split import Split
+from trials.methods.registry import find_method
 from trials.pipeline.train import run_train
 from trials.settings.load import load_settings
 
 FOLDS = 5
-CHANGES: dict[str, dict[str, object]] = {
+Changes = dict[str, dict[str, object]]
+FROM_SCRATCH: Changes = {
     "the profile": {},
     "a learning rate of 0.005": {"retrain.learning_rate": 0.005, "retrain.learning_rate_min": 5e-6},
     "96x96 pixels": {"data.image_size": 96},
@@ -47,20 +54,44 @@ CHANGES: dict[str, dict[str, object]] = {
 }
 
 
-def measured(data: Path, method: str, out: Path, overrides: dict[str, object]) -> list[dict[str, Any]]:
-    """Train in every fold by one recipe, or read what it gave; return the folds' metrics."""
+FINE_TUNING: Changes = {
+    "the profile": {},
+    "no class weights": {"data.class_balance": "none"},
+    "label smoothing of 0.1": {"retrain.label_smoothing": 0.1},
+    "a moving average of the weights": {"retrain.average": "ema"},
+    "no class weights, smoothing and average": {
+        "data.class_balance": "none",
+        "retrain.label_smoothing": 0.1,
+        "retrain.average": "ema",
+    },
+    "each layer at 0.75 of the next one's rate": {"retrain.layer_decay": 0.75},
+    "the classifier alone for 2 epochs": {"retrain.freeze_epochs": 2},
+    "half the epochs": {"retrain.epochs": 6},
+    "96x96 pixels": {"data.image_size": 96},
+    "twice the augmentation": {"data.augmentation_strength": 1},
+    "160x160 pixels": {"data.image_size": 160},
+    "twice the epochs": {"retrain.epochs": 24},
+}
+
+
+def changes_of(method: str) -> Changes:
+    """Return the changes that a method is trained with, by what they are called; the first is none."""
+    entry = find_method(method)
+    return FINE_TUNING if entry.title.saw_other_data and not entry.frozen else FROM_SCRATCH
+
+
+def measured(
+    data: Path, method: str, out: Path, overrides: dict[str, object], folds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Train in these folds by one recipe, or read what it gave; return the folds' metrics."""
     settings = load_settings("cpu", overrides)
     lesions = load_data(data, settings)
-    return [
-        run_train(
-            Split.of(lesions, settings, folds=FOLDS, fold=fold),
-            settings,
-            method,
-            out / f"fold{fold}" / method,
-            tested=False,
-        )
-        for fold in range(FOLDS)
-    ]
+    found = []
+    for fold in folds:
+        split = Split.of(lesions, settings, folds=FOLDS, fold=fold)
+        found.append(run_train(split, settings, method, out / f"fold{fold}" / method, tested=False))
+        print(f"{out.name}, fold {fold}: {found[-1]['validation']['auc']:.4f}", flush=True)
+    return found
 
 
 def summary(
@@ -90,15 +121,21 @@ def main() -> None:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--out", type=Path, required=True, metavar="RUNS")
     parser.add_argument("--method", default="cells7", help="who is trained (default: cells7)")
+    parser.add_argument(
+        "--fold", type=int, nargs="+", choices=range(FOLDS), default=range(FOLDS), help="in these folds alone"
+    )
     arguments = parser.parse_args()
-    name = arguments.method
+    name = find_method(arguments.method).title.name
     table = ROOT / "results" / f"recipe-{arguments.data.name}-{name}.csv"
     rows: list[dict[str, object]] = []
     profile = np.empty(0)
-    for number, (change, overrides) in enumerate(CHANGES.items()):
-        folds = measured(arguments.data, name, arguments.out / f"change{number}", overrides)
+    for change, overrides in changes_of(name).items():
+        place = arguments.out / re.sub(r"\W+", "-", change)
+        folds = measured(arguments.data, name, place, overrides, arguments.fold)
+        if len(folds) < 2:
+            continue
         areas = np.array([one["validation"]["auc"] for one in folds])
-        profile = areas if number == 0 else profile
+        profile = profile if rows else areas
         row = summary(change, overrides, name, folds, areas - profile)
         rows.append(row)
         print(f"{change:44} {row['auc']:.4f} ± {row['auc_sd']:.4f}  gain {row['gain']:+.4f}", flush=True)

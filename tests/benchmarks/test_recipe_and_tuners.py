@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from benchmarks import recipe, tuners
+from trials.methods.registry import find_method
+from trials.settings.load import load_settings
 
 
 def test_a_changes_gain_is_paired_by_fold() -> None:
@@ -32,6 +34,23 @@ def test_a_changes_gain_is_paired_by_fold() -> None:
         "threads": 2,
         "commit": "abc",
     }
+
+
+@pytest.mark.parametrize("method", ["cells7", "efficientnet_lite0"])
+def test_each_change_makes_another_recipe_of_the_methods_own(method: str) -> None:
+    changes = recipe.changes_of(method)
+    recipes = [
+        find_method(method).settings(load_settings("cpu", one)).model_dump() for one in changes.values()
+    ]
+    assert next(iter(changes.values())) == {}
+    assert all(one != other for n, one in enumerate(recipes) for other in recipes[:n])
+
+
+def test_a_pretrained_network_is_fine_tuned_otherwise_and_a_frozen_one_is_not() -> None:
+    assert "retrain.layer_decay" in [
+        key for one in recipe.changes_of("efficientnet_lite0").values() for key in one
+    ]
+    assert recipe.changes_of("features:torchvision:resnet18") == recipe.changes_of("cells7")
 
 
 def test_a_tuners_gain_is_paired_by_objective() -> None:
