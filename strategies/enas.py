@@ -44,6 +44,7 @@ class Reinforce:
         baseline_decay: float,
         warmup_epochs: int,
         baseline: Baseline = "moving_average",
+        baseline_start: float | None = 0.0,
     ) -> None:
         self.controller, self.uniform = controller, uniform
         self.updates, self.samples = updates, samples
@@ -54,7 +55,7 @@ class Reinforce:
         self.optimizer = torch.optim.Adam(
             controller.parameters(), lr=learning_rate, betas=(0.0, 0.999), eps=1e-3
         )
-        self.baseline = 0.0
+        self.baseline = baseline_start  # None: the first reward
         self.epochs = 0
 
     def draw(self, count: int, generator: torch.Generator) -> list[Sample]:
@@ -84,7 +85,7 @@ class Reinforce:
             "reward": sum(rewards) / len(rewards),
             "reward_best": max(rewards),
             "entropy": sum(entropies) / len(entropies),
-            "baseline": self.baseline,
+            "baseline": self.baseline or 0.0,
         }
 
     def update(self, log_prob: torch.Tensor, rewards: list[float]) -> None:
@@ -98,9 +99,11 @@ class Reinforce:
     def _of_the_past(self, rewards: list[float]) -> list[float]:
         """Return rewards less the moving average, which moves with each before it is subtracted."""
         advantages = []
+        average = rewards[0] if self.baseline is None else self.baseline
         for reward in rewards:
-            self.baseline += (1 - self.baseline_decay) * (reward - self.baseline)
-            advantages.append(reward - self.baseline)
+            average += (1 - self.baseline_decay) * (reward - average)
+            advantages.append(reward - average)
+        self.baseline = average
         return advantages
 
     def _of_others(self, rewards: list[float]) -> list[float]:
@@ -144,7 +147,8 @@ class ENAS(WeightSharingStrategy):
             ``"leave_one_out"``, the mean of the update's other samples (Kool, van Hoof and Welling, "Buy 4
             REINFORCE samples, get a baseline for free!", 2019), which needs no start from 0 and, with
             ``reward_shared``, takes off what the images of an update have in common.
-        baseline_decay: of the moving average, which starts from 0.
+        baseline_decay: of the moving average, which starts from 0, as ENAS's does; where the metric has a
+            minus before it from the first reward, since from 0 it takes all rewards below 0 for bad.
         reward_shared: measure all samples of an update on the same validation batches, so that images cannot
             make the difference between them. ENAS: False, each sample has the next batch.
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
@@ -194,6 +198,7 @@ class ENAS(WeightSharingStrategy):
             "entropy_weight": entropy_weight,
             "baseline": baseline,
             "baseline_decay": baseline_decay,
+            "baseline_start": None if (self._options.reward_metric_name or "").startswith("-") else 0.0,
             "warmup_epochs": warmup_epochs,
         }
 

@@ -48,6 +48,10 @@ class TrainingError(LesionNasError, RuntimeError):
     """A training that cannot go on."""
 
 
+class DivergedTwiceError(TrainingError):
+    """A training that has diverged, and in its second attempt too."""
+
+
 class ModelError(LesionNasError, ValueError):
     """A folder that holds no model of ours, or a damaged one, or a model that gives no finite numbers."""
 

@@ -54,6 +54,22 @@ def test_the_baseline_is_the_moving_average_from_zero() -> None:
     assert sampler.baseline == pytest.approx(1 - 0.99**3)
 
 
+def test_the_baseline_of_what_is_minimized_starts_from_the_first_reward() -> None:
+    choices = {"x": Categorical(["good", "bad"], label="x")}
+    for metric, expected in (("-val_loss", -0.7), ("val_acc", -0.7 * (1 - 0.99**3))):
+        strategy = ENAS(
+            reward_metric_name=metric, warmup_epochs=1, controller_updates=1, controller_samples=3
+        )
+        sampler, resumed = strategy.make_sampler(choices), strategy.make_sampler(choices)
+        assert (
+            sampler.learn(lambda sample: -9.0, torch.Generator())["baseline"] == 0
+        )  # nothing is learned yet
+        resumed.load_state_dict(sampler.state_dict())
+        assert resumed.learn(lambda sample: -0.7, torch.Generator())["baseline"] == pytest.approx(
+            expected, 1e-3
+        )
+
+
 def test_the_baseline_that_leaves_one_out_is_the_mean_of_the_updates_others() -> None:
     def moved(rewards: list[float]) -> bool:
         sampler = reinforce(updates=1, samples=len(rewards), baseline="leave_one_out")

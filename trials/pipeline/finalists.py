@@ -4,13 +4,14 @@ The best of the ranking are each trained alone, by the retraining's recipe, for 
 is trained once more, for twice as many, and so on until one is left (Jamieson and Talwalkar, AISTATS 2016,
 arXiv 1502.07943). What counts is the loss on the validation images, or the sum of the epochs' training
 losses, which needs none of them (Ru et al., NeurIPS 2021, arXiv 2006.04492). No image of the outer fold is
-looked at.
+looked at. A finalist whose training diverges, in its second attempt too, is dropped.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pytorch_lightning.callbacks import Callback
 from search_space import Architecture
 from trials.data.split import Split
 from trials.data.task import Task
+from trials.errors import DivergedTwiceError
 from trials.evaluation.multiclass import log_loss
 from trials.files import below
 from trials.methods.cells import Found, cell_network, random_cells
@@ -34,15 +36,28 @@ from trials.training.callbacks import TrainingLosses
 
 @dataclass(frozen=True)
 class Rung:
-    """So many epochs of each finalist: their losses by their places in the ranking, counted from 1."""
+    """So many epochs of each finalist: their losses by their places in the ranking, counted from 1.
+
+    Of those whose training diverged `diverged` says how.
+    """
 
     epochs: int
     losses: Mapping[int, float]
+    diverged: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def order(self) -> list[int]:
         """The places, the smallest loss first; of equal ones the better place."""
         return sorted(self.losses, key=lambda place: (self.losses[place], place))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        losses = {str(place): loss for place, loss in self.losses.items()}
+        return {
+            "epochs": self.epochs,
+            "losses": losses,
+            **({"diverged": sorted(self.diverged)} if self.diverged else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -60,18 +75,25 @@ class Choice:
         return self.rungs[-1].order[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, with the epochs of training that it took."""
+        """Return it as JSON values, with the epochs of the trainings that came to their end."""
         return {
             "place": self.place,
             "criterion": self.criterion,
             "layout": self.layout,
             "epochs": sum(rung.epochs * len(rung.losses) for rung in self.rungs),
             "seconds": round(self.seconds, 3),
-            "rungs": [
-                {"epochs": rung.epochs, "losses": {str(place): loss for place, loss in rung.losses.items()}}
-                for rung in self.rungs
-            ],
+            "rungs": [rung.to_dict() for rung in self.rungs],
         }
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each finalist that was dropped."""
+        return [
+            f"finalist {place} of the ranking was dropped from the rung of epochs {rung.epochs}: its "
+            "training diverged, in a second attempt too"
+            for rung in self.rungs
+            for place in sorted(rung.diverged)
+        ]
 
 
 def rungs(count: int, epochs: int) -> Iterator[tuple[int, int]]:
@@ -113,14 +135,27 @@ class Finalists:
         return self._settings.model_dump(mode="json", include={"retrain"})
 
     def choose(self, ranked: Sequence[Architecture], home: Path) -> Choice:
-        """Train the best of a ranking by rungs; trainings that were made before are read, or resumed."""
+        """Train the best of a ranking by rungs; trainings that were made before are read, or resumed.
+
+        Raises `DivergedTwiceError` where all trainings of a rung diverge.
+        """
         places: Sequence[int] = range(1, len(ranked) + 1)
-        made, seconds, criterion = [], 0.0, self._search.finalist_criterion
+        made, seconds = [], 0.0
         for count, epochs in rungs(len(ranked), self._first):
             told = {place: self._train(ranked[place - 1], place, epochs, home) for place in places[:count]}
-            made.append(Rung(epochs, {place: one[criterion] for place, one in told.items()}))
+            made.append(self._rung(epochs, told))
             places, seconds = made[-1].order, seconds + sum(one["seconds"] for one in told.values())
-        return Choice(criterion, self._search.limit_layout, made, seconds)
+            if len(places) == 1:
+                break
+        return Choice(self._search.finalist_criterion, self._search.limit_layout, made, seconds)
+
+    def _rung(self, epochs: int, told: Mapping[int, Mapping[str, Any]]) -> Rung:
+        diverged = {place: one["diverged"] for place, one in told.items() if "diverged" in one}
+        if len(diverged) == len(told):
+            raise DivergedTwiceError(f"no finalist is left: {next(iter(diverged.values()))}")
+        criterion = self._search.finalist_criterion
+        losses = {place: one[criterion] for place, one in told.items() if place not in diverged}
+        return Rung(epochs, losses, diverged)
 
     def estimate(self) -> float:
         """Return about how many seconds all rungs take."""
@@ -135,7 +170,7 @@ class Finalists:
         return cell_network(task, found, self._search.limit_layout, FinalistMethod)
 
     def _train(self, architecture: Architecture, place: int, epochs: int, home: Path) -> dict[str, Any]:
-        """Return the losses and seconds of a finalist."""
+        """Return the losses and seconds of a finalist, or how it diverged."""
         task, out = self._task(epochs), below(home, home / finalist_folder(epochs, place))
         method = self._method(task, Found(architecture))
         settings = task.settings.model_dump(mode="json", include=set(method.sections))
@@ -152,8 +187,13 @@ class Finalists:
 
 
 def _fit(method: NetworkMethod, folder: RunFolder, reporter: Reporter) -> dict[str, Any]:
-    """Train a finalist; return its losses, by both criteria, and its seconds."""
-    seconds = method.fit(folder, reporter)
+    """Train a finalist; return its losses, by both criteria, and its seconds, or how it diverged."""
+    began = time.monotonic()
+    try:
+        seconds = method.fit(folder, reporter)
+    except DivergedTwiceError as error:
+        reporter.say(f"warning: dropped: {error}")
+        return {"diverged": str(error), "seconds": round(time.monotonic() - began, 3)}
     data, chosen = method.task.data, method.task.split.validation
     loss = log_loss(data.labels[chosen], method.logits(data, chosen))(np.ones((1, len(chosen))))
     return {

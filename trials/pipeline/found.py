@@ -75,7 +75,11 @@ def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> d
         **({"finalists": search.choice.to_dict()} if search.choice else {}),
         "history": module.history,
         "seconds": round(seconds, 3),
-        "warnings": [*divergences(folder, CHECKPOINT), *_unscored(module.unscored)],
+        "warnings": [
+            *divergences(folder, CHECKPOINT),
+            *_unscored(module.unscored),
+            *(search.choice.warnings if search.choice else ()),
+        ],
         **search.identity,
         **_limit(search, scored),
         "data": search.split.describe(),

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from strategies.divergence import DivergedError
-from trials.errors import TrainingError
+from trials.errors import DivergedTwiceError
 from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import divergence_file
 from trials.runs.reporter import Reporter
@@ -72,7 +72,7 @@ def train_with_second_attempt(
 
     Where it diverges it is called once more, from the start, by the rule above. That it was stays in
     `folder` under `divergence_file(checkpoint)`, so that an interrupted second attempt goes on as one. Raises
-    `TrainingError` that names the setting to change where that diverges too.
+    `DivergedTwiceError` that names the setting to change where that diverges too.
     """
     record = folder.path / divergence_file(checkpoint)
     if not record.exists():
@@ -96,7 +96,7 @@ def train_with_second_attempt(
     except DivergedError as error:
         section = "search" if isinstance(settings, SearchSettings) else "retrain"
         norm = "" if getattr(settings, "output_norm", True) else " or --set retrain.output_norm=true"
-        raise TrainingError(
+        raise DivergedTwiceError(
             f"{error}, in a second attempt too, with a learning rate of {slower(settings).learning_rate:g} "
             f"and gradients clipped at norm {CLIP:g}; try another, such as --set "
             f"{section}.learning_rate={settings.learning_rate * SLOWER**2:g}{norm}, in a new output folder"

@@ -10,8 +10,9 @@ import pytest
 
 from search_space import Architecture
 from tests.helpers.runs import rank_on, search_on
-from trials.errors import SettingsError
-from trials.pipeline.finalists import Choice, FinalistMethod, Rung, rungs
+from trials.data.split import Split
+from trials.errors import DivergedTwiceError, SettingsError
+from trials.pipeline.finalists import Choice, FinalistMethod, Finalists, Rung, rungs
 from trials.pipeline.found import read_ranking
 from trials.settings.load import load_settings
 from trials.training.callbacks import TrainingLosses
@@ -96,6 +97,38 @@ def test_training_losses_go_through_an_interruption() -> None:
     before.losses += [0.7, 0.5]
     after.load_state_dict(before.state_dict())
     assert after.losses == [0.7, 0.5]
+
+
+def test_finalists_that_diverge_are_dropped_with_a_line_and_end_the_search_only_all_together(
+    lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(
+        "quick", {**TINY, "search.finalists": 4, "search.finalist_criterion": "training_loss"}
+    )
+    finalists = Finalists(Split.load(lesions, settings), settings)
+    ranked = [Architecture.random(seed, nodes=2) for seed in range(4)]
+    lost, trained = {"1epochs-place1", "2epochs-place3"}, []
+
+    def fit(self: FinalistMethod, folder: Any, *more: Any) -> float:
+        trained.append(folder.path.name)
+        if folder.path.name in lost:
+            raise DivergedTwiceError("train_loss is nan; try another rate")
+        self.losses = TrainingLosses()
+        self.losses.losses.append(-float(folder.path.name[-1]))  # the later ones are the better ones
+        return 1.0
+
+    monkeypatch.setattr(FinalistMethod, "fit", fit)
+    choice = finalists.choose(ranked, tmp_path / "some")
+    assert (choice.place, trained) == (
+        4,
+        [f"1epochs-place{n}" for n in (1, 2, 3, 4)] + ["2epochs-place4", "2epochs-place3"],
+    )
+    assert [rung.get("diverged") for rung in choice.to_dict()["rungs"]] == [[1], [3]]
+    assert len(choice.warnings) == 2 and "finalist 3 of the ranking was dropped" in choice.warnings[1]
+    assert finalists.choose(ranked, tmp_path / "some").place == 4 and len(trained) == 6  # read, not repeated
+    lost |= {f"1epochs-place{n}" for n in (2, 3, 4)}
+    with pytest.raises(DivergedTwiceError, match="no finalist is left: train_loss is nan"):
+        finalists.choose(ranked, tmp_path / "none")
 
 
 def test_a_ranked_candidate_is_the_finalist_that_was_chosen(searched: Path, lesions: Path) -> None:
