@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from search_space import Architecture
+from tests.helpers.figures import leave_blank
 from tests.helpers.runs import retrain_on
 from trials.data.phantoms import make_phantoms
 from trials.settings.load import load_settings
@@ -22,6 +23,17 @@ TINY = {"data.image_size": 24, "retrain.epochs": 2, "retrain.filters": 2}
 def _outside_nni(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NNI_PLATFORM", "NNI_OUTPUT_DIR", "NNI_TRIAL_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Named by a test whose figures are drawn as SVG."""
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures blank; those of module fixtures are drawn."""
+    leave_blank(monkeypatch, "pdf", *([] if "drawn" in request.fixturenames else ["svg"]))
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,7 @@ def test_architecture_verb_gives_the_posters_parameter_counts(
     assert told["macs"] > published
 
 
+@pytest.mark.usefixtures("drawn")
 def test_architecture_verb_draws(witness: Path, tmp_path: Path) -> None:
     assert main(["architecture", str(witness), "--draw", str(tmp_path / "cells.svg")]) == 0
     assert "<svg" in (tmp_path / "cells.svg").read_text()

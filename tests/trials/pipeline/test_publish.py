@@ -119,13 +119,15 @@ def test_seeds_folds_and_external_images_come_back(comparison: Path, tmp_path: P
     assert before["warnings"] == after["warnings"]
 
 
-@pytest.mark.parametrize("positive", [None, "malignant"])
 @pytest.mark.parametrize(
-    "rule",
+    ("positive", "rule"),
     [
-        {},
-        {"threshold": 0.3, "threshold_log_odds": float(logit(0.3)), "threshold_of": "normal"},
-        {"costs": [[0, 1, 1], [9, 0, 9], [1, 1, 0]]},
+        (None, {}),
+        (
+            "malignant",
+            {"threshold": 0.3, "threshold_log_odds": float(logit(0.3)), "threshold_of": "normal"},
+        ),
+        (None, {"costs": [[0, 1, 1], [9, 0, 9], [1, 1, 0]]}),
     ],
 )
 def test_any_number_of_classes_come_back(positive: str | None, rule: dict[str, Any], tmp_path: Path) -> None:

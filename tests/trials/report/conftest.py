@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pytest
-from matplotlib.figure import Figure
 
 from tests.helpers.report_runs import write_comparison, write_run
 from trials.data.dataset import LesionData
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
-
-
-@pytest.fixture(autouse=True)
-def without_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave PDFs empty, whose fonts take longer than all else; reports of module fixtures have them."""
-    save = Figure.savefig
-
-    def saved(figure: Figure, out: BinaryIO, **how: Any) -> None:
-        if how["format"] != "pdf":
-            save(figure, out, **how)
-
-    monkeypatch.setattr(Figure, "savefig", saved)
 
 
 @pytest.fixture

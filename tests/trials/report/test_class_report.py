@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.figures import leave_blank
 from tests.helpers.report_runs import (
     GOOD_OF_THREE,
     THREE,
@@ -39,6 +40,16 @@ def three(tmp_path: Path) -> Path:
     return write_comparison_of_three(tmp_path / "runs")
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """What the report of that comparison returns, and its folder; never written to."""
+    folder = tmp_path_factory.mktemp("reported")
+    with pytest.MonkeyPatch.context() as patch:
+        leave_blank(patch, "pdf")
+        result = run_report([write_comparison_of_three(folder / "runs")], folder / "out")
+    return result, folder / "out"
+
+
 @pytest.fixture
 def three_boxed(tmp_path: Path) -> Path:
     """Phantoms of which every other benign one is called normal."""
@@ -49,9 +60,8 @@ def three_boxed(tmp_path: Path) -> Path:
     return tmp_path / "boxed"
 
 
-def test_results_of_three_classes_are_those_worked_by_hand(three: Path, tmp_path: Path) -> None:
-    run_report([three], tmp_path / "out")
-    rows = {row["method"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+def test_results_of_three_classes_are_those_worked_by_hand(reported: tuple[dict[str, Any], Path]) -> None:
+    rows = {row["method"]: row for row in rows_of(reported[1] / "results.csv")}
     net = {name: float(cell) for name, cell in rows["enas7"].items() if re.fullmatch(r"[\d.]+", cell)}
     # Fold 0 orders all. In fold 1 a benign 0.25 surpasses two of four: (6 / 8 + 1 + 1) / 3.
     assert net["auc_macro"] == pytest.approx((1 + 11 / 12) / 2, abs=1e-6)
@@ -69,19 +79,17 @@ def test_results_of_three_classes_are_those_worked_by_hand(three: Path, tmp_path
 
 
 def test_calibration_is_of_the_likeliest_class_before_and_after_temperature(
-    three: Path, tmp_path: Path
+    reported: tuple[dict[str, Any], Path],
 ) -> None:
-    run_report([three], tmp_path / "out")
-    net = next(row for row in rows_of(tmp_path / "out" / "results.csv") if row["method"] == "enas7")
+    _, out = reported
+    net = next(row for row in rows_of(out / "results.csv") if row["method"] == "enas7")
     likeliest = np.array([max(row) for row in GOOD_OF_THREE[0] + GOOD_OF_THREE[1]])
     right = np.array([True, True, True, False, True, True, True, False, True, True, True, True])
     bins = np.ceil(likeliest * 10)
     errors = [abs((likeliest - right)[bins == one].sum()) for one in np.unique(bins)]
     assert float(net["calibration_error"]) == pytest.approx(sum(errors) / 12, abs=1e-6)
     assert float(net["calibration_error_scaled"]) != float(net["calibration_error"])
-    measures = {
-        row["measure"]: row for row in rows_of(tmp_path / "out" / "measures.csv") if row["method"] == "enas7"
-    }
+    measures = {row["measure"]: row for row in rows_of(out / "measures.csv") if row["method"] == "enas7"}
     roots = np.sqrt(np.array(GOOD_OF_THREE[0] + GOOD_OF_THREE[1]))  # the temperature is 2
     scaled = roots / roots.sum(1, keepdims=True)
     truth = np.eye(3)[[0, 0, 1, 1, 2, 2] * 2]
@@ -92,11 +100,13 @@ def test_calibration_is_of_the_likeliest_class_before_and_after_temperature(
     assert float(measures["accuracy_undecided_50"]["estimate"]) == 1
 
 
-def test_each_class_has_measures_and_a_row_of_the_confusion_matrix(three: Path, tmp_path: Path) -> None:
-    run_report([three], tmp_path / "out")
+def test_each_class_has_measures_and_a_row_of_the_confusion_matrix(
+    reported: tuple[dict[str, Any], Path],
+) -> None:
+    _, out = reported
     found = {
         (row["class"], row["measure"]): float(row["estimate"])
-        for row in rows_of(tmp_path / "out" / "class_measures.csv")
+        for row in rows_of(out / "class_measures.csv")
         if row["method"] == "enas7"
     }
     expected = {
@@ -110,7 +120,7 @@ def test_each_class_has_measures_and_a_row_of_the_confusion_matrix(three: Path, 
         ("normal", "f1"): 1,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
-    rows = [row for row in rows_of(tmp_path / "out" / "confusion.csv") if row["method"] == "hog"]
+    rows = [row for row in rows_of(out / "confusion.csv") if row["method"] == "hog"]
     counts = {(row["truth"], row["called"]): float(row["n"]) for row in rows}
     assert len(rows) == 9 and sum(counts.values()) == 12
     assert (counts["normal", "benign"], counts["normal", "normal"], counts["benign", "malignant"]) == (
@@ -131,13 +141,14 @@ def test_ordered_classes_have_measures_of_distance(tmp_path: Path) -> None:
     assert "In this order: benign, malignant, normal." in words and "quadratic weighted kappa" in words
 
 
-def test_tests_of_three_classes_are_paired_and_corrected(three: Path, tmp_path: Path) -> None:
-    assert run_report([three], tmp_path / "out")["reference"] == "hog"
-    tests = {row["first"]: row for row in rows_of(tmp_path / "out" / "tests.csv")}
+def test_tests_of_three_classes_are_paired_and_corrected(reported: tuple[dict[str, Any], Path]) -> None:
+    result, out = reported
+    assert result["reference"] == "hog"
+    tests = {row["first"]: row for row in rows_of(out / "tests.csv")}
     net = tests["enas7"]
     assert (net["only_first"], net["only_second"], net["mcnemar_p"]) == ("2", "0", "0.5")
     assert float(net["accuracy_difference"]) == pytest.approx(2 / 12, abs=1e-6)
-    results = {row["method"]: row for row in rows_of(tmp_path / "out" / "results.csv")}
+    results = {row["method"]: row for row in rows_of(out / "results.csv")}
     pooled = [float(results[name]["pooled_auc_macro"]) for name in ("enas7", "hog")]
     assert float(net["auc_difference"]) == pytest.approx(pooled[0] - pooled[1], abs=2e-6)
     assert float(net["p_holm"]) == pytest.approx(4 * float(net["p"]), abs=1e-5)  # two equal tests, four p
@@ -199,11 +210,11 @@ def test_a_fold_without_a_class_is_not_in_the_mean(tmp_path: Path) -> None:
 
 
 def test_one_class_against_the_rest_has_tables_of_its_own_where_it_is_asked_for(
-    three: Path, tmp_path: Path
+    three: Path, reported: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    run_report([three], tmp_path / "without")
-    assert not list((tmp_path / "without").glob("against_rest_*"))
-    assert "against the rest: " not in words_of(tmp_path / "without" / "report.html")
+    _, without = reported
+    assert not list(without.glob("against_rest_*"))
+    assert "against the rest: " not in words_of(without / "report.html")
     assert main(["report", str(three), "--positive", "malignant", "--out", str(tmp_path / "out")]) == 0
     (net,) = [r for r in rows_of(tmp_path / "out" / "against_rest_results.csv") if r["method"] == "enas7"]
     assert (net["positive"], net["positives"]) == ("malignant", "4")
@@ -212,7 +223,7 @@ def test_one_class_against_the_rest_has_tables_of_its_own_where_it_is_asked_for(
         [3 / 4, 7 / 8, 3 / 4], abs=1e-6
     )
     for name in ("results.csv", "confusion.csv", "tests.csv"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (without / name).read_bytes()
     words = words_of(tmp_path / "out" / "report.html")
     assert "Paired tests: malignant against the rest" in words and "TPR at 90 % TNR" in words
 
@@ -231,9 +242,9 @@ def test_two_classes_have_no_second_reading(comparison: Path, tmp_path: Path) ->
     assert not (tmp_path / "out" / "confusion.csv").exists()
 
 
-def test_page_of_three_classes_shows_them(three: Path, tmp_path: Path) -> None:
-    result = run_report([three], tmp_path / "out")
-    page = (tmp_path / "out" / "report.html").read_text()
+def test_page_of_three_classes_shows_them(reported: tuple[dict[str, Any], Path]) -> None:
+    result, out = reported
+    page = (out / "report.html").read_text()
     labels = re.findall(r'aria-label="([^"]*)"', page)
     assert labels == [
         *(f"Confusion matrix of {name}" for name in ("ENAS7", "HOG", "TUNED")),
@@ -244,7 +255,7 @@ def test_page_of_three_classes_shows_them(three: Path, tmp_path: Path) -> None:
     ]
     identifiers = re.findall(r'\bid="([^"]*)"', page)
     assert len(identifiers) == len(set(identifiers))
-    words = words_of(tmp_path / "out" / "report.html")
+    words = words_of(out / "report.html")
     for said in (
         "0.958 ± 0.059",
         "An image is called its likeliest class",
@@ -287,6 +298,7 @@ def test_other_rules_are_said(tmp_path: Path) -> None:
     assert "malignant where its probability reaches" in words_of(tmp_path / "two" / "report.html")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_many_classes_stay_bearable(tmp_path: Path) -> None:
     names = tuple(f"a rather long name of class {i}" for i in range(30))
     random = np.random.default_rng(0)

@@ -244,6 +244,7 @@ def test_every_figure_lies_beside_the_page_as_vector_files(reported: Path) -> No
     assert b"/Type3" not in printed and b"CreationDate" not in printed
 
 
+@pytest.mark.usefixtures("drawn")
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     rows = [(evil, *row[1:]) if index == 3 else row for index, row in enumerate(table(0, GOOD[0]))]
