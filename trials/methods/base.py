@@ -20,7 +20,8 @@ class Method(ABC):
     """A model that can be trained; it writes nothing before `fit`.
 
     `sections` names the settings that it depends on. `identity` distinguishes it from others of its name.
-    `facts` go into `metrics.json`; `search_seen` records the images that chose its cells.
+    `facts` go into `metrics.json`; `search_seen` records the images that chose its cells. A network's fit is
+    so many `steps` long.
     """
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -28,6 +29,7 @@ class Method(ABC):
     facts: Mapping[str, Any] = MappingProxyType({"parameters": None, "macs": None})
     search_seen: Mapping[str, Any] | None = None
     disk_bytes: int = 20_000_000  # about what is written
+    steps: int = 0
 
     @abstractmethod
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:

@@ -5,6 +5,7 @@ The weights of the last epoch count, as in the paper: no choice looks at the tes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -209,6 +210,13 @@ class NetworkMethod(Method):
         for path in filter(None, (folder.path / ONNX, network_view_file())):
             export_onnx(self.model.inference_network, inputs, path)
 
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        """How many steps its training has."""
+        settings = self.task.settings.retrain
+        steps = settings.epochs * len(self.inputs.training(settings.batch_size, self.task.seed))
+        return min(steps, settings.max_steps or steps)
+
     def estimate(self) -> dict[str, float]:
         """Return the expected cost of training."""
         settings, split = self.task.settings.retrain, self.task.split
@@ -217,10 +225,9 @@ class NetworkMethod(Method):
         validation = self.inputs.plain(split.validation)
         first = split.validation[: validation.batch_size]
         validating = seconds_of(lambda: self.logits(self.task.data, first))
-        steps = min(settings.epochs * len(training), settings.max_steps or settings.epochs * len(training))
         trainings = 1 + len(self.task.split.development) / len(split.training) if self.task.refit else 1
-        seconds = trainings * steps * training_seconds(network, training)
-        seconds += settings.epochs * len(validation) * validating
+        seconds = trainings * self.steps * training_seconds(network, training)
+        seconds += math.ceil(self.steps / len(training)) * len(validation) * validating
         return estimate(seconds, self.disk_bytes).to_dict()
 
 

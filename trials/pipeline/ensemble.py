@@ -182,6 +182,11 @@ class Ensemble(Method):
         found = np.concatenate(said)[np.argsort(np.concatenate(images), kind="stable")]
         return found[np.argsort(np.argsort(wanted, kind="stable"), kind="stable")]
 
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        """Those of its longest training."""
+        return max(member.method.steps for member in self.members)
+
     def estimate(self) -> dict[str, float] | None:
         """Return what the members' fits, one after another, would cost; None where none says."""
         known = [cost for member in self.members if (cost := member.method.estimate())]

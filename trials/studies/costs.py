@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -29,6 +30,9 @@ TIMED_IMAGES = (
     240  # that a fit is timed on, at most; with more it is taken to grow with their square: a bound
 )
 TIMED_ANSWERS = 32
+FEW_IMAGES = (
+    500  # as many as a network's epochs are meant for; ours, about BUSI's, by which they were settled
+)
 MEMORY_SHARE = 0.8  # of what is free
 
 
@@ -40,11 +44,27 @@ def cost_of(method: str, split: Split, settings: Settings, external: LesionData 
     task, made = first_part(split, settings, method, external, parts)
     estimate = made.estimate()
     seconds = estimate["seconds"] if estimate else _fit_seconds(task, method, settings, parts, external)
+    step_seconds = seconds / made.steps if made.steps else 0.0
     if estimate and not isinstance(made, Ensemble):  # whose members answer when they are trained
         seconds += _answer_seconds(made, task)
     if find_method(method).cells == "searched":
         seconds += _search_seconds(task)
-    return Cost(method, round(seconds, 1), peak_memory())
+    return Cost(
+        method,
+        round(seconds, 1),
+        peak_memory(),
+        epochs=task.settings.retrain.epochs if made.steps else 0,
+        steps=made.steps,
+        fewest_steps=_fewest(made.steps, len(task.split.training), settings),
+        step_seconds=step_seconds,
+    )
+
+
+def _fewest(steps: int, images: int, settings: Settings) -> int:
+    """Return to how few steps a study may cut a training; to none fewer where a user has said how many."""
+    if {"retrain.epochs", "retrain.max_steps"} & settings.given.keys():
+        return steps
+    return math.ceil(steps * min(1.0, FEW_IMAGES / images))
 
 
 def _fit_seconds(

@@ -1,14 +1,15 @@
 """The plan of a study: which methods are trained how often, by what their trainings are estimated to cost.
 
 A method is trained in every outer fold and for the final model, each time in `parts` parts of a cross-fit.
-What does not fit the hours is cut down: first the parts, to two, then the dearest methods, one by one. The
-rates that no timing gives are ours.
+What does not fit the hours is cut down: first the parts, to two, then the steps of networks, the longest
+training first, and only then the dearest methods, one by one. The profiles' epochs were settled on data sets
+of a few hundred images: with thousands, fewer epochs see as many. The rates that no timing gives are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trials.errors import in_words
@@ -21,11 +22,38 @@ REPORT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What one training of a method takes: seconds on one core, and bytes of memory."""
+    """What one training of a method takes: seconds on one core, and bytes of memory.
+
+    A network's `steps`, which make its `epochs`, take `step_seconds` each, and may be cut to `fewest_steps`.
+    """
 
     method: str
     seconds: float
     memory_bytes: int = 0
+    epochs: int = 0
+    steps: int = 0
+    fewest_steps: int = 0
+    step_seconds: float = 0.0
+
+    def within(self, most: int | None) -> float:
+        """Return the seconds of a training that stops after `most` steps; None: after its own."""
+        return self.seconds - self._left_out(most) * self.step_seconds
+
+    def epochs_within(self, most: int | None) -> str:
+        """Return in words how many of its epochs these steps are: `12 of 40`."""
+        if not self._left_out(most):
+            return str(self.epochs or "")
+        trained = self.epochs * (1 - self._left_out(most) / self.steps)
+        return f"{trained:.3g} of {self.epochs}"
+
+    def in_parts(self, parts: int, timed: int) -> Cost:
+        """Return the cost in another cross-fit than the `timed` one, of which it learns from more or less."""
+        steps = round(self.steps * (1 - 1 / parts) / (1 - 1 / timed))
+        seconds = self.seconds + (steps - self.steps) * self.step_seconds
+        return replace(self, seconds=seconds, steps=steps, fewest_steps=min(self.fewest_steps, steps))
+
+    def _left_out(self, most: int | None) -> int:
+        return self.steps - min(self.steps, most or self.steps)
 
 
 @dataclass(frozen=True)
@@ -40,7 +68,8 @@ class LeftOut:
 class Plan:
     """Methods, the dearest first, each trained in `parts` parts in `places` (outer folds and final model).
 
-    `at_once` trials run at a time. `folds` is 1 for data with a split of their own.
+    `at_once` trials run at a time. `folds` is 1 for data with a split of their own. Networks stop after
+    `max_steps`, where the hours ask for that.
     """
 
     costs: tuple[Cost, ...]
@@ -49,6 +78,12 @@ class Plan:
     at_once: int
     hours: float
     left_out: tuple[LeftOut, ...] = ()
+    max_steps: int | None = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What it sets for all trainings, by dotted name; the schedule ends with the last step."""
+        return {"retrain.max_steps": self.max_steps} if self.max_steps else {}
 
     @property
     def methods(self) -> list[str]:
@@ -71,12 +106,20 @@ class Plan:
         ensembles = self.places if len(self.costs) > 1 else 0
         return len(self.costs) * (self.trainings + self.places) + ensembles + 1
 
+    def trained(self, cost: Cost) -> float:
+        """Return the seconds of a trial that trains a method once."""
+        return cost.within(self.max_steps) + START_SECONDS
+
+    @property
+    def joined(self) -> float:
+        """How long all takes that follows the trainings."""
+        trials = self.trials - 1 - len(self.costs) * self.trainings
+        return trials * (JOIN_SECONDS + START_SECONDS) / self.at_once + START_SECONDS + REPORT_SECONDS
+
     @property
     def seconds(self) -> float:
         """How long it will take, in all."""
-        trained = sum(self.trainings * (cost.seconds + START_SECONDS) for cost in self.costs)
-        joined = (self.trials - 1 - len(self.costs) * self.trainings) * (JOIN_SECONDS + START_SECONDS)
-        return (trained + joined) / self.at_once + START_SECONDS + REPORT_SECONDS
+        return self.trainings * sum(map(self.trained, self.costs)) / self.at_once + self.joined
 
     @property
     def fits(self) -> bool:
@@ -89,13 +132,14 @@ class Plan:
 
     def text(self) -> str:
         """Return it as a table to read."""
-        rows = [("method", "one training", "trainings", "all of them")]
+        rows = [("method", "epochs", "one training", "trainings", "all of them")]
         rows += [
             (
                 cost.method,
-                duration(cost.seconds),
+                cost.epochs_within(self.max_steps),
+                duration(cost.within(self.max_steps)),
                 str(self.trainings),
-                duration(self.trainings * (cost.seconds + START_SECONDS)),
+                duration(self.trainings * self.trained(cost)),
             )
             for cost in self.costs
         ]
@@ -119,22 +163,40 @@ def make_plan(
     hours: float,
     left_out: Sequence[LeftOut] = (),
 ) -> Plan:
-    """Return the plan with the most methods, then the most parts, that fits the hours; one method at least.
+    """Return the plan with the most methods, then parts, then steps, that fits the hours; of one at least.
 
-    Methods are left out from the dearest on.
+    `costs` are of trainings of a cross-fit in `most_parts`. Methods are left out from the dearest on.
     """
-    ordered = sorted(costs, key=lambda cost: -cost.seconds)
-    cut = list(left_out)
+    whole = Plan(tuple(costs), folds, most_parts, at_once, hours, tuple(left_out))
     while True:
-        for parts in range(most_parts, FEWEST_PARTS - 1, -1):
-            plan = Plan(tuple(ordered), folds, parts, at_once, hours, tuple(cut))
+        for plan in map(_dearest_first, _shorter(whole)):
             if plan.fits:
                 return plan
-        if len(ordered) == 1:
+        if len(plan.costs) == 1:
             return plan
-        dearest = ordered.pop(0)
-        whole = f"{duration(plan.seconds)} with it, more than {hours:g} h; more --hours would keep it"
-        cut.append(LeftOut(dearest.method, whole))
+        dearest = plan.methods[0]
+        reason = f"{duration(plan.seconds)} with it, more than {hours:g} h; more --hours would keep it"
+        kept = tuple(cost for cost in whole.costs if cost.method != dearest)
+        whole = replace(whole, costs=kept, left_out=(*whole.left_out, LeftOut(dearest, reason)))
+
+
+def _shorter(whole: Plan) -> Iterator[Plan]:
+    """Yield plans of the same methods, from the longest to the shortest."""
+    for parts in range(whole.parts, FEWEST_PARTS - 1, -1):
+        costs = whole.costs
+        if whole.folds > 1:  # data with a split of their own learn from all of it in every part
+            costs = tuple(cost.in_parts(parts, whole.parts) for cost in costs)
+        plan = replace(whole, costs=costs, parts=parts)
+        yield plan
+    longest = max(plan.costs, key=lambda cost: cost.steps)
+    fewest = max(cost.fewest_steps for cost in plan.costs)
+    for epochs in range(longest.epochs - 1, 0, -1):
+        if (steps := longest.steps * epochs // longest.epochs) >= fewest:
+            yield replace(plan, max_steps=steps)
+
+
+def _dearest_first(plan: Plan) -> Plan:
+    return replace(plan, costs=tuple(sorted(plan.costs, key=lambda cost: -cost.within(plan.max_steps))))
 
 
 def read_plan(values: dict[str, Any]) -> Plan:
@@ -142,6 +204,7 @@ def read_plan(values: dict[str, Any]) -> Plan:
     return Plan(
         costs=tuple(Cost(**one) for one in values["costs"]),
         left_out=tuple(LeftOut(**one) for one in values["left_out"]),
+        max_steps=values.get("max_steps"),
         **{name: values[name] for name in ("folds", "parts", "at_once", "hours")},
     )
 

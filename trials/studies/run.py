@@ -29,7 +29,7 @@ from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
 from trials.settings.load import load_settings
 from trials.settings.schema import SIZE, Settings
 from trials.studies.costs import cost_of, trials_at_once
-from trials.studies.plan import START_SECONDS, Cost, LeftOut, Plan, cannot, duration, make_plan, read_plan
+from trials.studies.plan import Cost, LeftOut, Plan, cannot, duration, make_plan, read_plan
 
 PROFILE = "cpu"
 
@@ -52,8 +52,8 @@ def run_study(
     """Plan and run a study of the images at `data` under NNI; return what came out, also in OUT/study.json.
 
     Each of the `methods` (by the data unless named) is trained in every outer fold, in up to `seeds` parts of
-    a cross-fit, and once more so on all images for the final model; those that do not fit the `hours` are
-    left out, the dearest first. `settings` are those of all trials that differ, by dotted name. `config` is
+    a cross-fit, and once more so on all images for the final model. What does not fit the `hours` is cut as
+    `plan` says. `settings` are those of all trials that differ, by dotted name. `config` is
     the experiment's file, such as one with hosts. The same call again goes on by the first call's plan. With
     `dry_run` nothing is written and the plan is returned. Raises `DataError` for data unfit for use,
     `SettingsError` for methods and settings that do not exist, `ExperimentError` where the experiment cannot
@@ -90,7 +90,7 @@ def run_study(
         external=other,
         port=port,
         listen=listen,
-        settings=settings,
+        settings={**settings, **plan.settings},
         note=Progress(plan, out),
     )
     return _outcome(trials, plan, out)
@@ -211,14 +211,12 @@ class Progress:
         for cost in self.plan.costs:
             own = [trial for trial in ended if parameters(trial)["method"] == cost.method]
             took = [(one["endTime"] - one["startTime"]) / 1000 for one in own if one["status"] == "SUCCEEDED"]
-            each = sum(took) / len(took) if took else cost.seconds + START_SECONDS
+            each = sum(took) / len(took) if took else self.plan.trained(cost)
             over = {name(parameters(one)) for one in own} | {
                 one for one in before if one.split("/")[-1] == cost.method
             }
             seconds += each * (self.plan.trainings - len(over))
-        trained = sum(self.plan.trainings * (cost.seconds + START_SECONDS) for cost in self.plan.costs)
-        rest = self.plan.seconds - trained / self.plan.at_once  # joining and the report
-        return seconds / self.plan.at_once + max(rest, 0.0)
+        return seconds / self.plan.at_once + self.plan.joined
 
 
 def _outcome(trials: Sequence[Trial], plan: Plan, out: Path) -> dict[str, Any]:

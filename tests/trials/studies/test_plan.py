@@ -1,6 +1,7 @@
 """The arithmetic of a study's plan, and how it is cut down to the time."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,51 @@ def test_what_does_not_fit_costs_parts_first_and_then_the_dearest_method() -> No
     assert "more --hours would keep it" in plan.text()
 
 
+NETWORKS = [  # of 4,700 images in batches of 16
+    Cost("cells7", 1210, epochs=40, steps=12_000, fewest_steps=1250, step_seconds=0.1),
+    Cost("efficientnet_lite0", 1000, epochs=12, steps=3600, fewest_steps=380, step_seconds=0.25),
+    Cost("hog", 20),
+]
+
+
+def planned_networks(hours: float, folds: int = 1) -> Plan:
+    return make_plan(NETWORKS, folds=folds, most_parts=3, at_once=2, hours=hours)
+
+
+def test_networks_stop_earlier_before_any_is_left_out_the_longest_training_first() -> None:
+    whole = planned_networks(hours=9)
+    assert whole.max_steps is None and whole.settings == {}
+    two_parts = make_plan(NETWORKS, folds=1, most_parts=2, at_once=2, hours=9)
+    plan = planned_networks(hours=(two_parts.seconds - 1) / 3600)
+    assert (plan.parts, plan.max_steps) == (2, 12_000 * 39 // 40) and not plan.left_out
+    assert plan.settings == {"retrain.max_steps": 11_700}
+    assert two_parts.seconds - plan.seconds == pytest.approx(2 * 30 / 2)  # of cells7 alone
+    assert "39 of 40" in plan.text()
+
+
+def test_a_network_is_left_out_where_its_fewest_steps_are_too_many() -> None:
+    shortest = replace(planned_networks(hours=9), parts=2, max_steps=1500)  # 5 epochs; 4 would be too few
+    plan = planned_networks(hours=(shortest.seconds + 1) / 3600)
+    assert plan.max_steps == 1500 and not plan.left_out
+    assert plan.methods == ["efficientnet_lite0", "cells7", "hog"]  # the dearest, as it is planned, first
+    assert [line.split()[1:4] for line in plan.text().splitlines()[1:3]] == [
+        ["5", "of", "12"],
+        ["5", "of", "40"],
+    ]
+    plan = planned_networks(hours=(shortest.seconds - 1) / 3600)
+    assert [one.method for one in plan.left_out] == ["efficientnet_lite0"] and plan.fits
+
+
+def test_trainings_of_fewer_parts_learn_from_fewer_images_unless_the_split_is_the_datas_own() -> None:
+    for folds, steps in ((1, 12_000), (5, 9000)):
+        whole = planned_networks(hours=99, folds=folds)
+        plan = planned_networks(hours=(whole.seconds - 1) / 3600, folds=folds)
+        assert (plan.parts, plan.max_steps, plan.costs[0].steps) == (2, None, steps)
+    cost = NETWORKS[0].in_parts(2, timed=3)
+    assert (cost.steps, cost.fewest_steps) == (9000, 1250) and cost.seconds == pytest.approx(910)
+    assert NETWORKS[0].in_parts(3, timed=3) == NETWORKS[0]
+
+
 def test_one_method_is_left_however_little_time_there_is_and_the_table_says_so() -> None:
     plan = planned(hours=0.001)
     assert plan.methods == ["hog"] and plan.parts == 2 and not plan.fits
@@ -62,6 +108,8 @@ def test_a_plan_is_read_as_it_was_written_and_its_table_names_all() -> None:
         COSTS, folds=5, most_parts=3, at_once=2, hours=9, left_out=[LeftOut("geometry", "no boxes")]
     )
     assert read_plan(json.loads(json.dumps(plan.to_dict()))) == plan
+    shorter = replace(plan, max_steps=7)
+    assert read_plan(json.loads(json.dumps(shorter.to_dict()))) == shorter
     lines = plan.text().splitlines()
     assert lines[1].split() == ["cells7", "5", "min", "18", "93", "min"]
     assert "left out: geometry: no boxes" in lines and "2 at a time" in lines[-1]

@@ -11,7 +11,7 @@ from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.errors import DataError, ExperimentError, SettingsError
 from trials.settings.load import load_settings
-from trials.studies import run
+from trials.studies import costs, run
 from trials.studies.costs import cost_of
 from trials.studies.plan import Cost, make_plan
 from trials.studies.run import Progress, default_methods, run_study, text
@@ -39,7 +39,10 @@ def test_a_dry_run_plans_and_writes_nothing(phantoms: Path, tmp_path: Path) -> N
 def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
     phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(config: Path, out: Path, **_: Any) -> list[Any]:
+    asked: list[Any] = []
+
+    def stop(config: Path, out: Path, **given: Any) -> list[Any]:
+        asked.append(given["settings"])
         raise ExperimentError("stopped")
 
     monkeypatch.setattr(run, "launch", stop)
@@ -61,6 +64,11 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
     )
     assert config["maxTrialNumber"] == json.loads(kept)["trials"]
     assert Path(config["tuner"]["codeDirectory"], "tuner.py").is_file()
+    assert asked == [{}, {}]
+    (tmp_path / "plan.json").write_text(json.dumps(json.loads(kept) | {"max_steps": 5}))
+    with pytest.raises(ExperimentError, match="stopped"):
+        studied(phantoms, tmp_path)
+    assert asked[-1] == {"retrain.max_steps": 5}  # its networks stop by then
     with pytest.raises(ExperimentError, match=r"begun with hours = 1\.0, not 2"):
         studied(phantoms, tmp_path, hours=2.0)
     with pytest.raises(ExperimentError, match=r"begun with settings = {}, not {'data.image_size': 32}"):
@@ -102,8 +110,7 @@ def trial(number: int, method: str, status: str, seconds: int, part: int = 0) ->
 
 
 def test_what_is_left_is_reckoned_by_what_trainings_of_the_method_took(tmp_path: Path) -> None:
-    costs = [Cost("hog", 10), Cost("cells7", 100)]
-    plan = make_plan(costs, folds=2, most_parts=2, at_once=2, hours=9)
+    plan = make_plan([Cost("hog", 10), Cost("cells7", 100)], folds=2, most_parts=2, at_once=2, hours=9)
     progress = Progress(plan, tmp_path)
     assert progress([]) == f"0 of 12 trainings done, about {_minutes(plan.seconds)} min left"
     assert progress([]) is None
@@ -136,7 +143,15 @@ def test_a_result_is_told_in_five_lines() -> None:
     ]
 
 
-def test_what_joins_methods_is_timed_by_its_members(phantoms: Path) -> None:
-    settings = load_settings("quick", {"data.image_size": 24, "retrain.epochs": 1, "retrain.filters": 2})
+def test_what_joins_methods_is_timed_by_its_members_and_may_be_cut_to_the_steps_of_few_images(
+    phantoms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings("quick", {"data.image_size": 24, "retrain.filters": 2})
     split = Split.load(phantoms, settings, folds=2, fold=0)
-    assert cost_of("cells7_hog_geometry", split, settings, None, 2).seconds > 0
+    monkeypatch.setattr(costs, "FEW_IMAGES", 5)
+    cost = cost_of("cells7_hog_geometry", split, settings, None, 2)
+    assert (cost.epochs, cost.steps, cost.fewest_steps) == (12, 24, 12)  # of the 10 images of a part
+    assert 0 < cost.steps * cost.step_seconds < cost.seconds + 0.1  # which are rounded
+    settings = load_settings("quick", {"data.image_size": 24, "retrain.filters": 2, "retrain.epochs": 1})
+    cost = cost_of("cells7", split, settings, None, 2)
+    assert (cost.epochs, cost.steps, cost.fewest_steps) == (1, 2, 2)  # as was asked
