@@ -56,6 +56,7 @@ class WeightSharingStrategy(OneShotStrategy):
             does.
         update_unsampled: let momentum and weight decay move operations that a step has not sampled, as ENAS
             does.
+        start: called with the supernet before it is trained, such as to give it weights from elsewhere.
         on_epoch: called after every epoch with its number, from 0, and its metrics by name. By default NNI's
             trial, where there is one, is told of every epoch and of the final score; with ``on_epoch`` NNI
             hears nothing.
@@ -76,6 +77,7 @@ class WeightSharingStrategy(OneShotStrategy):
         same_batches: int = 1,
         reward_dropout: bool = True,
         update_unsampled: bool = True,
+        start: Callable[[nn.Module], None] | None = None,
         on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
         super().__init__(mutation_hooks=mutation_hooks)
@@ -87,6 +89,7 @@ class WeightSharingStrategy(OneShotStrategy):
         if penalty is not None and limit is not None:
             raise ValueError("penalty and limit both change rewards by a cost: give one of them")
         self.seed = torch.initial_seed() % 2**32 if seed is None else seed
+        self._start = start
         self._options = SearchOptions(
             reward_metric_name,
             _checked(penalty),
@@ -146,7 +149,10 @@ class WeightSharingStrategy(OneShotStrategy):
             limit.require_one(map(limit.cost, drawn), f"{PROBED} architectures drawn before the search")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return super().mutate_model(model)
+            supernet = super().mutate_model(model)
+        if self._start:
+            self._start(supernet)
+        return supernet
 
     def mutate_evaluator(self, evaluator: Lightning) -> Lightning:
         """Wrap the evaluator's module; its validation data give rewards, not a validation loop."""

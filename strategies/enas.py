@@ -154,7 +154,7 @@ class ENAS(WeightSharingStrategy):
         controller: other arguments of :class:`strategies.controller.Controller`, by name.
         **shared: arguments of :class:`strategies.base.WeightSharingStrategy`: ``reward_metric_name``,
             ``mutation_hooks``, ``penalty``, ``limit``, ``seed``, ``final_samples``, ``reward_batches``,
-            ``same_batches``, ``reward_dropout``, ``update_unsampled``, ``on_epoch``.
+            ``same_batches``, ``reward_dropout``, ``update_unsampled``, ``start``, ``on_epoch``.
 
     Raises:
         TypeError: for arguments that only make sense for NNI's own ENAS, which learns by PPO; the message

@@ -25,6 +25,7 @@ from trials.runs.layout import ARCHITECTURE, EXTERNAL_PREDICTIONS, SEARCHES
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
     run_arguments(parser)
     parser.add_argument("--strategy", choices=tuple(SEARCHES), help="ENAS, or a control of equal budget")
+    _start_argument(parser)
     parser.add_argument(
         "--devices",
         type=whole_number(1),
@@ -34,9 +35,18 @@ def _search_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _start_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--start",
+        metavar="RUN",
+        help="finished search, of other data too, whose shared weights are the start",
+    )
+
+
 def _search(arguments: argparse.Namespace) -> Outcome:
     """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
-    settings = settings_of(arguments, **{"search.strategy": arguments.strategy})
+    named = {"search.strategy": arguments.strategy, "search.start": arguments.start}
+    settings = settings_of(arguments, **named)
     split = split_of(arguments, settings)
     from trials.pipeline.search import run_search
 
@@ -80,11 +90,12 @@ def _retrain_arguments(parser: argparse.ArgumentParser) -> None:
     run_arguments(parser)
     parser.add_argument("--architecture", type=Path, required=True, help=f"{ARCHITECTURE} of a search")
     parser.add_argument("--layout", required=True, help="enas7, enas17 or any other enasN")
+    _start_argument(parser)
 
 
 def _retrain(arguments: argparse.Namespace) -> Outcome:
-    """Train a found architecture from scratch and test it on the fold set aside."""
-    settings = settings_of(arguments)
+    """Train a found architecture and test it on the fold set aside."""
+    settings = settings_of(arguments, **{"retrain.start": arguments.start})
     check_layout(arguments.layout)
     split = split_of(arguments, settings)
     from trials.pipeline.train import run_retrain

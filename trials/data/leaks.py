@@ -7,7 +7,7 @@ pictures that were saved anew are found, and groups, which have a meaning within
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,22 @@ def _signs(hashes: Sequence[str]) -> np.ndarray:
 
 
 def refuse_overlap(
-    record: Mapping[str, Any], data: LesionData, test: np.ndarray, what: str, way_out: str
+    record: Mapping[str, Any],
+    data: LesionData,
+    test: np.ndarray,
+    what: str,
+    way_out: str,
+    *,
+    part: str = "test",
 ) -> None:
     """Raise `LeakError`, which names examples, if any test image or its group is in the record of `seen`.
 
     Of other data also if it is one of its pictures, saved anew: within one data set its split sees to that.
-    Records of older runs have no hashes to tell by.
+    Records of older runs have no hashes to tell by. What a record has `seen_before`, of what it started from,
+    counts too. `part` is what the images are called.
     """
+    for before in record.get("seen_before") or ():
+        refuse_overlap(before, data, test, f"what {what} started from", way_out, part=part)
     digests = {*record["image_digests"], *record["copy_digests"]}
     groups = set(record["groups"])
     same_data = record["data_digest"] == data.digest
@@ -65,14 +74,23 @@ def refuse_overlap(
     ]
     if found:
         raise LeakError(
-            f"{what} has seen {len(found)} of the {len(test)} test images or others of their groups "
+            f"{what} has seen {len(found)} of the {len(test)} {part} images or others of their groups "
             f"({', '.join(found[:3])}{', ...' if len(found) > 3 else ''}); {way_out}"
         )
 
 
+def other_data(before: Iterable[Mapping[str, Any]], data: LesionData) -> list[str]:
+    """Return the names of the other data sets that records of `seen_before` are of."""
+    found = []
+    for record in before:
+        found += [record["name"]] if record["data_digest"] != data.digest else []
+        found += other_data(record.get("seen_before") or (), data)
+    return list(dict.fromkeys(found))
+
+
 def _again(hashes: Sequence[str], data: LesionData, test: np.ndarray) -> set[int]:
     """Return which of the images at `test` are pictures of these hashes."""
-    if not hashes:
+    if not hashes or not len(test):
         return set()
     found = copies_by_hash(copy_hashes([data.images[index] for index in test]), _signs(hashes))
     return {int(test[i]) for i, _ in found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -20,14 +20,15 @@ class Method(ABC):
     """A model that can be trained; it writes nothing before `fit`.
 
     `sections` names the settings that it depends on. `identity` distinguishes it from others of its name.
-    `facts` go into `metrics.json`; `search_seen` records the images that chose its cells. A network's fit is
-    so many `steps` long.
+    `facts` go into `metrics.json`; `search_seen` records the images that chose its cells, `seen_before` those
+    that trained the weights that it starts from, where that is known. A network is fitted in `steps` steps.
     """
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
     identity: Mapping[str, Any] = MappingProxyType({})
     facts: Mapping[str, Any] = MappingProxyType({"parameters": None, "macs": None})
     search_seen: Mapping[str, Any] | None = None
+    seen_before: Sequence[Mapping[str, Any]] = ()
     disk_bytes: int = 20_000_000  # about what is written
     steps: int = 0
 

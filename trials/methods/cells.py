@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from search_space import Architecture
+from trials.data.leaks import other_data
 from trials.data.task import Task
 from trials.methods.networks import EnasBMethod, NetworkMethod
+from trials.models.shared_weights import SharedWeights
 from trials.models.specs import CellNetwork
 
 
@@ -37,7 +39,11 @@ def random_cells(task: Task, number: int = 0) -> Found:
 def cell_network(
     task: Task, found: Found, layout: str, kind: type[NetworkMethod] = NetworkMethod
 ) -> NetworkMethod:
-    """Return the network of the cells in `layout`; raises ValueError for a layout that is none."""
+    """Return the network of the cells in `layout`, from the shared weights that `retrain.start` names.
+
+    Raises ValueError for a layout that is none, and for weights that do not fit or that have seen images to
+    choose by or to test on.
+    """
     settings = task.settings.retrain
     network = CellNetwork(
         architecture=found.architecture.to_sample(),
@@ -46,7 +52,35 @@ def cell_network(
         stem_stride=settings.stem_stride,
         output_norm=settings.output_norm,
     )
-    return kind(task, network, search_seen=found.seen, facts=found.facts)
+    shared = _shared_weights(task, found.architecture.nodes)
+    before = [shared.seen] if shared else []
+    names = other_data([*(found.seen or {}).get("seen_before", ()), *before], task.data)
+    facts = {**found.facts, **({"saw_other_data": True, "other_data": names} if names else {})}
+    start = shared.into_network if shared else None
+    method = kind(task, network, start=start, search_seen=found.seen, facts=facts)
+    if shared:
+        method.seen_before = before
+        method.identity = {**method.identity, "starts_from": shared.known}
+    return method
+
+
+def check_starts(task: Task) -> None:
+    """Raise ValueError where a search, or its cells' network, cannot or may not start as the settings say.
+
+    To be called before the search.
+    """
+    _shared_weights(task, task.settings.search.nodes)
+    if folder := task.settings.search.start:
+        SharedWeights.read(folder, "search.start").refuse_seen(task.split, task.external)
+
+
+def _shared_weights(task: Task, nodes: int) -> SharedWeights | None:
+    if (folder := task.settings.retrain.start) is None:
+        return None
+    shared = SharedWeights.read(folder, "retrain.start")
+    shared.check_network(task.settings, nodes)
+    shared.refuse_seen(task.split, task.external)
+    return shared
 
 
 def enas_b(task: Task, found: Found) -> NetworkMethod:

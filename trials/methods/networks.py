@@ -21,6 +21,7 @@ from trials.data.batches import Batches
 from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs, device
 from trials.data.task import Task
+from trials.errors import SettingsError
 from trials.methods.base import Method
 from trials.models.backbones import check, find_weights, load_backbone
 from trials.models.covariate_head import CovariateHead
@@ -59,6 +60,11 @@ class NetworkMethod(Method):
         search_seen: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
+        if task.settings.retrain.start and not isinstance(network, CellNetwork):
+            raise SettingsError(
+                f"retrain.start: shared weights are those of cells, which {type(network).__name__} has not; "
+                "set it for networks of cells alone"
+            )
         self.task, self._network, self._start = task, network, start
         self.search_seen, self._facts = search_seen, dict(facts or {})
         self.identity: Mapping[str, Any] = {"network": network.model_dump(mode="json")}

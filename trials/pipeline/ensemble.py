@@ -81,6 +81,8 @@ class Ensemble(Method):
             self.sections |= {"ensemble"}  # type: ignore[misc]
         self.identity = {"members": {member.name: dict(member.method.identity) for member in members}}
         self.search_seen = next((method.search_seen for method in each if method.search_seen), None)
+        before = [record for method in each for record in method.seen_before]
+        self.seen_before = [record for i, record in enumerate(before) if record not in before[:i]]
         self.disk_bytes = sum(method.disk_bytes for method in each)
 
     @property

@@ -22,6 +22,7 @@ from trials.errors import DamagedError
 from trials.evaluation.rankings import reliabilities
 from trials.methods.cells import Found
 from trials.models.onnx import export_onnx, image_inputs
+from trials.models.shared_weights import save_shared_weights
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder, read, read_csv
 from trials.runs.layout import (
@@ -61,6 +62,7 @@ def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds
     folder.write_csv(RANKING, columns, (_row(one, limited) for one in scored))
     said = _said(search, scored)
     folder.write_bytes(RANKED_PREDICTIONS, _npz(files=_files(search.split), log_probabilities=said))
+    save_shared_weights(folder, search.found.supernet)
     folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds, said))
 
 
@@ -84,7 +86,7 @@ def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> d
         **_limit(search, scored),
         "data": search.split.describe(),
         "data_digest": search.data.digest,
-        "seen": search.split.seen,
+        "seen": search.split.seen | ({"seen_before": [search.start.seen]} if search.start else {}),
         **provenance(),
     }
 

@@ -18,7 +18,7 @@ from trials.data.leaks import read_search_record
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import SettingsError
-from trials.methods.cells import Found, cell_network, random_cells
+from trials.methods.cells import Found, cell_network, check_starts, random_cells
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import Title
 from trials.pipeline.found import read_ranking
@@ -97,6 +97,7 @@ def _candidate(task: Task, home: Path, share: float | None) -> Found:
     None: what the search has found, its best or the last of its finalists. The facts tell the place, counted
     from 1.
     """
+    check_starts(task)
     folder, search = search_in(home, task.split, task.settings)
     ranking = read_ranking(folder)
     found_at = search.get("finalists", {}).get("place", 1) - 1

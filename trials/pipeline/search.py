@@ -29,6 +29,7 @@ from trials.data.inputs import Inputs, device
 from trials.data.split import Split
 from trials.errors import SettingsError
 from trials.files import below, write_atomically
+from trials.models.shared_weights import SharedWeights
 from trials.nni_host.paths import on_another_host
 from trials.pipeline.finalists import Choice, Finalists
 from trials.pipeline.found import write_results
@@ -66,13 +67,14 @@ def run_search(
     Writes to `out` the best architecture, the best candidates, the ranking of all that were scored (cells in
     ENAS's notation) and `search.json`, whose content it returns. Where the settings set a limit, candidates
     and ranking give each architecture's cost and whether it is feasible; the best one is. Where they ask for
-    finalists, short trainings choose among the ranking's best, in folders below `out`. The same arguments
-    again resume an interrupted search, or report a finished one. With `dry_run` nothing is
-    written, and the settings in force, the data found and an estimate of the cost are returned. `nested` in
-    another run the search waits for whoever is writing to `out`, and reports nothing to NNI. `devices` are so
-    many GPUs, or processes where there is no GPU, that divide each batch (`strategies.distributed`):
-    Lightning starts this process's command again for the others, which write nothing: there `SystemExit` is
-    raised at the end. Raises ValueError before any work starts where data, settings, folder or devices do not
+    finalists, short trainings choose among the ranking's best, in folders below `out`. The shared weights
+    stay there, as a start of others (`search.start`, `retrain.start`). The same arguments again resume an
+    interrupted search, or report a finished one. With `dry_run` nothing is written, and the settings in
+    force, the data found and an estimate of the cost are returned. `nested` in another run the search waits
+    for whoever is writing to `out`, and reports nothing to NNI. `devices` are so many GPUs, or processes
+    where there is no GPU, that divide each batch (`strategies.distributed`): Lightning starts this process's
+    command again for the others, which write nothing: there `SystemExit` is raised at the end. Raises
+    ValueError before any work starts where data, settings, folder or devices do not
     fit.
     """
     out = Path(out)
@@ -130,6 +132,11 @@ class Search:
         self.data, self.seed = split.data, split.seed
         self.side = settings.search.image_size or settings.data.image_size
         self.inputs = Inputs(self.data, settings.data, split.training, side=self.side)
+        start = settings.search.start
+        self.start = SharedWeights.read(start, "search.start") if start else None
+        if self.start:
+            self.start.check_space(settings)
+            self.start.refuse_seen(split)
         limited = settings.search.limit is not None
         self.limited = SearchLimit(settings, len(self.data.classes)) if limited else None
         if settings.search.finalists and devices > 1:
@@ -146,6 +153,7 @@ class Search:
             "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
             **({"limit": self.limited.identity} if self.limited else {}),
             **({"finalists_by": self.finalists.identity} if self.finalists else {}),
+            **({"starts_from": self.start.known} if self.start else {}),
             **({"devices": self.devices} if self.devices > 1 else {}),  # others' rounding
         }
 
@@ -193,6 +201,7 @@ class Search:
             "seed": self.seed,
             "final_samples": options.final_samples,
             "limit": self.limited.limit(self.latencies) if self.limited else None,
+            "start": self.start.into_supernet if self.start else None,
             "on_epoch": reporter.epoch if reporter else None,
         }
         if options.strategy == "random":
@@ -214,9 +223,9 @@ class Search:
 
     @property
     def disk_bytes(self) -> int:
-        """About what is written: two checkpoints with momentum, what candidates say, and the rest."""
+        """About what is written: two checkpoints with momentum, weights, answers, and the rest."""
         said = self.settings.search.final_samples * len(self.split.validation) * len(self.data.classes)
-        return 16 * sum(weight.numel() for weight in self.example.parameters()) + 4 * said + 20_000_000
+        return 20 * sum(weight.numel() for weight in self.example.parameters()) + 4 * said + 20_000_000
 
     @property
     def validation(self) -> Batches:

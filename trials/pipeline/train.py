@@ -211,12 +211,13 @@ def _cells(task: Task, entry: Entry, home: Path | None) -> list[Found]:
     """
     if entry.cells is None:
         return []
-    from trials.methods.cells import random_cells
+    from trials.methods.cells import check_starts, random_cells
     from trials.pipeline.found import read_found
     from trials.pipeline.search import search_in
 
     if entry.cells == "random" or home is None:
         return [random_cells(task, 0 if entry.repeated else number) for number in range(entry.networks)]
+    check_starts(task)
     folder, record = search_in(home, task.split, without(task.settings, entry.choices))
     best = read_found(task, folder / ARCHITECTURE, search_seconds=record["seconds"])
     if entry.chooses:

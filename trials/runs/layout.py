@@ -18,6 +18,7 @@ from pathlib import Path
 RUN_FILE, LOCK, TENSORBOARD = "run.json", ".lock", "tensorboard"
 # Of a search.
 SEARCH_FILE, ARCHITECTURE, CANDIDATES = "search.json", "architecture.json", "candidates.json"
+SHARED_WEIGHTS = "shared.safetensors"
 RANKING, RANKED_PREDICTIONS, LATENCIES = "ranking.csv", "ranking_predictions.npz", "latencies.json"
 FINALISTS, FINALIST_FILE = "finalists", "finalist.json"  # a folder, and a file of each folder in it
 # Of a trained method.

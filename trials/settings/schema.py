@@ -360,6 +360,12 @@ class SearchSettings(TrainingSettings):
         "(successive halving); ours; unset: the ranking's best",
         ge=2,
     )
+    start: str | None = setting(
+        None,
+        "folder of a finished search, of other data too, whose shared weights this one starts from, heads "
+        "apart; of the same search.normal_cells, filters, nodes and stem_stride; ours; unset: random weights",
+        min_length=1,
+    )
     finalist_epochs: int = setting(1, "epochs of every finalist at first; ours", ge=1)
     finalist_criterion: Literal["validation_loss", "training_loss"] = setting(
         "validation_loss", "what the better ones have less of; training_loss: its sum over the epochs; ours"
@@ -466,6 +472,13 @@ class RetrainSettings(TrainingSettings):
         "what training lowers: cross-entropy, ENAS's, or, of ordered classes, the squared earth mover's "
         "distance too, by which a mistake costs more the more grades it is off (Hou et al. 2016; the sum is "
         "ours)",
+    )
+    start: str | None = setting(
+        None,
+        "folder of a finished search, of other data too, whose shared weights the operations of the cells "
+        "start from; its search.filters are retrain.filters; networks of cells alone; ours; unset: random "
+        "weights",
+        min_length=1,
     )
     mirror: bool = setting(
         False, "in use, average the logits of an image and of its mirror image; ours, at twice the work"
