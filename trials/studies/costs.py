@@ -1,4 +1,4 @@
-"""What a training of a method costs on this machine: timed steps of a network, a timed fit of the others."""
+"""What a training of a method costs in this process: timed steps of a network, timed fits of the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,7 @@ from trials.runs.reporter import Reporter
 from trials.settings.schema import Settings
 from trials.studies.plan import Cost
 
-TIMED_IMAGES = (
-    240  # that a fit is timed on, at most; with more it is taken to grow with their square: a bound
-)
+TIMED_IMAGES = 240  # that a fit is timed on; of much more images on twice as many too
 TIMED_ANSWERS = 32
 FEW_IMAGES = (
     500  # as many as a network's epochs are meant for; ours, about BUSI's, by which they were settled
@@ -70,22 +69,40 @@ def _fewest(steps: int, images: int, settings: Settings) -> int:
 def _fit_seconds(
     task: Task, method: str, settings: Settings, parts: int, external: LesionData | None
 ) -> float:
-    """Return the seconds of a fit and its answers, from a fit on some of the images."""
+    """Return the seconds of a fit and its answers, from fits on some of the images."""
     training = task.split.training
-    some = _thinned(training, task.data.labels)
-    with tempfile.TemporaryDirectory() as place:
-        small = replace(task, split=replace(task.split, training=some))
-        made = first_part(small.split, settings, method, external, None)[1]
-        with RunFolder(Path(place, "timed"), {"method": method}) as folder, Reporter(folder.path) as reporter:
+    counts = [TIMED_IMAGES, 2 * TIMED_IMAGES] if len(training) > 4 * TIMED_IMAGES else [TIMED_IMAGES]
+    timed: list[tuple[int, float]] = []
+    for count in counts:
+        some = _thinned(training, task.data.labels, count)
+        made = first_part(replace(task.split, training=some), settings, method, external, None)[1]
+        with (
+            tempfile.TemporaryDirectory() as place,
+            RunFolder(Path(place, "timed"), {"method": method}) as folder,
+            Reporter(folder.path) as reporter,
+        ):
             start = time.perf_counter()
             made.fit(folder, reporter)
-            seconds = time.perf_counter() - start
-        return seconds * (len(training) / len(some)) ** 2 + _answer_seconds(made, task)
+            timed.append((len(some), time.perf_counter() - start))
+    return extrapolated(timed, len(training)) + _answer_seconds(made, task)
 
 
-def _thinned(training: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return about `TIMED_IMAGES` of the images, of each class its share."""
-    step = -(-len(training) // TIMED_IMAGES)
+def extrapolated(timed: Sequence[tuple[int, float]], images: int) -> float:
+    """Return the seconds of a fit on so many images, from one or two `timed` ones (images, seconds).
+
+    They grow by a power: that of the two, which for a kernel is 2 to 3, or 2.
+    """
+    power = 2.0
+    if len(timed) > 1:
+        (fewer, before), (more, after) = timed
+        power = min(max(math.log(after / before) / math.log(more / fewer), 1.0), 3.0)
+    count, seconds = timed[-1]
+    return seconds * (images / count) ** power
+
+
+def _thinned(training: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Return about so many of the images, of each class its share."""
+    step = -(-len(training) // count)
     return np.sort(np.concatenate([training[labels[training] == one][::step] for one in np.unique(labels)]))
 
 

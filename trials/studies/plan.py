@@ -15,14 +15,13 @@ from typing import Any
 from trials.errors import in_words
 
 FEWEST_PARTS = 2
-START_SECONDS = 10.0  # of a trial: Python, PyTorch and the data are loaded
-JOIN_SECONDS = 15.0  # of a trial that joins others
+JOIN_SECONDS = 5.0  # of a trial that joins others, once it has started
 REPORT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one training of a method takes: seconds on one core, and bytes of memory.
+    """What one training of a method takes beside others: seconds on one core, and bytes of memory.
 
     A network's `steps`, which make its `epochs`, take `step_seconds` each, and may be cut to `fewest_steps`.
     """
@@ -68,8 +67,9 @@ class LeftOut:
 class Plan:
     """Methods, the dearest first, each trained in `parts` parts in `places` (outer folds and final model).
 
-    `at_once` trials run at a time. `folds` is 1 for data with a split of their own. Networks stop after
-    `max_steps`, where the hours ask for that.
+    `at_once` trials run at a time, each `start_seconds` after the one before: Python, PyTorch and the data
+    are loaded. `folds` is 1 for data with a split of their own. Networks stop after `max_steps`, where the
+    hours ask for that.
     """
 
     costs: tuple[Cost, ...]
@@ -77,6 +77,7 @@ class Plan:
     parts: int
     at_once: int
     hours: float
+    start_seconds: float
     left_out: tuple[LeftOut, ...] = ()
     max_steps: int | None = None
 
@@ -108,13 +109,14 @@ class Plan:
 
     def trained(self, cost: Cost) -> float:
         """Return the seconds of a trial that trains a method once."""
-        return cost.within(self.max_steps) + START_SECONDS
+        return cost.within(self.max_steps) + self.start_seconds
 
     @property
     def joined(self) -> float:
         """How long all takes that follows the trainings."""
         trials = self.trials - 1 - len(self.costs) * self.trainings
-        return trials * (JOIN_SECONDS + START_SECONDS) / self.at_once + START_SECONDS + REPORT_SECONDS
+        each = JOIN_SECONDS + self.start_seconds
+        return trials * each / self.at_once + self.start_seconds + REPORT_SECONDS
 
     @property
     def seconds(self) -> float:
@@ -161,13 +163,14 @@ def make_plan(
     most_parts: int,
     at_once: int,
     hours: float,
+    start_seconds: float,
     left_out: Sequence[LeftOut] = (),
 ) -> Plan:
     """Return the plan with the most methods, then parts, then steps, that fits the hours; of one at least.
 
     `costs` are of trainings of a cross-fit in `most_parts`. Methods are left out from the dearest on.
     """
-    whole = Plan(tuple(costs), folds, most_parts, at_once, hours, tuple(left_out))
+    whole = Plan(tuple(costs), folds, most_parts, at_once, hours, start_seconds, tuple(left_out))
     while True:
         for plan in map(_dearest_first, _shorter(whole)):
             if plan.fits:
@@ -204,8 +207,10 @@ def read_plan(values: dict[str, Any]) -> Plan:
     return Plan(
         costs=tuple(Cost(**one) for one in values["costs"]),
         left_out=tuple(LeftOut(**one) for one in values["left_out"]),
-        max_steps=values.get("max_steps"),
-        **{name: values[name] for name in ("folds", "parts", "at_once", "hours")},
+        **{
+            name: values[name]
+            for name in ("folds", "parts", "at_once", "hours", "start_seconds", "max_steps")
+        },
     )
 
 

@@ -28,10 +28,12 @@ from trials.runs.folder import check_place, is_done, read_json
 from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
 from trials.settings.load import load_settings
 from trials.settings.schema import SIZE, Settings
-from trials.studies.costs import cost_of, trials_at_once
-from trials.studies.plan import Cost, LeftOut, Plan, cannot, duration, make_plan, read_plan
+from trials.studies.costs import trials_at_once
+from trials.studies.plan import Plan, duration, make_plan, read_plan
+from trials.studies.timing import time_methods
 
 PROFILE = "cpu"
+DISPATCH_SECONDS = 3.0  # from the end of a trial to the start of the next; NNI's
 
 
 def run_study(
@@ -134,20 +136,22 @@ def _planned(
     loaded = load_data(data, settings)
     own = loaded.splits is not None
     split = Split.of(loaded, settings, folds=folds, fold=None if own else 0, seed=0)
-    other = load_external(external, settings, loaded) if external else None
-    costs: list[Cost] = []
-    left_out: list[LeftOut] = []
-    for method in methods or default_methods(split):
-        say(f"timing {method}")
-        try:
-            costs.append(cost_of(method, split, settings, other, seeds))
-        except (ValueError, ImportError) as error:
-            left_out.append(cannot(method, error))
-    if not costs:
-        raise DataError("\n".join(f"{one.method}: {one.reason}" for one in left_out))
-    at_once = trials_at_once(max(cost.memory_bytes for cost in costs))
-    places = 1 if own else folds
-    return make_plan(costs, folds=places, most_parts=seeds, at_once=at_once, hours=hours, left_out=left_out)
+    if external:
+        load_external(external, settings, loaded)  # raises for unfit ones
+    names = methods or default_methods(split)
+    say(f"timing {', '.join(names)}")
+    timed = time_methods(data, external, PROFILE, settings.given, names, folds=folds, parts=seeds)
+    if not timed.costs:
+        raise DataError("\n".join(f"{one.method}: {one.reason}" for one in timed.left_out))
+    return make_plan(
+        timed.costs,
+        folds=1 if own else folds,
+        most_parts=seeds,
+        at_once=trials_at_once(max(cost.memory_bytes for cost in timed.costs)),
+        hours=hours,
+        start_seconds=timed.start_seconds + DISPATCH_SECONDS,
+        left_out=timed.left_out,
+    )
 
 
 def default_methods(split: Split) -> list[str]:

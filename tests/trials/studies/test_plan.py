@@ -1,14 +1,15 @@
 """The arithmetic of a study's plan, and how it is cut down to the time."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from trials.studies.plan import (
     JOIN_SECONDS,
     REPORT_SECONDS,
-    START_SECONDS,
     Cost,
     LeftOut,
     Plan,
@@ -17,11 +18,19 @@ from trials.studies.plan import (
     read_plan,
 )
 
+START_SECONDS = 10.0
 COSTS = [Cost("hog", 2), Cost("cells7", 300), Cost("efficientnet_lite0", 100)]
 
 
 def planned(hours: float, folds: int = 5, parts: int = 3, at_once: int = 2) -> Plan:
-    return make_plan(COSTS, folds=folds, most_parts=parts, at_once=at_once, hours=hours)
+    return plan_of(COSTS, hours, folds, parts, at_once)
+
+
+def plan_of(
+    costs: Sequence[Cost], hours: float, folds: int = 5, parts: int = 3, at_once: int = 2, **given: Any
+) -> Plan:
+    given |= {"folds": folds, "most_parts": parts, "at_once": at_once, "hours": hours}
+    return make_plan(costs, start_seconds=START_SECONDS, **given)
 
 
 def test_a_plan_counts_trainings_what_joins_them_and_the_report() -> None:
@@ -59,13 +68,13 @@ NETWORKS = [  # of 4,700 images in batches of 16
 
 
 def planned_networks(hours: float, folds: int = 1) -> Plan:
-    return make_plan(NETWORKS, folds=folds, most_parts=3, at_once=2, hours=hours)
+    return plan_of(NETWORKS, hours, folds)
 
 
 def test_networks_stop_earlier_before_any_is_left_out_the_longest_training_first() -> None:
     whole = planned_networks(hours=9)
     assert whole.max_steps is None and whole.settings == {}
-    two_parts = make_plan(NETWORKS, folds=1, most_parts=2, at_once=2, hours=9)
+    two_parts = plan_of(NETWORKS, 9, folds=1, parts=2)
     plan = planned_networks(hours=(two_parts.seconds - 1) / 3600)
     assert (plan.parts, plan.max_steps) == (2, 12_000 * 39 // 40) and not plan.left_out
     assert plan.settings == {"retrain.max_steps": 11_700}
@@ -104,9 +113,7 @@ def test_one_method_is_left_however_little_time_there_is_and_the_table_says_so()
 
 
 def test_a_plan_is_read_as_it_was_written_and_its_table_names_all() -> None:
-    plan = make_plan(
-        COSTS, folds=5, most_parts=3, at_once=2, hours=9, left_out=[LeftOut("geometry", "no boxes")]
-    )
+    plan = plan_of(COSTS, 9, left_out=[LeftOut("geometry", "no boxes")])
     assert read_plan(json.loads(json.dumps(plan.to_dict()))) == plan
     shorter = replace(plan, max_steps=7)
     assert read_plan(json.loads(json.dumps(shorter.to_dict()))) == shorter

@@ -11,10 +11,11 @@ from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.errors import DataError, ExperimentError, SettingsError
 from trials.settings.load import load_settings
-from trials.studies import costs, run
+from trials.studies import costs, run, timing
 from trials.studies.costs import cost_of
 from trials.studies.plan import Cost, make_plan
 from trials.studies.run import Progress, default_methods, run_study, text
+from trials.studies.timing import Timed
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,13 @@ def studied(data: Path, out: Path, **changed: Any) -> dict[str, Any]:
     return run_study(data, out, **{"methods": ["hog", "statistics"], "seeds": 2, "folds": 2, **changed})
 
 
-def test_a_dry_run_plans_and_writes_nothing(phantoms: Path, tmp_path: Path) -> None:
+def test_a_dry_run_plans_and_writes_nothing(
+    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "trials_at_once", lambda _: 1)  # process, for time's sake
     plan = studied(phantoms, tmp_path / "out", methods=["hog", "covariates"], dry_run=True)
     assert [cost["method"] for cost in plan["costs"]] == ["hog"] and plan["parts"] == 2
+    assert plan["costs"][0]["seconds"] > 0 and plan["start_seconds"] > run.DISPATCH_SECONDS
     [left_out] = plan["left_out"]
     assert left_out["method"] == "covariates" and "none are set" in left_out["reason"]
     assert not list(tmp_path.iterdir())
@@ -45,6 +50,8 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
         asked.append(given["settings"])
         raise ExperimentError("stopped")
 
+    timed = Timed(1.0, (Cost("hog", 1), Cost("statistics", 2)))
+    monkeypatch.setattr(run, "time_methods", lambda *_, **__: timed)
     monkeypatch.setattr(run, "launch", stop)
     with pytest.raises(ExperimentError, match="stopped"):
         studied(phantoms, tmp_path)
@@ -52,7 +59,7 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
     done = tmp_path / "fold1/part0of2/hog"
     done.mkdir(parents=True)
     (done / "run.json").write_text('{"done": true}')
-    monkeypatch.setattr(run, "cost_of", None)  # it is not timed again
+    monkeypatch.setattr(run, "time_methods", None)  # it is not timed again
     with pytest.raises(ExperimentError, match="stopped"):
         studied(phantoms, tmp_path)
     assert (tmp_path / "plan.json").read_bytes() == kept
@@ -110,7 +117,8 @@ def trial(number: int, method: str, status: str, seconds: int, part: int = 0) ->
 
 
 def test_what_is_left_is_reckoned_by_what_trainings_of_the_method_took(tmp_path: Path) -> None:
-    plan = make_plan([Cost("hog", 10), Cost("cells7", 100)], folds=2, most_parts=2, at_once=2, hours=9)
+    costs = [Cost("hog", 10), Cost("cells7", 100)]
+    plan = make_plan(costs, folds=2, most_parts=2, at_once=2, hours=9, start_seconds=10)
     progress = Progress(plan, tmp_path)
     assert progress([]) == f"0 of 12 trainings done, about {_minutes(plan.seconds)} min left"
     assert progress([]) is None
