@@ -1,7 +1,7 @@
 """The search space: what can be searched, as plain data, as a network, and as a picture.
 
 Names are loaded when first used. `Architecture`, `parameters` and `macs` need NumPy alone, `draw` matplotlib
-too, `EnasNetwork` PyTorch, `EnasSpace` and `BoostedEfficientNet` also NNI, whose import takes seconds.
+too, `EnasNetwork` PyTorch, the others also NNI, whose import takes seconds.
 """
 
 import warnings
@@ -15,16 +15,29 @@ warnings.filterwarnings(
 
 if TYPE_CHECKING:
     from search_space.boosted_efficientnet import BoostedEfficientNet
+    from search_space.boosted_space import BoostedArchitecture, BoostedSpace
     from search_space.enas.architecture import Architecture
     from search_space.enas.cost import macs, parameters
     from search_space.enas.drawing import draw
     from search_space.enas.final_network import EnasNetwork
     from search_space.enas.network import EnasSpace
 
-__all__ = ["Architecture", "BoostedEfficientNet", "EnasNetwork", "EnasSpace", "draw", "macs", "parameters"]
+__all__ = [
+    "Architecture",
+    "BoostedArchitecture",
+    "BoostedEfficientNet",
+    "BoostedSpace",
+    "EnasNetwork",
+    "EnasSpace",
+    "draw",
+    "macs",
+    "parameters",
+]
 _HOMES = {
     "Architecture": "enas.architecture",
+    "BoostedArchitecture": "boosted_space",
     "BoostedEfficientNet": "boosted_efficientnet",
+    "BoostedSpace": "boosted_space",
     "EnasNetwork": "enas.final_network",
     "EnasSpace": "enas.network",
     "draw": "enas.drawing",

@@ -35,6 +35,7 @@ VARIANTS = (*LITE, "b0", "b1", "b2", "b3")
 STAGES, LAST = range(1, 8), 8  # where torchvision's `features` has them, behind the stem
 UNSTRIDED: dict[int, tuple[int, ...]] = {32: (), 16: (6,), 8: (4, 6)}  # 2, 3 and the stem keep their stride
 FUSED = (3, 5)
+FROZEN = (0, 3, 5, LAST)  # of how many stages `frozen` may be: ends of a resolution, and all
 
 
 class Weights(Protocol):
@@ -139,15 +140,24 @@ class BoostedEfficientNet(ModelSpace):
         weights: the library's weights of this variant, such as `imagenet_weights(variant)`; what the choices
             add starts at random, attention as an identity. The classifier then starts as PyTorch's linear
             layers do: torchvision's initial weights for two classes, up to 0.7, would disturb the others.
+        frozen: so many stages, and the stem before them, keep these weights, whatever is trained; 8: all but
+            the classifier and what the choices add. Their norms still follow the batches.
 
     Images have 3 channels and any size; at 96x96 the last maps are 3x3, 6x6 or 12x12. Raises ValueError for
-    an unknown variant, for classes below 1 and for a sample of another space, RuntimeError for weights of
-    another variant.
+    an unknown variant, for classes below 1, for frozen stages without weights and for a sample of another
+    space, RuntimeError for weights of another variant.
     """
 
-    def __init__(self, variant: str = "b0", *, classes: int = 2, weights: Weights | None = None) -> None:
+    def __init__(
+        self, variant: str = "b0", *, classes: int = 2, weights: Weights | None = None, frozen: int = 0
+    ) -> None:
         super().__init__()
         check_sizes(classes=classes)
+        if frozen and (weights is None or frozen not in FROZEN):
+            expected = f"one of {', '.join(map(str, FROZEN))}, and weights"
+            raise ValueError(
+                f"frozen = {frozen}, {'no ' if weights is None else ''}weights: expected {expected}"
+            )
         sample = current_model()
         if sample is None:
             for label, values in CHOICES.items():
@@ -164,8 +174,10 @@ class BoostedEfficientNet(ModelSpace):
         if variant in LITE:
             network = _as_torchvisions(network)
         self.features, self.avgpool, self.classifier = network.features, network.avgpool, network.classifier
+        if frozen:
+            network.features[: frozen + 1].requires_grad_(False)
 
-        widths = {stage: _width(self.features[stage][-1]) for stage in STAGES}
+        widths = stage_widths(self.features)
         for stage in UNSTRIDED[sample["downsampling"]]:
             for layer in self.features[stage][0].modules():  # a stage's first block has its stride
                 if isinstance(layer, nn.Conv2d):
@@ -231,9 +243,13 @@ def _as_torchvisions(network: Any) -> nn.Module:
     return arranged
 
 
-def _width(block: nn.Module) -> int:
-    """Return the channels of a block's maps: its last convolution projects to them."""
-    return [layer.out_channels for layer in block.modules() if isinstance(layer, nn.Conv2d)][-1]
+def stage_widths(features: nn.Sequential) -> dict[int, int]:
+    """Return the channels of each stage's maps: the last convolution of a block projects to them."""
+    widths = {}
+    for stage in STAGES:
+        layers = [layer for layer in features[stage].modules() if isinstance(layer, nn.Conv2d)]
+        widths[stage] = layers[-1].out_channels
+    return widths
 
 
 def _remove_squeeze_and_excitation(features: nn.Module) -> None:

@@ -174,6 +174,11 @@ class Architecture:
             for kind, cell in self.cells.items()
         }
 
+    @property
+    def row(self) -> dict[str, str]:
+        """What a table's columns hold of it: each kind of cell in ENAS's notation."""
+        return {kind: " ".join(map(str, numbers)) for kind, numbers in self.fixed_arc.items()}
+
     @classmethod
     def random(cls, seed: int | np.random.Generator, nodes: int = 5) -> "Architecture":
         """Draw every input and every operation uniformly; ENAS has five nodes a cell."""

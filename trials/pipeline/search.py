@@ -9,17 +9,19 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from nni.nas.evaluator.pytorch import Lightning
+from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Timer
 
-from search_space import Architecture, EnasSpace
+from search_space import Architecture, BoostedArchitecture, EnasSpace
 from search_space.enas.latency import LatencyTable
 from strategies import ENAS, LocalSearch, RandomSampling, RegularizedEvolution
 from strategies.base import WeightSharingStrategy
@@ -29,7 +31,10 @@ from trials.data.inputs import Inputs, device
 from trials.data.split import Split
 from trials.errors import SettingsError
 from trials.files import below, write_atomically
+from trials.methods.cells import SPACES, random_architecture
 from trials.models.shared_weights import SharedWeights
+from trials.models.specs import Shape
+from trials.models.zoo import boosted_space
 from trials.nni_host.paths import on_another_host
 from trials.pipeline.finalists import Choice, Finalists
 from trials.pipeline.found import write_results
@@ -39,7 +44,7 @@ from trials.runs.layout import (
     CHECKPOINT,
     LATENCIES,
     SEARCH_FILE,
-    SEARCHES,
+    search_folder,
 )
 from trials.runs.reporter import Reporter
 from trials.settings.schema import SearchSettings, Settings
@@ -106,9 +111,9 @@ def run_search(
 def search_in(home: Path, split: Split, settings: Settings) -> tuple[Path, dict[str, Any]]:
     """Make the search of a split in `home`, or resume or wait for it; return its folder and record.
 
-    All methods of the split share it, one for each strategy.
+    All methods of the split share it, one for each space and strategy.
     """
-    folder = below(home, home / SEARCHES[settings.search.strategy])
+    folder = below(home, home / search_folder(settings.search.space, settings.search.strategy))
     return folder, run_search(split, settings, folder, nested=True)
 
 
@@ -145,12 +150,16 @@ class Search:
         self.choice: Choice | None = None  # of the finalists, once it is made
 
     @property
+    def _sections(self) -> set[str]:
+        return {"data", "search", *(["boosted"] if self.settings.search.space == "boosted" else [])}
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What makes this search itself and no other."""
         return {
             "verb": "search",
             **self.split.identity,
-            "settings": self.settings.model_dump(mode="json", include={"data", "search"}),
+            "settings": self.settings.model_dump(mode="json", include=self._sections),
             **({"limit": self.limited.identity} if self.limited else {}),
             **({"finalists_by": self.finalists.identity} if self.finalists else {}),
             **({"starts_from": self.start.known} if self.start else {}),
@@ -162,10 +171,17 @@ class Search:
         """The table that a limit of milliseconds is of: what is in the folder, or measured now."""
         return self.limited.table(self.out / LATENCIES) if self.limited else None
 
-    def space(self) -> EnasSpace:
+    def architecture(self, sample: Mapping[str, Any]) -> Architecture | BoostedArchitecture:
+        """Return the architecture of a sample, of the space that is searched."""
+        return SPACES[self.settings.search.space].from_sample(sample)
+
+    def space(self) -> ModelSpace:
         """Build the space to be searched, the first weights of its stem and head drawn from the seed."""
         seed_everything(self.seed)
         options = self.settings.search
+        if options.space == "boosted":
+            shape = Shape(self.settings.data.channels, len(self.data.classes), self.side)
+            return boosted_space(self.settings.boosted, shape)
         return EnasSpace(
             options.layout,
             filters=options.filters,
@@ -179,13 +195,13 @@ class Search:
         )
 
     @cached_property
-    def example(self) -> EnasSpace:
+    def example(self) -> ModelSpace:
         """A supernet like the one that is searched, set to a random architecture, to measure costs by.
 
         Raises ValueError for a limit that can hardly be kept.
         """
-        supernet: EnasSpace = self.strategy().mutate_model(self.space())
-        sample = Architecture.random(self.seed, nodes=self.settings.search.nodes).to_sample()
+        supernet = self.strategy().mutate_model(self.space())
+        sample = random_architecture(self.settings.search, self.seed).to_sample()
         for module in supernet.modules():
             if isinstance(module, BaseSuperNetModule):
                 module.resample(memo=sample)
@@ -203,6 +219,7 @@ class Search:
             "limit": self.limited.limit(self.latencies) if self.limited else None,
             "start": self.start.into_supernet if self.start else None,
             "on_epoch": reporter.epoch if reporter else None,
+            "update_unsampled": options.space == "cells",  # ENAS's; a step is to spare pretrained weights
         }
         if options.strategy == "random":
             return RandomSampling(**shared)
@@ -341,7 +358,7 @@ class Search:
         seconds += (rewards + scored) * seconds_of(reward)
         seconds += self.finalists.estimate() if self.finalists else 0
         return {
-            "settings": self.settings.model_dump(mode="json", include={"profile", "data", "search"}),
+            "settings": self.settings.model_dump(mode="json", include={"profile", *self._sections}),
             "data": self.split.describe(),
             "estimate": estimate(seconds, self.disk_bytes).to_dict(),
         }

@@ -3,6 +3,7 @@
 OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
 OUT/fold0/part0of3/enas7/    one training of a cross-fit, which OUT/fold0/enas7/ joins
 OUT/fold0/search/finalists/  short trainings of a search's best
+OUT/fold0/search-boosted/    a search of another space than cells
 OUT/fold0/member0of5/METHOD/ one network of a set such as enas7_set5, which OUT/fold0/METHOD/ joins
 OUT/fold0/tuning/CHOICES/    a trial of a tuning       OUT/evaluation/     the mean over folds
 OUT/seed1/fold0/...          the same from seed 1      OUT/search/, ...    data without outer folds
@@ -48,12 +49,18 @@ METADATA, CARD = "metadata.json", "README.md"
 PLAN_FILE, STUDY_CONFIG, STUDY_FILE = "plan.json", "study.yml", "study.json"
 
 MODEL, TUNING, EVALUATION, FINAL = "model", "tuning", "evaluation", "final"  # folders
-SEARCHES = {  # folders, by strategy
+SEARCHES = {  # folders of searches for cells, by strategy
     "enas": "search",
     "random": "search-random",
     "evolution": "search-evolution",
     "local": "search-local",
 }
+
+
+def search_folder(space: str, strategy: str) -> str:
+    """Return the folder of a search, in that of its fold."""
+    kept = SEARCHES[strategy].removeprefix("search")
+    return f"search{'' if space == 'cells' else f'-{space}'}{kept}"
 
 
 def seed_folder(out: Path, seed: int) -> Path:

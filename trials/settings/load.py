@@ -22,17 +22,22 @@ from trials.settings.schema import BOOLEAN, GRADED, KEYS, Settings
 
 
 @cache
+def _file() -> dict[str, dict[str, dict[str, object]]]:
+    known: dict[str, dict[str, dict[str, object]]] = read_yaml(
+        Path(__file__).with_name("profiles.yml").read_text(encoding="utf-8")
+    )
+    return known
+
+
 def profiles() -> dict[str, dict[str, object]]:
     """Return what each profile changes of the settings' defaults, by name."""
-    known: dict[str, dict[str, object]] = read_yaml(
-        Path(__file__).with_name("profiles.yml").read_text(encoding="utf-8")
-    )["profiles"]
-    return known
+    return _file()["profiles"]
 
 
 def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None = None) -> Settings:
     """Return a profile's settings with `overrides` over them, by dotted names or as nested mappings.
 
+    Between them stands what a search's space brings, where the overrides name one.
     Raises `SettingsError` for a profile or key that does not exist, naming the nearest one that does, and
     for a value that a setting cannot have.
     """
@@ -41,7 +46,8 @@ def load_settings(profile: str = "cpu", overrides: Mapping[str, object] | None =
             f"no profile {profile!r}{_nearest(profile, profiles())}; there are {', '.join(profiles())}"
         )
     chosen = dict(flat(overrides or {}))
-    values = profiles()[profile] | chosen
+    of_space = _file()["spaces"].get(str(chosen.get("search.space")), {})
+    values = profiles()[profile] | of_space | chosen
     if chosen.get("data.augmentation", GRADED[0]) not in GRADED:  # a profile's strength is meant for its own
         values["data.augmentation_strength"] = chosen.get("data.augmentation_strength", 1.0)
     nested: dict[str, dict[str, object]] = {}

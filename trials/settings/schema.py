@@ -262,11 +262,20 @@ class TrainingSettings(Section):
         return self
 
 
+_OF_CELLS = {"finalists", "start"}  # settings of a search that other spaces have no use for, and the limits
+
+
 class SearchSettings(TrainingSettings):
     """One search: shared weights, controller, final ranking."""
 
     section = "search"
 
+    space: Literal["cells", "boosted"] = setting(
+        "cells",
+        "what is searched: ENAS's pairs of cells, or the changes of Boosted EfficientNet (downsampling, "
+        "attention, fusion, frozen stages), whose shared weights start from ImageNet's, with an optimiser, "
+        "rates and rewards of their own; ours",
+    )
     strategy: Literal["enas", "random", "evolution", "local"] = setting(
         "enas",
         "ENAS, or a control of equal budget: random search, regularized evolution or local search; the last "
@@ -376,6 +385,19 @@ class SearchSettings(TrainingSettings):
         if len(set_ := self._limits) > 1:
             names = " and ".join(f"search.most_{name}" for name in set_)
             raise ValueError(f"{names}: a search keeps one limit; set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_of_cells_what_cells_have(self) -> SearchSettings:
+        named = [
+            *(f"most_{name}" for name in self._limits),
+            *self.model_dump(exclude_none=True).keys() & _OF_CELLS,
+        ]
+        if self.space != "cells" and named:
+            raise ValueError(
+                f"search.space = {self.space} has no cells, and search.{named[0]} is for cells: unset one of "
+                "them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -538,6 +560,18 @@ class BoostedSettings(Section):
         "library", "EfficientNet's squeeze-and-excitation, CBAM after each stage as well, or none of both"
     )
     fusion: bool = setting(False, "join the means of the maps of stages 3 and 5 to those of the last")
+    frozen: Literal[0, 3, 5, 8] = setting(
+        0, "so many stages, and the stem, keep their ImageNet weights; 8: all but what is added; ours"
+    )
+
+    @model_validator(mode="after")
+    def _freezes_what_has_learned(self) -> BoostedSettings:
+        if self.frozen and not self.pretrained:
+            raise ValueError(
+                f"boosted.frozen = {self.frozen} would keep random weights: set boosted.pretrained=true, or "
+                "leave it at 0"
+            )
+        return self
 
 
 class BackboneSettings(Section):
@@ -692,6 +726,21 @@ class Settings(Section):
             raise ValueError(
                 "retrain.loss = ordinal is for ordered classes: name them from the least to the most, "
                 "data.ordered, or train with retrain.loss = cross_entropy"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _searches_from_weights_that_there_are(self) -> Settings:
+        if self.search.space != "boosted":
+            return self
+        if chosen := self.boosted.model_dump(exclude_defaults=True).keys() - {"variant", "pretrained"}:
+            raise ValueError(
+                f"boosted.{min(chosen)} is among what search.space = boosted searches: leave one of them out"
+            )
+        if not self.boosted.pretrained:
+            raise ValueError(
+                "search.space = boosted starts from ImageNet weights, and boosted.pretrained is false: take "
+                "the profile cpu_pretrained or patches_pretrained, or set it true"
             )
         return self
 

@@ -156,6 +156,7 @@ def test_the_model_file_says_all_choices_and_gives_the_predictions_again(
         "downsampling": 16,
         "attention": "cbam",
         "fusion": True,
+        "frozen": 0,
         "cropping": "random_center",
     }
     told = run_predict(run, [patches / file for file in FILES])
