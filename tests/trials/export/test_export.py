@@ -1,6 +1,7 @@
 """An export makes the same decisions without the project, and holds nothing of the data."""
 
 import csv
+import io
 import json
 import re
 import runpy
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from PIL import Image
 from scipy.special import log_softmax, logit, softmax
 
 from search_space import Architecture
+from tests.helpers.exports import ask
 from tests.helpers.models import CLASSES, RULES, describe, pictures, save_untrained
 from tests.helpers.runs import train_on
 from trials.cli import main
@@ -35,6 +38,7 @@ from trials.export.card import write_card
 from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.export import run_export
+from trials.export.metadata import metadata
 from trials.export.origin import Origin, read_origin
 from trials.models.model_file import load_model
 from trials.models.network import NetworkDescription, save_network
@@ -71,11 +75,19 @@ def as_a_stranger(folder: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def exported(finished: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export of fold 0's model; never written to."""
-    out = tmp_path_factory.mktemp("exported") / "export"
-    run_export(finished[0], out)
-    return out
+def told(finished: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the command says that exports fold 0's model."""
+    out, said = tmp_path_factory.mktemp("exported") / "export", io.StringIO()
+    with redirect_stdout(said):
+        assert main(["export", str(finished[0]), "--out", str(out), "--json"]) == 0
+    answer: dict[str, Any] = json.loads(said.getvalue())
+    return answer
+
+
+@pytest.fixture(scope="module")
+def exported(told: dict[str, Any]) -> Path:
+    """That export; never written to."""
+    return Path(told["out"])
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +114,16 @@ def exported_other(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("exported") / "other"
     run_export(other, out)
     return out
+
+
+@pytest.fixture(scope="module")
+def of_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of three classes, a folder for each rule, and in it the export and what it has told."""
+    home = tmp_path_factory.mktemp("rules")
+    for rule, given in RULES.items():
+        model = save_untrained(home / rule, ordered=rule == "costs", **given)
+        (model / "told.json").write_text(json.dumps(run_export(model, model / "out")))
+    return home
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -146,7 +168,7 @@ def test_the_loader_makes_images_square_as_training_does(
     for path in paths:
         expected = to_tensor([decode(path, grey_range=DEEP)], 20, "pad", 1)[0]
         assert np.array_equal(square(path), expected), path
-    answers = as_a_stranger(exported_other, paths)
+    answers = ask(exported_other, *paths).answers
     model = load_model(other)
     logits = model.logits([decode(path, grey_range=DEEP) for path in paths])
     assert np.ptp(logits) > 1e-3  # the pictures differ to this network
@@ -191,11 +213,9 @@ def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp
 def test_the_loader_as_a_program_reports_errors_in_one_line(exported_other: Path, tmp_path: Path) -> None:
     page = Image.new("L", (9, 9))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
-    command = [sys.executable, str(exported_other / "load_model.py"), str(tmp_path / "a.tif")]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == 1 and told.stdout == ""
-    assert told.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'a.tif'}: holds 2 pictures")
-    assert "Traceback" not in told.stderr
+    told = ask(exported_other, tmp_path / "a.tif")
+    assert told.ended and told.words.startswith(f"error: {tmp_path / 'a.tif'}: holds 2 pictures")
+    assert "\n" not in told.words
 
 
 def test_the_loader_center_crops_as_training_does(exported_other: Path, tmp_path: Path) -> None:
@@ -285,14 +305,13 @@ def test_a_model_without_its_run_says_so_and_its_names_are_text(exported_other: 
 
 
 def test_metadata_follow_monais_specification(exported: Path) -> None:
-    metadata = json.loads((exported / "metadata.json").read_text())
+    described = json.loads((exported / "metadata.json").read_text())
     for key in ("schema", "version", "changelog", "pytorch_version", "numpy_version", "task", "description",
                 "authors", "copyright", "required_packages_version", "network_data_format"):  # fmt: skip
-        assert metadata[key], key
-    described = metadata["network_data_format"]
-    (images,) = described["inputs"].values()
+        assert described[key], key
+    (images,) = described["network_data_format"]["inputs"].values()
     assert (images["num_channels"], images["spatial_shape"], images["dtype"]) == (3, [24, 24], "uint8")
-    assert list(described["outputs"]) == ["probabilities", "calibrated", "log_odds"]
+    assert list(described["network_data_format"]["outputs"]) == ["probabilities", "calibrated", "log_odds"]
 
 
 def test_nothing_is_overwritten_or_half_written(
@@ -310,11 +329,9 @@ def test_nothing_is_overwritten_or_half_written(
 
 
 def test_command_exports(
-    finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    told: dict[str, Any], exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", str(finished[0]), "--out", str(tmp_path / "out"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told["files"]) == {path.name for path in (tmp_path / "out").iterdir()}
+    assert set(told["files"]) == {path.name for path in exported.iterdir()}
     assert max(told["largest_difference"].values()) < 1e-5
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "again")]) == 1
     assert "holds no model.json" in capsys.readouterr().err
@@ -345,24 +362,26 @@ def test_card_says_that_a_refit_has_trained_on_the_validation_images(finished: t
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_more_classes_go_from_bytes_to_the_same_calls_in_every_form(tmp_path: Path, rule: str) -> None:
-    folder, files = save_untrained(tmp_path / "model", **RULES[rule]), pictures(tmp_path)
-    told = run_export(folder, tmp_path / "out")
+def test_more_classes_go_from_bytes_to_the_same_calls_in_every_form(
+    of_rules: Path, tmp_path: Path, rule: str
+) -> None:
+    folder, files = of_rules / rule, pictures(tmp_path)
+    out, told = folder / "out", json.loads((folder / "told.json").read_text())
     assert max(told["largest_difference"].values()) < 1e-5
     model = load_model(folder)
     images = [decode(file) for file in files]
     logits = model.logits(images)
     expected = (softmax(logits, axis=1), softmax(logits / 1.7, axis=1), logits)
     squares = to_tensor(images, 16, "stretch", 1)
-    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    session = onnxruntime.InferenceSession(out / "model.onnx")
     assert [output.name for output in session.get_outputs()] == ["probabilities", "calibrated", "logits"]
     given = session.run(None, {"images": squares.numpy()})
-    opened = torch.export.load(tmp_path / "out" / "model.pt2").module()(squares)
+    opened = torch.export.load(out / "model.pt2").module()(squares)
     for values, onnx_values, torch_values in zip(expected, given, opened, strict=True):
         assert onnx_values == pytest.approx(values, abs=1e-4)
         assert torch_values.detach().numpy() == pytest.approx(values, abs=1e-4)
     called = [CLASSES[index] for index in model.description.frozen.decision.call(logits)]
-    answers = as_a_stranger(tmp_path / "out", files)
+    answers = as_a_stranger(out, files) if rule == "argmax" else ask(out, *files).answers
     assert [answer["called"] for answer in answers] == called and len(set(called)) > 1
     for answer, row in zip(answers, expected[1], strict=True):
         assert list(answer["calibrated"].values()) == pytest.approx(row, abs=1e-5)
@@ -373,39 +392,32 @@ def test_more_classes_go_from_bytes_to_the_same_calls_in_every_form(tmp_path: Pa
     [*RULES.values(), {"positive": "normal", "threshold": 0.6}, {"temperature": 0.05} | RULES["costs"]],
 )
 def test_the_loader_calls_as_the_frozen_decision_does(tmp_path: Path, given: dict[str, object]) -> None:
-    folder = tmp_path / "model"
-    run_export(save_untrained(folder, **given), tmp_path / "out")
-    call = runpy.run_path(str(tmp_path / "out" / "load_model.py"))["call"]
-    card = json.loads((tmp_path / "out" / "metadata.json").read_text())["model"]
+    about = Contents.of(load_model(save_untrained(tmp_path, **given)))
+    card = json.loads(json.dumps(metadata(about, {})))["model"]
+    call = runpy.run_path(str(Path(export.__file__).with_name("load_model.py")))["call"]
     logits = log_softmax(np.random.default_rng(0).normal(scale=4, size=(5000, 3)), axis=1)
     expected = describe(**given).frozen.decision.call(logits)
     assert call(card, logits).tolist() == expected.tolist() and len(set(expected.tolist())) == 3
 
 
-def test_metadata_and_onnx_say_the_classes_and_the_rule(tmp_path: Path) -> None:
+def test_metadata_and_onnx_say_the_classes_and_the_rule(of_rules: Path) -> None:
     for rule, given in RULES.items():
-        run_export(save_untrained(tmp_path / rule, **given), tmp_path / f"{rule}-out")
-        metadata = json.loads((tmp_path / f"{rule}-out" / "metadata.json").read_text())
-        card = metadata["model"]
+        described = json.loads((of_rules / rule / "out" / "metadata.json").read_text())
+        card = described["model"]
         assert (card["classes"], card["decision"]) == (list(CLASSES), rule)
         assert card["threshold_of"] == given.get("threshold_of")
         assert card["costs"] == json.loads(json.dumps(given.get("costs")))
-        for output in metadata["network_data_format"]["outputs"].values():
+        for output in described["network_data_format"]["outputs"].values():
             assert list(output["channel_def"].values()) == list(CLASSES)
-        stored = onnx.load(tmp_path / f"{rule}-out" / "model.onnx")
+        stored = onnx.load(of_rules / rule / "out" / "model.onnx")
         known = {entry.key: entry.value for entry in stored.metadata_props}
         assert known["classes"] == "benign, malignant, normal" and "positive" not in known
         assert ("threshold_log_odds" in known) == (rule == "sensitivity")
     assert json.loads(known["costs"]) == card["costs"] and "least expected cost" in known["decision"]
 
 
-def test_card_says_the_costs_and_the_threshold_of_more_classes(tmp_path: Path) -> None:
-    cards = {}
-    for rule, given in RULES.items():
-        run_export(
-            save_untrained(tmp_path / rule, ordered=rule == "costs", **given), tmp_path / f"{rule}-out"
-        )
-        cards[rule] = (tmp_path / f"{rule}-out" / "README.md").read_text()
+def test_card_says_the_costs_and_the_threshold_of_more_classes(of_rules: Path) -> None:
+    cards = {rule: (of_rules / rule / "out" / "README.md").read_text() for rule in RULES}
     assert (
         "It calls an image malignant from a probability of 0.300 up, else the likeliest"
         in cards["sensitivity"]
@@ -430,6 +442,7 @@ def test_card_of_more_classes_has_the_runs_measures_and_confusion_matrix(tmp_pat
     run_export(tmp_path / "run", tmp_path / "out")
     page = (tmp_path / "out" / "README.md").read_text()
     tested = metrics["test"]
+    assert "quadratic_kappa" not in tested  # these classes have no order
     assert (
         "by bootstrap over groups, at the frozen rule" in page
         and f"| images, groups | {tested['n']}," in page

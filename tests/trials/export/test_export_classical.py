@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers.exports import alone, shares_of
+from tests.helpers.exports import alone, ask, shares_of
 from tests.helpers.images import write_table
 from tests.helpers.models import CLASSES, pictures, save_untrained
 from trials.data.covariates import CovariateCoding, fit_coding
@@ -73,15 +73,19 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return pictures(tmp_path_factory.mktemp("images"), 6)
 
 
-def agrees(folder: Path, out: Path, images: list[Path], *, cells: bool) -> None:
-    """Assert that loader, ONNX and program say what the model says of images that differ to it."""
+def agrees(folder: Path, out: Path, images: list[Path], *, apart: bool = False) -> None:
+    """Assert that loader, ONNX and program say what the model says of images that differ to it.
+
+    The loader is asked in a Python of its own where it is to be `apart`.
+    """
     table = images[0].parent / "cells.csv"
     write_table(table, ("file", "width"), *zip([image.name for image in images], WIDTHS, strict=True))
     model, pixels = load_model(folder), [decode(image) for image in images]
-    given = {"width": WIDTHS} if cells else None
+    given = {"width": WIDTHS}
     expected = model.probabilities(pixels, covariates=given)
     assert np.ptp(expected, axis=0).min() > 0.01
-    answers = alone(out, *(["--covariates", table] if cells else []), *images)
+    asked = ("--covariates", table, *images)
+    answers = alone(out, *asked) if apart else ask(out, *asked).answers
     np.testing.assert_allclose(shares_of(answers), expected, atol=1e-5)
     squares = json.loads((out / "metadata.json").read_text())["model"]["squares"]
     inputs = {name: coloured(pixels, square) for name, square in squares.items()}
@@ -105,7 +109,7 @@ def test_an_svm(classes: int, images: list[Path], tmp_path: Path) -> None:
     folder = save_fitted(tmp_path / "model", classes, ("gradients", "gradient_cells"), mirror=True)
     told = run_export(folder, tmp_path / "out")
     assert max(told["largest_difference"].values()) < 1e-5
-    agrees(folder, tmp_path / "out", images, cells=True)
+    agrees(folder, tmp_path / "out", images, apart=classes == 2)
     page = (tmp_path / "out" / "README.md").read_text()
     assert "# svm of gradients and gradient_cells and covariates" in page
     assert "All take uint8 images `[batch, 3, 100, 100]`" in page
@@ -132,7 +136,7 @@ def test_an_ensemble_of_a_network_and_an_svm(classes: int, images: list[Path], t
     run_export(tmp_path / "model", tmp_path / "out")
     names = list(json.loads((tmp_path / "out" / "metadata.json").read_text())["model"]["squares"])
     assert names == ["images_100", "images_16"]
-    agrees(tmp_path / "model", tmp_path / "out", images, cells=True)
+    agrees(tmp_path / "model", tmp_path / "out", images)
     page = (tmp_path / "out" / "README.md").read_text()
     assert "| 0.600 | svm of gradients and covariates | stretch to 100x100, bicubic (pixels) | no |" in page
 
@@ -140,7 +144,7 @@ def test_an_ensemble_of_a_network_and_an_svm(classes: int, images: list[Path], t
 def test_a_regression_of_covariates_alone_takes_no_images(images: list[Path], tmp_path: Path) -> None:
     folder = save_fitted(tmp_path / "model", 2, (), "logistic_regression")
     run_export(folder, tmp_path / "out")
-    agrees(folder, tmp_path / "out", images, cells=True)
+    agrees(folder, tmp_path / "out", images)
     assert "uint8 images" not in (tmp_path / "out" / "README.md").read_text()
 
 

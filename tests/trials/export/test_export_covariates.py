@@ -6,8 +6,6 @@ import json
 import re
 import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.helpers.exports import ask, shares_of
 from tests.helpers.images import write_table
 from tests.helpers.models import pictures, save_untrained
 from trials.data.covariates import CovariateCoding, fit_coding
@@ -38,9 +37,18 @@ CODING = fit_coding(
 )
 
 
-@pytest.fixture(params=[{}, TWO], ids=["three classes", "two classes"])
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return save_untrained(tmp_path / "model", **request.param, covariates=CODING)
+@pytest.fixture(scope="module", params=[{}, TWO], ids=["three classes", "two classes"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_untrained(tmp_path_factory.mktemp("covariates") / "model", **request.param, covariates=CODING)
+
+
+@pytest.fixture(scope="module")
+def exported(model: Path) -> Path:
+    """The export of that model; never written to."""
+    out = model.with_name("out")
+    result = run_export(model, out)
+    assert set(result["largest_difference"]) == {"model.onnx", "model.pt2", "model.safetensors"}
+    return out
 
 
 @pytest.fixture
@@ -56,43 +64,29 @@ def table(images: list[Path], **columns: list[str]) -> Path:
     return path
 
 
-def ask(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "always", str(folder / "load_model.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def answers(folder: Path, *arguments: str | Path) -> list[dict[str, Any]]:
     told = ask(folder, *arguments)
-    assert told.returncode == 0, told.stderr
-    found: list[dict[str, Any]] = json.loads(told.stdout)
-    return found
+    assert not told.ended, told.words
+    return told.answers
 
 
 def test_the_loader_reads_a_table_and_says_what_the_model_says(
-    model: Path, images: list[Path], tmp_path: Path
+    model: Path, exported: Path, images: list[Path]
 ) -> None:
-    result = run_export(model, tmp_path / "out")
-    assert set(result["largest_difference"]) == {"model.onnx", "model.pt2", "model.safetensors"}
     trained = load_model(model)
     logits = trained.logits([decode(image) for image in images], covariates=CELLS)
-    said = answers(tmp_path / "out", "--covariates", table(images, **CELLS), *images)
-    expected = probabilities(logits)
-    if "probability" in said[0]:
-        given = [[1 - answer["probability"], answer["probability"]] for answer in said]
-    else:
-        given = [list(answer["probabilities"].values()) for answer in said]
-    np.testing.assert_allclose(given, expected, atol=1e-5)
+    said = answers(exported, "--covariates", table(images, **CELLS), *images)
+    np.testing.assert_allclose(shares_of(said), probabilities(logits), atol=1e-5)
 
 
 def test_the_loader_says_which_cells_are_unlike_those_of_the_training_images(
-    model: Path, images: list[Path], tmp_path: Path
+    exported: Path, images: list[Path]
 ) -> None:
-    run_export(model, tmp_path / "out")
-    told = ask(tmp_path / "out", "--covariates", table(images, **CELLS), *images)
-    assert "covariate device: 1 of 6 images have a value that no training image has" in told.stderr
+    told = ask(exported, "--covariates", table(images, **CELLS), *images)
+    assert "covariate device: 1 of 6 images have a value that no training image has" in told.words
     usual = {"age": ["20"] * 6, "device": [" ge"] * 6, "ratio": ["2"] * 6}
-    usual_told = ask(tmp_path / "out", "--covariates", table(images, **usual), *images)
-    assert "covariate " not in usual_told.stderr
+    usual_told = ask(exported, "--covariates", table(images, **usual), *images)
+    assert not usual_told.ended and "covariate " not in usual_told.words
 
 
 def test_the_loader_says_of_cells_what_predict_says(tmp_path: Path) -> None:
@@ -109,26 +103,24 @@ def test_the_loader_says_of_cells_what_predict_says(tmp_path: Path) -> None:
     assert said == CODING.doubts(cells) and len(said) == 5
 
 
-def test_both_runtimes_name_the_second_input_and_the_card_its_columns(model: Path, tmp_path: Path) -> None:
-    run_export(model, tmp_path / "out")
-    stored = onnx.load(tmp_path / "out" / "model.onnx")
+def test_both_runtimes_name_the_second_input_and_the_card_its_columns(exported: Path) -> None:
+    stored = onnx.load(exported / "model.onnx")
     assert [given.name for given in stored.graph.input] == ["images", "covariates"]
     assert stored.graph.input[1].type.tensor_type.shape.dim[1].dim_value == len(CODING.inputs) == 5
-    inputs = json.loads((tmp_path / "out" / "metadata.json").read_text())["network_data_format"]["inputs"]
+    inputs = json.loads((exported / "metadata.json").read_text())["network_data_format"]["inputs"]
     assert list(inputs["covariates"]["channel_def"].values()) == list(CODING.inputs)
-    card = (tmp_path / "out" / "README.md").read_text()
+    card = (exported / "README.md").read_text()
     assert "| logarithm of age, less" in card and "| device | GE, Philips |" in card and "20 to 80" in card
     assert 'given["covariates"] = code(read_cells(' in card and "--covariates TABLE.csv IMAGE..." in card
-    code = (tmp_path / "out" / "network.py").read_text()
+    code = (exported / "network.py").read_text()
     assert re.search(r"^def network\(images, covariates, weights\):$", code, re.M)
 
 
-def test_width_and_height_tell_the_ratio(model: Path, images: list[Path], tmp_path: Path) -> None:
-    run_export(model, tmp_path / "out")
+def test_width_and_height_tell_the_ratio(exported: Path, images: list[Path]) -> None:
     columns = {"age": ["50"] * 6, "device": ["GE"] * 6}
-    told = answers(tmp_path / "out", "--covariates", table(images, **columns, ratio=["1.5"] * 6), *images)
+    told = answers(exported, "--covariates", table(images, **columns, ratio=["1.5"] * 6), *images)
     sized = table(images, **columns, width=["30"] * 6, height=["20"] * 6)
-    assert answers(tmp_path / "out", "--covariates", sized, *images) == told
+    assert answers(exported, "--covariates", sized, *images) == told
 
 
 def test_the_images_own_size_is_measured(images: list[Path], tmp_path: Path) -> None:
@@ -147,27 +139,20 @@ def test_the_images_own_size_is_measured(images: list[Path], tmp_path: Path) -> 
     assert answers(tmp_path / "out" / "aged", "--covariates", table(images, age=["33"] * 6), *images) == told
 
 
-def test_the_loader_refuses_what_does_not_fit(model: Path, images: list[Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run_export(model, out)
-    said = ask(out, *images)
-    assert (
-        said.returncode != 0
-        and "--covariates TABLE.csv, whose first line is file,age,device,ratio" in said.stderr
-    )
-    said = ask(out, "--covariates", table(images, age=["1"] * 6), *images)
-    assert (
-        said.returncode != 0
-        and "no column device, width, height; its first line has file, age" in said.stderr
-    )
+def test_the_loader_refuses_what_does_not_fit(exported: Path, images: list[Path]) -> None:
+    said = ask(exported, *images)
+    assert said.ended
+    assert "--covariates TABLE.csv, whose first line is file,age,device,ratio" in said.words
+    said = ask(exported, "--covariates", table(images, age=["1"] * 6), *images)
+    assert said.ended and "no column device, width, height; its first line has file, age" in said.words
     few = table(images, **CELLS)
     few.write_text("".join(few.read_text().splitlines(keepends=True)[:-1]))
-    said = ask(out, "--covariates", few, *images)
-    assert said.returncode == 0 and "no row of" in said.stderr
+    said = ask(exported, "--covariates", few, *images)
+    assert not said.ended and "no row of" in said.words
     few.write_text(few.read_text() + f"{images[0].name},99,GE,1\n")
-    said = ask(out, "--covariates", few, *images)
-    assert said.returncode != 0 and "2 rows may be of" in said.stderr
-    assert "usage" in ask(out, "--covariates", few).stderr
+    said = ask(exported, "--covariates", few, *images)
+    assert said.ended and "2 rows may be of" in said.words
+    assert "usage" in ask(exported, "--covariates", few).words
 
 
 def test_a_model_without_covariates_refuses_a_table(images: list[Path], tmp_path: Path) -> None:
@@ -175,12 +160,11 @@ def test_a_model_without_covariates_refuses_a_table(images: list[Path], tmp_path
     assert "Covariates" not in (tmp_path / "out" / "README.md").read_text()
     (images[0].parent / "cells.csv").write_text("file,age\n")
     said = ask(tmp_path / "out", "--covariates", images[0].parent / "cells.csv", *images)
-    assert said.returncode != 0 and "the model takes 0 of 6 images" in said.stderr
+    assert said.ended and "the model takes 0 of 6 images" in said.words
 
 
-def test_an_export_that_codes_otherwise_is_refused(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_that_codes_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = save_untrained(tmp_path / "model", **TWO, covariates=CODING)
     copy = export.shutil.copyfile
 
     def spoilt(source: Path, target: Path) -> None:
