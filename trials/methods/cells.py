@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,14 +92,15 @@ def cell_network(
     return method
 
 
-def check_starts(task: Task) -> None:
-    """Raise ValueError where a search, or its cells' network, cannot or may not start as the settings say.
+def check_starts(task: Task, network: Callable[[Found], object]) -> None:
+    """Raise ValueError where a search, or the `network` of its cells, cannot or may not start as set.
 
     To be called before the search.
     """
-    _shared_weights(task, task.settings.search.nodes)
     if folder := task.settings.search.start:
         SharedWeights.read(folder, "search.start").refuse_seen(task.split, task.external)
+    if task.settings.retrain.start:
+        network(random_cells(task))
 
 
 def _shared_weights(task: Task, nodes: int) -> SharedWeights | None:

@@ -138,7 +138,13 @@ class SharedWeights:
         """Give a network of cells those of its operations."""
         assert isinstance(network, EnasNetwork)
         cells = int(_of(self.record, "settings", "search", "normal_cells")) + 2
-        start_network(network, self.weights, parse_layout(f"enas{cells}"))
+        try:
+            start_network(network, self.weights, parse_layout(f"enas{cells}"))
+        except ValueError as error:
+            raise SettingsError(
+                f"{self.setting} = {self.folder}: {error}; name a layout whose cells all have one in its "
+                f"enas{cells}, or search the source with as many cells (search.normal_cells)"
+            ) from None
 
 
 def _of(record: Mapping[str, Any], *names: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def run_rank(
     if dry_run:
         return plan(task, cell_network(task, random_cells(task), layout))
     share = (index - 1) / (count - 1) if index else None
+    check_starts(task, partial(cell_network, task, layout=layout))
     network = cell_network(task, _candidate(task, out.absolute().parent, share), layout, CandidateMethod)
     title = Title(candidate_name(layout, index), f"candidate {index} of {strategy}", layout)
     return train_and_test(task, network, title, out, "rank").metrics
@@ -98,7 +100,6 @@ def _candidate(task: Task, home: Path, share: float | None) -> Found:
     None: what the search has found, its best or the last of its finalists. The facts tell the place, counted
     from 1.
     """
-    check_starts(task)
     folder, search = search_in(home, task.split, task.settings)
     ranking = read_ranking(folder)
     found_at = search.get("finalists", {}).get("place", 1) - 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,7 +219,7 @@ def _cells(task: Task, entry: Entry, home: Path | None) -> list[Found]:
 
     if entry.cells == "random" or home is None:
         return [random_cells(task, 0 if entry.repeated else number) for number in range(entry.networks)]
-    check_starts(task)
+    check_starts(task, partial(build, task, entry))
     folder, record = search_in(home, task.split, without(task.settings, entry.choices))
     best = read_found(task, folder / ARCHITECTURE, search_seconds=record["seconds"])
     if entry.chooses:

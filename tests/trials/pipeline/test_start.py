@@ -142,8 +142,10 @@ def test_a_start_that_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(SettingsError, match=r"search\.filters = 2, here retrain\.filters = 4"):
         wide = settings(retrain__filters=4, **start)
         retrain_on(lesions, source / "architecture.json", out=tmp_path / "out", layout="enas3", settings=wide)
+    overrides = TINY | {"retrain.start": str(source)}
+    with pytest.raises(SettingsError, match=r"no normal cell of 1 times .* search the source with as many"):
+        train_on(lesions, "enas7", out=tmp_path / "out" / "x", profile="quick", overrides=overrides)
     with pytest.raises(SettingsError, match=r"retrain\.start: .* KnownNetwork"):
-        overrides = TINY | {"retrain.start": str(source)}
         train_on(lesions, "cnn3", out=tmp_path / "out", profile="quick", overrides=overrides)
     arguments = ["search", "--data", str(lesions), "--out", str(tmp_path / "out"), "--start", str(tmp_path)]
     with pytest.raises(SystemExit):
