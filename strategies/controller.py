@@ -8,7 +8,8 @@ choice is one LSTM step with an output layer and embeddings of its own, which is
 that extension is ours.
 
 It always runs on the CPU: its matrices are 64 wide, and sixty tiny steps cost more in kernel launches and
-synchronisation than in arithmetic. Architectures drawn together share each step.
+synchronisation than in arithmetic. Architectures drawn together share each step. Steps call functions, not
+modules, whose calls take as long as the arithmetic of one architecture.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ class Controller(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
         for cell in self.cells:
-            self._set_bias(_head_name(cell.operations), convolution_bias * _is_convolution(cell.operations))
+            self._set_bias(cell.operations, convolution_bias * _is_convolution(cell.operations))
         for choice in self.choices:
-            self._set_bias(_head_name(choice.label), torch.zeros(len(choice.values)))
+            self._set_bias(choice.label, torch.zeros(len(choice.values)))
         self.fixed_bias = fixed_bias
 
     def _add_head(self, name: str, options: int) -> None:
@@ -96,20 +97,34 @@ class Controller(nn.Module):
             self.heads[name] = nn.Linear(self.hidden, options)
             self.embeddings[name] = nn.Embedding(options, self.hidden)
 
-    def _set_bias(self, name: str, values: Tensor) -> None:
-        head = self.heads[name]
-        assert isinstance(head, nn.Linear)
+    def _set_bias(self, decided: object, values: Tensor) -> None:
+        head, _ = self.layers_of(decided)
         with torch.no_grad():
             head.bias.copy_(values)
 
+    def layers_of(self, decided: object) -> tuple[nn.Linear, nn.Embedding]:
+        """Return output layer and embeddings of a cell's operations, or of a choice by its label."""
+        head, embedding = self.heads[_head_name(decided)], self.embeddings[_head_name(decided)]
+        assert isinstance(head, nn.Linear) and isinstance(embedding, nn.Embedding)
+        return head, embedding
+
     def draw(self, count: int, generator: torch.Generator | None = None) -> Draw:
         """Draw ``count`` architectures independently."""
+        walk = self._walk(count, generator)
+        return Draw(walk.samples, *walk.probability_and_entropy())
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator | None = None) -> list[Sample]:
+        """Return the samples that :meth:`draw` would draw, without what only learning needs."""
+        return self._walk(count, generator).samples
+
+    def _walk(self, count: int, generator: torch.Generator | None) -> _Walk:
         walk = _Walk(self, count, generator)
         for choice in self.choices:
             walk.choice(choice)
         for index, cell in enumerate(self.cells):
             walk.cell(cell, first=index == 0)
-        return Draw(walk.samples, *walk.probability_and_entropy())
+        return walk
 
 
 class _Walk:
@@ -117,22 +132,32 @@ class _Walk:
 
     def __init__(self, controller: Controller, count: int, generator: torch.Generator | None) -> None:
         self.controller, self.count, self.generator = controller, count, generator
-        zeros = controller.start.new_zeros(count, controller.hidden)
-        self.state = (zeros, zeros)
-        self.input = controller.start.expand(count, -1)
+        self.lstm = controller.lstm.weight_ih, controller.lstm.weight_hh
+        self.zeros = controller.start.new_zeros(count, controller.hidden)
+        self.hidden, self.memory = self.zeros, self.zeros
+        self.input = self.start()
         self.log_prob = self.entropy = controller.start.new_zeros(count)
         self.samples: list[Sample] = [{} for _ in range(count)]
-        self.taken: list[tuple[Tensor, Tensor]] = []  # logits [count, options] and drawn options [count, 1]
+        self.taken: list[tuple[Tensor, Tensor]] = []  # logits [count, options] and drawn options [count]
+
+    def start(self) -> Tensor:
+        return self.controller.start.expand(self.count, -1)  # [count, hidden]
 
     def step(self) -> Tensor:
-        self.state = self.controller.lstm(self.input, self.state)
-        return self.state[0]  # [count, hidden]
+        self.hidden, self.memory = torch.lstm_cell(self.input, (self.hidden, self.memory), *self.lstm)
+        return self.hidden  # [count, hidden]
 
     def take(self, logits: Tensor) -> Tensor:
-        """Draw one option per row of ``logits`` [count, options]; returns indices [count]."""
-        index = torch.multinomial(logits.detach().softmax(1), 1, generator=self.generator)
+        """Draw one option per row of ``logits`` [count, options]; returns indices [count].
+
+        The option whose exponential waiting time ends first, as in ``torch.multinomial``, which draws the
+        same and takes several times as long to check its arguments.
+        """
+        rates = logits.detach().softmax(1)
+        times = torch.empty_like(rates).exponential_(generator=self.generator)
+        index = torch.div(rates, times, out=times).argmax(1)
         self.taken.append((logits, index))
-        return index.squeeze(1)
+        return index
 
     def probability_and_entropy(self) -> tuple[Tensor, Tensor]:
         """Return the log of the probability of each architecture and its entropy, both [count]."""
@@ -144,54 +169,49 @@ class _Walk:
             for logits, _ in self.taken
         ]
         log_p = torch.stack(padded, 1).log_softmax(2)  # [count, decisions, options]
-        index = torch.stack([index for _, index in self.taken], 1)
+        index = torch.stack([index for _, index in self.taken], 1).unsqueeze(2)
         fixed = log_p.detach()  # ENAS rewards entropy and does not differentiate it
         entropy = -(fixed.exp() * fixed).nan_to_num(0.0).sum((1, 2))
         return self.log_prob + log_p.gather(2, index).sum((1, 2)), self.entropy + entropy
 
     def cell(self, plan: CellPlan, first: bool) -> None:
         """Draw a cell as ENAS does; the second cell continues from the first cell's last state."""
-        controller = self.controller
-        name = _head_name(plan.operations)
+        controller, linear, tanh = self.controller, functional.linear, torch.tanh
+        head, embedding = controller.layers_of(plan.operations)
+        key, query, pointer = controller.key.weight, controller.query.weight, controller.pointer.weight
         fixed = (2 * _is_convolution(plan.operations) - 1) * controller.fixed_bias if first else 0.0
-        self.input = controller.start.expand(self.count, -1)
+        rows = torch.arange(self.count)
+        self.input = self.start()
         keys, embeddings = [], []
         for _ in range(plan.nodes.start):  # the cell's inputs get a key each and zeros as embedding
-            keys.append(controller.key(self.step()))
-            embeddings.append(self.state[0].new_zeros(self.count, controller.hidden))
+            keys.append(linear(self.step(), key))
+            embeddings.append(self.zeros)
         for node in plan.nodes:
-            stacked_keys, stacked = (
-                torch.stack(keys, 1),
-                torch.stack(embeddings, 1),
-            )  # [count, states, hidden]
+            of_states = torch.stack(keys, 1), torch.stack(embeddings, 1)  # both [count, states, hidden]
             for slot in range(plan.slots):
-                query = torch.tanh(stacked_keys + controller.query(self.step()).unsqueeze(1))
-                logits = controller.input_tanh * torch.tanh(controller.pointer(query).squeeze(2))
-                source = self.take(logits)
+                match = tanh(of_states[0] + linear(self.step(), query).unsqueeze(1))
+                source = self.take(controller.input_tanh * tanh(linear(match, pointer).squeeze(2)))
                 self.record(f"{plan.label}/input_{node}_{slot}", [[i] for i in source.tolist()])
-                self.input = stacked[torch.arange(self.count), source]
+                self.input = of_states[1][rows, source]
             for slot in range(plan.slots):
-                operation = self.take(
-                    controller.operation_tanh * torch.tanh(controller.heads[name](self.step())) + fixed
-                )
-                self.record(
-                    f"{plan.label}/op_{node}_{slot}", [plan.operations[i] for i in operation.tolist()]
-                )
-                self.input = controller.embeddings[name](operation)
+                logits = linear(self.step(), head.weight, head.bias)
+                operation = self.take(controller.operation_tanh * tanh(logits) + fixed)
+                drawn = [plan.operations[i] for i in operation.tolist()]
+                self.record(f"{plan.label}/op_{node}_{slot}", drawn)
+                self.input = functional.embedding(operation, embedding.weight)
             embeddings.append(self.step())
-            keys.append(controller.key(self.state[0]))
-            self.input = controller.start.expand(self.count, -1)
+            keys.append(linear(self.hidden, key))
+            self.input = self.start()
 
     def choice(self, plan: ChoicePlan) -> None:
         """Draw a choice outside any cell and feed the mean embedding of the chosen values to the LSTM."""
-        controller, name = self.controller, _head_name(plan.label)
-        logits = controller.operation_tanh * torch.tanh(controller.heads[name](self.step()))
+        head, embedding = self.controller.layers_of(plan.label)
+        logits = functional.linear(self.step(), head.weight, head.bias)
+        logits = self.controller.operation_tanh * torch.tanh(logits)
         mask = self.take_subset(logits) if plan.chosen is None else self.take_distinct(logits, plan.chosen)
         chosen = [[value for value, on in zip(plan.values, row, strict=True) if on] for row in mask.tolist()]
         self.record(plan.label, [values[0] for values in chosen] if plan.single else chosen)
         weight = mask / mask.sum(1, keepdim=True)
-        embedding = controller.embeddings[name]
-        assert isinstance(embedding, nn.Embedding)
         self.input = weight @ embedding.weight
 
     def take_distinct(self, logits: Tensor, chosen: int) -> Tensor:

@@ -62,8 +62,7 @@ class Reinforce:
         """Draw architectures from the current policy; in the warm-up uniformly."""
         if self.epochs < self.warmup_epochs:
             return self.uniform.draw(count, generator)
-        with torch.no_grad():
-            return self.controller.draw(count, generator).samples
+        return self.controller.sample(count, generator)
 
     def learn(self, reward: Callable[[Sample], float], generator: torch.Generator) -> dict[str, float]:
         """Make ENAS's updates of an epoch; in the warm-up only measure the rewards of one update."""

@@ -70,7 +70,7 @@ def _resident() -> float:
 
 
 def drawing(module: Any) -> dict[str, list[float]]:
-    """Seconds to draw an architecture and set the supernet to it: alone, and each of the ten of an update."""
+    """Seconds to draw an architecture and set the supernet to it: alone, and each of those drawn together."""
     if not hasattr(module, "sampler"):
         return {"draw_alone": [_timed(module.resample) for _ in range(30)]}
     generator = torch.Generator().manual_seed(0)
@@ -82,6 +82,7 @@ def drawing(module: Any) -> dict[str, list[float]]:
     return {
         "draw_alone": [_timed(lambda: draw(1)) for _ in range(30)],
         "draw_in_update": [_timed(lambda: draw(10)) / 10 for _ in range(30)],
+        "draw_in_training": [_timed(lambda: draw(64)) / 64 for _ in range(30)],
     }
 
 

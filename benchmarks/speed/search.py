@@ -82,6 +82,7 @@ def rows(runs: dict[str, dict[str, list[Any]]]) -> Any:
     for name, title in (
         ("draw_alone", "drawn alone"),
         ("draw_in_update", "drawn ten at a time, as an update does"),
+        ("draw_in_training", "drawn 64 at a time, as training does"),
     ):
         ratios = median_and_range(
             a / b

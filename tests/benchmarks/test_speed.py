@@ -77,11 +77,11 @@ def test_the_table_has_a_line_for_each_row() -> None:
 def test_search_compares_epochs_after_the_first_memory_and_drawing() -> None:
     nni = {"epochs": [99.0, 8.0, 10.0], "peak_mb": 2000, "draw_alone": [0.06, 0.03]}
     ours = {"epochs": [1.0, 2.0, 2.0], "peak_mb": 1000, "draw_alone": [0.002, 0.001]}
-    ours |= {"draw_in_update": [0.0005, 0.001]}
+    ours |= {"draw_in_update": [0.0005, 0.001], "draw_in_training": [0.0001, 0.0002]}
     runs = {mode: {"nni": [nni], "ours": [ours]} for mode in ("fixed", "own")}
     rows = list(search.rows(runs))
     epochs, memory = (4.5, 4.0, 5.0, 2, True), (0.5, 0.5, 0.5, 1, True)
-    drawn = [(30.0, 30.0, 30.0, 2, True), (60.0, 60.0, 60.0, 2, True)]
+    drawn = [(times, times, times, 2, True) for times in (30.0, 60.0, 300.0)]
     assert [tuple(map(pytest.approx, line[:4])) + line[4:] for line in figures(rows)] == [
         *(epochs, memory) * 2,
         *drawn,

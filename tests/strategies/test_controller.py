@@ -68,19 +68,39 @@ def test_every_drawn_sample_is_an_architecture_of_the_space() -> None:
         assert Architecture.from_sample(sample).to_sample() == sample
 
 
-def test_drawing_many_takes_no_more_steps_than_drawing_one() -> None:
+def test_drawing_many_takes_no_more_steps_than_drawing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     controller = Controller(enas_choices())
-    steps = 0
+    step, steps = torch.lstm_cell, 0
 
-    def count(*_: Any) -> None:
+    def count(*arguments: Any) -> Any:
         nonlocal steps
         steps += 1
+        return step(*arguments)
 
-    controller.lstm.register_forward_hook(count)
+    monkeypatch.setattr(torch, "lstm_cell", count)
     controller.draw(1)
     alone, steps = steps, 0
-    controller.draw(64)
+    controller.sample(64)
     assert alone == steps == 2 * (2 + 5 * 5)  # ENAS: two start steps, then five a node, in each cell
+
+
+def test_samples_alone_are_those_of_a_draw() -> None:
+    torch.manual_seed(0)
+    some = CategoricalMultiple([0, 1, 2], n_chosen=None, label="some")
+    two = CategoricalMultiple([0, 1, 2], n_chosen=2, label="two")
+    controller = Controller({"some": some, "two": two, **enas_choices(nodes=2)})
+    one, other = (torch.Generator().manual_seed(3) for _ in range(2))
+    assert controller.sample(20, one) == controller.draw(20, other).samples
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_options_are_drawn_as_torch_draws_them() -> None:
+    choices = {label: Categorical(["x", "y", "z"], label=label) for label in ("a", "b")}
+    drawn = zeroed(Controller(choices)).sample(50, torch.Generator().manual_seed(4))
+    generator, alike = torch.Generator().manual_seed(4), torch.full((50, 3), 1 / 3)
+    for label in choices:
+        index = torch.multinomial(alike, 1, generator=generator).squeeze(1)
+        assert [sample[label] for sample in drawn] == ["xyz"[i] for i in index.tolist()]
 
 
 def test_the_generator_alone_decides_what_is_drawn() -> None:
