@@ -1,4 +1,4 @@
-"""Verbs on data sets: check one, or cut the lesions out of published frames."""
+"""Verbs on data sets: check one, cut lesions out of published frames, remove what is kept of large ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,25 @@ def _prepare(arguments: argparse.Namespace) -> Outcome:
     return prepared.to_dict(), prepared.text(), True
 
 
+def _cache_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clear", action="store_true", help="remove all of it")
+
+
+def _cache(arguments: argparse.Namespace) -> Outcome:
+    """Say what is kept of large data sets for later runs, and where; or remove it."""
+    from trials.data import cache
+
+    busy = cache.clear() if arguments.clear else []
+    entries, place = cache.entries(), str(cache.folder())
+    result = {"folder": place, "limit": cache.limit(), "entries": entries, "in_use": busy}
+    lines = [f"{place}: {sum(entries.values()) / 1e9:,.2f} of {cache.limit() / 1e9:,.0f} GB"]
+    lines += [f"{name}: {size / 1e9:,.2f} GB" for name, size in entries.items()]
+    lines += [f"{name}: is being made by another process and was not removed" for name in busy]
+    return result, "\n".join(lines if entries or busy else [f"{place}: empty"]), True
+
+
 VERBS = (
     Verb("verify", _verify, _verify_arguments),
     Verb("prepare", _prepare, _prepare_arguments),
+    Verb("cache", _cache, _cache_arguments),
 )

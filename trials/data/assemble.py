@@ -1,79 +1,24 @@
-"""Decode the images that a reader lists, and make a data set of those that take part."""
+"""Make a data set of the decoded images that take part."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from trials.data import storage
 from trials.data.covariate_leaks import tell_tales
 from trials.data.covariates import Table, missing_notes, table_of
 from trials.data.dataset import LesionData
-from trials.data.duplicates import copy_digest
-from trials.data.files.decoding import image_digest
+from trials.data.decode import Decoded
 from trials.data.files.grey_range import GreyRange
 from trials.data.findings import large_groups
 from trials.data.grouping import contradictions, group_images, group_source
 from trials.data.labels import positive_class
 from trials.data.official_split import look_alikes, overlaps
-from trials.data.records import LeftOut, Listing, Record
+from trials.data.records import LeftOut, Listing
 from trials.data.tables.split_names import SHORT
-from trials.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """A record and its pixels, uint8 [h, w] or [h, w, 3]."""
-
-    record: Record
-    pixels: np.ndarray
-
-    @cached_property
-    def digest(self) -> str:
-        """The same for the same pixels."""
-        return image_digest(self.pixels)
-
-    @cached_property
-    def copy_digest(self) -> str:
-        """The same for copies, mirrored, turned or inverted perhaps."""
-        return copy_digest(self.pixels)
-
-    def left_out(self, group: str, reason: str) -> LeftOut:
-        """Say why the image takes no part."""
-        return LeftOut(self.record.file, self.record.label, group, reason)
-
-
-def decode_records(records: Sequence[Record]) -> tuple[list[Decoded], list[str]]:
-    """Return the images that can be decoded, in their order, and what is wrong with the others.
-
-    Where memory is not enough, one block after the other goes to a file (`storage.py`).
-    """
-    images, problems = [], []
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(records), storage.IN_MEMORY):
-            attempts = list(pool.map(_attempt, records[start : start + storage.IN_MEMORY]))
-            block = [one for one in attempts if isinstance(one, Decoded)]
-            images += block if len(records) <= storage.IN_MEMORY else _in_file(block)
-            problems += [one for one in attempts if isinstance(one, str)]
-    return images, problems
-
-
-def _attempt(record: Record) -> Decoded | str:
-    try:
-        return Decoded(record, record.decode())
-    except DataError as error:
-        return str(error)
-
-
-def _in_file(images: Sequence[Decoded]) -> list[Decoded]:
-    moved = storage.in_file([image.pixels for image in images])
-    return [Decoded(image.record, pixels) for image, pixels in zip(images, moved, strict=True)]
 
 
 def assemble(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from trials.data.dataset import LesionData
-from trials.data.storage import room
+from trials.data.storage import stack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FITS = ("stretch", "pad", "center_crop")
+FORMAT = 1  # of kept squares; another where they are made otherwise
 
 
 def to_tensor(
@@ -23,7 +28,10 @@ def to_tensor(
     """Return `to_array`'s images as a tensor."""
     import torch  # late: seconds
 
-    return torch.from_numpy(to_array(data, side, fit, channels))
+    squares = to_array(data, side, fit, channels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a file is read only
+        return torch.from_numpy(squares)
 
 
 def to_array(
@@ -46,8 +54,8 @@ def to_array(
         raise ValueError(f"fit {fit!r}: expected one of {', '.join(FITS)}")
     images = data.images if isinstance(data, LesionData) else data
     mode = "RGB" if channels == 3 and any(image.ndim == 3 for image in images) else "L"
-    squares = room((len(images), len(mode), side, side))
-    for index, (place, image) in enumerate(zip(squares, images, strict=True)):
+
+    def square(index: int, image: np.ndarray) -> np.ndarray:
         if fit == "center_crop" and min(image.shape[:2]) < side:
             name = data.root / data.files[index] if isinstance(data, LesionData) else f"image {index}"
             raise ValueError(
@@ -55,9 +63,17 @@ def to_array(
                 f"{side}x{side}: use larger images, or set data.image_size to their shorter side, or "
                 "data.fit=stretch"
             )
-        square = _square(Image.fromarray(image).convert(mode), side, fit)
-        place[...] = np.moveaxis(square.reshape(side, side, -1), -1, 0)
-    return squares
+        pixels = _square(Image.fromarray(image).convert(mode), side, fit)
+        return np.moveaxis(pixels.reshape(side, side, -1), -1, 0)
+
+    name = _name(data, side, fit, mode) if isinstance(data, LesionData) else None
+    return stack(lambda: map(square, range(len(images)), images), (len(images), len(mode), side, side), name)
+
+
+def _name(data: LesionData, side: int, fit: str, mode: str) -> str:
+    """Return what squares of a data set's images are called in the cache: by all that makes them."""
+    made_of = [FORMAT, PIL.__version__, data.image_digests, side, fit, mode]
+    return f"squares-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}"
 
 
 def from_square(values: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:

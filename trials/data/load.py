@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from trials.data.assemble import Decoded, assemble, decode_records
+from trials.data.assemble import assemble
 from trials.data.covariates import table_of, unknown_columns
 from trials.data.dataset import LesionData
+from trials.data.decode import Decoded, decode_all
 from trials.data.draw import draw_balanced
 from trials.data.faults import excessive_shares, faults
 from trials.data.files.decoding import in_one_range
@@ -114,7 +115,7 @@ def examine(
     listing = _with_labels_checked(listing, positive, accept, ordered, known)
     listing, grey_range = in_one_range(listing, grey_range)
     listing = _with_covariates_checked(listing, covariates)
-    images, damaged = decode_records(listing.records)
+    images, damaged = decode_all(listing)
     listing = _with_masks_found(replace(listing, problems=(*listing.problems, *damaged)), images)
     if not images:
         return Examined(None, listing.problems)
@@ -149,8 +150,7 @@ def _with_covariates_checked(listing: Listing, covariates: Sequence[str]) -> Lis
 
 
 def _with_masks_found(listing: Listing, images: Sequence[Decoded]) -> Listing:
-    files, pixels = [image.record.file for image in images], [image.pixels for image in images]
-    problems, notes = like_masks(listing, files, pixels)
+    problems, notes = like_masks(listing, images)
     return replace(listing, problems=(*listing.problems, *problems), notes=(*listing.notes, *notes))
 
 

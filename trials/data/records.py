@@ -47,10 +47,22 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """The few files that hold all pixels of a data set, and nothing else says how these are decoded.
+
+    `unpacked` is how many bytes of pixels have to be decoded; others are mapped as they lie there.
+    """
+
+    files: tuple[Path, ...]
+    unpacked: int
+
+
+@dataclass(frozen=True)
 class Listing:
     """All records of a data set, and every problem (fatal) and note found while listing them.
 
-    `group_column` names the column that the records' groups come from; None: there is none.
+    `group_column` names the column that the records' groups come from; None: there is none. `stored` is told
+    by a format with a few files of many images, so that these are decoded once, and not in every run.
     """
 
     name: str
@@ -62,3 +74,4 @@ class Listing:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ungrouped: int = 0  # images for which the column of groups is blank
+    stored: Stored | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from trials.data import storage
 from trials.data.checks import verify
+from trials.data.images import to_array
 from trials.data.inputs import Inputs
 from trials.data.load import load
 from trials.data.split import Split
@@ -20,6 +20,11 @@ from trials.errors import DataError
 from trials.settings.load import load_settings
 
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LESION_NAS_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -30,13 +35,6 @@ def mixed(manifest_folder: Write) -> Path:
         root / "7.png"
     )
     return root
-
-
-def lies_in_a_file(array: np.ndarray) -> bool:
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return isinstance(base, mmap.mmap)
 
 
 @pytest.mark.parametrize("augmentation", ["none", "paper", "ultrasound"])
@@ -51,8 +49,8 @@ def test_a_set_in_a_file_trains_and_validates_as_in_memory(
         split = Split.of(data, settings, folds=2, fold=0)
         inputs = Inputs(data, settings.data, split.training)
         batches = [*inputs.training(4, seed=1), *inputs.plain(split.validation)]
-        stored = [*data.images, storage.room(tuple(inputs.images.shape))]
-        return data.digest, all(map(lies_in_a_file, stored)), [images for images, _ in batches]
+        stored = [*data.images, to_array(data, 40)]
+        return data.digest, all(map(storage.is_mapped, stored)), [images for images, _ in batches]
 
     digest, in_file, held = seen()
     monkeypatch.setattr(storage, "IN_MEMORY", 3)
@@ -72,6 +70,6 @@ def test_a_damaged_image_is_named_wherever_pixels_are_kept(
     ]
 
 
-def test_a_full_disk_is_reported_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written() -> None:
     with pytest.raises(DataError, match="TMPDIR"):
-        storage.room((storage.IN_MEMORY + 1, 10**6, 10**6))
+        storage.stack(lambda: map(pytest.fail, ["written"]), (storage.IN_MEMORY + 1, 10**6, 10**6))

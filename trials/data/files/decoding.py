@@ -73,16 +73,18 @@ def in_one_range(listing: Listing, grey_range: GreyRange | None) -> tuple[Listin
     Return the listing, with notes on how greys are read, and the range.
     """
     with ThreadPoolExecutor() as pool:
-        stored = [found for found in pool.map(_surveyed, listing.records) if found]
+        files = [(record.file, record.path) for record in listing.records if record.path]
+        stored = [found for found in pool.map(_surveyed, files) if found]
     known = grey_range or common_range([one for _, one in stored])
     notes = (*listing.notes, *notes_on(stored, known, own=grey_range is None))
     records = tuple(_by_range(known, record) for record in listing.records)
     return replace(listing, records=records, notes=notes), known
 
 
-def _surveyed(record: Record) -> tuple[str, Stored] | None:
+def _surveyed(image: tuple[str, Path]) -> tuple[str, Stored] | None:
+    file, path = image
     try:
-        return (record.file, survey(record.path)) if record.path else None
+        return file, survey(path)
     except DataError:  # decoding raises it again, where it is reported
         return None
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from trials.data.decode import Decoded
 from trials.data.files.paths import some
 from trials.data.masks.pairs import pair
-from trials.data.masks.pixels import file_looks_like_mask, is_blank, looks_like_mask
+from trials.data.masks.pixels import file_looks_like_mask
 from trials.data.records import Listing
 
 TOO_MANY = 0.05  # the share of a data set's images that may look like masks; ours
@@ -37,20 +36,15 @@ def _named(listed: Sequence[tuple[Path, Path]]) -> str:
     )
 
 
-def like_masks(
-    listing: Listing, files: Sequence[str], images: Sequence[np.ndarray]
-) -> tuple[list[str], list[str]]:
-    """Return problems and notes on images that look like masks, and on blank ones.
-
-    `images` are uint8 [h, w] or [h, w, 3], one a file.
-    """
-    blank = [file for file, image in zip(files, images, strict=True) if is_blank(image)]
-    found = [file for file, image in zip(files, images, strict=True) if looks_like_mask(image)]
+def like_masks(listing: Listing, images: Sequence[Decoded]) -> tuple[list[str], list[str]]:
+    """Return problems and notes on images that look like masks, and on blank ones."""
+    blank = [image.record.file for image in images if image.blank]
+    found = [image.record.file for image in images if image.like_mask]
     notes = [f"{len(blank)} images are blank ({some(blank)})"] if blank else []
     if not found:
         return [], notes
     line = f"{len(found)} images have a handful of grey values, as masks have ({some(found)})"
     in_arrays = not any(record.path for record in listing.records)  # where no file is a mask
-    if in_arrays or len(found) <= TOO_MANY * len(files):
+    if in_arrays or len(found) <= TOO_MANY * len(images):
         return [], [*notes, line]
     return [f"{listing.root}: {line}; remove them, or name them as masks of their images"], notes

@@ -8,16 +8,18 @@ tumor_patch, center_tumor_patch and wsi, the slide), which `PCAM` leaves out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from search_space.regular_files import not_a_file
 from trials.data.readers.base import Options, Reader
-from trials.data.records import SPLITS, Listing, Record
+from trials.data.records import SPLITS, Listing, Record, Stored
 from trials.data.tables.cells import is_blank
 from trials.data.tables.columns import NONE
 from trials.data.tables.csv_rows import read_rows
@@ -28,6 +30,7 @@ FOLDER = "pcam"
 NAME = "camelyonpatch_level_2_split_{split}_{part}.h5"  # part: x, the patches, or y, their labels
 META = "camelyonpatch_level_2_split_{split}_meta.csv"
 SLIDE = "wsi"  # its column
+BLOCK = 64  # patches read at a time, or more where a chunk has more
 
 
 def hdf5_folder(path: Path) -> Path | None:
@@ -50,30 +53,32 @@ def read(path: Path, options: Options) -> Listing:
     folder = hdf5_folder(path) or path
     column = options.group_column or SLIDE
     slides = {} if column == NONE else _slides(folder, column, asked=options.group_column is not None)
-    records = [record for split in SPLITS for record in _part(folder, split, slides.get(split))]
+    parts = {split: _Patches(folder / NAME.format(split=SHORT[split], part="x")) for split in SPLITS}
+    records = [record for split in SPLITS for record in _part(folder, split, parts[split], slides.get(split))]
     blank = sum(slide == "" for part in slides.values() for slide in part)
     notes = (f"{blank} patches without {column}: each is a group of its own",) if blank else ()
     named = column if slides else None
-    return Listing(folder.name, folder, "patch_camelyon", tuple(records), named, notes=notes)
+    stored = Stored(
+        tuple(part.path for part in parts.values()), sum(part.unpacked for part in parts.values())
+    )
+    return Listing(folder.name, folder, "patch_camelyon", tuple(records), named, notes=notes, stored=stored)
 
 
-def _part(folder: Path, split: str, slides: Sequence[str] | None) -> Iterator[Record]:
+def _part(folder: Path, split: str, patches: _Patches, slides: Sequence[str] | None) -> Iterator[Record]:
     """Yield the records of a part of the split; `slides` names one a patch, None: there are no groups."""
-    paths = [folder / NAME.format(split=SHORT[split], part=part) for part in "xy"]
-    patches, labels = (_dataset(path, part) for path, part in zip(paths, "xy", strict=True))
-    if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] != 3:
-        raise DataError(f"{paths[0]}: x is {patches.dtype} {patches.shape}; expected uint8 [n, h, w, 3]")
+    path = folder / NAME.format(split=SHORT[split], part="y")
+    labels = _dataset(path, "y")
     if labels.size != len(patches):
-        raise DataError(f"{paths[1]}: {labels.size} labels for the {len(patches)} patches of {paths[0]}")
+        raise DataError(f"{path}: {labels.size} labels for the {len(patches)} patches of {patches.path}")
     if slides is not None and len(slides) != len(patches):
         raise DataError(
             f"{folder / META.format(split=SHORT[split])}: {len(slides)} rows for the {len(patches)} "
-            f"patches of {paths[0]}; download both again"
+            f"patches of {patches.path}; download both again"
         )
     for index, label in enumerate(np.asarray(labels).ravel().tolist()):
-        file = f"{paths[0].name}#{index}"
+        file = f"{patches.path.name}#{index}"
         group = None if slides is None else slides[index] or file
-        yield Record(file, str(label), partial(_patch, patches, index, paths[0]), group, split=split)
+        yield Record(file, str(label), partial(patches.patch, index), group, split=split)
 
 
 def _slides(folder: Path, column: str, *, asked: bool) -> dict[str, list[str]]:
@@ -112,11 +117,52 @@ def _dataset(path: Path, name: str) -> Any:
         raise DataError(f"{path}: cannot be read as HDF5 with {name} ({error}); download it again") from error
 
 
-def _patch(patches: Any, index: int, path: Path) -> np.ndarray:
-    try:
-        return np.asarray(patches[index])
-    except OSError as error:
-        raise DataError(f"{path}: patch {index} cannot be read ({error}); download it again") from error
+class _Patches:
+    """The patches of a file, uint8 [n, h, w, 3].
+
+    Contiguous ones are mapped as they lie in the file. Of those in chunks, which HDF5 unpacks whole, a block
+    of whole chunks is read at a time and the last two are held, so that each is unpacked once where patches
+    are asked for in their order, by several threads too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        stored = _dataset(path, "x")
+        if stored.dtype != np.uint8 or stored.ndim != 4 or stored.shape[3] != 3:
+            raise DataError(f"{path}: x is {stored.dtype} {stored.shape}; expected uint8 [n, h, w, 3]")
+        chunk = stored.chunks[0] if stored.chunks else 1
+        self._count, self._rows = len(stored), chunk * math.ceil(BLOCK / chunk)
+        self._mapped = _mapped(stored, path)
+        self.unpacked = int(stored.size) if self._mapped is None else 0  # bytes
+        self._block = lru_cache(maxsize=2)(partial(_block, stored, self._rows))
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def patch(self, index: int) -> np.ndarray:
+        """Return a patch, uint8 [h, w, 3]. Raises `DataError` where it cannot be read."""
+        if self._mapped is not None:
+            return self._mapped[index]
+        try:
+            with self._lock:
+                return self._block(index // self._rows)[index % self._rows]
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: patch {index} cannot be read ({error}); download it again"
+            ) from error
+
+
+def _block(stored: Any, rows: int, number: int) -> Any:
+    return stored[number * rows : (number + 1) * rows]
+
+
+def _mapped(stored: Any, path: Path) -> np.ndarray | None:
+    """Return a dataset as it lies in its file; None: in chunks, elsewhere, or nowhere yet."""
+    offset = stored.id.get_offset()
+    if offset is None or stored.external or stored.is_virtual or stored.file.userblock_size:
+        return None
+    return np.memmap(path, np.uint8, "r", offset, stored.shape).view(np.ndarray)
 
 
 PATCH_CAMELYON = Reader("patch_camelyon", "PatchCamelyon as published", holds, read, group_columns=True)

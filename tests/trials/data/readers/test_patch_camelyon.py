@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.patches import write_patches
 from trials.data.checks import verify
 from trials.data.load import load
 from trials.data.readers.patch_camelyon import META, NAME
@@ -20,16 +21,7 @@ PARTS = {"train": 12, "valid": 6, "test": 8}
 @pytest.fixture
 def hdf5(tmp_path: Path) -> Path:
     """PatchCamelyon's layout with a few noisy patches of 96x96."""
-    h5py = pytest.importorskip("h5py", reason="h5py comes with the extra methods")
-    random = np.random.default_rng(0)
-    (tmp_path / "pcam").mkdir()
-    for split, count in PARTS.items():
-        for part, values in (
-            ("x", random.integers(0, 256, (count, 96, 96, 3), dtype=np.uint8)),
-            ("y", (np.arange(count) % 2).astype(np.uint8).reshape(-1, 1, 1, 1)),
-        ):
-            with h5py.File(tmp_path / "pcam" / NAME.format(split=split, part=part), "w") as file:
-                file.create_dataset(part, data=values, compression="gzip", chunks=True)
+    write_patches(tmp_path / "pcam", PARTS, compression="gzip", chunks=True)
     return tmp_path
 
 
