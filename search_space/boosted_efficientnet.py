@@ -130,7 +130,8 @@ class BoostedEfficientNet(ModelSpace):
     `cropping`: "random_center" asks for random center cropping of training images; the network is the same.
     The trainer reads `chosen["cropping"]`.
 
-    The choices are for strategies that train one network for each sample; samples share no weights.
+    The choices are for strategies that train one network for each sample; samples share no weights, as those
+    of `search_space.boosted_space.BoostedSpace` do.
 
     Args:
         variant: "b0" to "b3", torchvision's, or "lite0" to "lite2", timm's: the same sizes without

@@ -44,7 +44,7 @@ def _start_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _search(arguments: argparse.Namespace) -> Outcome:
-    """Search for a pair of cells; write architecture.json, candidates.json, search.json."""
+    """Search for cells, or in search.space; write architecture.json, candidates.json, search.json."""
     named = {"search.strategy": arguments.strategy, "search.start": arguments.start}
     settings = settings_of(arguments, **named)
     split = split_of(arguments, settings)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from nni.nas.space import model_context
 
 from search_space import BoostedArchitecture
-from search_space.boosted_efficientnet import imagenet_weights
+from search_space.boosted_efficientnet import BoostedEfficientNet, imagenet_weights
 from search_space.boosted_space import SHARED
 from tests.helpers.runs import rank_on, retrain_on, search_on, train_on
 from trials.data.split import Split
@@ -82,6 +83,23 @@ def test_the_shared_weights_start_from_imagenets(patches: Path, tmp_path: Path) 
     stems = [weight for name, weight in space.named_parameters() if weight.shape == stored.shape]
     assert len(stems) == 2 and all(torch.equal(stem, stored) for stem in stems)  # to be trained, and kept
     assert settings.search.optimizer == "adamw" and settings.search.learning_rate == 0.0005
+
+
+def test_frozen_stages_keep_imagenets_weights_and_the_others_learn(patches: Path, tmp_path: Path) -> None:
+    changes = TINY | {"boosted.frozen": 3, "boosted.attention": "cbam"}
+    out = tmp_path / "run"
+    train_on(patches, "boosted_baseline", out=out, profile=PROFILE, overrides=changes)
+    trained = load_model(out).network  # type: ignore[attr-defined]
+    assert all(weight.requires_grad for weight in trained.parameters())  # those of frozen stages, for maps
+    with model_context({"attention": "library", "downsampling": 32, "fusion": False, "cropping": "none"}):
+        start = BoostedEfficientNet("lite0", weights=imagenet_weights("lite0")).features
+    learned = {
+        int(name.split(".")[1])
+        for name, weight in start.named_parameters("features")
+        if not torch.equal(weight, trained.get_parameter(name))
+    }
+    assert learned == {4, 5, 6, 7, 8}
+    assert trained.get_parameter("features.1.1.spatial.weight").abs().max() > 0  # what is added learns
 
 
 def test_an_interrupted_search_ends_as_an_uninterrupted_one(
