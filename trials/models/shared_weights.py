@@ -64,7 +64,7 @@ class SharedWeights:
             weights = load_weights(content)
         except FileNotFoundError:
             raise SettingsError(
-                f"{wrong}, with {SHARED_WEIGHTS}, as older versions wrote none; search again elsewhere"
+                f"{wrong}, with {SHARED_WEIGHTS}, which a search of cells leaves; search again elsewhere"
             ) from None
         except SafetensorError as error:
             raise SettingsError(
