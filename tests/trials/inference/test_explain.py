@@ -156,7 +156,7 @@ def test_report_shows_where_the_network_looked_if_its_weights_are_there(
 
 def test_maps_of_more_classes_speak_for_the_called_one_unless_told(tmp_path: Path) -> None:
     folder = save_untrained(tmp_path / "model", **RULES["sensitivity"])
-    model, files = load_model(folder), pictures(tmp_path)
+    model, files = load_model(folder), pictures(tmp_path, 7)[4:]
     images = [decode(file) for file in files]
     called = model.description.frozen.decision.call(model.logits(images))
     assert len(set(called.tolist())) > 1

@@ -14,7 +14,8 @@ from PIL import Image
 from torchvision import models
 
 from search_space.boosted_efficientnet import CBAM, imagenet_weights
-from tests.helpers.runs import retrain_on, search_on, train_on
+from tests.helpers.runs import train_on
+from tests.helpers.tiny import TINY
 from trials.data.load import load
 from trials.data.split import Split
 from trials.data.task import Task
@@ -31,28 +32,19 @@ from trials.settings.load import load_settings
 from trials.training.seeding import seed_everything
 
 pytest.importorskip("torchvision")
-TINY: dict[str, Any] = {
+SMALL = TINY | {
     "data.image_size": 40,
-    "retrain.epochs": 1,
-    "retrain.max_steps": 2,
     "retrain.batch_size": 4,
-    "retrain.filters": 2,
-    "search.filters": 2,
-    "search.nodes": 2,
-    "search.epochs": 1,
     "search.warmup_epochs": 0,
     "search.max_steps": 3,
-    "search.final_samples": 3,
-    "search.controller_updates": 1,
-    "search.controller_samples": 2,
 }
 CROPPED = {"data.smallest_crop": 32}
 FILES = [f"test_{index}.png" for index in range(8)]
 
 
 def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
-    changes = CROPPED if name in ("boosted", "boosted_cropping") else {}
-    return train_on(data, name, out=out, profile="patches", overrides=TINY | changes, **more)
+    changes = CROPPED if name in ("boosted", "boosted_cropping", "enas7") else {}
+    return train_on(data, name, out=out, profile="patches", overrides=SMALL | changes, **more)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -62,12 +54,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def trained(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of EfficientNet and of all four changes, two seeds each, and of ENAS."""
+    """The results of EfficientNet and ENAS, and of all four changes with two seeds."""
     out = tmp_path_factory.mktemp("boosted")
-    for seed in (0, 1):
-        for name in ("boosted_baseline", "boosted"):
-            train(patches, name, out / f"seed{seed}" / name, seed=seed)
-    train(patches, "enas7", out / "seed0" / "enas7")
+    for name, seed in (("boosted_baseline", 0), ("boosted", 0), ("boosted", 1), ("enas7", 0)):
+        train(patches, name, out / f"seed{seed}" / name, seed=seed)
     return out
 
 
@@ -98,13 +88,13 @@ def test_what_starts_from_imagenet_weights_says_so_and_is_loaded_without_them(
 ) -> None:
     pytest.importorskip("timm")
     changes = {"boosted.variant": "lite0", "boosted.pretrained": True}
-    settings = load_settings("patches", TINY | changes)
+    settings = load_settings("patches", SMALL | changes)
     task = Task(Split.load(patches, settings), settings)
     stem = BoostedMethod(task).network.get_submodule("features.0.0").weight
     stored = imagenet_weights("lite0").get_state_dict(progress=False, check_hash=True)["conv_stem.weight"]
     assert torch.equal(stem, stored)
     metrics = train_on(
-        patches, "boosted_baseline", out=tmp_path / "run", profile="patches", overrides=TINY | changes
+        patches, "boosted_baseline", out=tmp_path / "run", profile="patches", overrides=SMALL | changes
     )
     assert metrics["saw_other_data"] is True
     loaded = load_model(tmp_path / "run").network.get_submodule("features.0.0").weight
@@ -188,15 +178,13 @@ def test_a_published_split_is_evaluated_as_that_and_reported_over_seeds(
         assert words not in page
 
 
-def test_enas_searches_and_retrains_on_the_same_patches(patches: Path, tmp_path: Path) -> None:
-    settings = load_settings("patches", TINY | CROPPED)
-    record = search_on(patches, out=tmp_path / "search", settings=settings)
+def test_enas_searches_and_retrains_on_the_same_patches(trained: Path, patches: Path) -> None:
+    found, run = trained / "seed0" / "search", trained / "seed0" / "enas7"
+    record, metrics = (json.loads(path.read_text()) for path in (found / "search.json", run / "metrics.json"))
     assert (record["folds"], record["fold"], record["data"]["test"]) == (1, 0, 8)
     data = load(patches, positive="1")
     tested = {data.image_digests[i] for i in data.of_split("test")}
     assert len(record["seen"]["image_digests"]) == 28 and not tested & set(record["seen"]["image_digests"])
-    found = tmp_path / "search" / "architecture.json"
-    metrics = retrain_on(patches, found, layout="enas7", out=tmp_path / "enas7", settings=settings)
     assert metrics["search_overlap"] == "none" and metrics["test"]["n"] == 8
 
 
@@ -259,5 +247,5 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
 ) -> None:
     data = repainted(patches, tmp_path / "data", size, mode)
     with pytest.raises(ValueError, match=words):
-        train_on(data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=TINY | changes)
+        train_on(data, "boosted_baseline", out=tmp_path / "out", profile="patches", overrides=SMALL | changes)
     assert not (tmp_path / "out").exists()

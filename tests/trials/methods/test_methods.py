@@ -14,6 +14,7 @@ from PIL import Image
 
 from search_space import Architecture, macs, parameters
 from tests.helpers.runs import train_on
+from tests.helpers.tiny import TINY
 from trials.data.folds import assign_folds, write_folds
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
@@ -36,20 +37,7 @@ from trials.report.report import run_report
 from trials.runs.layout import TUNING
 from trials.settings.load import load_settings
 
-TINY = {
-    "data.image_size": 32,
-    "retrain.epochs": 1,
-    "retrain.max_steps": 2,
-    "retrain.filters": 2,
-    "search.filters": 2,
-    "search.nodes": 2,
-    "search.epochs": 1,
-    "search.final_samples": 3,
-    "search.controller_updates": 1,
-    "search.population": 1,
-    "search.tournament": 1,
-    "search.controller_samples": 2,
-}
+SMALL = TINY | {"data.image_size": 32, "search.population": 1, "search.tournament": 1}
 NETWORKS = ("alexnet", "cnn3", "resnet18", "efficientnet_b0", "efficientnet_lite0")
 CLASSICAL = (
     *("covariates", "geometry", "hog", "hog_geometry", "hog_cells", "hog_cells_mirrored"),
@@ -67,12 +55,14 @@ def train(data: Path, name: str, out: Path, **more: Any) -> dict[str, Any]:
     changes |= {"data.smallest_crop": None} if name.startswith("boosted") else {}  # the crops are not square
     changes |= {"data.covariates": ["width", "height"]} if name == "covariates" else {}
     changes |= {"ensemble.members": ["cells7", "hog_geometry"]} if name == "ensemble" else {}
-    arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY | changes}
+    arguments: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": SMALL | changes}
     choices = METHODS[name].choices if name in METHODS else ()
     if choices:  # tuned by one trial, whose choice the test takes
         trial = {"out": out.parent / TUNING / "only" / name, "home": out.parent, "tested": False}
         train_on(data, name, **(arguments | trial))
-        arguments["overrides"] = {key: value for key, value in (TINY | changes).items() if key not in choices}
+        arguments["overrides"] = {
+            key: value for key, value in (SMALL | changes).items() if key not in choices
+        }
     return train_on(data, name, out=out, **(arguments | more))
 
 
@@ -174,25 +164,24 @@ def test_the_folder_of_another_method_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("strategy", ["enas", "random"])
 def test_layouts_share_one_search_of_their_fold(
-    strategy: str, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str, lesions: Path, elsewhere: Path, fold0: Path
 ) -> None:
     seven, seventeen = ("enas7", "enas17") if strategy == "enas" else ("random7", "random17")
-    told = train(lesions, seven, tmp_path / seven)
-    monkeypatch.setattr("trials.pipeline.search.Search.go", lambda *_: pytest.fail("searched twice"))
-    train(lesions, seventeen, tmp_path / seventeen)
-    folder = tmp_path / {"enas": "search", "random": "search-random"}[strategy]
+    told, again = (train(lesions, name, fold0 / name, external=elsewhere) for name in (seven, seventeen))
+    folder = fold0 / {"enas": "search", "random": "search-random"}[strategy]
     record = json.loads((folder / "search.json").read_text())
     assert record["settings"]["search"]["strategy"] == strategy
-    assert told["search_seconds"] == record["seconds"] and told["search_overlap"] == "none"
+    assert told["search_seconds"] == again["search_seconds"] == record["seconds"]
+    assert told["search_overlap"] == "none"
     architecture = json.loads((folder / "architecture.json").read_text())
     for name in (seven, seventeen):
-        described = json.loads((tmp_path / name / "model.json").read_text())
+        described = json.loads((fold0 / name / "model.json").read_text())
         assert described["network"]["architecture"] == architecture
 
 
 def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> None:
     def cells(name: str, fold: int) -> object:
-        settings = load_settings("quick", TINY)
+        settings = load_settings("quick", SMALL)
         task = Task(Split.load(lesions, settings, folds=2, fold=fold), settings)
         return build(task, METHODS[name], random_cells(task)).identity["network"]["architecture"]
 
@@ -225,14 +214,15 @@ def test_any_networks_model_file_gives_its_predictions_again(
     ],
 )
 def test_a_model_file_of_an_impossible_network_is_refused(
-    change: dict[str, Any], words: str, lesions: Path, tmp_path: Path
+    change: dict[str, Any], words: str, lesions: Path, elsewhere: Path, fold0: Path, tmp_path: Path
 ) -> None:
-    train(lesions, "cnn3", tmp_path / "run")
-    (tmp_path / "run" / "run.json").unlink()  # a model by itself, which nothing vouches for
-    described = json.loads((tmp_path / "run" / "model.json").read_text())
-    (tmp_path / "run" / "model.json").write_text(json.dumps(described | change))
+    train(lesions, "cnn3", fold0 / "cnn3", external=elsewhere)  # once for all tests
+    for file in ("model.json", "model.safetensors"):  # a model by itself, which nothing vouches for
+        shutil.copy(fold0 / "cnn3" / file, tmp_path)
+    described = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(described | change))
     with pytest.raises(ModelError, match=words):
-        load_model(tmp_path / "run")
+        load_model(tmp_path)
 
 
 def test_alexnet_counted_as_the_poster_does_has_its_weights() -> None:
@@ -323,7 +313,7 @@ def test_a_training_image_among_the_external_ones_is_refused(
     mixed = tmp_path / "mixed"
     shutil.copytree(elsewhere, mixed)
     data, other = load(lesions), load(mixed)
-    trained_on = Split.load(lesions, load_settings("quick", TINY), folds=2, fold=0).training[0]
+    trained_on = Split.load(lesions, load_settings("quick", SMALL), folds=2, fold=0).training[0]
     Image.fromarray(data.images[trained_on]).save(mixed / other.files[0], quality=90)
     with pytest.raises(LeakError, match="take those out of the external data"):
         train(lesions, "geometry", tmp_path / "out", external=mixed)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import train_on
+from tests.helpers.tiny import TINY
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import SettingsError
@@ -39,17 +40,7 @@ from trials.settings.load import load_settings, with_changes
 from trials.settings.schema import Settings
 from trials.stage import run_stage
 
-TINY = {
-    "data.image_size": 24,
-    "retrain.epochs": 1,
-    "retrain.max_steps": 2,
-    "retrain.filters": 2,
-    "search.filters": 2,
-    "search.nodes": 2,
-    "search.epochs": 1,
-    "search.final_samples": 8,
-    "search.strategy": "random",
-}
+SMALL = TINY | {"search.final_samples": 8, "search.strategy": "random"}
 PAIR = Entry(Title("tiny_set2", "set of two", "enas3"), cells="searched", networks=2)
 NAME, SEARCH = PAIR.title.name, SEARCHES["random"]
 
@@ -63,7 +54,7 @@ def _known() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load_settings("quick", TINY)
+    return load_settings("quick", SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +67,7 @@ def fold(lesions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fold's folder with a cross-fit of a set, in two parts of two networks each."""
     out = tmp_path_factory.mktemp("sets")
     parameters = {"stage": "train", "method": NAME, "folds": 2, "fold": 0, "parts": 2}
-    run_stage(parameters, lesions, out, "quick", of_data=TINY)
+    run_stage(parameters, lesions, out, "quick", of_data=SMALL)
     return out / "fold0"
 
 
@@ -178,7 +169,7 @@ def test_seeds_are_those_of_one_network_and_those_of_other_runs_are_others(
 def test_a_search_that_scores_too_few_candidates_is_refused(
     home: Path, lesions: Path, split: Split, settings: Settings, tmp_path: Path
 ) -> None:
-    few = TINY | {"search.final_samples": 4}
+    few = SMALL | {"search.final_samples": 4}
     with pytest.raises(SettingsError, match=r"search\.final_samples = 4: enas7_set5 chooses 5"):
         train_on(lesions, "enas7_set5", out=tmp_path / "enas7_set5", profile="quick", overrides=few)
     assert not list(tmp_path.iterdir())

@@ -21,23 +21,11 @@ from tests.helpers.report_runs import (
     write_run,
 )
 from tests.helpers.runs import train_on
+from tests.helpers.tiny import TINY
 from trials.errors import EvaluationError, ModelError, RunFolderError
 from trials.models.model_file import load_model
 from trials.pipeline.publish import run_publish
 from trials.report.report import run_report
-
-TINY = {
-    "data.image_size": 24,
-    "retrain.epochs": 1,
-    "retrain.max_steps": 2,
-    "retrain.filters": 2,
-    "search.filters": 2,
-    "search.nodes": 2,
-    "search.epochs": 1,
-    "search.final_samples": 3,
-    "search.controller_updates": 1,
-    "search.controller_samples": 2,
-}
 
 
 def train(data: Path, name: str, out: Path) -> dict[str, Any]:

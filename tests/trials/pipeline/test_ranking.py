@@ -10,6 +10,7 @@ import yaml
 
 from search_space.enas.proxies import synflow
 from tests.helpers.runs import rank_on, train_on
+from tests.helpers.tiny import TINY
 from trials.data.folds import assign_folds
 from trials.data.load import load
 from trials.errors import SettingsError
@@ -21,20 +22,8 @@ from trials.report.controls import PROXIES, SHARED
 from trials.report.report import run_report, text
 from trials.training.seeding import seed_everything
 
-TINY = {
-    "data.image_size": 24,
-    "data.validation_fraction": 0.4,
-    "retrain.epochs": 1,
-    "retrain.max_steps": 2,
-    "retrain.filters": 2,
-    "search.filters": 2,
-    "search.nodes": 2,
-    "search.epochs": 1,
-    "search.final_samples": 6,
-    "search.controller_updates": 1,
-    "search.controller_samples": 2,
-}
-PLACE: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": TINY}
+SMALL = TINY | {"data.validation_fraction": 0.4, "search.final_samples": 6}
+PLACE: dict[str, Any] = {"folds": 2, "fold": 0, "profile": "quick", "overrides": SMALL}
 
 
 @pytest.fixture(scope="module")

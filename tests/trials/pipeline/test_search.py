@@ -118,10 +118,8 @@ def test_sums_of_layers_are_scaled_to_whole_networks(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     "changes",
     [
-        {"search.strategy": "enas"},
-        {"search.strategy": "random"},
-        {"search.most_milliseconds": 100},
-        {"search.epochs": 3, "search.max_steps": 5},
+        {"search.strategy": "enas", "search.most_milliseconds": 100},
+        {"search.strategy": "random", "search.epochs": 3, "search.max_steps": 5},
     ],
 )
 def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
