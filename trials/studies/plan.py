@@ -45,9 +45,9 @@ class Cost:
         trained = self.epochs * (1 - self._left_out(most) / self.steps)
         return f"{trained:.3g} of {self.epochs}"
 
-    def in_parts(self, parts: int, timed: int) -> Cost:
-        """Return the cost in another cross-fit than the `timed` one, of which it learns from more or less."""
-        steps = round(self.steps * (1 - 1 / parts) / (1 - 1 / timed))
+    def of_images(self, share: float) -> Cost:
+        """Return the cost with so many times the training images; what has no steps is taken as it is."""
+        steps = round(self.steps * share)
         seconds = self.seconds + (steps - self.steps) * self.step_seconds
         return replace(self, seconds=seconds, steps=steps, fewest_steps=min(self.fewest_steps, steps))
 
@@ -108,8 +108,12 @@ class Plan:
         return len(self.costs) * (self.trainings + self.places) + ensembles + 1
 
     def trained(self, cost: Cost) -> float:
-        """Return the seconds of a trial that trains a method once."""
-        return cost.within(self.max_steps) + self.start_seconds
+        """Return the seconds of a trial that trains a method once, in the mean of all places."""
+        seconds = [cost.within(self.max_steps)] * self.folds
+        if self.folds > 1:  # the final model learns from the test images of a fold, too
+            final = cost.of_images(self.folds / (self.folds - 1))
+            seconds.append(final.within(self.max_steps))
+        return sum(seconds) / len(seconds) + self.start_seconds
 
     @property
     def joined(self) -> float:
@@ -188,7 +192,8 @@ def _shorter(whole: Plan) -> Iterator[Plan]:
     for parts in range(whole.parts, FEWEST_PARTS - 1, -1):
         costs = whole.costs
         if whole.folds > 1:  # data with a split of their own learn from all of it in every part
-            costs = tuple(cost.in_parts(parts, whole.parts) for cost in costs)
+            share = (1 - 1 / parts) / (1 - 1 / whole.parts)
+            costs = tuple(cost.of_images(share) for cost in costs)
         plan = replace(whole, costs=costs, parts=parts)
         yield plan
     longest = max(plan.costs, key=lambda cost: cost.steps)

@@ -100,9 +100,16 @@ def test_trainings_of_fewer_parts_learn_from_fewer_images_unless_the_split_is_th
         whole = planned_networks(hours=99, folds=folds)
         plan = planned_networks(hours=(whole.seconds - 1) / 3600, folds=folds)
         assert (plan.parts, plan.max_steps, plan.costs[0].steps) == (2, None, steps)
-    cost = NETWORKS[0].in_parts(2, timed=3)
+    cost = NETWORKS[0].of_images(0.75)
     assert (cost.steps, cost.fewest_steps) == (9000, 1250) and cost.seconds == pytest.approx(910)
-    assert NETWORKS[0].in_parts(3, timed=3) == NETWORKS[0]
+    assert NETWORKS[0].of_images(1.0) == NETWORKS[0]
+
+
+def test_the_final_model_learns_from_more_images_than_an_outer_folds() -> None:
+    plan = plan_of(NETWORKS[:1], 99, folds=2)
+    assert plan.trained(plan.costs[0]) == pytest.approx((1210 + 1210 + 2410) / 3 + START_SECONDS)
+    capped = replace(plan, max_steps=12_000)
+    assert capped.trained(plan.costs[0]) == pytest.approx(1210 + START_SECONDS)
 
 
 def test_one_method_is_left_however_little_time_there_is_and_the_table_says_so() -> None:
