@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from search_space.cpu_layers import channels_last, keep_freed_memory
+from search_space.progress import progress
 from strategies.distributed import agreed, normalise_together, share, weighted
 from strategies.divergence import DivergedError
 from strategies.limit import Limit
@@ -238,7 +239,8 @@ class WeightSharingModule(BaseOneShotLightningModule):
             return self.score(sample, first_batches(self.validation()))
 
         with self.evaluating(dropout=False):
-            self.candidates = rank(proposals, score, limit)
+            shown = progress(proposals, "architectures ranked") if self.trainer.is_global_zero else proposals
+            self.candidates = rank(shown, score, limit)
         self.unscored = len(proposals) - len(self.candidates)
 
     def on_fit_end(self) -> None:

@@ -18,6 +18,7 @@ from torch import nn
 from search_space.enas.architecture import OPERATIONS, Architecture, CellArchitecture, Edge
 from search_space.enas.cost import Layer
 from search_space.enas.operations import Calibration, FactorizedReduction, Stem, operation
+from search_space.progress import progress
 from search_space.regular_files import read_file
 from search_space.strict_json import dump_json, parse_json
 
@@ -41,7 +42,8 @@ class LatencyTable:
         """Time each of the layers on this processor, with as many threads as torch has now."""
         with torch.random.fork_rng(devices=[]):  # drawing weights must not change the caller's random numbers
             times = {
-                layer: milliseconds(build(layer), layer.inputs, layer.side) for layer in sorted(set(layers))
+                layer: milliseconds(build(layer), layer.inputs, layer.side)
+                for layer in progress(sorted(set(layers)), "layers timed")
             }
         return cls(times, torch.get_num_threads())
 

@@ -10,6 +10,7 @@ from nni.mutable import Categorical
 from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
 from torch import nn
 
+from search_space import progress
 from strategies import ENAS
 from strategies.controller import Controller
 from strategies.enas import Reinforce
@@ -181,8 +182,14 @@ def test_rewards_leave_no_trace_in_statistics_weights_or_gradients() -> None:
     assert all(p.grad is None for p in strategy.supernet.parameters())
 
 
-def test_the_export_is_the_best_of_the_ranking_each_time() -> None:
+def test_the_export_is_the_best_of_the_ranking_whose_progress_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FIRST", "BETWEEN"):
+        monkeypatch.setattr(progress, name, 0.0)
     strategy = search(SEARCHES["enas"]())
+    count, told = len(strategy.candidates), capsys.readouterr().err
+    assert f"architectures ranked: {count} of {count}, " in told
     exports = [strategy.oneshot_module.export() for _ in range(8)]
     listed = [model.sample for model in strategy.list_models(limit=3)]
     assert all(export == strategy.candidates[0].sample for export in exports)

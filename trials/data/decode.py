@@ -12,11 +12,13 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from search_space.progress import progress
 from trials.data import cache, storage
 from trials.data.duplicates import copy_digest
 from trials.data.files.decoding import image_digest
@@ -68,13 +70,18 @@ def decode_all(listing: Listing) -> Found:
 
 
 def _blocks(records: Sequence[Record]) -> Iterator[Found]:
+    attempted = iter(progress(_attempts(records), "images decoded", total=len(records)))
+    while attempts := list(islice(attempted, _AT_ONCE)):
+        yield (
+            [one for one in attempts if isinstance(one, Decoded)],
+            [one for one in attempts if isinstance(one, str)],
+        )
+
+
+def _attempts(records: Sequence[Record]) -> Iterator[Decoded | str]:
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(records), _AT_ONCE):
-            attempts = list(pool.map(_attempt, records[start : start + _AT_ONCE]))
-            yield (
-                [one for one in attempts if isinstance(one, Decoded)],
-                [one for one in attempts if isinstance(one, str)],
-            )
+            yield from pool.map(_attempt, records[start : start + _AT_ONCE])
 
 
 def _attempt(record: Record) -> Decoded | str:

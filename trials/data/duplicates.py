@@ -23,6 +23,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from search_space.progress import progress
 from trials.data.neighbours import Neighbours
 from trials.data.sign_hashes import POSES, sign_hashes
 
@@ -58,7 +59,7 @@ def near_duplicates(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     known = copy_hashes(images)
     unmoved, moved = Neighbours(known, [0], 64, 16), Neighbours(known, range(1, POSES), 32, 4)
     found = []
-    for start in range(0, len(images), _AT_ONCE):
+    for start in progress(range(0, len(images), _AT_ONCE), f"batches of {_AT_ONCE} images compared"):
         cuts = sign_hashes(images[start : start + _AT_ONCE], cut=True)
         hashes = cuts.reshape(-1, cuts.shape[2])
         pairs = np.concatenate([unmoved.alike(hashes, SIMILAR, MOVED), moved.alike(hashes, MOVED, MOVED)])

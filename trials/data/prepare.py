@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from search_space.progress import progress
 from trials.data.dataset import LesionData
 from trials.data.grouping import HASH
 from trials.data.load import load
@@ -66,7 +67,8 @@ def prepare(
     groups |= {item.file: item.group for item in data.left_out if item.group}
     with new_folder(out) as folder:
         column = "duplicate_group" if data.group_source in (HASH, "copies") else "patient"
-        rows = [_write_crop(folder, data, record, {column: groups[record.file]}) for record in frames]
+        shown = progress(frames, "lesions cut out")
+        rows = [_write_crop(folder, data, record, {column: groups[record.file]}) for record in shown]
         write_manifest(folder, rows)
     return Prepared(
         out=str(out),

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_space.progress import progress
 from trials.data.covariates import Table
 from trials.data.images import to_tensor
 from trials.errors import ExplainError
@@ -23,6 +24,7 @@ from trials.models.inference import InferenceModel
 from trials.models.network import TrainedModel
 
 WINDOW = 6  # the covered square is a sixth of the side, and moves by half of that; ours
+_AT_ONCE = 32  # images of which maps are made together
 Attribution = Callable[[TrainedModel, Tensor, Tensor, Tensor | None], np.ndarray]
 
 
@@ -147,8 +149,18 @@ def network_maps(
     inputs = model.inputs(covariates, images)
     beside = None if inputs is None else torch.from_numpy(inputs)
     here = replace(model, network=model.network.cpu().eval())
-    given = squares_of(model, images), torch.from_numpy(classes), beside
-    return {name: ATTRIBUTIONS[name](here, *given) for name in methods}
+    squares, of = squares_of(model, images), torch.from_numpy(classes)
+    blocks = [slice(start, start + _AT_ONCE) for start in range(0, max(1, len(squares)), _AT_ONCE)]
+
+    def maps(name: str) -> np.ndarray:
+        return np.concatenate(
+            [
+                ATTRIBUTIONS[name](here, squares[some], of[some], None if beside is None else beside[some])
+                for some in progress(blocks, f"batches of {_AT_ONCE} maps, {name}")
+            ]
+        )
+
+    return {name: maps(name) for name in methods}
 
 
 def squares_of(model: TrainedModel, images: Sequence[np.ndarray]) -> Tensor:

@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from search_space.progress import progress
 from trials.data.covariates import Table
 from trials.data.images import from_square
 from trials.errors import ExplainError
@@ -56,7 +57,8 @@ def occlusion(
     As `attributions.occlusion`, by rectangles of a sixth of height and width; else as `mean_grad_cam`.
     """
     cells = [{name: [column[at]] for name, column in (covariates or {}).items()} for at in range(len(images))]
-    return [_occlusion(model, *one) for one in zip(images, classes.tolist(), cells, strict=True)]
+    given = list(zip(images, classes.tolist(), cells, strict=True))
+    return [_occlusion(model, *one) for one in progress(given, "images occluded")]
 
 
 def _occlusion(model: Model, image: np.ndarray, index: int, cells: Mapping[str, list[str]]) -> np.ndarray:

@@ -7,7 +7,6 @@ says that the prediction is right: networks can be wrong together, and firmly.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from tqdm import tqdm
 
+from search_space.progress import progress
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange, notes_on
 from trials.data.files.image_file import survey
@@ -67,7 +66,7 @@ def run_predict(
         joint = Jointly([one.description for one in models])
         rows: list[Row] = []
         steps = range(0, len(files), AT_ONCE)
-        for start in tqdm(steps, desc="images", file=sys.stderr, disable=None, leave=False):
+        for start in progress(steps, f"batches of {AT_ONCE} images predicted"):
             some = _predicted(models, files[start : start + AT_ONCE], beside, joint, left_out)
             write(some)
             rows += some

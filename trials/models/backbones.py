@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,8 +233,9 @@ def _of_torchvision(network: Backbone) -> Weights:
     path = Path(get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
     if not path.is_file():
         _reach(network, published.url)
+        shown = sys.stderr.isatty()
         try:
-            load_state_dict_from_url(published.url, weights_only=True, progress=False, check_hash=True)
+            load_state_dict_from_url(published.url, weights_only=True, progress=shown, check_hash=True)
         except (OSError, RuntimeError) as error:
             raise _no_weights(network, reason(error)) from None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from search_space.progress import progress
 from trials.data.images import to_array
 
 SIDE, CELL, ORIENTATIONS = 100, 10, 9  # of histograms of gradients: pixels, pixels, bins
@@ -21,7 +22,8 @@ def gradients(images: Images) -> np.ndarray:
     """
     from skimage.feature import hog  # imported late: seconds
 
-    return np.stack([hog(image, pixels_per_cell=(CELL, CELL)) for image in _squares(images)])
+    squares = progress(_squares(images), "images turned to features")
+    return np.stack([hog(image, pixels_per_cell=(CELL, CELL)) for image in squares])
 
 
 def gradient_cells(images: Images) -> np.ndarray:
@@ -36,7 +38,7 @@ def gradient_cells(images: Images) -> np.ndarray:
     shapes = np.stack(
         [
             hog(image, pixels_per_cell=(CELL, CELL), cells_per_block=(1, 1), block_norm="L2")
-            for image in squares
+            for image in progress(squares, "images turned to features")
         ]
     )
     across = SIDE // CELL
@@ -64,7 +66,7 @@ def statistics(images: Images) -> np.ndarray:
     Mean, standard deviation and quantiles of red, green, blue and the size of the grey gradient, over the
     image and over its middle third of both sides: 32x32 of 96x96, by which PatchCamelyon labels a patch.
     """
-    return np.stack([_statistics(image) for image in images])
+    return np.stack([_statistics(image) for image in progress(images, "images turned to features")])
 
 
 def _statistics(image: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from search_space.progress import progress
 from trials.data.images import to_tensor
 from trials.data.inputs import PLAIN_BATCH, device
 from trials.models.backbones import (
@@ -45,7 +46,7 @@ class FrozenFeatures(nn.Module):
 
     def of(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return the features of images uint8 [h, w] or [h, w, 3]: float64 [n, d]."""
-        starts = range(0, len(images), PLAIN_BATCH)
+        starts = progress(range(0, len(images), PLAIN_BATCH), "batches of images turned to features")
         return np.concatenate([self._of(images[start : start + PLAIN_BATCH]) for start in starts])
 
     @torch.inference_mode()

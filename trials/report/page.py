@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from search_space import Architecture
 from search_space.enas.drawing import figure, picture
+from search_space.progress import progress
 from trials.evaluation.bootstrap import DRAWS, Interval
 from trials.methods.registry import METHODS
 from trials.models.specs import NOT_FOR
@@ -170,7 +171,7 @@ def _of_classes(reading: Reading[ClassSummary], data: DataSet | None) -> dict[st
         "class_folds": fold_figure(tested, "macro-auc-of-folds", "macro AUC") if tested else None,
         "confusions": _confusions(tested, "confusion"),
         "external_confusions": _confusions(external, "external-confusion"),
-        "class_surest": [(one, surest_class_cases(one, data)) for one in tested],
+        "class_surest": [(one, surest_class_cases(one, data)) for one in progress(tested, "methods mapped")],
     }
 
 
@@ -212,7 +213,9 @@ def _of_binary(reading: BinaryReading, data: DataSet | None) -> dict[str, Any]:
         "refusal": risk_coverage_figure(tested) if tested else None,
         "folds": fold_figure(tested) if tested else None,
         "external_roc": roc_figure(external, name="external-roc-curves") if external else None,
-        "surest": [(one, surest_cases(one, data, reading.positive)) for one in tested],
+        "surest": [
+            (one, surest_cases(one, data, reading.positive)) for one in progress(tested, "methods mapped")
+        ],
         "shortcuts": _shortcuts(tested, data),
         "subgroups": _subgroups(tested, data),
     }

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from search_space.progress import progress
 from trials.evaluation.bootstrap import GroupBootstrap, Interval, difference, mean_of
 from trials.evaluation.measures import weighted_mean
 from trials.evaluation.paired import (
@@ -53,7 +54,8 @@ def paired_tests(pairs: Iterable[tuple[MethodRuns, MethodRuns]], side: Side[Said
 
     Pairs without images in common, or with too few of a class or group for a test, are left out.
     """
-    found = [test for first, second in pairs if (test := _test(first, second, side)) is not None]
+    shown = progress(list(pairs), "pairs of methods tested")
+    found = [test for first, second in shown if (test := _test(first, second, side)) is not None]
     corrected = holm([p for test in found for p in (test.auc.p, test.mcnemar.p)])
     return [
         PairedTest(**{**vars(test), "auc_p_holm": corrected[2 * i], "accuracy_p_holm": corrected[2 * i + 1]})

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from search_space.progress import progress
 from trials.errors import EvaluationError
 from trials.report.class_summaries import ClassSummary, summarise_classes
 from trials.report.comparison import Comparison
@@ -124,7 +125,7 @@ def _summaries(
     """Summarise who has predictions on that side: best first, those that saw other data last."""
     found = [
         summarised(method, predictions)
-        for method in comparison.methods
+        for method in progress(comparison.methods, "methods summarised")
         if (predictions := side(method)) is not None and len(predictions.files)
     ]
     return sorted(found, key=_best_first)

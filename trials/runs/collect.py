@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from search_space.progress import progress
 from trials.errors import EvaluationError
 from trials.runs.collection import Collection, Predictions, Search, mean_predictions, predictions_of
 from trials.runs.finished import NESTED, Failed, Run, read_run
@@ -33,7 +34,7 @@ def collect(places: Sequence[Path]) -> Collection:
         if not place.is_dir():
             raise EvaluationError(f"{place}: no such folder; name the output folder of a comparison or a run")
     folders = {file.parent for place in places for file in place.rglob(METRICS)}
-    found = [read_run(folder) for folder in sorted(folders) if is_done(folder)]
+    found = [read_run(folder) for folder in progress(sorted(folders), "runs read") if is_done(folder)]
     runs = [run for run in found if not run.is_part]
     tables = {file.parent for place in places for file in place.rglob(PUBLISHED_RUNS)}
     published = [read_published(folder) for folder in sorted(tables)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
 import warnings
 from typing import Any, cast
@@ -11,12 +10,13 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from search_space.progress import progress
 from trials.errors import TrainingError
 from trials.runs.reporter import Reporter
 from trials.settings.schema import TrainingSettings
 from trials.training.memory import suggest_batch_size
+from trials.training.steps import planned_steps
 
 
 class ReportEachEpoch(pl.Callback):
@@ -51,28 +51,41 @@ class TrainingLosses(pl.Callback):
 
 
 class Bar(pl.Callback):
-    """A progress bar for each epoch, on a terminal only."""
+    """Shows how far the training is, and when it will end."""
 
-    def __init__(self) -> None:
-        self._bar: Any = None
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._bar: Any = None  # in the first of several processes alone
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar."""
+        if trainer.is_global_zero:
+            self._bar = progress(total=planned_steps(trainer, self._settings), done=trainer.global_step)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar."""
-        self._bar = tqdm(
-            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            total=int(trainer.num_training_batches),
-            leave=False,
-            file=sys.stderr,
-            disable=None,  # where standard error is no terminal
-        )
+        """Name the epoch."""
+        if self._bar is not None:
+            epoch = f"steps, epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._bar.set_description_str(epoch, refresh=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Move the bar."""
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update()
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
-        self._bar.close()
+        self._close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar, so that what is said next has a line of its own."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 class SuggestBatchSize(pl.Callback):

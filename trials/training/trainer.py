@@ -45,7 +45,7 @@ def make_trainer(
         strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
         callbacks=[
             SeedEachEpoch(seed),
-            Bar(),
+            Bar(settings),
             StopAfterSteps(settings),
             StopWhenDiverged(classes, settings),
             SuggestBatchSize(settings),

@@ -11,7 +11,7 @@ from nni.nas.space import model_context
 from torch import nn
 from torch.nn import functional
 
-from search_space import Architecture, EnasSpace
+from search_space import Architecture, EnasSpace, progress
 from strategies.divergence import DivergedError
 from trials.data.batches import Batches
 from trials.runs.layout import CHECKPOINT
@@ -203,6 +203,16 @@ def test_checkpoint_holds_what_the_end_of_its_epoch_has_changed(tmp_path: Path) 
 def test_step_limit_ends_a_run_annealed(tmp_path: Path) -> None:
     network = train(tmp_path, recipe(epochs=50, max_steps=7))
     assert network.progress == [step / 7 for step in range(7)]
+
+
+def test_progress_is_that_of_the_whole_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FIRST", "BETWEEN"):
+        monkeypatch.setattr(progress, name, 0.0)
+    train(tmp_path, recipe(epochs=2))
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("steps")]
+    assert shown[-1].startswith("steps, epoch 2/2: 10 of 10, ") and shown[-1].endswith(" 00:00 left")
 
 
 def test_diverged_training_stops_without_checkpoint(tmp_path: Path) -> None:
