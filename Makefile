@@ -1,6 +1,6 @@
 # make demo   the whole job on synthetic lesions, under NNI      make test   all tests
 # make check  lint and the quick tests: before every commit      make docs   the documentation as a site, in build/site
-# make bench  speed, compared with NNI's own ENAS too, which gets an environment of its own; half an hour
+# make bench  speed, compared with NNI's own ENAS too, which gets an environment of its own; an hour
 # make bench-job DATA=BUSI   how long the whole job takes on your lesion images; an hour
 # make lint   ruff and mypy      make env   only the environment      make clean   removes what make made
 # make wheel  installs the wheel in a new environment and runs the quickstart there; minutes, 7 GB
@@ -20,7 +20,7 @@ PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
 
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
-BENCHMARKS = start weight_sharing machine_limit retraining growth cuda
+BENCHMARKS = start weight_sharing machine_limit retraining growth verify patches cuda
 QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/trials/test_cli.py \
 	tests/trials/test_arguments.py tests/trials/test_files.py tests/test_bad_input.py tests/test_docs.py tests/test_errors.py \
 	tests/test_package_order.py tests/test_where_is_it.py tests/test_wheel.py

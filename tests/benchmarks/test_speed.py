@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,25 @@ def test_the_table_has_a_line_for_each_row() -> None:
     row = measure.row("a / b", measure.median_and_range([1.5, 2.0, 4.0]), "times", ">= 3", False)
     assert table.line(row) == "| a / b | 2 times (1.5 to 4, 3) | >= 3 | missed |"
     assert table.line({**row, "unit": "", "met": None}) == "| a / b | 2 (1.5 to 4, 3) | >= 3 |  |"
+
+
+def test_the_table_has_what_is_measured_and_names_what_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    row = measure.row("a / b", measure.median_and_range([2.0]), "times")
+    (tmp_path / "bench-verify.json").write_text(json.dumps({"rows": [row]}))
+    assert list(table.table())[2:] == [table.line(row)]
+    unmeasured = capsys.readouterr().err.splitlines()
+    assert len(unmeasured) == len(table.ORDER) - 1 and unmeasured[0].endswith("bench-start.json")
+
+
+def test_the_table_is_of_all_that_make_bench_measures() -> None:
+    (names,) = re.findall(r"^BENCHMARKS = (.+)$", (measure.ROOT / "Makefile").read_text(), re.MULTILINE)
+    scripts = [f"{name}.py" for name in (*names.split(), "search", "whole_job")]
+    sources = [(measure.ROOT / "benchmarks" / "speed" / script).read_text() for script in scripts]
+    saved = [re.search(r'\bsave\("([a-z-]+)", ', source) for source in sources]
+    assert sorted(match[1] for match in saved if match) == sorted(table.ORDER)
 
 
 def test_search_compares_epochs_after_the_first_memory_and_drawing() -> None:
