@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from trials.cli import main
 from trials.commands.launch_results import results
 from trials.errors import ExperimentError, SettingsError
 from trials.nni_host.experiment import Manager, check_home, end, free_port, no_proxy, started_for
@@ -109,18 +110,38 @@ def slow(home: Path) -> Path:
     return config
 
 
-def test_an_interrupted_experiment_is_stopped_and_served_this_machine_alone(home: Path, slow: Path) -> None:
+def ask(port: int, path: str, method: str = "GET", **headers: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    return connection.getresponse().status
+
+
+def test_a_running_experiment_answers_its_own_pages_on_this_machine_alone_until_it_is_interrupted(
+    home: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     port = free_port(0)
-    process = start(slow, home, "--port", str(port))
+    process = start(slow, home, "--port", str(port), "--allow-host", "nas.example", **nobody)
     assert process.stderr is not None
     assert f"http://127.0.0.1:{port}" in process.stderr.readline()
-    process.stderr.readline()  # the first trial has started
+    assert "trial 0 started" in process.stderr.readline()
     manager = Manager(port)
     [trial] = manager.get("trial-jobs")
     board = press_the_tensorboard_button(manager, trial["trialJobId"])
     for server in (port, board):
         assert answers("127.0.0.1", server)
         assert not any(answers(address, server) for address in own_addresses())
+    api = "/api/v1/nni/trial-jobs"
+    said = {
+        (server, name): ask(server, path, Host=name)
+        for server, path in ((port, api), (board, "/"))
+        for name in ("localhost:9000", "nas.example", "evil.example")
+    }
+    assert {status for (_, name), status in said.items() if name == "evil.example"} == {403}
+    assert {status for (_, name), status in said.items() if name != "evil.example"} == {200}
+    assert ask(port, api, "POST", Origin="http://evil.example", Content_Type="application/json") == 403
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=200)
     assert process.returncode == 1
@@ -150,40 +171,46 @@ def test_what_a_killed_launcher_leaves_running_is_ended_and_a_living_one_lets_no
     assert not started_for(home / "out") and not any(process.is_running() for process in left)
 
 
-def test_a_taken_port_is_an_error_before_anything_starts(home: Path) -> None:
+def refused(home: Path, patch: pytest.MonkeyPatch, config: Path, *arguments: str) -> None:
+    """Assert that an experiment is refused, here in this process, before NNI has kept anything."""
+    patch.setenv("HOME", str(home))
+    patch.chdir(home)
+    assert main(["launch", str(config), "--out", str(home / "out"), *arguments]) == 1
+    assert not (home / "nni-experiments").exists()
+
+
+def test_a_taken_port_is_an_error_before_anything_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = start(TOY / "toy_pipeline.yml", home, "--port", str(port))
-        _, errors = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert f"port {port} is taken" in errors
-    assert not (home / "nni-experiments").exists()
+        refused(home, monkeypatch, TOY / "toy_pipeline.yml", "--port", str(port))
+    assert f"port {port} is taken" in capsys.readouterr().err
 
 
-def test_a_broken_experiment_file_is_refused_in_nnis_words(home: Path) -> None:
+def test_a_broken_experiment_file_is_refused_in_nnis_words(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = home / "broken.yml"
     broken.write_text((TOY / "toy_pipeline.yml").read_text().replace("trialConcurrency", "concurrency"))
-    process = start(broken, home)
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert "concurrency" in errors
+    refused(home, monkeypatch, broken)
+    assert "concurrency" in capsys.readouterr().err
 
 
-def test_an_experiment_on_own_images_asks_for_their_folder(home: Path) -> None:
-    process = start(Path(__file__).parents[3] / "nni_config" / "pipeline.yml", home)
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert "--data FOLDER" in errors
+def test_an_experiment_on_own_images_asks_for_their_folder(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(home, monkeypatch, Path("pipeline"))
+    assert "--data FOLDER" in capsys.readouterr().err
 
 
-def test_an_address_of_another_machine_is_refused_before_anything_starts(home: Path) -> None:
-    process = start(TOY / "toy_pipeline.yml", home, "--listen", "192.0.2.254")
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert "192.0.2.254: not an IPv4 address of this machine" in errors
-    assert not (home / "nni-experiments").exists()
+def test_an_address_of_another_machine_is_refused_before_anything_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(home, monkeypatch, TOY / "toy_pipeline.yml", "--listen", "192.0.2.254")
+    assert "192.0.2.254: not an IPv4 address of this machine" in capsys.readouterr().err
 
 
 def test_of_two_that_start_together_each_has_its_port_and_a_trial_that_is_ended_early_is_no_failure(
@@ -213,40 +240,6 @@ def test_of_two_that_start_together_each_has_its_port_and_a_trial_that_is_ended_
         ]
         ports |= set(re.findall(r"web UI: http://127\.0\.0\.1:(\d+)", errors))
     assert len(ports) == 2
-
-
-def ask(port: int, path: str, method: str = "GET", **headers: str) -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
-    return connection.getresponse().status
-
-
-def test_a_running_experiment_answers_no_page_of_another_site_and_minds_no_proxy(
-    home: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"), "http://127.0.0.1:9")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    port = free_port(0)
-    process = start(slow, home, "--port", str(port), "--allow-host", "nas.example", **nobody)
-    assert process.stderr is not None
-    assert f"http://127.0.0.1:{port}" in process.stderr.readline()
-    started = process.stderr.readline()
-    [trial] = Manager(port).get("trial-jobs")
-    board = press_the_tensorboard_button(Manager(port), trial["trialJobId"])
-    api = "/api/v1/nni/trial-jobs"
-    answers = {
-        (server, name): ask(server, path, Host=name)
-        for server, path in ((port, api), (board, "/"))
-        for name in ("localhost:9000", "nas.example", "evil.example")
-    }
-    foreign = ask(port, api, "POST", Origin="http://evil.example", Content_Type="application/json")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=200)
-    assert "trial 0 started" in started
-    assert {status for (_, name), status in answers.items() if name == "evil.example"} == {403}
-    assert {status for (_, name), status in answers.items() if name != "evil.example"} == {200}
-    assert foreign == 403
 
 
 @pytest.mark.parametrize("name", ["toy_curves.yml", "toy_curves"])

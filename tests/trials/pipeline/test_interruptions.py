@@ -38,14 +38,14 @@ from trials.training.module import LesionModule
 Retrain = Callable[..., Mapping[str, Any]]
 SEARCH = {
     "data.image_size": 16,
-    "search.filters": 4,
+    "search.filters": 2,
     "search.nodes": 2,
-    "search.epochs": 3,
+    "search.epochs": 2,
     "search.controller_updates": 2,
     "search.controller_samples": 2,
-    "search.final_samples": 20,
+    "search.final_samples": 6,
 }
-RETRAIN = {"data.image_size": 24, "retrain.epochs": 5, "retrain.filters": 2}
+RETRAIN = {"data.image_size": 24, "retrain.epochs": 3, "retrain.filters": 2}
 ROOT = Path(__file__).parents[3]
 
 # Kills ------------------------------------------------------------------------------------------------------
