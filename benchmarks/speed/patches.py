@@ -28,7 +28,7 @@ from benchmarks.measure import ROOT, median_and_range, ratio, row, save
 from trials.data.cache import FOLDER
 from trials.data.readers.patch_camelyon import NAME
 
-PATCHES, OTHERS = 16_384, 256
+PATCHES, OTHERS = 8192, 256
 SIDE, CHUNK = 96, 64
 ROUNDS, STEPS, WARM = 5, 6, 2
 LAYOUTS: Mapping[str, Mapping[str, Any]] = {
