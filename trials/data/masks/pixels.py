@@ -78,7 +78,8 @@ def file_looks_like_mask(path: Path) -> bool:
 
 def is_blank(pixels: np.ndarray) -> bool:
     """Return whether all pixels of [h, w] or [h, w, 3] are equal."""
-    return bool((pixels == pixels[0, 0]).all())
+    first = pixels[0, 0]
+    return bool((pixels[0] == first).all() and (pixels == first).all())  # the first row mostly tells
 
 
 def _looks_like_mask(channel: np.ndarray) -> bool:
