@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from search_space.progress import progress
 from trials.data.dataset import LesionData
 from trials.data.storage import stack
 
@@ -67,7 +68,8 @@ def to_array(
         return np.moveaxis(pixels.reshape(side, side, -1), -1, 0)
 
     name = _name(data, side, fit, mode) if isinstance(data, LesionData) else None
-    return stack(lambda: map(square, range(len(images)), images), (len(images), len(mode), side, side), name)
+    shape = (len(images), len(mode), side, side)
+    return stack(lambda: map(square, range(len(images)), progress(images, "images resized")), shape, name)
 
 
 def _name(data: LesionData, side: int, fit: str, mode: str) -> str:
