@@ -38,12 +38,19 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def take_turns(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each candidate in each round, after two rounds that do not count."""
+def take_turns(
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[Callable[[], object]], float] | None = None,
+) -> dict[str, list[float]]:
+    """Return the seconds of each candidate in each round, after two rounds that do not count.
+
+    They are those of `seconds`, or of another `clock`.
+    """
     timings: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-2, rounds):
         for name, run in candidates.items():
-            taken = seconds(run)
+            taken = (clock or seconds)(run)
             if turn >= 0:
                 timings[name].append(taken)
     return timings

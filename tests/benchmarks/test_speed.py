@@ -15,6 +15,7 @@ from benchmarks import measure
 from benchmarks.speed import (
     cuda,
     growth,
+    layers,
     machine_limit,
     profile,
     retraining,
@@ -126,6 +127,12 @@ def test_a_step_is_a_share_of_the_matrix_products_rate() -> None:
         (2.0, 2.0, 2.0, 2, True),
     ]
     assert rows[0]["kernels"] == 7 and "kernels" not in rows[1]
+
+
+def test_a_layer_that_gains_a_twentieth_is_worth_its_code() -> None:
+    rows = layers.rows(20, 100, 8, {"batch norm": [2.2, 4.6], "average pool": [2.0, 4.0], "all": [2.0, 4.0]})
+    assert figures(rows) == [pytest.approx((1.125, 1.1, 1.15, 2, True)), (1, 1, 1, 2, False)]
+    assert rows[0]["question"] == "20 filters, 8 of 100x100: without our batch norm / with all"
 
 
 def test_growth_is_the_slope_of_the_logarithms() -> None:
