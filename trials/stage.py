@@ -39,8 +39,6 @@ from trials.methods.registry import find_method
 from trials.nni_host.parameters import trial_parameters
 from trials.nni_host.watchdog import watch
 from trials.pipeline.evaluate import run_evaluate
-from trials.pipeline.ranking import run_rank
-from trials.pipeline.search import run_search
 from trials.pipeline.train import run_retrain, run_train
 from trials.runs.finished import UNKNOWN_REASON, Failed
 from trials.runs.folder import failure, is_done
@@ -128,6 +126,10 @@ class Stage:
 
     def search(self) -> None:
         """Search for cells."""
+        from trials.pipeline.search import (
+            run_search,
+        )  # late: PyTorch, which not all trials need, takes seconds
+
         out = below(self.out, self.of_fold / with_variant(SEARCHES["enas"], self.varied))
         run_search(self.split(), self.settings, out)
 
@@ -160,6 +162,8 @@ class Stage:
 
     def rank(self) -> None:
         """Train a candidate of a search alone."""
+        from trials.pipeline.ranking import run_rank  # late, as a search
+
         layout, index = self.parameters["layout"], self.parameters["index"]
         folder = fold_folder(self.root, self.parameters.get("fold"), self.varied)
         out = below(self.out, folder / candidate_name(layout, index))

@@ -85,3 +85,9 @@ def test_baselines_and_reports_load_nothing_that_trains_networks(
         ended, packages = imported_by(*words.split())
         assert ended == 0
         assert not packages & OF_NETWORKS, words
+
+
+def test_a_trial_has_not_loaded_pytorch_before_its_stage_asks_for_it() -> None:
+    code = "import sys, trials.stage; print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"

@@ -67,8 +67,8 @@ class LeftOut:
 class Plan:
     """Methods, the dearest first, each trained in `parts` parts in `places` (outer folds and final model).
 
-    `at_once` trials run at a time, each `start_seconds` after the one before: Python, PyTorch and the data
-    are loaded. `folds` is 1 for data with a split of their own. Networks stop after `max_steps`, where the
+    `at_once` trials run at a time, each `start_seconds` after the one before: Python, NNI and the data are
+    loaded. `folds` is 1 for data with a split of their own. Networks stop after `max_steps`, where the
     hours ask for that.
     """
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,6 +30,7 @@ from trials.studies.costs import cost_of, trials_at_once
 from trials.studies.plan import Cost, LeftOut, cannot
 
 LIKELY_BYTES = 2_000_000_000  # of a trial, before one is measured; ours
+EVERY_TRIAL, NETWORKS = "trials.nni_host.parameters", "trials.training.module"  # load NNI; PyTorch as well
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": UNBROKEN_MEMORY}  # a trial's
 
 
@@ -122,14 +124,19 @@ def _time(
     own = loaded.splits is not None
     split = Split.of(loaded, chosen, folds=folds, fold=None if own else 0, seed=0)
     other = load_external(external, chosen, loaded) if external else None
+    import_module(EVERY_TRIAL)
     start_seconds = time.time() - began
+    import_module(NETWORKS)
+    more_seconds = time.time() - began - start_seconds
     costs: list[Cost] = []
     left_out: list[LeftOut] = []
     for method in methods:
         try:
-            costs.append(cost_of(method, split, chosen, other, parts))
+            cost = cost_of(method, split, chosen, other, parts)
         except (ValueError, ImportError) as error:
             left_out.append(cannot(method, error))
+        else:
+            costs.append(replace(cost, seconds=cost.seconds + more_seconds) if cost.steps else cost)
     return Timed(start_seconds, tuple(costs), tuple(left_out))
 
 
