@@ -30,7 +30,7 @@ from trials.data.sign_hashes import POSES, sign_hashes
 SIMILAR = 0.6
 MOVED = 0.7  # in another pose or inverted: more comparisons agree more often by chance
 COPY = 0.9  # of the uncut images: one file saved twice; no two groups of BUSI or BUS-BRA come above 0.7
-_AT_ONCE = 8192  # images whose cuts are looked up: their hashes take 40 MB
+_AT_ONCE = 2048  # images whose cuts are looked up: their hashes take 10 MB
 
 
 def copy_digest(pixels: np.ndarray) -> str:

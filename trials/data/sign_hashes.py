@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from search_space.progress import progress
+
 CUT = 0.1
 THUMBNAIL = 48
 GRID = 13
@@ -33,7 +35,7 @@ def sign_hashes(images: Sequence[np.ndarray], cut: bool = False) -> np.ndarray:
     sides = list(itertools.product((0, CUT), repeat=2)) if cut else [(0, 0)]
     weights = np.concatenate([_weights(before, after) for before, after in sides])
     signs = np.empty((len(images), len(sides) ** 2, SIGNS), np.int8)
-    for start in range(0, len(images), _AT_ONCE):
+    for start in progress(range(0, len(images), _AT_ONCE), f"batches of {_AT_ONCE} images hashed"):
         some = [_thumbnail(image) for image in images[start : start + _AT_ONCE]]
         signs[start : start + len(some)] = _signs(np.array(some, np.float64), weights)
     return signs
