@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from search_space.progress import progress
 from trials.data.dataset import LesionData
 from trials.data.findings import findings
 from trials.data.leaks import refuse_overlap
@@ -78,7 +79,7 @@ def evaluate_external(
     """Score each method's models together, and write `external_predictions.csv`."""
     classes, everything = data.known, np.arange(len(data.files))
     results, rows = {}, []
-    for name, runs in methods.items():
+    for name, runs in progress(methods.items(), "methods tested on external images"):
         models = [load_model(run.folder) for run in runs]
         decision = together([model.description.frozen.decision for model in models])
         score = partial(
