@@ -16,8 +16,9 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.measure import ROOT
@@ -43,13 +44,19 @@ def stages(seed: int) -> Iterator[dict[str, Any]]:
     yield {"stage": "evaluate", "layouts": list(LAYOUTS), "failed": [], "folds": 3, "seed": seed}
 
 
-def run_stage(parameters: dict[str, Any], out: Path, variables: dict[str, str], images: int) -> bool:
+def run_stage(
+    parameters: dict[str, Any],
+    out: Path,
+    variables: dict[str, str],
+    images: int,
+    settings: Mapping[str, object],
+) -> bool:
     """Run one stage as a process; return whether it came to its end. Its words go to `log.txt`."""
     code = (
         "import json, sys; from pathlib import Path; from trials.stage import run_stage; "
         "from trials.data.phantoms import make_phantoms; out = Path(sys.argv[2]); "
         "data = out / 'synthetic_phantoms'; data.exists() or make_phantoms(data, int(sys.argv[3])); "
-        "run_stage(json.loads(sys.argv[1]), data, out, 'quick')"
+        "run_stage(json.loads(sys.argv[1]), data, out, 'quick', of_data=json.loads(sys.argv[4]))"
     )
     command = [
         sys.executable,
@@ -60,6 +67,7 @@ def run_stage(parameters: dict[str, Any], out: Path, variables: dict[str, str], 
         json.dumps(parameters, allow_nan=False),
         str(out),
         str(images),
+        json.dumps(dict(settings), allow_nan=False),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     with (out / "log.txt").open("a") as log:
@@ -86,10 +94,16 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
-def demo(name: str, seed: int, out: Path, images: int = 240) -> dict[str, Any]:
-    """Run one demo, or go on with it; return its row."""
+def demo(
+    name: str,
+    seed: int,
+    out: Path,
+    images: int = 240,
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Run one demo, or go on with it, with `settings` that differ from the profile's; return its row."""
     out.mkdir(parents=True, exist_ok=True)
-    came = [run_stage(parameters, out, INSTRUCTIONS[name], images) for parameters in stages(seed)]
+    came = [run_stage(one, out, INSTRUCTIONS[name], images, settings) for one in stages(seed)]
     root = out / (f"seed{seed}" if seed else "")
     read = {layout: root / "fold0" / layout / "metrics.json" for layout in LAYOUTS}
     metrics = {layout: json.loads(path.read_text()) for layout, path in read.items() if path.exists()}

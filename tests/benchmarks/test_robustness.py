@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robustness import campaign, kill_campaign, lost_hosts, stability
+from tests.helpers.tiny import TINY
 
 
-def test_demo_holds_on_an_older_processor_too(tmp_path: Path) -> None:
-    row = campaign.demo("avx2, default", 2, tmp_path, images=24)
-    assert (row["stages"], row["failed"], row["not_finite"]) == (4, 0, 0)
+def test_demo_holds_on_an_older_processor_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "LAYOUTS", ("enas7",))  # the larger one has the same layers
+    row = campaign.demo("avx2, default", 2, tmp_path, images=24, settings=TINY)
+    assert (row["stages"], row["failed"], row["not_finite"]) == (3, 0, 0)
     assert 0 <= row["enas7_auc"] <= 1
-    assert 0 <= row["enas17_auc"] <= 1
 
 
 def test_numbers_that_are_not_finite_are_counted(tmp_path: Path) -> None:

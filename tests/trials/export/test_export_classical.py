@@ -126,12 +126,10 @@ def test_the_card_names_no_epochs_of_what_has_none(tmp_path: Path) -> None:
         assert ("9 epochs" in said[25], "last epoch" in said[26]) == (bool(epochs), bool(epochs))
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_an_ensemble_of_a_network_and_an_svm(classes: int, images: list[Path], tmp_path: Path) -> None:
-    told = TWO if classes == 2 else {}
-    svm = save_fitted(tmp_path / "svm", classes, ("gradients",))
-    network = save_untrained(tmp_path / "network", **told, channels=3)
-    frozen = Frozen(Decision(1, 0.25) if classes == 2 else Decision(), 1.5, "", ())
+def test_an_ensemble_of_a_network_and_an_svm(images: list[Path], tmp_path: Path) -> None:
+    svm = save_fitted(tmp_path / "svm", 3, ("gradients",))
+    network = save_untrained(tmp_path / "network", channels=3)
+    frozen = Frozen(Decision(), 1.5, "", ())
     save_ensemble(tmp_path / "model", [(svm, 0.6), (network, 0.4)], frozen)
     run_export(tmp_path / "model", tmp_path / "out")
     names = list(json.loads((tmp_path / "out" / "metadata.json").read_text())["model"]["squares"])

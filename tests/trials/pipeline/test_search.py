@@ -146,8 +146,7 @@ def test_the_same_seed_gives_the_same_files_also_after_an_interruption(
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-@pytest.mark.parametrize("strategy", ["enas", "random"])
-@pytest.mark.parametrize("of", ["parameters", "macs"])
+@pytest.mark.parametrize(("of", "strategy"), [("parameters", "random"), ("macs", "enas")])
 def test_what_is_found_keeps_the_limit_in_the_network_that_is_retrained(
     of: str, strategy: str, lesions: Path, tmp_path: Path
 ) -> None:
