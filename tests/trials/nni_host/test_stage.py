@@ -8,6 +8,7 @@ import pytest
 
 from trials import stage
 from trials.data.split import Split
+from trials.pipeline import ranking, search
 from trials.settings.schema import Settings
 from trials.stage import run_stage
 
@@ -24,9 +25,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], d
 
     monkeypatch.setattr(Split, "load", split)
     monkeypatch.setattr(stage, "load_external", lambda path, settings, data: path)
-    for verb in ("run_search", "run_retrain", "run_train", "run_rank", "run_evaluate"):
+    homes = {  # two are imported when they are needed
+        **dict.fromkeys(("run_retrain", "run_train", "run_evaluate"), stage),
+        **{"run_search": search, "run_rank": ranking},
+    }
+    for verb, home in homes.items():
         monkeypatch.setattr(
-            stage, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
+            home, verb, lambda *arguments, verb=verb, **named: made.append((verb, arguments, named))
         )
     return made
 
