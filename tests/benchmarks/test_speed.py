@@ -130,9 +130,11 @@ def test_a_step_is_a_share_of_the_matrix_products_rate() -> None:
 
 
 def test_a_layer_that_gains_a_twentieth_is_worth_its_code() -> None:
-    rows = layers.rows(20, 100, 8, {"batch norm": [2.2, 4.6], "average pool": [2.0, 4.0], "all": [2.0, 4.0]})
+    rows = layers.rows(
+        20, 100, 4, 8, {"batch norm": [2.2, 4.6], "average pool": [2.0, 4.0], "all": [2.0, 4.0]}
+    )
     assert figures(rows) == [pytest.approx((1.125, 1.1, 1.15, 2, True)), (1, 1, 1, 2, False)]
-    assert rows[0]["question"] == "20 filters, 8 of 100x100: without our batch norm / with all"
+    assert rows[0]["question"] == "20 filters, 8 maps of 25x25: without our batch norm / with all"
 
 
 def test_growth_is_the_slope_of_the_logarithms() -> None:
