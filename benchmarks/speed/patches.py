@@ -156,7 +156,7 @@ def rows(
             row(f"{named}: memory to load", memory, "MB", "<= 1000", memory["max"] <= 1000),
             row(f"{named}: to load", median_and_range(first["seconds"]), "s"),
             row(f"{named}: to load / to load again", gain, "times"),
-            row(f"{named}: a step's batch of the step", share, "%", "<= 5", share["median"] <= 5),
+            row(f"{named}: share of a step that its batch takes", share, "%", "<= 5", share["median"] <= 5),
         ]
     return table
 
