@@ -40,6 +40,7 @@ def run_publish(places: Sequence[Path], out: Path) -> dict[str, Any]:
     not as its run has left it, and `LinkError` for a link that leads out of any of the folders, before
     anything is written.
     """
+    places = [place.absolute() for place in places]  # their common folder is looked for
     for place in places:
         _check_place(place, out)
     found = collect(places)
