@@ -19,7 +19,8 @@ from trials.runs.finished import Run
 class MethodRuns:
     """All runs of one method, by fold and seed, every seed with the same folds.
 
-    And what it says of the test folds, pooled, and of external images.
+    And what it says of the test folds, pooled, and of external images, on which perhaps not all seeds' models
+    were tested.
     """
 
     name: str
@@ -27,6 +28,7 @@ class MethodRuns:
     runs: tuple[Run, ...]
     tested: Predictions | None
     external: Predictions | None
+    external_seeds: Sequence[int] = ()
 
     @property
     def saw_other_data(self) -> bool:
@@ -86,9 +88,14 @@ def folds_of(runs: Sequence[Run], seed: int) -> set[int | None]:
 
 def _method(found: Collection, runs: Sequence[Run]) -> MethodRuns:
     name, seeds = runs[0].method, sorted({run.seed for run in runs})
-    external = {Path(f"seed {seed}"): found.external.get((name, seed)) for seed in seeds}
+    external = {seed: found.external[name, seed] for seed in seeds if (name, seed) in found.external}
     return MethodRuns(
-        name, runs[0].label, tuple(runs), tested=_over_seeds(_tested(runs)), external=_over_seeds(external)
+        name,
+        runs[0].label,
+        tuple(runs),
+        tested=_over_seeds(_tested(runs)),
+        external=_over_seeds({Path(f"seed {seed}"): said for seed, said in external.items()}),
+        external_seeds=tuple(external),
     )
 
 

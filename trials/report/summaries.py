@@ -23,6 +23,7 @@ from trials.evaluation.measures import (
 from trials.evaluation.metrics import mean_and_std
 from trials.report.methods import MethodRuns
 from trials.runs.collection import BinaryPredictions, Predictions
+from trials.runs.finished import Run
 
 PREVALENCE = 0.1
 FEW = 3  # groups of a class; ours
@@ -53,6 +54,13 @@ class Summary(Generic[Said]):
     seed_accuracies: Sequence[float]
     auc_together: float | None
     measures: Mapping[str, Interval]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those of the seeds whose models are measured here."""
+        method, measured_seeds = self.method, len(self.predictions.each)
+        seeds = method.seeds if measured_seeds == len(method.seeds) else method.external_seeds
+        return [run for run in method.runs if run.seed in seeds]
 
     @property
     def n(self) -> int:
@@ -102,7 +110,7 @@ class Summary(Generic[Said]):
 
     def mean_of(self, key: str) -> float | None:
         """Return the mean over the runs of a number that they record, such as `seconds`."""
-        return mean_and_std([run.metrics.get(key) for run in self.method.runs])["mean"]
+        return mean_and_std([run.metrics.get(key) for run in self.runs])["mean"]
 
 
 def summarise(

@@ -131,8 +131,7 @@ def _tables(reading: Reading[Any], results: Table) -> dict[str, Table]:
 
 def _result_row(summary: Summary[Any]) -> dict[str, Any]:
     """Return what the rows of `results.csv` have in common."""
-    method, measures = summary.method, summary.measures
-    runs = method.runs
+    method, measures, runs = summary.method, summary.measures, summary.runs
     return {
         "method": method.name,
         "label": method.label,
@@ -141,8 +140,8 @@ def _result_row(summary: Summary[Any]) -> dict[str, Any]:
         "data": summary.predictions.data,
         "n": summary.n,
         "groups": summary.groups,
-        "folds": None if method.runs[0].own_split else len(summary.fold_aucs) or None,
-        "seeds": " ".join(map(str, method.seeds)),
+        "folds": None if runs[0].own_split else len(summary.fold_aucs) or None,
+        "seeds": " ".join(map(str, sorted({run.seed for run in runs}))),
         "auc": _cell(summary.auc),
         "auc_sd": _cell(summary.auc_sd),
         "auc_sd_seeds": _cell(summary.auc_sd_seeds),
@@ -229,5 +228,5 @@ def _whole(value: float | None) -> int | None:
 
 def _all_of(summary: Summary[Any], key: str, between: str = " ") -> str:
     """Return the values that the runs record under `key`, each once."""
-    values: Sequence[Any] = [run.metrics.get(key) for run in summary.method.runs]
+    values: Sequence[Any] = [run.metrics.get(key) for run in summary.runs]
     return between.join(dict.fromkeys(str(value) for value in values if value is not None))

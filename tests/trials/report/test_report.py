@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from search_space import Architecture
-from tests.helpers.report_runs import GOOD, table, write_comparison, write_run, write_search
+from tests.helpers.report_runs import GOOD, POOR, table, write_comparison, write_run, write_search
 from trials.cli import main
 from trials.data.dataset import LesionData
 from trials.errors import EvaluationError, RunFolderError
@@ -331,6 +331,16 @@ def test_data_add_pictures_shortcuts_and_subgroups(
     for words in ("the truth itself", "AUC within thirds", "<i>A</i>", "rarer values", "device", "birads"):
         assert words in page.words, words
     assert "histology" not in page.words
+
+
+def test_a_row_of_external_images_names_the_seeds_that_were_tested_on_them(tmp_path: Path) -> None:
+    rows = [("e0.png", "malignant", "e0", "0.9"), ("e1.png", "benign", "e1", "0.2")]
+    for fold in (0, 1):
+        first = {"external": rows, "external_name": "elsewhere"}
+        write_run(tmp_path / "runs" / f"0{fold}", "net", fold, table(fold, GOOD[fold]), **first)
+        write_run(tmp_path / "runs" / f"1{fold}", "net", fold, table(fold, POOR[fold]), seed=1)
+    run_report([tmp_path / "runs"], tmp_path / "out")
+    assert [row["seeds"] for row in rows_of(tmp_path / "out" / "results.csv")] == ["0 1", "0"]
 
 
 def test_images_of_one_group_are_one_mistake(tmp_path: Path) -> None:
