@@ -14,6 +14,7 @@ from PIL import Image
 
 from search_space import EnasNetwork
 from strategies.testing.searches import UserSpace, evaluator
+from tests.helpers.figures import leave_blank
 from tests.helpers.images import rings
 from tests.helpers.pages import README, ROOT, blocks, commands
 from trials.cli import main
@@ -84,6 +85,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("NNI_PLATFORM", raising=False)
+        leave_blank(patch, "pdf", "svg")
         for page in (README, STEPS):
             run_commands(page, set())
     return folder

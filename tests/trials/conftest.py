@@ -66,7 +66,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def architecture_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An architecture of unknown origin."""
     path = tmp_path_factory.mktemp("architecture") / "architecture.json"
-    path.write_text(Architecture.random(1).to_json())
+    path.write_text(Architecture.random(1, nodes=2).to_json())
     return path
 
 

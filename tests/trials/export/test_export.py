@@ -94,9 +94,8 @@ def exported(told: dict[str, Any]) -> Path:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of other kind, untrained: one channel, padded, mirrored, three classes."""
     folder = tmp_path_factory.mktemp("other")
-    network = {
-        "kind": "cells", "architecture": Architecture.random(2).to_sample(), "layout": "enas3", "filters": 4,
-    }  # fmt: skip
+    cells = Architecture.random(2, nodes=2).to_sample()
+    network = {"kind": "cells", "architecture": cells, "layout": "enas3", "filters": 4}
     description = NetworkDescription.model_validate(
         {"network": network, "channels": 1, "classes": ("benign", 'mal"""ignant<b>', "normal")}
         | {"positive": 'mal"""ignant<b>', "image_size": 20, "fit": "pad", "mean": (0.4,), "std": (0.25,)}
