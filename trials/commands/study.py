@@ -26,7 +26,10 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--external", type=Path, help="another data set, to test the frozen models on")
     parser.add_argument(
-        "--hours", type=_hours, default=1.0, help="what does not fit is left out, dearest first (default: 1)"
+        "--hours",
+        type=_hours,
+        default=1.0,
+        help="what does not fit is cut: parts, steps of networks, then methods (default: 1)",
     )
     parser.add_argument(
         "--methods",
