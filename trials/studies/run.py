@@ -19,7 +19,7 @@ from strategies.tuner import name, study_places
 from trials.data.checks import verify
 from trials.data.load import load_data, load_external, reading
 from trials.data.split import Split
-from trials.errors import DataError, ExperimentError, SettingsError
+from trials.errors import DataError, ExperimentError, SettingsError, reason
 from trials.files import write_atomically
 from trials.methods.registry import find_method
 from trials.nni_host.experiment import LOOPBACK
@@ -115,7 +115,13 @@ def _kept(out: Path, asked: Mapping[str, object]) -> Plan | None:
                 f"{out / PLAN_FILE}: this study was begun with {key} = {before}, not {value}; repeat that to "
                 "go on, or name another folder"
             )
-    return read_plan(kept)
+    try:
+        return read_plan(kept)
+    except (KeyError, TypeError) as error:
+        raise ExperimentError(
+            f"{out / PLAN_FILE}: the plan of another version ({reason(error)}); go on with the version that "
+            "began this study, or name another folder"
+        ) from None
 
 
 def _planned(

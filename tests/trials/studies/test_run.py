@@ -76,6 +76,10 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
     with pytest.raises(ExperimentError, match="stopped"):
         studied(phantoms, tmp_path)
     assert asked[-1] == {"retrain.max_steps": 5}  # its networks stop by then
+    old = {key: value for key, value in json.loads(kept).items() if key != "start_seconds"}
+    (tmp_path / "plan.json").write_text(json.dumps(old))
+    with pytest.raises(ExperimentError, match="the plan of another version"):
+        studied(phantoms, tmp_path)
     with pytest.raises(ExperimentError, match=r"begun with hours = 1\.0, not 2"):
         studied(phantoms, tmp_path, hours=2.0)
     with pytest.raises(ExperimentError, match=r"begun with settings = {}, not {'data.image_size': 32}"):
