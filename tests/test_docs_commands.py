@@ -26,7 +26,10 @@ GUIDES = [  # in this order, in one folder: a page uses what the pages before it
     for name in ("own-images", "classes", "settings", "use-a-model", "compare-methods")
 ]
 SMALLER = {
-    "search": ["search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"],
+    "search": [
+        *("search.epochs=1", "search.filters=2", "search.nodes=2", "search.final_samples=3"),
+        "search.normal_cells=3",  # the profile cpu's, whose cells are those of enas7 too
+    ],
     "retrain": ["retrain.epochs=1", "retrain.filters=2"],
     "train": ["retrain.epochs=1"],
 }
@@ -80,6 +83,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_phantoms(folder / "my-lesions", count=40, side=32)
     shutil.copy(next((folder / "my-lesions").glob("*.png")), folder / "my-lesions" / "a.png")
     make_phantoms(folder / "others", count=20, seed=1, side=32)
+    make_phantoms(folder / "their-lesions", count=40, seed=2, side=32)
     make_frames(folder / "busi")
     rings(folder / "my-grades", ["low", "middle", "high"], 12)
     with pytest.MonkeyPatch.context() as patch:

@@ -9,7 +9,6 @@ Before an entry is made, those that were used least recently leave, where all wo
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from search_space.strict_json import dump_json, parse_json
 from trials.data.findings import say
 from trials.errors import LockedError, SettingsError
 from trials.files import FileLock
@@ -104,7 +104,7 @@ def _made(place: Path, size: int, make: Callable[[Path], None]) -> bool:
     try:
         make(partial)
         _flush(partial)
-        (partial / _CONTENTS).write_text(json.dumps(_state(partial)), encoding="utf-8")
+        (partial / _CONTENTS).write_text(dump_json(_state(partial)), encoding="utf-8")
         partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -146,7 +146,7 @@ def _state(place: Path) -> dict[str, list[int]]:
 
 def _is_whole(place: Path) -> bool:
     try:
-        return bool(json.loads((place / _CONTENTS).read_bytes()) == _state(place))
+        return bool(parse_json((place / _CONTENTS).read_bytes()) == _state(place))
     except (OSError, ValueError):
         return False
 

@@ -8,7 +8,6 @@ it lies there is not copied.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from search_space.progress import progress
+from search_space.strict_json import dump_json
 from trials.data import cache, storage
 from trials.data.duplicates import copy_digest
 from trials.data.files.decoding import image_digest
@@ -119,7 +119,7 @@ def _kept(listing: Listing) -> list[Decoded] | None:
 def _name(listing: Listing) -> str:
     files = [path.resolve() for path in listing.stored.files] if listing.stored else []
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(json.dumps([FORMAT, listing.layout, stats]).encode()).hexdigest()[:16]
+    return hashlib.sha256(dump_json([FORMAT, listing.layout, stats]).encode()).hexdigest()[:16]
 
 
 def _make(folder: Path, records: Sequence[Record]) -> None:

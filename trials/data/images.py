@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import PIL
 from PIL import Image
 
 from search_space.progress import progress
+from search_space.strict_json import dump_json
 from trials.data.dataset import LesionData
 from trials.data.storage import stack
 
@@ -75,7 +75,7 @@ def to_array(
 def _name(data: LesionData, side: int, fit: str, mode: str) -> str:
     """Return what squares of a data set's images are called in the cache: by all that makes them."""
     made_of = [FORMAT, PIL.__version__, data.image_digests, side, fit, mode]
-    return f"squares-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}"
+    return f"squares-{hashlib.sha256(dump_json(made_of).encode()).hexdigest()[:16]}"
 
 
 def from_square(values: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:

@@ -40,7 +40,7 @@ def build(task: Task, entry: Entry, found: Found | None = None) -> Method:
     if entry.cells is None:
         return BUILDERS[name](task)
     if found is None:
-        raise ValueError(f"{name}: is of an architecture; search one")
+        raise ValueError(f"{name}: a searched network needs an architecture; search one")
     from trials.methods.cells import boosted_network, cell_network, enas_b
 
     if layout is None:

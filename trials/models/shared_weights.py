@@ -6,7 +6,6 @@ Their search may be of another data set. What it has seen, validation and test i
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from search_space.enas.final_network import EnasNetwork
 from search_space.enas.layouts import parse_layout
+from search_space.strict_json import dump_json, parse_json
 from strategies.supernet.transfer import start_network, start_supernet
 from trials.data.dataset import LesionData
 from trials.data.leaks import read_search_record, refuse_overlap
@@ -97,7 +97,7 @@ class SharedWeights:
 
     def _is_of(self, split: Split) -> bool:
         fraction = _of(self.record, "settings", "data", "validation_fraction")
-        place = json.loads(json.dumps(split.identity))
+        place = parse_json(dump_json(split.identity))
         return (
             (self.seen["data_digest"], fraction) == (split.data.digest, split.settings.validation_fraction)
         ) and all(self.record.get(name) == place.get(name) for name in _PLACE)

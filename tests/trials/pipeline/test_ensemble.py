@@ -123,5 +123,5 @@ def test_an_ensembles_estimate_is_of_all_its_trainings(task: Task, tmp_path: Pat
 
 
 def test_a_network_of_cells_is_not_built_without_them(task: Task) -> None:
-    with pytest.raises(ValueError, match="enas7: a network of cells needs an architecture"):
+    with pytest.raises(ValueError, match="enas7: a searched network needs an architecture"):
         build(task, METHODS["enas7"])
