@@ -23,11 +23,10 @@ from trials.data import cache, storage
 from trials.data.duplicates import copy_digest
 from trials.data.files.decoding import image_digest
 from trials.data.masks.pixels import is_blank, looks_like_mask
-from trials.data.records import LeftOut, Listing, Record
+from trials.data.records import AT_ONCE, LeftOut, Listing, Record
 from trials.errors import DataError
 
 FORMAT = 1  # of what is kept; another where `Decoded` says other things of the same pixels
-_AT_ONCE = 1024  # images
 _FACTS = "facts.npy"
 _FACT = np.dtype(
     [
@@ -71,7 +70,7 @@ def decode_all(listing: Listing) -> Found:
 
 def _blocks(records: Sequence[Record]) -> Iterator[Found]:
     attempted = iter(progress(_attempts(records), "images decoded", total=len(records)))
-    while attempts := list(islice(attempted, _AT_ONCE)):
+    while attempts := list(islice(attempted, AT_ONCE)):
         yield (
             [one for one in attempts if isinstance(one, Decoded)],
             [one for one in attempts if isinstance(one, str)],
@@ -80,8 +79,8 @@ def _blocks(records: Sequence[Record]) -> Iterator[Found]:
 
 def _attempts(records: Sequence[Record]) -> Iterator[Decoded | str]:
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(records), _AT_ONCE):
-            yield from pool.map(_attempt, records[start : start + _AT_ONCE])
+        for start in range(0, len(records), AT_ONCE):
+            yield from pool.map(_attempt, records[start : start + AT_ONCE])
 
 
 def _attempt(record: Record) -> Decoded | str:
@@ -144,8 +143,8 @@ def _fact(image: Decoded, file: BinaryIO) -> tuple[object, ...]:
 def _read(folder: Path, records: Sequence[Record]) -> list[Decoded]:
     facts, stored = np.load(folder / _FACTS), storage.mapped(folder / storage.PIXELS)
     images = []
-    for begin in range(0, len(records), _AT_ONCE):
-        some = slice(begin, begin + _AT_ONCE)
+    for begin in range(0, len(records), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
         for record, fact in zip(records[some], facts[some].tolist(), strict=True):
             start, height, width, channels, digest, copied, blank, like_mask = fact
             shape = (height, width, channels) if channels else (height, width)

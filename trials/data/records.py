@@ -46,6 +46,9 @@ class Record:
     cells: Mapping[str, str] = field(default_factory=dict)
 
 
+AT_ONCE = 1024  # records whose images are decoded side by side, in any order
+
+
 @dataclass(frozen=True)
 class Stored:
     """The few files that hold all pixels of a data set, and nothing else says how these are decoded.

@@ -16,6 +16,9 @@ from trials.data import cache, storage
 from trials.data.dataset import LesionData
 from trials.data.images import to_array
 from trials.data.load import load
+from trials.data.readers import patch_camelyon
+from trials.data.readers.base import Options
+from trials.data.readers.patch_camelyon import BLOCK
 from trials.errors import SettingsError
 
 CHUNK = 4
@@ -79,6 +82,18 @@ def test_each_chunk_is_unpacked_once_and_never_again(
     unpacked.clear()
     assert of(read(patches)) == expected and not unpacked
     assert str(folder) not in capsys.readouterr().err
+
+
+def test_a_chunk_is_unpacked_once_in_whatever_order_threads_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunked = {"chunks": (CHUNK, 96, 96, 3), "compression": "gzip"}
+    counts = {"train": 3 * BLOCK, "valid": CHUNK, "test": CHUNK}
+    listing = patch_camelyon.read(write_patches(tmp_path / "pcam", counts, **chunked), Options())
+    unpacked = reads(monkeypatch)
+    for place in (0, 2 * BLOCK, BLOCK, 1):  # the last is of a thread that was kept waiting
+        listing.records[place].decode()
+    assert len(unpacked) == 3
 
 
 def test_squares_are_made_once_for_the_same_pixels(patches: Path, folder: Path) -> None:

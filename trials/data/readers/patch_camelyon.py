@@ -19,7 +19,7 @@ import numpy as np
 
 from search_space.regular_files import not_a_file
 from trials.data.readers.base import Options, Reader
-from trials.data.records import SPLITS, Listing, Record, Stored
+from trials.data.records import AT_ONCE, SPLITS, Listing, Record, Stored
 from trials.data.tables.cells import is_blank
 from trials.data.tables.columns import NONE
 from trials.data.tables.csv_rows import read_rows
@@ -121,8 +121,8 @@ class _Patches:
     """The patches of a file, uint8 [n, h, w, 3].
 
     Contiguous ones are mapped as they lie in the file. Of those in chunks, which HDF5 unpacks whole, a block
-    of whole chunks is read at a time and the last two are held, so that each is unpacked once where patches
-    are asked for in their order, by several threads too.
+    of whole chunks is read at a time, and all blocks are held of which patches may be decoded side by side:
+    threads ask for these in any order, and each chunk is unpacked once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -134,7 +134,8 @@ class _Patches:
         self._count, self._rows = len(stored), chunk * math.ceil(BLOCK / chunk)
         self._mapped = _mapped(stored, path)
         self.unpacked = int(stored.size) if self._mapped is None else 0  # bytes
-        self._block = lru_cache(maxsize=2)(partial(_block, stored, self._rows))
+        held = math.ceil(AT_ONCE / self._rows) + 1
+        self._block = lru_cache(maxsize=held)(partial(_block, stored, self._rows))
         self._lock = Lock()
 
     def __len__(self) -> int:
