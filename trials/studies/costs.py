@@ -90,14 +90,17 @@ def _fit_seconds(
 def extrapolated(timed: Sequence[tuple[int, float]], images: int) -> float:
     """Return the seconds of a fit on so many images, from one or two `timed` ones (images, seconds).
 
-    They grow by a power: that of the two, which for a kernel is 2 to 3, or 2.
+    Of one they grow with the square. Two part what grows with the images, such as features, from what a
+    kernel takes, which is hardly seen of few images and comes to most of it: with their cube, a bound.
     """
-    power = 2.0
-    if len(timed) > 1:
-        (fewer, before), (more, after) = timed
-        power = min(max(math.log(after / before) / math.log(more / fewer), 1.0), 3.0)
-    count, seconds = timed[-1]
-    return seconds * (images / count) ** power
+    (count, seconds), *more = timed
+    if not more:
+        return seconds * (images / count) ** 2
+    [(larger, after)] = more
+    each = after / larger
+    cubic = (each - seconds / count) / (larger**2 - count**2)
+    cubic = min(max(cubic, 0.0), each / larger**2)
+    return images * (each + cubic * (images**2 - larger**2))
 
 
 def _thinned(training: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
