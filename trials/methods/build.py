@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from trials.data.task import Task
 from trials.errors import SettingsError
 from trials.methods.base import Method
-from trials.methods.classical import ClassicalMethod, Learn, Seen, logistic_regression, support_vectors
+from trials.methods.classical import ClassicalMethod, Seen
+from trials.methods.learners import Learn, logistic_regression, support_vectors
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from trials.data.inputs import PLAIN_BATCH
 from trials.data.task import Task
-from trials.methods.classical import ClassicalMethod, Seen, support_vectors
+from trials.methods.classical import ClassicalMethod, Seen
+from trials.methods.learners import support_vectors
 from trials.models.backbones import find_weights
 from trials.models.frozen_features import FrozenFeatures, start_frozen
 from trials.models.specs import Backbone, Shape

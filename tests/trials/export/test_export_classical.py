@@ -24,7 +24,7 @@ from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.export import run_export
 from trials.export.origin import Origin
-from trials.methods.classical import Fitted, logistic_regression, support_vectors
+from trials.methods.learners import Fitted, logistic_regression, support_vectors
 from trials.models.classical import ClassicalDescription, ClassicalModel, features_of, save_classical
 from trials.models.model_file import load_model, save_ensemble
 from trials.runs.predictions import Frozen

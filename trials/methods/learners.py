@@ -1,0 +1,225 @@
+"""Classifiers of scikit-learn that classical methods fit to features, kept as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Protocol, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from trials.models.classifiers import Classifier, Linear, SupportVectors
+
+_CS = (0.3, 1, 3, 10, 30)  # among which an SVM's C is chosen; ours
+_INNER = 3  # inner folds, of fewer groups fewer; ours
+_UNCHOSEN_C = 1.0  # where nothing can choose it: scikit-learn's default
+MOST_KEPT = 10_000  # images whose kernel is kept as a matrix, 0.8 GB; ours
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted classifier, and warnings about the fit.
+
+    Unless `calibrated`, its scores are its own, of any scale, and no log odds.
+    """
+
+    classifier: Classifier
+    warnings: Sequence[str] = ()
+    calibrated: bool = True
+
+
+class Learn(Protocol):
+    """Fits a classifier to features [n, d] of images of groups [n].
+
+    `truth` [n] says of two classes which images are positive, of more the labels. Those features are
+    standardised which `standardised` picks, and others where that is the way of the classifier.
+    """
+
+    def __call__(
+        self, features: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int, standardised: slice
+    ) -> Fitted:
+        """Return the classifier."""
+
+
+def logistic_regression(
+    features: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int, standardised: slice = slice(0)
+) -> Fitted:
+    """Fit a logistic regression on features that are all standardised: of more classes a multinomial one."""
+    scaler, fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, truth)
+    return Fitted(Linear(scaler.mean_, scaler.scale_, fitted.coef_, fitted.intercept_))
+
+
+def support_vectors(
+    features: np.ndarray,
+    truth: np.ndarray,
+    groups: np.ndarray,
+    seed: int,
+    standardised: slice = slice(0),
+    *,
+    cs: Sequence[float] = _CS,
+    most_kept: int = MOST_KEPT,
+) -> Fitted:
+    """Fit an SVM with an RBF kernel, which is kept as a matrix for up to `most_kept` images.
+
+    Either way it is the same machine, as near as libsvm comes to the optimum, 1e-3; on BUSI to 1e-12.
+
+    Grouped cross-validation within the training images chooses its C among `cs`, by the AUC of each class
+    against the rest, and turns its decision values into log odds by Platt's sigmoid, of more than two classes
+    one for each, normalised. With too few groups of a class for that, C is scikit-learn's default, or the
+    only one of `cs`, and the decision values stand for log odds; they do so too where the sigmoid would
+    reverse their order, which it can by chance for few groups. Warnings say so.
+    """
+    machine = _machine(standardised, kept=len(features) <= most_kept)
+    splits = _inner_folds(truth, groups, seed)
+    if not splits:
+        chosen = _UNCHOSEN_C if len(cs) > 1 else cs[0]
+        fitted = machine.set_params(svm__C=chosen).fit(features, truth)
+        note = (
+            f"{_class_groups(truth, groups)} to train on: too few to choose the SVM's C and calibrate it "
+            f"by cross-validation; C is {chosen:g}, its decision values stand for log odds"
+        )
+        return Fitted(_arrays(fitted, features), [note], calibrated=False)
+    machine.set_params(svm__C=_choose(machine, cs, splits, features, truth))
+    warnings = []
+    if len(splits) < _INNER:
+        few = _class_groups(truth, groups)
+        warnings.append(
+            f"{few} to train on: the SVM's C is chosen by {len(splits)} inner folds, not {_INNER}"
+        )
+    calibrated = CalibratedClassifierCV(machine, cv=splits, ensemble=False).fit(features, truth)
+    return _calibrated(calibrated, features, warnings)
+
+
+class _RBF(TransformerMixin, BaseEstimator):
+    """The kernel exp(-gamma |x - v|^2) of images x and those v that it was fitted to, gamma as SVC's "scale".
+
+    By products of matrices: the loop in which libsvm computes its own takes ten times as long or more.
+    """
+
+    def fit(self, features: np.ndarray, truth: object = None) -> Self:
+        self.fitted_, self.gamma_ = features, _gamma(features)
+        return self
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        kernel: np.ndarray = rbf_kernel(features, self.fitted_, gamma=self.gamma_)
+        return kernel
+
+
+def _gamma(scaled: np.ndarray) -> float:
+    """Return scikit-learn's "scale"."""
+    spread = scaled.var()
+    return float(1 / (scaled.shape[1] * spread)) if spread else 1.0
+
+
+def _machine(standardised: slice, *, kept: bool) -> Pipeline:
+    """Return an SVM of features of which some are standardised; all stay in their places."""
+    before = ("before", "passthrough", slice(standardised.start or 0))
+    scaled = [before, ("scaled", StandardScaler(), standardised)] if _length(standardised) else []
+    kernel = [("kernel", _RBF())] if kept else []
+    svm = SVC(kernel="precomputed" if kept else "rbf")
+    return Pipeline([("scaling", ColumnTransformer(scaled, remainder="passthrough")), *kernel, ("svm", svm)])
+
+
+def _length(part: slice) -> int:
+    return int(part.stop) - int(part.start or 0)
+
+
+def _choose(
+    machine: Pipeline,
+    cs: Sequence[float],
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    features: np.ndarray,
+    truth: np.ndarray,
+) -> float:
+    """Return the C of the largest area on the inner folds."""
+    if len(cs) == 1:
+        return cs[0]
+    choice = GridSearchCV(machine, {"svm__C": cs}, scoring=_area, cv=splits, refit=False)
+    choice.error_score = "raise"  # a fit that fails must not become a choice
+    return float(choice.fit(features, truth).best_params_["svm__C"])
+
+
+def _area(machine: Pipeline, features: np.ndarray, truth: np.ndarray) -> float:
+    """Return the AUC of decision values, mean over the classes where there are more than two."""
+    scores = machine.decision_function(features)
+    wanted = truth if scores.ndim == 1 else truth[:, None] == machine.classes_
+    return float(roc_auc_score(wanted, scores))
+
+
+def _calibrated(fit: CalibratedClassifierCV, features: np.ndarray, warnings: list[str]) -> Fitted:
+    """Return the SVM with its sigmoids; without one that would reverse the order of two classes."""
+    (fitted,) = fit.calibrated_classifiers_
+    sigmoids = np.array([(one.a_, one.b_) for one in fitted.calibrators])  # p = 1 / (1 + exp(a_ f + b_))
+    if len(sigmoids) > 1 or sigmoids[0, 0] < 0:
+        return Fitted(_arrays(fitted.estimator, features, sigmoids), warnings)
+    warnings.append(
+        f"Platt's sigmoid would turn the SVM's order round (slope {-sigmoids[0, 0]:.3g}, by chance of few "
+        "images or for want of a signal); its decision values stand for log odds"
+    )
+    return Fitted(_arrays(fitted.estimator, features), warnings, calibrated=False)
+
+
+def _arrays(machine: Pipeline, features: np.ndarray, sigmoids: np.ndarray | None = None) -> SupportVectors:
+    """Return a fitted machine as arrays; `features` are those that it was fitted on."""
+    scaling, svm = machine["scaling"], machine["svm"]
+    scaled = scaling.transform(features)
+    mean, scale = np.zeros(scaled.shape[1]), np.ones(scaled.shape[1])
+    for name, step, part in scaling.transformers_:
+        if name == "scaled":
+            mean[part], scale[part] = step.mean_, step.scale_
+    vectors, gamma = scaled[svm.support_], np.array([_gamma(scaled)])
+    return SupportVectors(mean, scale, vectors, _pairs(svm), svm.intercept_, gamma, sigmoids)
+
+
+def _pairs(svm: SVC) -> np.ndarray:
+    """Return the coefficients of all vectors for each pair of classes [p, m].
+
+    libsvm keeps k - 1 of a vector: those for the other classes in their order. Those of two classes are there
+    as they are used.
+    """
+    if len(svm.classes_) == 2:
+        coefficients: np.ndarray = svm.dual_coef_
+        return coefficients
+    of = np.repeat(np.arange(len(svm.classes_)), svm.n_support_)  # each vector's class
+    pairs = list(combinations(range(len(svm.classes_)), 2))
+    found = np.zeros((len(pairs), len(of)))
+    for row, (first, second) in zip(found, pairs, strict=True):
+        row[of == first] = svm.dual_coef_[second - 1, of == first]
+        row[of == second] = svm.dual_coef_[first, of == second]
+    return found
+
+
+def _inner_folds(truth: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return as many folds, up to three, as leave all classes on both sides of each; none where none do."""
+    classes = set(truth.tolist())
+    for count in range(_INNER, 1, -1):
+        if min(_groups_of_classes(truth, groups).values()) < count:
+            continue
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        splits = list(splitter.split(truth, truth, groups))
+        if all(set(truth[side].tolist()) == classes for split in splits for side in split):
+            return splits
+    return []
+
+
+def _groups_of_classes(truth: np.ndarray, groups: np.ndarray) -> dict[Any, int]:
+    """Return how many groups hold images of each class."""
+    return {name: len(np.unique(groups[truth == name])) for name in np.unique(truth).tolist()}
+
+
+def _class_groups(truth: np.ndarray, groups: np.ndarray) -> str:
+    counts = _groups_of_classes(truth, groups)
+    if truth.dtype == bool:
+        return f"{counts[True]} groups with positive images and {counts[False]} with others"
+    return f"{min(counts.values())} groups of the rarest class"
