@@ -1,12 +1,15 @@
 """Distance to the machine's limit: a network's training step against a large float32 matrix product.
 
 ENAS-7 with 20 filters on 8 images of 3x100x100, a random architecture; a step counts as three times the
-multiply-adds of its forward pass. On a CUDA device also mixed precision, and the kernels a step launches.
+multiply-adds of its forward pass. Against the least that its operations can take one by one (`roofline`) too,
+with maps copied as fast as one of its first cells is. On a CUDA device also mixed precision, and the kernels
+a step launches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,11 +19,13 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.measure import Timings, median_and_range, ratio, row, save, take_turns, two_threads
+from benchmarks.speed.roofline import Operation, least_seconds, operations_of
 from search_space import Architecture, EnasSpace, macs
 from search_space.cpu_layers import channels_last, keep_freed_memory
 
-PRODUCT = "matrix product"
+PRODUCT, COPY = "matrix product", "copy of maps"
 ROUNDS, SIDE, BATCH, FILTERS, MATRIX = 25, 100, 8, 20, 2048
+MAPS = (BATCH, FILTERS, SIDE, SIDE)
 
 
 def stepper(device: str, *, last: bool, mixed: bool = False) -> Callable[[], object]:
@@ -56,8 +61,10 @@ def main() -> None:
     keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     matrix = torch.randn(MATRIX, MATRIX, device=device)
+    maps, copied = torch.randn(2, *MAPS, device=device)
     candidates: dict[str, Callable[[], object]] = {
         PRODUCT: partial(torch.mm, matrix, matrix),
+        COPY: partial(copied.copy_, maps),
         "NCHW": stepper(device, last=False),
         "channels last": stepper(device, last=True),
     }
@@ -65,13 +72,31 @@ def main() -> None:
         candidates["channels last, bfloat16"] = stepper(device, last=True, mixed=True)
     timings = take_turns(candidates, ROUNDS)
     work = 3 * BATCH * macs(Architecture.random(0), "enas7", FILTERS, 3, 2, SIDE)
-    kernels = {name: launches(candidates[name]) for name in list(candidates)[1:] if device == "cuda"}
-    save("machine-limit", rows(timings, work, kernels), "make bench", timings=timings, macs=work)
+    steps = [name for name in candidates if name not in (PRODUCT, COPY)]
+    kernels = {name: launches(candidates[name]) for name in steps if device == "cuda"}
+    operations = operations_of(candidates["channels last"])
+    measured = rows(timings, work, kernels, operations)
+    save("machine-limit", measured, "make bench", timings=timings, macs=work, operations=summed(operations))
 
 
-def rows(timings: Timings, work: int, kernels: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return the share of the matrix product's rate of steps of `work` multiply-adds, and their ratios."""
-    steps = [name for name in timings if name != PRODUCT]
+def summed(operations: Sequence[Operation]) -> dict[str, dict[str, int]]:
+    """Return how often each operation ran, and its floating-point operations and bytes in all, by name."""
+    found: dict[str, dict[str, int]] = {}
+    for one in operations:
+        so_far = found.setdefault(one.name, {"count": 0, "flops": 0, "bytes": 0})
+        for key, value in (("count", 1), ("flops", one.flops), ("bytes", one.moved)):
+            so_far[key] += value
+    return dict(sorted(found.items(), key=lambda item: -item[1]["bytes"]))
+
+
+def rows(
+    timings: Timings, work: int, kernels: Mapping[str, int], operations: Sequence[Operation]
+) -> list[dict[str, Any]]:
+    """Return what steps of `work` multiply-adds reach of the matrix product's rate, and their ratios.
+
+    `operations` are those of the step with channels last.
+    """
+    steps = [name for name in timings if name not in (PRODUCT, COPY)]
     found = []
     for name in steps:
         shares = [
@@ -81,6 +106,14 @@ def rows(timings: Timings, work: int, kernels: Mapping[str, int]) -> list[dict[s
         more = {"kernels": kernels[name]} if name in kernels else {}
         question = f"a training step's share of the matrix product's rate, {name}"
         found.append(row(question, median_and_range(shares), "%", **more))
+    times = [
+        step / least_seconds(operations, 2 * MATRIX**3 / product, 2 * 4 * math.prod(MAPS) / copy)
+        for step, product, copy in zip(
+            *(timings[name] for name in ("channels last", PRODUCT, COPY)), strict=True
+        )
+    ]
+    question = "a training step, channels last / the least that its operations can take"
+    found.append(row(question, median_and_range(times), "times"))
     for name in steps[1:]:
         gain = ratio(timings, steps[0], name)
         found.append(row(f"a training step: {steps[0]} / {name}", gain, "times", ">= 2", gain["median"] >= 2))

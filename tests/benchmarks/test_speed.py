@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks.speed import (
     weight_sharing,
     whole_job,
 )
+from benchmarks.speed.roofline import Operation, least_seconds, operations_of
 
 
 def figures(rows: list[dict[str, Any]]) -> list[tuple[float, float, float, int, bool | None]]:
@@ -119,14 +121,44 @@ def test_weight_sharing_is_priced_against_the_plain_network() -> None:
 
 def test_a_step_is_a_share_of_the_matrix_products_rate() -> None:
     work = machine_limit.MATRIX**3 // 4
-    timings = {machine_limit.PRODUCT: [1.0, 2.0], "NCHW": [1.0, 1.0], "channels last": [0.5, 0.5]}
-    rows = machine_limit.rows(timings, work, {"NCHW": 7})
+    timings = {machine_limit.PRODUCT: [1.0, 2.0], machine_limit.COPY: [1.0, 1.0]}
+    timings |= {"NCHW": [1.0, 1.0], "channels last": [0.5, 0.5]}
+    flops, moved = 2 * machine_limit.MATRIX**3, 8 * math.prod(machine_limit.MAPS)
+    bounds = [Operation("product", flops // 8, 0), Operation("copy", 0, moved // 8)]
+    rows = machine_limit.rows(timings, work, {"NCHW": 7}, bounds)
     assert figures(rows) == [
         (37.5, 25.0, 50.0, 2, None),
         (75.0, 50.0, 100.0, 2, None),
+        (pytest.approx(5 / 3), pytest.approx(4 / 3), 2.0, 2, None),
         (2.0, 2.0, 2.0, 2, True),
     ]
     assert rows[0]["kernels"] == 7 and "kernels" not in rows[1]
+
+
+def test_an_operation_takes_what_its_arithmetic_or_its_memory_does() -> None:
+    weight, inputs = torch.ones(4, 6, requires_grad=True), torch.ones(5, 6)
+
+    def step() -> None:
+        (inputs @ weight.T).relu().sum().backward()
+
+    found = operations_of(step)
+    product, relu, *_ = found
+    assert product == Operation("aten.mm", 2 * 5 * 6 * 4, 4 * (5 * 6 + 6 * 4 + 5 * 4))
+    assert relu == Operation("aten.relu", 0, 4 * 2 * 5 * 4)
+    backward = [one for one in found[2:] if one.name == "aten.mm"]
+    assert [one.flops for one in backward] == [2 * 4 * 5 * 6]
+    assert not any("view" in one.name or one.name in ("aten.t", "aten.expand") for one in found)
+    assert least_seconds([product, relu], 240, 1000) == 1 + 0.16
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_convolutions_gradients_take_twice_its_own_operations(groups: int) -> None:
+    layer = torch.nn.Conv2d(4, 8, 3, padding=1, groups=groups)
+    images = torch.ones(2, 4, 5, 5, requires_grad=True)
+    found = operations_of(lambda: layer(images).sum().backward())
+    flops = {one.name: one.flops for one in found if one.flops}
+    forward = 2 * (2 * 8 * 5 * 5) * (4 // groups * 3 * 3)
+    assert flops == {"aten.convolution": forward, "aten.convolution_backward": 2 * forward}
 
 
 def test_a_layer_that_gains_a_twentieth_is_worth_its_code() -> None:
