@@ -30,6 +30,7 @@ class Method(ABC):
     search_seen: Mapping[str, Any] | None = None
     seen_before: Sequence[Mapping[str, Any]] = ()
     disk_bytes: int = 20_000_000  # about what is written
+    memory_bytes: int = 0  # that fitting to all images takes, where it grows faster than their number
     steps: int = 0
 
     @abstractmethod

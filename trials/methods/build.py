@@ -6,7 +6,6 @@ Networks are imported when one is built: PyTorch and NNI take seconds, and a che
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from trials.data.task import Task
 from trials.errors import SettingsError
 from trials.methods.base import Method
 from trials.methods.classical import ClassicalMethod, Seen
-from trials.methods.learners import Learn, logistic_regression, support_vectors
+from trials.methods.learners import Learn, LogisticLearner, SVMLearner
 from trials.methods.registry import CHOSEN, METHODS, Entry
 from trials.models.specs import KnownNetwork
 
@@ -74,7 +73,7 @@ def _covariates(task: Task) -> Method:
             "covariates: learns from data.covariates alone, and none are set; name columns of the table "
             "beside the images: --set data.covariates=age,device"
         )
-    return ClassicalMethod(task, Seen(), logistic_regression)
+    return ClassicalMethod(task, Seen(), LogisticLearner())
 
 
 def _classical(seen: Seen, learn: Learn) -> Builder:
@@ -82,16 +81,16 @@ def _classical(seen: Seen, learn: Learn) -> Builder:
 
 
 _CELLS = Seen(("gradient_cells",), box="log", standardised=True)
-_OF_CELLS = _classical(_CELLS, partial(support_vectors, cs=(3.0,)))  # C by the features' first study; ours
+_OF_CELLS = _classical(_CELLS, SVMLearner(cs=(3.0,)))  # C by the features' first study; ours
 
 BUILDERS: Mapping[str, Builder] = {  # of methods without cells or members
     "covariates": _covariates,
-    "geometry": _classical(Seen(box="plain", covariates=False), logistic_regression),
-    "hog": _classical(Seen(("gradients",)), support_vectors),
-    "hog_geometry": _classical(Seen(("gradients",), box="plain"), support_vectors),
+    "geometry": _classical(Seen(box="plain", covariates=False), LogisticLearner()),
+    "hog": _classical(Seen(("gradients",)), SVMLearner()),
+    "hog_geometry": _classical(Seen(("gradients",), box="plain"), SVMLearner()),
     "hog_cells": _OF_CELLS,
     "hog_cells_mirrored": _OF_CELLS,
-    "statistics": _classical(Seen(("statistics",), standardised=True), support_vectors),
+    "statistics": _classical(Seen(("statistics",), standardised=True), SVMLearner()),
     "cnn3": _known("cnn3"),
     "resnet18": _known("resnet18"),
     "efficientnet_b0": _known("efficientnet_b0", "start_classifier"),

@@ -16,6 +16,7 @@ import numpy as np
 from trials.data.covariates import CovariateCoding
 from trials.data.dataset import LesionData
 from trials.data.task import Task
+from trials.errors import DataError
 from trials.methods.base import Method
 from trials.methods.boxes import box_columns, box_problems, refuse_without_boxes
 from trials.methods.learners import Fitted, Learn
@@ -30,6 +31,8 @@ from trials.settings.schema import SIZE, ClassicalSettings
 
 if TYPE_CHECKING:
     from trials.models.frozen_features import FrozenFeatures
+
+MOST_BYTES = 4e9  # of a fit beside its features: an SVM of some 22,000 images; ours
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Seen:
 class ClassicalMethod(Method):
     """A classifier that `learn` fits on what is `seen` of the images, and on the covariates.
 
-    Raises `DataError` where the box is needed as it is, and not known of all images of the task.
+    Raises `DataError` where the box is needed as it is, and not known of all images of the task, and for more
+    images than a fit can hold.
     """
 
     def __init__(self, task: Task, seen: Seen, learn: Learn) -> None:
@@ -68,6 +72,14 @@ class ClassicalMethod(Method):
         changed = task.settings.classical != ClassicalSettings()
         self.sections = frozenset({"data", *(["classical"] if changed else [])})  # type: ignore[misc]
         images = len(task.split.development) * (1 + self._mirror)
+        self.memory_bytes = learn.memory_bytes(images)
+        if self.memory_bytes > MOST_BYTES:
+            needed, most = f"{self.memory_bytes / 1e9:.0f} GB", f"{MOST_BYTES / 1e9:.0f}"
+            raise DataError(
+                f"{images:,} images to learn from{', mirror images too' * self._mirror}: fitting would take "
+                f"{needed} of memory, at most {most} are allowed; draw fewer (--set data.balanced_draw=N, of "
+                "each class), or train a network"
+            )
         self.disk_bytes = 20_000_000 + 8 * images * sum(FEATURES[name][1] for name in seen.features)
         if self._boxed:  # not as late as `fit`: other members of an ensemble may take hours before that
             for data, _ in task.parts.values():

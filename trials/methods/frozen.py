@@ -8,7 +8,7 @@ from pathlib import Path
 from trials.data.inputs import PLAIN_BATCH
 from trials.data.task import Task
 from trials.methods.classical import ClassicalMethod, Seen
-from trials.methods.learners import support_vectors
+from trials.methods.learners import SVMLearner
 from trials.models.backbones import find_weights
 from trials.models.frozen_features import FrozenFeatures, start_frozen
 from trials.models.specs import Backbone, Shape
@@ -25,7 +25,7 @@ class FrozenMethod(ClassicalMethod):
     """
 
     def __init__(self, task: Task, network: Backbone) -> None:
-        super().__init__(task, Seen(standardised=True, deep=True), support_vectors)
+        super().__init__(task, Seen(standardised=True, deep=True), SVMLearner())
         options = task.settings.data
         self._network, self._square = network, Square(options.image_size, options.fit, 3)
         self.weights = weights = find_weights(network, task.settings.backbone.weights)

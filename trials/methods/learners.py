@@ -21,10 +21,8 @@ from sklearn.svm import SVC
 
 from trials.models.classifiers import Classifier, Linear, SupportVectors
 
-_CS = (0.3, 1, 3, 10, 30)  # among which an SVM's C is chosen; ours
 _INNER = 3  # inner folds, of fewer groups fewer; ours
 _UNCHOSEN_C = 1.0  # where nothing can choose it: scikit-learn's default
-MOST_KEPT = 10_000  # images whose kernel is kept as a matrix, 0.8 GB; ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,39 +38,49 @@ class Fitted:
 
 
 class Learn(Protocol):
-    """Fits a classifier to features [n, d] of images of groups [n].
+    """Fits a classifier to features [n, d] of images of groups [n]."""
 
-    `truth` [n] says of two classes which images are positive, of more the labels. Those features are
-    standardised which `standardised` picks, and others where that is the way of the classifier.
-    """
+    def memory_bytes(self, images: int) -> int:
+        """Return about what fitting to so many images takes, beside their features."""
 
     def __call__(
-        self, features: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int, standardised: slice
+        self,
+        features: np.ndarray,
+        truth: np.ndarray,
+        groups: np.ndarray,
+        seed: int,
+        standardised: slice = slice(0),
     ) -> Fitted:
-        """Return the classifier."""
+        """Return the classifier.
+
+        `truth` [n] says of two classes which images are positive, of more the labels. Those features are
+        standardised which `standardised` picks, and others where that is the way of the classifier.
+        """
 
 
-def logistic_regression(
-    features: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int, standardised: slice = slice(0)
-) -> Fitted:
-    """Fit a logistic regression on features that are all standardised: of more classes a multinomial one."""
-    scaler, fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, truth)
-    return Fitted(Linear(scaler.mean_, scaler.scale_, fitted.coef_, fitted.intercept_))
+class LogisticLearner:
+    """Fits a logistic regression to features that are all standardised: of more classes a multinomial one."""
+
+    def memory_bytes(self, images: int) -> int:
+        """As `Learn.memory_bytes`."""
+        return 0
+
+    def __call__(
+        self,
+        features: np.ndarray,
+        truth: np.ndarray,
+        groups: np.ndarray,
+        seed: int,
+        standardised: slice = slice(0),
+    ) -> Fitted:
+        """As `Learn`."""
+        scaler, fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, truth)
+        return Fitted(Linear(scaler.mean_, scaler.scale_, fitted.coef_, fitted.intercept_))
 
 
-def support_vectors(
-    features: np.ndarray,
-    truth: np.ndarray,
-    groups: np.ndarray,
-    seed: int,
-    standardised: slice = slice(0),
-    *,
-    cs: Sequence[float] = _CS,
-    most_kept: int = MOST_KEPT,
-) -> Fitted:
-    """Fit an SVM with an RBF kernel, which is kept as a matrix for up to `most_kept` images.
-
-    Either way it is the same machine, as near as libsvm comes to the optimum, 1e-3; on BUSI to 1e-12.
+@dataclass(frozen=True)
+class SVMLearner:
+    """Fits an SVM with an RBF kernel, whose matrix is kept.
 
     Grouped cross-validation within the training images chooses its C among `cs`, by the AUC of each class
     against the rest, and turns its decision values into log odds by Platt's sigmoid, of more than two classes
@@ -80,25 +88,41 @@ def support_vectors(
     only one of `cs`, and the decision values stand for log odds; they do so too where the sigmoid would
     reverse their order, which it can by chance for few groups. Warnings say so.
     """
-    machine = _machine(standardised, kept=len(features) <= most_kept)
-    splits = _inner_folds(truth, groups, seed)
-    if not splits:
-        chosen = _UNCHOSEN_C if len(cs) > 1 else cs[0]
-        fitted = machine.set_params(svm__C=chosen).fit(features, truth)
-        note = (
-            f"{_class_groups(truth, groups)} to train on: too few to choose the SVM's C and calibrate it "
-            f"by cross-validation; C is {chosen:g}, its decision values stand for log odds"
-        )
-        return Fitted(_arrays(fitted, features), [note], calibrated=False)
-    machine.set_params(svm__C=_choose(machine, cs, splits, features, truth))
-    warnings = []
-    if len(splits) < _INNER:
-        few = _class_groups(truth, groups)
-        warnings.append(
-            f"{few} to train on: the SVM's C is chosen by {len(splits)} inner folds, not {_INNER}"
-        )
-    calibrated = CalibratedClassifierCV(machine, cv=splits, ensemble=False).fit(features, truth)
-    return _calibrated(calibrated, features, warnings)
+
+    cs: Sequence[float] = (0.3, 1, 3, 10, 30)  # ours
+
+    def memory_bytes(self, images: int) -> int:
+        """As `Learn.memory_bytes`: the kernel's matrix, in float64."""
+        return 8 * images**2
+
+    def __call__(
+        self,
+        features: np.ndarray,
+        truth: np.ndarray,
+        groups: np.ndarray,
+        seed: int,
+        standardised: slice = slice(0),
+    ) -> Fitted:
+        """As `Learn`."""
+        machine = _machine(standardised)
+        splits = _inner_folds(truth, groups, seed)
+        if not splits:
+            chosen = _UNCHOSEN_C if len(self.cs) > 1 else self.cs[0]
+            fitted = machine.set_params(svm__C=chosen).fit(features, truth)
+            note = (
+                f"{_class_groups(truth, groups)} to train on: too few to choose the SVM's C and calibrate it "
+                f"by cross-validation; C is {chosen:g}, its decision values stand for log odds"
+            )
+            return Fitted(_arrays(fitted), [note], calibrated=False)
+        machine.set_params(svm__C=_choose(machine, self.cs, splits, features, truth))
+        warnings = []
+        if len(splits) < _INNER:
+            few = _class_groups(truth, groups)
+            warnings.append(
+                f"{few} to train on: the SVM's C is chosen by {len(splits)} inner folds, not {_INNER}"
+            )
+        calibrated = CalibratedClassifierCV(machine, cv=splits, ensemble=False).fit(features, truth)
+        return _calibrated(calibrated, warnings)
 
 
 class _RBF(TransformerMixin, BaseEstimator):
@@ -108,7 +132,9 @@ class _RBF(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, features: np.ndarray, truth: object = None) -> Self:
-        self.fitted_, self.gamma_ = features, _gamma(features)
+        spread = features.var()
+        self.fitted_, self.n_features_in_ = features, features.shape[1]
+        self.gamma_ = 1 / (features.shape[1] * spread) if spread else 1.0
         return self
 
     def transform(self, features: np.ndarray) -> np.ndarray:
@@ -116,19 +142,12 @@ class _RBF(TransformerMixin, BaseEstimator):
         return kernel
 
 
-def _gamma(scaled: np.ndarray) -> float:
-    """Return scikit-learn's "scale"."""
-    spread = scaled.var()
-    return float(1 / (scaled.shape[1] * spread)) if spread else 1.0
-
-
-def _machine(standardised: slice, *, kept: bool) -> Pipeline:
+def _machine(standardised: slice) -> Pipeline:
     """Return an SVM of features of which some are standardised; all stay in their places."""
     before = ("before", "passthrough", slice(standardised.start or 0))
     scaled = [before, ("scaled", StandardScaler(), standardised)] if _length(standardised) else []
-    kernel = [("kernel", _RBF())] if kept else []
-    svm = SVC(kernel="precomputed" if kept else "rbf")
-    return Pipeline([("scaling", ColumnTransformer(scaled, remainder="passthrough")), *kernel, ("svm", svm)])
+    scaling = ColumnTransformer(scaled, remainder="passthrough")
+    return Pipeline([("scaling", scaling), ("kernel", _RBF()), ("svm", SVC(kernel="precomputed"))])
 
 
 def _length(part: slice) -> int:
@@ -157,28 +176,27 @@ def _area(machine: Pipeline, features: np.ndarray, truth: np.ndarray) -> float:
     return float(roc_auc_score(wanted, scores))
 
 
-def _calibrated(fit: CalibratedClassifierCV, features: np.ndarray, warnings: list[str]) -> Fitted:
+def _calibrated(fit: CalibratedClassifierCV, warnings: list[str]) -> Fitted:
     """Return the SVM with its sigmoids; without one that would reverse the order of two classes."""
     (fitted,) = fit.calibrated_classifiers_
     sigmoids = np.array([(one.a_, one.b_) for one in fitted.calibrators])  # p = 1 / (1 + exp(a_ f + b_))
     if len(sigmoids) > 1 or sigmoids[0, 0] < 0:
-        return Fitted(_arrays(fitted.estimator, features, sigmoids), warnings)
+        return Fitted(_arrays(fitted.estimator, sigmoids), warnings)
     warnings.append(
         f"Platt's sigmoid would turn the SVM's order round (slope {-sigmoids[0, 0]:.3g}, by chance of few "
         "images or for want of a signal); its decision values stand for log odds"
     )
-    return Fitted(_arrays(fitted.estimator, features), warnings, calibrated=False)
+    return Fitted(_arrays(fitted.estimator), warnings, calibrated=False)
 
 
-def _arrays(machine: Pipeline, features: np.ndarray, sigmoids: np.ndarray | None = None) -> SupportVectors:
-    """Return a fitted machine as arrays; `features` are those that it was fitted on."""
-    scaling, svm = machine["scaling"], machine["svm"]
-    scaled = scaling.transform(features)
-    mean, scale = np.zeros(scaled.shape[1]), np.ones(scaled.shape[1])
+def _arrays(machine: Pipeline, sigmoids: np.ndarray | None = None) -> SupportVectors:
+    """Return a fitted machine as arrays."""
+    scaling, kernel, svm = machine
+    mean, scale = np.zeros(kernel.n_features_in_), np.ones(kernel.n_features_in_)
     for name, step, part in scaling.transformers_:
         if name == "scaled":
             mean[part], scale[part] = step.mean_, step.scale_
-    vectors, gamma = scaled[svm.support_], np.array([_gamma(scaled)])
+    vectors, gamma = kernel.fitted_[svm.support_], np.array([kernel.gamma_])
     return SupportVectors(mean, scale, vectors, _pairs(svm), svm.intercept_, gamma, sigmoids)
 
 

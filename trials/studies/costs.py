@@ -27,7 +27,7 @@ from trials.runs.reporter import Reporter
 from trials.settings.schema import Settings
 from trials.studies.plan import Cost
 
-TIMED_IMAGES = 240  # that a fit is timed on; of much more images on twice as many too
+TIMED_IMAGES = 240  # that a fit is timed on; of many images on twice and four times as many
 TIMED_ANSWERS = 32
 FEW_IMAGES = (
     500  # as many as a network's epochs are meant for; ours, about BUSI's, by which they were settled
@@ -51,7 +51,7 @@ def cost_of(method: str, split: Split, settings: Settings, external: LesionData 
     return Cost(
         method,
         round(seconds, 1),
-        peak_memory(),
+        peak_memory() + made.memory_bytes,
         epochs=task.settings.retrain.epochs if made.steps else 0,
         steps=made.steps,
         fewest_steps=_fewest(made.steps, len(task.split.training), settings),
@@ -71,7 +71,8 @@ def _fit_seconds(
 ) -> float:
     """Return the seconds of a fit and its answers, from fits on some of the images."""
     training = task.split.training
-    counts = [TIMED_IMAGES, 2 * TIMED_IMAGES] if len(training) > 4 * TIMED_IMAGES else [TIMED_IMAGES]
+    many = len(training) > 4 * TIMED_IMAGES
+    counts = [2 * TIMED_IMAGES, 4 * TIMED_IMAGES] if many else [TIMED_IMAGES]
     timed: list[tuple[int, float]] = []
     for count in counts:
         some = _thinned(training, task.data.labels, count)
@@ -91,16 +92,15 @@ def extrapolated(timed: Sequence[tuple[int, float]], images: int) -> float:
     """Return the seconds of a fit on so many images, from one or two `timed` ones (images, seconds).
 
     Of one they grow with the square. Two part what grows with the images, such as features, from what a
-    kernel takes, which is hardly seen of few images and comes to most of it: with their cube, a bound.
+    kernel takes, which is hardly seen of few images and comes to most of it.
     """
     (count, seconds), *more = timed
     if not more:
         return seconds * (images / count) ** 2
     [(larger, after)] = more
     each = after / larger
-    cubic = (each - seconds / count) / (larger**2 - count**2)
-    cubic = min(max(cubic, 0.0), each / larger**2)
-    return images * (each + cubic * (images**2 - larger**2))
+    growth = min(max((each - seconds / count) / (larger - count), 0.0), each / larger)
+    return images * (each + growth * (images - larger))
 
 
 def _thinned(training: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.export import run_export
 from trials.export.origin import Origin
-from trials.methods.learners import Fitted, logistic_regression, support_vectors
+from trials.methods.learners import Fitted, LogisticLearner, SVMLearner
 from trials.models.classical import ClassicalDescription, ClassicalModel, features_of, save_classical
 from trials.models.model_file import load_model, save_ensemble
 from trials.runs.predictions import Frozen
@@ -37,8 +37,8 @@ BOX = fit_coding({"width": ["20", "50", "90"]}, ["width"], log=["width"])
 def fitted(features: np.ndarray, truth: np.ndarray, classifier: str) -> Fitted:
     groups = np.arange(len(truth)).astype(str)
     if classifier == "svm":
-        return support_vectors(features, truth, groups, 0, slice(5), cs=(1.0,))
-    return logistic_regression(features, truth, groups, 0)
+        return SVMLearner(cs=(1.0,))(features, truth, groups, 0, slice(5))
+    return LogisticLearner()(features, truth, groups, 0)
 
 
 def save_fitted(
