@@ -164,7 +164,8 @@ def compare_accuracy(first_right: ArrayLike, second_right: ArrayLike) -> Accurac
     """McNemar's exact test, two-sided, of which images [n] each decides rightly.
 
     Psychometrika 12, 1947, 153-157. It takes images as independent, which those of one group are not: read it
-    beside an interval over groups.
+    beside an interval over groups. By chi-square p would be 0 where both decide alike:
+    `findings/statsmodels-mcnemar-agreement.sh`.
     """
     one, two = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
     table = [[np.sum(one & two), np.sum(one & ~two)], [np.sum(~one & two), np.sum(~one & ~two)]]

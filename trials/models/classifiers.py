@@ -66,7 +66,10 @@ class Classifier(ABC):
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its arrays as they are stored, by name."""
+        """Its arrays as they are stored, by name.
+
+        In rows, as safetensors writes memory as it lies: `findings/safetensors-numpy-order.sh`.
+        """
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             name: np.ascontiguousarray(array, _STORED.get(name, np.float64))

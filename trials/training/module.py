@@ -89,6 +89,7 @@ class LesionModule(LightningModule):
         logits = self(images).float()
         require_finite(logits, self.trainer.current_epoch + 1)
         self.accuracy.update(logits, labels)
+        # Not of logits, which torchmetrics tells batch by batch: findings/torchmetrics-logits-by-batch.sh
         if isinstance(self.area, BinaryAUROC):
             self.area.update(logits.softmax(1)[:, self.positive], torch.eq(labels, self.positive or 0).long())
         else:

@@ -5,9 +5,8 @@ Names that are burnt into the pixels stay there, and a file's own name is used a
 name files by numbers of your own.
 
 Grey values are rescaled, then shown through the first window or table of the file if it has one (DICOM PS3.3,
-C.11.1 and C.11.2, by pydicom's functions), from the least to the most that it shows. Without one, 8 bits are
-taken as they are, and for more bits the data set's range says what is black and white. Colour is scaled by
-the bits stored.
+C.11.1 and C.11.2), from the least to the most that it shows. Without one, 8 bits are taken as they are, and
+for more bits the data set's range says what is black and white. Colour is scaled by the bits stored.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def read_dicom(path: Path, most_pixels: int) -> tuple[np.ndarray, bool]:
     inverted = stored.PhotometricInterpretation == "MONOCHROME1"
     if values.ndim == 3 or _is_bytes(stored):
         return _to_bytes(values / (2**bits - 1), inverted), False
-    values = apply_modality_lut(values, stored)
+    values = apply_modality_lut(values.astype(np.int64), stored)  # as it computes in their type
     if _window(stored, path):
         return _to_bytes(_through_window(values, stored), inverted), False
     return values.astype(np.float32 if (values % 1).any() else np.int32), inverted
@@ -150,16 +149,37 @@ def _window(stored: Any, path: Path) -> str | None:
 
 def _through_window(values: np.ndarray, stored: Any) -> np.ndarray:
     """Return what the window shows, from 0, the least that it can show, to 1, the most."""
-    from pydicom.pixels import apply_voi, apply_windowing
+    from pydicom.pixels import apply_windowing
 
     if stored.get("VOILUTSequence"):
-        entries = apply_voi(np.round(values).astype(np.int32), stored)
-        return entries / (2 ** stored.VOILUTSequence[0].LUTDescriptor[2] - 1)
+        return _through_table(values, stored.VOILUTSequence[0], little_endian=stored.original_encoding[1])
     with np.errstate(over="ignore"):  # the ends of a sigmoid
         shown = apply_windowing(values, stored)
         least, most = apply_windowing(np.array([-1e9, 1e9]), stored).tolist()
     share: np.ndarray = (shown - least) / (most - least)
     return share
+
+
+def _through_table(values: np.ndarray, table: Any, *, little_endian: bool) -> np.ndarray:
+    """Return what a table shows, as `_through_window` does; raises ValueError for one of too few entries.
+
+    With entries of 8 bits pydicom's `apply_voi` takes pixels modulo 256: `findings/pydicom-lookup-tables.sh`.
+    """
+    count, first, bits = table.LUTDescriptor
+    count = count or 2**16  # which 16 bits cannot say
+    entries = _entries(table.LUTData, count, bits, "<u2" if little_endian else ">u2")
+    if not 8 <= bits <= 16 or len(entries) < count:
+        raise ValueError(f"its table has {len(entries)} entries of {bits} bits, expected {count} of 8 to 16")
+    places = np.clip(np.round(values).astype(np.int64) - first, 0, count - 1)
+    shown: np.ndarray = entries[places] / (2**bits - 1)
+    return shown
+
+
+def _entries(data: Any, count: int, bits: int, word: str) -> np.ndarray:
+    """Return a table's entries: of 8 bits two a word, as PS3.3 has them, or in some files one."""
+    words = np.frombuffer(data, word) if isinstance(data, bytes) else np.atleast_1d(data)
+    packed = bits == 8 and len(words) < count
+    return words.astype("<u2").view(np.uint8) if packed else words
 
 
 def _to_bytes(share: np.ndarray, inverted: bool) -> np.ndarray:

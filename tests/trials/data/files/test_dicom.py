@@ -70,6 +70,41 @@ def test_a_table_is_applied_where_the_file_has_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path), [[0, 0], [7, 255]])
 
 
+@pytest.mark.parametrize("kind", ["US", "OW"])
+@pytest.mark.parametrize("packed", [False, True], ids=["one a word", "two a word"])
+def test_a_table_of_bytes_shows_deep_pixels(tmp_path: Path, kind: str, packed: bool) -> None:
+    entries = (np.arange(4096) * 255 // 4095).astype(np.uint8)
+    words = entries.view("<u2") if packed else entries.astype("<u2")
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 8]
+    table.add_new("LUTData", kind, words.tobytes() if kind == "OW" else words.tolist())
+    deep = np.array([[0, 255, 256], [384, 2048, 4095]], dtype=np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", deep, bits=12, VOILUTSequence=[table])
+    np.testing.assert_array_equal(decode(path), [[0, 15, 15], [23, 127, 255]])
+
+
+def test_a_modality_table_shows_every_signed_pixel(tmp_path: Path) -> None:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "SS", [0, -(2**15), 16])  # 0: 65536 entries
+    table.add_new("LUTData", "OW", np.arange(2**16, dtype="<u2").tobytes())
+    signed = np.array([[-(2**15), -1], [0, 2**15 - 1]], dtype=np.int16)
+    path = write_dicom(tmp_path / "a.dcm", signed, bits=16, ModalityLUTSequence=[table])
+    np.testing.assert_array_equal(decode(path, grey_range=GreyRange(0, 2**16 - 1)), [[0, 127], [128, 255]])
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "said"), [([9, 0, 16], "4 entries of 16"), ([4, 0, 0], "4 entries of 0")]
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, descriptor: list[int], said: str) -> None:
+    table = Dataset()
+    table.LUTDescriptor = descriptor
+    table.add_new("LUTData", "US", [0, 7, 100, 255])
+    deep = np.array([[0, 10], [11, 500]], dtype=np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", deep, bits=16, VOILUTSequence=[table])
+    with pytest.raises(DataError, match=f"{path}: .*{said} bits, expected {descriptor[0]} of 8 to 16"):
+        decode(path)
+
+
 def test_every_colour_encoding_becomes_rgb(tmp_path: Path) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     path = write_dicom(tmp_path / "rgb.dcm", colour, "RGB")
