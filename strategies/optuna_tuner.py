@@ -113,8 +113,8 @@ class OptunaTuner(Tuner):
     def _leave_to_nni(self, send: object) -> None:
         """Count as running the trials that NNI itself restarts after ``nnictl resume``.
 
-        NNI tells the tuner only their results, by `import_data`; its dispatcher, whose method `send` is, has
-        them by parameter id.
+        NNI tells the tuner only their results, by `import_data` (`findings/nni-resumed-trial.sh`); its
+        dispatcher, whose method `send` is, has them by parameter id.
         """
         for key, parameters in getattr(getattr(send, "__self__", None), "recovered_trial_params", {}).items():
             self.records.setdefault(key, Record(parameters))
