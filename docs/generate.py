@@ -81,9 +81,9 @@ def _verbs() -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 def _verb(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     arguments = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    usage = " ".join(_argument(action) for action in arguments if action.required)
+    usage = [name, *(_argument(action) for action in arguments if action.required)]
     yield from (f"## {name}", "", _text(parser.description or ""), "")
-    yield from ("```text", f"lesion-nas {name} {usage} [OPTION ...]", "```", "")
+    yield from ("```text", f"lesion-nas {' '.join(usage)} [OPTION ...]", "```", "")
     yield from (_row(["argument", "meaning"]), _row(["---", "---"]))
     yield from (_row([f"`{_argument(action)}`", _text(_meaning(action))]) for action in arguments)
     yield ""

@@ -10,7 +10,7 @@ from trials.settings.load import load_settings, parse_assignment
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder or .npz of lesion images")
     parser.add_argument(
         "--folds", type=whole_number(2), default=5, help="outer folds that must be possible (default: 5)"
     )
@@ -38,7 +38,7 @@ def _verify(arguments: argparse.Namespace) -> Outcome:
 
 
 def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="BUSI as published")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="frames and masks, such as BUSI")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     group_arguments(parser)
 
