@@ -79,6 +79,12 @@ def test_runs_refuse_what_cannot_be(
         (["architecture", "a.json", "--channels", "-3"], "--channels: -3: expected"),
         (["architecture", "a.json", "--classes", "1"], "--classes: 1: expected a whole number from 2 up"),
         (["architecture", "a.json", "--image-size", "0"], "--image-size: 0: expected"),
+        (
+            ["study", "nowhere", "--out", "out", "--port", "70000"],
+            "--port: 70000: expected a whole",
+        ),
+        (["launch", "study", "--port", "web"], "--port: web: expected a whole number from 0 to 65535"),
+        (["verify", "nowhere", "--set", "retrain.epochs=3"], "retrain.epochs: verify reads data alone"),
     ],
 )
 def test_other_verbs_refuse_what_cannot_be(

@@ -19,6 +19,7 @@ from trials.settings.schema import LARGEST_SEED, Settings, check_folds
 if TYPE_CHECKING:
     from trials.data.split import Split
 
+LARGEST_PORT = 65535
 Outcome = tuple[Any, str, bool]  # what --json prints, what a reader gets instead, and whether all is well
 
 
@@ -33,6 +34,12 @@ class Verb:
     run: Callable[[argparse.Namespace], Outcome]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     resumes: bool = False
+
+
+def class_and_group_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options on how a data set is read: its positive class, and those of `group_arguments`."""
+    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
+    group_arguments(parser)
 
 
 def group_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +57,23 @@ def group_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def settings_arguments(parser: argparse.ArgumentParser, of: str = "") -> None:
+    """Add the options of settings that differ, `of` all trials perhaps."""
+    parser.add_argument("--settings", type=Path, help=f"JSON or YAML file of settings{of} that differ")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help=f"one setting{of} that differs"
+    )
+
+
+def port_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the web UI's port; 0 takes one that is free."""
+    parser.add_argument(
+        "--port",
+        type=whole_number(0, LARGEST_PORT),
+        help="of the web UI (default: 8080, or another if that is taken)",
+    )
+
+
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every verb that searches or trains."""
     parser.add_argument("--data", type=Path, required=True, help="folder or .npz of lesion images")
@@ -64,17 +88,13 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", choices=profiles(), default="cpu", help="settings to start from (default: cpu)"
     )
-    parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting that differs"
-    )
-    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
+    settings_arguments(parser)
     parser.add_argument(
         "--sensitivity",
         metavar="CLASS=SHARE",
         help="call a class so that this share of its validation images is found, such as malignant=0.95",
     )
-    group_arguments(parser)
+    class_and_group_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="settings, data, estimated time, memory and disk"
     )
@@ -82,21 +102,24 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(arguments: argparse.Namespace, **named: object) -> Settings:
     """Return the settings in force: the profile's, the file's, then --set, then the options that name one."""
-    named |= {
-        "data.positive": arguments.positive,
-        "protocol.sensitivity": arguments.sensitivity,
-        "data.group_column": arguments.group_column,
-        "data.accept": arguments.accept,
-        "data.external_group_column": getattr(arguments, "external_group_column", None),
-    }
+    named["protocol.sensitivity"] = arguments.sensitivity
+    named["data.external_group_column"] = getattr(arguments, "external_group_column", None)
     told = {key: value for key, value in named.items() if value is not None}
-    return load_settings(arguments.profile, given_settings(arguments) | told)
+    return load_settings(arguments.profile, given_with_options(arguments) | told)
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the settings of the file that is named, then those of --set, by dotted name."""
-    overrides = dict(flat(read_overrides(arguments.settings))) if arguments.settings else {}
+    """Return the settings of the file that is named, if any, then those of --set, by dotted name."""
+    file = getattr(arguments, "settings", None)  # verify has none
+    overrides = dict(flat(read_overrides(file))) if file else {}
     return overrides | dict(map(parse_assignment, arguments.set))
+
+
+def given_with_options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return `given_settings`, then those of `class_and_group_arguments`."""
+    options = {name: getattr(arguments, name) for name in ("positive", "group_column", "accept")}
+    told = {f"data.{name}": value for name, value in options.items() if value is not None}
+    return given_settings(arguments) | told
 
 
 def split_of(arguments: argparse.Namespace, settings: Settings) -> Split:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trials.commands.base import Outcome, Verb, group_arguments, whole_number
-from trials.settings.load import load_settings, parse_assignment
+from trials.commands.base import (
+    Outcome,
+    Verb,
+    class_and_group_arguments,
+    given_with_options,
+    group_arguments,
+    whole_number,
+)
+from trials.errors import SettingsError
+from trials.settings.load import load_settings
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,8 +22,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=whole_number(2), default=5, help="outer folds that must be possible (default: 5)"
     )
-    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
-    group_arguments(parser)
+    class_and_group_arguments(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of data that differs"
     )
@@ -23,13 +30,10 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _verify(arguments: argparse.Namespace) -> Outcome:
     """Check a data set before anything long."""
-    named = {
-        "data.positive": arguments.positive,
-        "data.group_column": arguments.group_column,
-        "data.accept": arguments.accept,
-    }
-    told = {key: value for key, value in named.items() if value is not None}
-    settings = load_settings("cpu", dict(map(parse_assignment, arguments.set)) | told).data
+    given = given_with_options(arguments)
+    if others := [name for name in given if not name.startswith("data.")]:
+        raise SettingsError(f"{others[0]}: verify reads data alone; name settings of data, or leave it out")
+    settings = load_settings("cpu", given).data
     from trials.data.checks import verify
     from trials.data.load import reading
 

@@ -9,7 +9,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from trials.commands.base import Outcome, Verb, given_settings, group_arguments, refuse_results_among_images
+from trials.commands.base import (
+    Outcome,
+    Verb,
+    given_settings,
+    group_arguments,
+    port_argument,
+    refuse_results_among_images,
+    settings_arguments,
+)
 from trials.settings.load import load_settings
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -22,7 +30,7 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CONFIG",
         help="quickstart, pipeline, compare, ..., or a file of your own",
     )
-    parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    port_argument(parser)
     parser.add_argument(
         "--listen",
         default="127.0.0.1",
@@ -40,16 +48,7 @@ def _launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of lesion images, where the experiment needs one")
     parser.add_argument("--external", type=Path, help="other images to test on, where it takes them")
     group_arguments(parser)
-    parser.add_argument(
-        "--settings", type=Path, help="JSON or YAML file of settings of all trials that differ"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting of all trials that differs",
-    )
+    settings_arguments(parser, of=" of all trials")
     parser.add_argument("--out", type=Path, help="output folder; what it holds is continued (default: new)")
 
 

@@ -12,7 +12,9 @@ from trials.settings.schema import LARGEST_SIDE
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="output folder of `train`, `retrain` or `study`")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="output folder of `train`, `retrain` or `study`"
+    )
 
 
 def _covariates_argument(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trials.commands.base import Outcome, Verb, given_settings, group_arguments, whole_number
+from trials.commands.base import (
+    Outcome,
+    Verb,
+    class_and_group_arguments,
+    given_with_options,
+    port_argument,
+    settings_arguments,
+    whole_number,
+)
 from trials.commands.experiments import stop_in_order
 
 
@@ -45,19 +53,15 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
         help="trainings of each method in each fold, at most, each without another part (default: 3)",
     )
     parser.add_argument("--folds", type=whole_number(2), default=5, help="number of outer folds (default: 5)")
-    parser.add_argument("--positive", help="name of the positive class (default: malignant, if it is there)")
-    group_arguments(parser)
-    parser.add_argument("--settings", type=Path, help="JSON or YAML file of settings that differ")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting that differs"
-    )
+    class_and_group_arguments(parser)
+    settings_arguments(parser)
     parser.add_argument(
         "--config",
         type=Path,
         default=Path("study"),
         help="file of the experiment, such as one with hosts (default: study)",
     )
-    parser.add_argument("--port", type=int, help="of the web UI (default: 8080, or another if that is taken)")
+    port_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="check the data and show the plan")
 
 
@@ -66,12 +70,6 @@ def _study(arguments: argparse.Namespace) -> Outcome:
     from trials.studies.run import run_study, text
 
     stop_in_order()
-    named = {
-        "data.positive": arguments.positive,
-        "data.group_column": arguments.group_column,
-        "data.accept": arguments.accept,
-    }
-    settings = given_settings(arguments) | {name: value for name, value in named.items() if value is not None}
     result = run_study(
         arguments.data,
         arguments.out,
@@ -80,7 +78,7 @@ def _study(arguments: argparse.Namespace) -> Outcome:
         methods=arguments.methods,
         seeds=arguments.seeds,
         folds=arguments.folds,
-        settings=settings,
+        settings=given_with_options(arguments),
         config=arguments.config,
         port=arguments.port,
         dry_run=arguments.dry_run,
