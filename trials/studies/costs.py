@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,12 +24,11 @@ from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 from trials.settings.schema import Settings
 from trials.studies.plan import Cost
+from trials.training.estimate import peak_memory
 
 TIMED_IMAGES = 240  # that a fit is timed on; of many images on twice and four times as many
 TIMED_ANSWERS = 32
-FEW_IMAGES = (
-    500  # as many as a network's epochs are meant for; ours, about BUSI's, by which they were settled
-)
+FEW_IMAGES = 500  # as many as a network's epochs are meant for; ours, about BUSI's, by which they were chosen
 MEMORY_SHARE = 0.8  # of what is free
 
 
@@ -41,7 +38,7 @@ def cost_of(method: str, split: Split, settings: Settings, external: LesionData 
     Raises ValueError as that training would: for data that the method cannot learn from, missing weights.
     """
     task, made = first_part(split, settings, method, external, parts)
-    estimate = made.estimate()
+    estimate = made.estimate() if made.steps else None  # of others it is not of all that a fit does
     seconds = estimate["seconds"] if estimate else _fit_seconds(task, method, settings, parts, external)
     step_seconds = seconds / made.steps if made.steps else 0.0
     if estimate and not isinstance(made, Ensemble):  # whose members answer when they are trained
@@ -124,12 +121,6 @@ def _search_seconds(task: Task) -> float:
     with tempfile.TemporaryDirectory() as place:
         found = run_search(task.split, task.settings, Path(place, "search"), dry_run=True)
     return float(found["estimate"]["seconds"])
-
-
-def peak_memory() -> int:
-    """Return the most memory that this process has had, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def trials_at_once(memory_bytes: int) -> int:

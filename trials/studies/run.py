@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from search_space.regular_files import read_file
 from search_space.strict_json import dump_json, parse_json
 from strategies.tuner import name, study_places
 from trials.data.checks import verify
@@ -26,13 +27,14 @@ from trials.nni_host.experiment import LOOPBACK
 from trials.nni_host.launch import ENDED, Trial, failures, find_config, launch, parameters, say, summary
 from trials.runs.folder import check_place, is_done, read_json
 from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
-from trials.settings.load import load_settings
+from trials.settings.load import load_settings, read_yaml
 from trials.settings.schema import SIZE, Settings
 from trials.studies.costs import trials_at_once
 from trials.studies.plan import Plan, duration, make_plan, read_plan
 from trials.studies.timing import time_methods
 
 PROFILE = "cpu"
+STUDY_TUNER = "tuner.StudyTuner"  # as an experiment's file names `strategies.tuner.StudyTuner`
 DISPATCH_SECONDS = 3.0  # from the end of a trial to the start of the next; NNI's
 
 
@@ -58,12 +60,12 @@ def run_study(
     `plan` says. `settings` are those of all trials that differ, by dotted name. `config` is
     the experiment's file, such as one with hosts. The same call again goes on by the first call's plan. With
     `dry_run` nothing is written and the plan is returned. Raises `DataError` for data unfit for use,
-    `SettingsError` for methods and settings that do not exist, `ExperimentError` where the experiment cannot
+    `SettingsError` for methods and settings that cannot be, `ExperimentError` where the experiment cannot
     run, and where OUT holds a study that was planned otherwise.
     """
     data, out, other = Path(data), Path(out).resolve(), Path(external) if external else None
-    methods = [find_method(method).title.name for method in methods]
-    if seeds < 2 or hours <= 0:
+    methods, experiment = _names(methods), _experiment(find_config(Path(config)))
+    if seeds < 2 or not hours > 0:
         raise SettingsError(f"seeds = {seeds}, hours = {hours:g}: expected 2 seeds or more, hours above 0")
     asked = {
         "data": str(data.absolute()),
@@ -84,7 +86,7 @@ def run_study(
     say(plan.text())
     if dry_run:
         return {"asked": asked, **plan.to_dict()}
-    _write_config(find_config(Path(config)), plan, out)
+    _write_config(experiment, plan, out)
     trials = launch(
         out / STUDY_CONFIG,
         out,
@@ -166,17 +168,58 @@ def default_methods(split: Split) -> list[str]:
     return ["hog_geometry" if boxes else "hog", "hog_cells_mirrored", "efficientnet_lite0", "cells7"]
 
 
-def _write_config(config: Path, plan: Plan, out: Path) -> None:
+def _names(methods: Sequence[str]) -> list[str]:
+    """Return the names that methods have in runs.
+
+    Raises `SettingsError` for one that does not exist or is there twice, and for one that no study trains.
+    """
+    entries = [find_method(method) for method in methods]
+    names = [entry.title.name for entry in entries]
+    for entry in entries:
+        method = entry.title.name
+        if entry.joins:
+            raise SettingsError(f"method {method}: a study joins its methods itself; leave it out")
+        if entry.choices:
+            raise SettingsError(
+                f"method {method}: takes settings from a tuning of each fold, which a study does not make; "
+                "leave it out, and train it by itself"
+            )
+        if names.count(method) > 1:
+            raise SettingsError(f"method {method}: is named twice; leave one of them out")
+    return names
+
+
+def _experiment(config: Path) -> dict[str, Any]:
+    """Return the content of an experiment's file that runs studies, with its folders as full paths.
+
+    Raises `ExperimentError` for another file.
+    """
+    try:
+        found: dict[str, Any] = read_yaml(read_file(config).decode())
+        tuner, service = found["tuner"], found["trainingService"]
+        code = (config.parent / tuner["codeDirectory"]).resolve()
+        if tuner["className"] != STUDY_TUNER or "platform" not in service:
+            raise ValueError
+    except (LookupError, TypeError, ValueError, yaml.YAMLError):
+        raise ExperimentError(
+            f"{config}: expected the experiment of a study, with a trainingService and the tuner "
+            f"{STUDY_TUNER}; begin with a copy of nni_config/study.yml"
+        ) from None
+    return found | {
+        "tuner": tuner | {"codeDirectory": str(code)},
+        "trialCodeDirectory": str(config.parent.resolve()),
+    }
+
+
+def _write_config(experiment: Mapping[str, Any], plan: Plan, out: Path) -> None:
     """Write the experiment's file of this study: the given one, with the plan's methods, parts and folds."""
-    found = yaml.safe_load(config.read_text(encoding="utf-8"))
-    tuner = found["tuner"]
-    tuner["codeDirectory"] = str((config.parent / tuner["codeDirectory"]).resolve())
-    tuner["classArgs"] = {
+    arguments = {
         **{"methods": plan.methods, "folds": plan.folds, "parts": plan.parts},
         **{"seed": 0, "done": finished(plan, out)},
     }
-    found |= {"trialCodeDirectory": str(config.parent.resolve()), "maxTrialNumber": plan.trials}
-    if found["trainingService"]["platform"] == "local":
+    found = {**experiment, "maxTrialNumber": plan.trials}
+    found["tuner"] = experiment["tuner"] | {"classArgs": arguments}
+    if experiment["trainingService"]["platform"] == "local":
         found["trialConcurrency"] = plan.at_once
     write_atomically(out / STUDY_CONFIG, yaml.safe_dump(found, sort_keys=False).encode())
 

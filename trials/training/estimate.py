@@ -61,10 +61,15 @@ def training_seconds(network: nn.Module, batches: Batches) -> float:
 
 def estimate(seconds: float, disk_bytes: int) -> Estimate:
     """Return the estimate of a run whose steps this process has just timed: their memory is the run's."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
     return Estimate(
         seconds=float(f"{seconds:.3g}"),
-        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        memory_bytes=peak_memory(),
         accelerator_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
         disk_bytes=disk_bytes,
     )
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -87,13 +87,22 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
 
 
 @pytest.mark.parametrize(
-    ("changed", "error"),
-    [({"methods": ["hgo"]}, SettingsError), ({"seeds": 1}, SettingsError), ({"hours": 0}, SettingsError)],
+    ("changed", "error", "words"),
+    [
+        ({"methods": ["hgo"]}, SettingsError, "no method 'hgo'"),
+        ({"methods": ["hog", "hog"]}, SettingsError, "hog: is named twice"),
+        ({"methods": ["hog", "ensemble"]}, SettingsError, "ensemble: a study joins its methods itself"),
+        ({"methods": ["enas_b"]}, SettingsError, "enas_b: takes settings from a tuning"),
+        ({"seeds": 1}, SettingsError, "expected 2 seeds or more"),
+        ({"hours": 0}, SettingsError, "hours above 0"),
+        ({"hours": float("nan")}, SettingsError, "hours above 0"),
+        ({"config": "compare"}, ExperimentError, "expected the experiment of a study"),
+    ],
 )
 def test_what_cannot_be_is_refused_before_anything(
-    phantoms: Path, tmp_path: Path, changed: dict[str, Any], error: type[Exception]
+    phantoms: Path, tmp_path: Path, changed: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=words):
         studied(phantoms, tmp_path, **changed)
     assert not list(tmp_path.iterdir())
 
@@ -167,3 +176,10 @@ def test_what_joins_methods_is_timed_by_its_members_and_may_be_cut_to_the_steps_
     settings = load_settings("quick", {"data.image_size": 24, "retrain.filters": 2, "retrain.epochs": 1})
     cost = cost_of("cells7", split, settings, None, 2)
     assert (cost.epochs, cost.steps, cost.fewest_steps) == (1, 2, 2)  # as was asked
+
+
+def test_frozen_features_are_timed_by_a_fit(phantoms: Path) -> None:
+    settings = load_settings("quick", {"backbone.weights": "random"})
+    split = Split.load(phantoms, settings, folds=2, fold=0)
+    cost = cost_of("features:timm:test_convnext.r160_in1k", split, settings, None, 2)
+    assert cost.seconds > 0 and cost.steps == 0
