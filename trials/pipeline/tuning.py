@@ -2,8 +2,8 @@
 
 A trial (`trials.stage`, stage `tune`) trains and validates the method with some choice of settings, and
 is not tested. It lies in HOME/tuning/CHOICES/METHOD, where HOME is the folder that the methods of a
-fold share. The best of those that came to their end is chosen: the highest AUC on the validation images, of
-equal ones the fewest multiply-adds, then the first by name.
+fold share. The best of those that came to their end is chosen: the highest AUC on the validation images (of
+more than two classes the macro AUC), of equal ones the fewest multiply-adds, then the first by name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any
 from trials.data.leaks import refuse_overlap
 from trials.data.task import Task
 from trials.errors import SettingsError, TuningError
+from trials.pipeline.scores import headline_of
 from trials.runs.folder import is_done, read_json
 from trials.runs.layout import METRICS, RECORD, TUNING
+from trials.runs.predictions import classes_of
 from trials.settings.load import flat, with_changes
 from trials.settings.schema import Settings
 
@@ -33,7 +35,12 @@ class Trial:
     @property
     def merit(self) -> tuple[float, int, str]:
         """What trials are ordered by, the best first."""
-        return -self.metrics["validation"]["auc"], self.metrics["macs"], self.folder.parent.name
+        return -self.area, self.metrics["macs"], self.folder.parent.name
+
+    @property
+    def area(self) -> float:
+        """The AUC on the validation images, of more than two classes the macro AUC."""
+        return float(self.metrics["validation"][headline_of(classes_of(self.metrics))])
 
 
 class Tuning:
@@ -106,5 +113,5 @@ class Tuning:
         return {
             "chosen": self.chosen,
             "trials": len(self.trials),
-            "validation_auc": self.best.metrics["validation"]["auc"],
+            "validation_auc": self.best.area,
         }

@@ -123,10 +123,12 @@ def test_the_best_trials_choice_is_tested_once_and_is_a_row_like_all_others(
 def trial(tmp_path: Path) -> Any:
     """Write a literal trial of some AUC."""
 
-    def write(name: str, auc: float, macs: int = 10, test: Any = None, done: bool = True) -> None:
+    def write(
+        name: str, auc: float, macs: int = 10, test: Any = None, done: bool = True, **more: Any
+    ) -> None:
         with RunFolder(tmp_path / TUNING / name / "enas_b", {}) as folder:
             metrics = {"validation": {"auc": auc}, "macs": macs, "test": test}
-            folder.write_json("metrics.json", metrics)
+            folder.write_json("metrics.json", metrics | more)
             folder.write_json("retrain.json", {"settings": {"retrain": {"filters": auc}}})
             if done:
                 folder.finish()
@@ -147,6 +149,13 @@ def test_of_equal_trials_the_cheapest_is_chosen_then_the_first_by_name(trial: An
     trial("a", 0.95, done=False)
     assert chosen(tmp_path) == "b"
     assert Tuning(tmp_path, "enas_b", {"retrain.filters"}).chosen == {"retrain.filters": 0.9}
+
+
+def test_of_more_than_two_classes_the_macro_auc_chooses(trial: Any, tmp_path: Path) -> None:
+    for name, area in (("a", 0.7), ("b", 0.8)):
+        trial(name, area, validation={"auc_macro": area}, classes=["low", "middle", "high"], positive=None)
+    assert chosen(tmp_path) == "b"
+    assert Tuning(tmp_path, "enas_b", {"retrain.filters"}).to_dict()["validation_auc"] == 0.8
 
 
 def test_a_trial_that_was_tested_chooses_nothing(trial: Any, tmp_path: Path) -> None:
