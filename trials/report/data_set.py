@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from trials.data.dataset import LesionData
 from trials.data.findings import ACCEPTABLE
 from trials.data.load import load
-from trials.data.tables.csv_rows import read_rows
 from trials.errors import EvaluationError
 from trials.evaluation.bootstrap import GroupBootstrap, Interval
 from trials.evaluation.measures import auc, decision, spearman
@@ -26,38 +26,38 @@ from trials.evaluation.shortcuts import (
 )
 from trials.report.comparison import Comparison
 from trials.runs.collection import BinaryPredictions
+from trials.settings.schema import SIZE
 
-SUBGROUPS = ("device", "birads", "histology")
+SUBGROUPS = ("device", "birads", "histology")  # columns, in any case
 _SMALLEST_SUBGROUP = 10  # images; smaller ones are put together
 
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """The images that runs were tested on, by file, and their manifest's columns, if there is one."""
+    """The images that runs were tested on, also by file, and what is known of each beside its pixels."""
 
     data: LesionData
     images: Mapping[str, np.ndarray]
-    rows: Mapping[str, Mapping[str, str]]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {file: index for index, file in enumerate(self.data.files)}
+
+    def cells(self, files: Iterable[str], names: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """Return cells of these files by column, as `LesionData.cells`; None: the models' covariates."""
+        return self.data.cells(np.array([self._places[file] for file in files], dtype=np.int64), names)
 
     def column(self, name: str, files: np.ndarray) -> np.ndarray | None:
-        """Return a column's values for these files [n]; None where the manifest has no such column."""
-        if not all(name in self.rows.get(file, {}) for file in files):
-            return None
-        return np.array([self.rows[file][name] for file in files], dtype=str)
-
-    def cells(self, files: Sequence[str]) -> dict[str, list[str]]:
-        """Return the covariates of these files by column, as models take them beside the images."""
-        place = {file: index for index, file in enumerate(self.data.files)}
-        return self.data.cells(np.array([place[file] for file in files], dtype=np.int64))
+        """Return a column's values for these files [n], its heading in any case; None: there is none."""
+        heading = next((own for own in self.data.table if own.casefold() == name), None)
+        return None if heading is None else np.array(self.cells(files, [heading])[heading], dtype=str)
 
     def geometry(self, files: np.ndarray) -> np.ndarray | None:
         """Return the boxes' width, height (pixels of the source) and ratio [n, 3]; None: not known."""
-        size = [self.column(name, files) for name in ("width", "height")]
-        if any(values is None for values in size):
-            return None
+        size = self.cells(files, SIZE)
         try:
-            width, height = (np.asarray(values, dtype=float) for values in size)
-        except ValueError:
+            width, height = (np.array(size[name], dtype=float) for name in SIZE)
+        except (KeyError, ValueError):
             return None
         known = (np.minimum(width, height) > 0).all()
         return np.column_stack([width, height, width / height]) if known else None
@@ -83,9 +83,7 @@ def read_data(path: Path, comparison: Comparison, group_column: str | None = Non
             f"{path}: is not the data of the runs (digest {data.digest}, theirs {metrics['data_digest']}, of "
             f"{metrics['data']}); name theirs, or leave --data out"
         )
-    manifest = data.root / "manifest.csv"
-    rows = read_rows(manifest, ("file",)) if manifest.is_file() else []
-    return DataSet(data, dict(zip(data.files, data.images, strict=True)), {row["file"]: row for row in rows})
+    return DataSet(data, dict(zip(data.files, data.images, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def truth_and_geometry(predictions: BinaryPredictions, geometry: np.ndarray) -> 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A method on the images that share a value of the manifest."""
+    """A method on the images that share a value of a column."""
 
     value: str
     n: int

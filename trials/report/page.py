@@ -309,7 +309,7 @@ def _shortcuts(
 def _subgroups(
     tested: Sequence[Summary[BinaryPredictions]], data: DataSet | None
 ) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """Return, for each column of the manifest that is known, each method's subgroups."""
+    """Return, for each column of `SUBGROUPS` that is there, each method's subgroups."""
     if data is None:
         return []
     found = []

@@ -49,11 +49,11 @@ def run_report(
     """Report the finished runs at or below `places` in the folder `out`; return rows, tests and warnings.
 
     `data` is the runs' data set, for pictures, geometry and subgroups, grouped by the runs' own
-    `group_column` unless told; `reference` the method that others
-    are tested against, the strongest without cells unless told. Of more than two classes, `positive` is read
-    against all others too, the runs' own unless told. `prevalence` is that of PPV and NPV.
-    The same `out` may be used again as more runs come in. Raises ValueError for runs that do not belong
-    together, an unknown reference or class and a prevalence outside of 0 to 1.
+    `group_column` unless told; `reference` the method that others are tested against, the strongest without
+    cells unless told. Of more than two classes, `positive` is read against all others too, the runs' own
+    unless told. `prevalence` is that of PPV and NPV. The same `out` may be used again as more runs come in.
+    Raises ValueError for runs that do not belong together, an unknown reference or class and a prevalence
+    outside of 0 to 1.
     """
     out = Path(out)
     check_place(out)  # both before all the figures

@@ -29,12 +29,12 @@ def boxed(tmp_path: Path) -> tuple[Path, LesionData]:
         rows = list(csv.DictReader(stream))
     with manifest.open("w", newline="") as stream:
         writer = csv.DictWriter(
-            stream, list(dict.fromkeys([*rows[0], "width", "height", "device", "birads"]))
+            stream, list(dict.fromkeys([*rows[0], "width", "height", "device", "BIRADS"]))
         )
         writer.writeheader()
         for number, row in enumerate(rows):
             size = {"width": 50 + number, "height": 30 + 7 * number % 41}
-            writer.writerow({**row, **size, "device": ("<i>A</i>", "B")[number % 2], "birads": number % 20})
+            writer.writerow({**row, **size, "device": ("<i>A</i>", "B")[number % 2], "BIRADS": number % 20})
     return folder, load(folder, covariates=["device"])
 
 

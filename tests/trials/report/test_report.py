@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from search_space import Architecture
+from tests.helpers.images import write_frames
 from tests.helpers.report_runs import GOOD, POOR, table, write_comparison, write_run, write_search
 from trials.cli import main
 from trials.data.dataset import LesionData
+from trials.data.load import load
 from trials.errors import EvaluationError, RunFolderError
 from trials.report.comparison import read_comparison
+from trials.report.data_set import DataSet
 from trials.report.mistakes import worst_mistakes
 from trials.report.paired_tests import within_layouts
 from trials.report.report import run_report, text
@@ -331,6 +334,17 @@ def test_data_add_pictures_shortcuts_and_subgroups(
     for words in ("the truth itself", "AUC within thirds", "<i>A</i>", "rarer values", "device", "birads"):
         assert words in page.words, words
     assert "histology" not in page.words
+
+
+def test_boxes_that_masks_mark_are_the_geometry(tmp_path: Path) -> None:
+    def noise(seed: int, *size: int) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+    data = load(write_frames(tmp_path, lambda of, n: (f"{of}/{n}.png", f"{of}/{n}_mask.png"), noise))
+    known = DataSet(data, dict(zip(data.files, data.images, strict=True)))
+    geometry = known.geometry(np.array(data.files))
+    assert geometry is not None and geometry.tolist() == [[48, 48, 1]] * len(data.files)
+    assert known.column("device", np.array(data.files)) is None
 
 
 def test_a_row_of_external_images_names_the_seeds_that_were_tested_on_them(tmp_path: Path) -> None:
