@@ -37,6 +37,7 @@ from trials.errors import in_words
 from trials.files import FileLock, below
 from trials.methods.registry import find_method
 from trials.nni_host.parameters import trial_parameters
+from trials.nni_host.variables import VARIABLES
 from trials.nni_host.watchdog import watch
 from trials.pipeline.evaluate import run_evaluate
 from trials.pipeline.train import run_retrain, run_train
@@ -58,16 +59,6 @@ from trials.runs.layout import (
 from trials.settings.load import flat, load_settings, read_overrides
 from trials.settings.schema import Settings, check_folds
 
-VARIABLES = {  # of the environment, by option
-    "data": "LESION_NAS_DATASET",
-    "out": "LESION_NAS_OUT",
-    "profile": "LESION_NAS_PROFILE",
-    "architecture": "LESION_NAS_ARCHITECTURE",
-    "external": "LESION_NAS_EXTERNAL",
-    "group_column": "LESION_NAS_GROUP_COLUMN",
-    "accept": "LESION_NAS_ACCEPT",
-    "settings": "LESION_NAS_SETTINGS",
-}
 OF_STAGE = (
     *("stage", "folds", "fold", "layout", "layouts", "method", "index", "count", "seed", "failed"),
     *("part", "parts", "members", "final", "methods"),
@@ -126,9 +117,8 @@ class Stage:
 
     def search(self) -> None:
         """Search for cells."""
-        from trials.pipeline.search import (
-            run_search,
-        )  # late: PyTorch, which not all trials need, takes seconds
+        # Late, as PyTorch takes seconds, which not all trials need.
+        from trials.pipeline.search import run_search
 
         out = below(self.out, self.of_fold / with_variant(SEARCHES["enas"], self.varied))
         run_search(self.split(), self.settings, out)

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from trials.errors import ExperimentError
+from trials.nni_host.variables import VARIABLES
 
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 LOOPBACK = "127.0.0.1"
@@ -170,14 +171,14 @@ def environment(
         "NODE_OPTIONS": node_options(),
         "LESION_NAS_LISTEN": listen,
         "LESION_NAS_HOSTS": " ".join(hosts),
-        "LESION_NAS_OUT": str(out),
+        VARIABLES["out"]: str(out),
         FOLDER: str(out),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),
     }
     if data is not None:
-        variables["LESION_NAS_DATASET"] = str(data)
+        variables[VARIABLES["data"]] = str(data)
     if external is not None:
-        variables["LESION_NAS_EXTERNAL"] = str(external)
+        variables[VARIABLES["external"]] = str(external)
     return variables
 
 

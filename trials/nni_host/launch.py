@@ -35,6 +35,7 @@ from trials.nni_host.experiment import (
 )
 from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
 from trials.nni_host.paths import LAUNCH_LOCK, SETTINGS_FILE
+from trials.nni_host.variables import VARIABLES
 from trials.settings.load import flat, load_settings, read_overrides
 
 POLL_SECONDS = 1.0
@@ -43,9 +44,6 @@ POLL_SECONDS = 1.0
 IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
-# Which the trials read; `trials.stage` has all of them.
-DATASET = "LESION_NAS_DATASET"
-GROUP_COLUMN, ACCEPT, SETTINGS = "LESION_NAS_GROUP_COLUMN", "LESION_NAS_ACCEPT", "LESION_NAS_SETTINGS"
 _DATA_NAMED = re.compile(rb"trials\.stage[^#]*--(phantoms|data) ")
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
@@ -87,8 +85,8 @@ def follow(
 ) -> list[Trial]:
     """Print the experiment's progress, each line once, and what `note` says, until it is over.
 
-    Returns its trials.
-    Keeps the `ways` to its hosts open. Raises `ExperimentError` where NNI gives up, with what its `logs` say.
+    Returns its trials. Keeps the `ways` to its hosts open. Raises `ExperimentError` where NNI gives up, with
+    what its `logs` say.
     """
     said: set[str] = set()
     idle = 0
@@ -177,12 +175,14 @@ def launch(
     out = out.resolve()
     data, external = (given and given.absolute() for given in (data, external))
     variables = environment(out, data, external, listen, hosts)
-    if _reads(config, DATASET) and DATASET not in variables:
+    if _reads(config, VARIABLES["data"]) and VARIABLES["data"] not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
     load_settings("cpu", settings)  # wrong names end here
     settings = _continued(settings, out / SETTINGS_FILE)
     file = str(out / SETTINGS_FILE) if settings else ""
-    for name, given in ((GROUP_COLUMN, group_column), (ACCEPT, ",".join(accept)), (SETTINGS, file)):
+    told = {"group_column": group_column, "accept": ",".join(accept), "settings": file}
+    for option, given in told.items():
+        name = VARIABLES[option]
         if given and not _reads(config, name):
             raise ExperimentError(
                 f"{config} does not read {name}; add it to its trialCommand, or let that be as in "
