@@ -115,13 +115,18 @@ def in_words(error: Exception, *, resumes: bool = True) -> str:
     if isinstance(error, MemoryError):
         return f"memory is full ({error}); close other programs, or take smaller batches or images"
     if isinstance(error, ModuleNotFoundError):
-        return f"the package {error.name} is missing; install all: pip install -c constraints.txt -e '.[dev]'"
+        return f"the package {error.name} is missing; install all: {install('dev')}"
     if isinstance(error, ValueError):
         return str(error)
     return (
         f"{type(error).__name__}: {error}: a defect of lesion-nas; please report it with what the same "
         "command prints with --debug"
     )
+
+
+def install(extra: str) -> str:
+    """Return the command that installs the packages of an extra of this project."""
+    return f"pip install -c constraints.txt -e '.[{extra}]'"
 
 
 def reason(error: Exception) -> str:

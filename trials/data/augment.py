@@ -41,11 +41,6 @@ def rank_versions(images: torch.Tensor, ranks: tuple[int, ...] = RANKS) -> torch
     return torch.cat(parts, dim=1)
 
 
-def rank_k(images: torch.Tensor, k: int) -> torch.Tensor:
-    """Reconstruct uint8 [n, channels, h, w] from its k largest singular values, rounded to uint8."""
-    return rank_versions(images, (k,))[0]
-
-
 def expand(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the paper's expanded training set, [8 n, channels, s, s] and [8 n], of n images and labels.
 

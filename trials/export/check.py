@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trials.data.covariates import Column, CovariateCoding, Table
 from trials.data.images import to_tensor
-from trials.errors import ExportError
+from trials.errors import ExportError, install
 from trials.evaluation.calibration import apply_temperature
 from trials.evaluation.decisions import log_odds_of, probabilities
 from trials.models.inference import Inference
@@ -131,9 +131,7 @@ def _onnx_outputs(path: Path, given: Mapping[str, Tensor], names: Sequence[str])
     try:
         import onnxruntime
     except ImportError:
-        raise ExportError(
-            "the check of an export needs onnxruntime: pip install -c constraints.txt -e '.[export]'"
-        ) from None
+        raise ExportError(f"the check of an export needs onnxruntime: {install('export')}") from None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs: list[np.ndarray] = session.run(names, {name: values.numpy() for name, values in given.items()})
     return outputs

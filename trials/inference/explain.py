@@ -21,7 +21,7 @@ from trials.data.covariates import Table
 from trials.data.files.decoding import decode_all
 from trials.data.images import from_square
 from trials.data.new_folder import new_folder
-from trials.errors import ExplainError
+from trials.errors import ExplainError, install
 from trials.evaluation.decisions import probabilities
 from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS, network_maps, squares_of
@@ -39,7 +39,6 @@ from trials.runs.layout import MAPS
 from trials.runs.predictions import in_words
 
 _WORDS = {"probability": "probability", CALIBRATED: "calibrated probability"}  # of a row's share of a class
-_INSTALL = "explaining needs captum: pip install -c constraints.txt -e '.[explain]'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +149,7 @@ def _require_captum() -> None:
     try:
         import captum  # noqa: F401
     except ImportError:
-        raise ExplainError(_INSTALL) from None
+        raise ExplainError(f"explaining needs captum: {install('explain')}") from None
 
 
 def _require_class(model: Model, name: str) -> None:

@@ -10,7 +10,7 @@ import difflib
 import re
 from typing import get_args
 
-from trials.errors import SettingsError
+from trials.errors import SettingsError, install
 from trials.models.specs import Backbone, Library
 
 PUBLISHED, RANDOM = "published", "random"  # values of `backbone.weights` that are no file
@@ -73,5 +73,5 @@ def _names(library: str) -> list[str]:
         return models.list_models(models)
     except ModuleNotFoundError:
         raise SettingsError(
-            f"{library} is not installed: install the extra methods, pip install 'lesion-nas[methods]'"
+            f"{library} is not installed, and comes with the extra methods: {install('methods')}"
         ) from None

@@ -6,10 +6,8 @@ class of each pair wins, and another rounding would change a vote. Weights may b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -106,18 +104,3 @@ class Sigmoids(nn.Module):
         total = shares.sum(1, keepdim=True)
         even = torch.full_like(shares, 1 / shares.shape[1])
         return torch.where(total > 0, shares / total.clamp(min=_TINY), even).clamp(min=_TINY).log()
-
-
-def pair_coefficients(dual: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Return the coefficients [pairs, n] of each pair of classes, of `SVC`'s `dual_coef_` [k - 1, n].
-
-    `counts` are its `n_support_`: vectors lie behind one another by class, and the row of a vector's
-    coefficient is the other class, counted without its own.
-    """
-    starts = np.cumsum([0, *counts])
-    found = np.zeros((len(counts) * (len(counts) - 1) // 2, dual.shape[1]))
-    for row, (first, second) in zip(found, combinations(range(len(counts)), 2), strict=True):
-        for own, other in ((first, second - 1), (second, first)):
-            of_class = slice(starts[own], starts[own + 1])
-            row[of_class] = dual[other, of_class]
-    return found

@@ -145,11 +145,17 @@ def rates_in(result: Mapping[str, Any]) -> tuple[str, ...]:
     return rates_of(Classes(tuple(result["classes"]), None), ordered=bool(result.get("ordered")))
 
 
+def _external(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return how a method did on external images; None: it was not tested on any."""
+    found: Mapping[str, Any] | None = (result["external"] or {"methods": {}})["methods"].get(name)
+    return found
+
+
 def table_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the rows of `evaluation.csv`: of each method its folds, their mean, SD, pooled, external."""
     rules = {"frozen": "frozen", "at_0.5": "0.5" if len(result["classes"]) == 2 else "likeliest"}
     for name, summary in result["methods"].items():
-        external = (result["external"] or {"methods": {}})["methods"].get(name, {})
+        external = _external(result, name)
         own_split = any(run["folds"] == 1 for run in summary["runs"])
         for threshold in ("frozen", "at_0.5"):
             row = {"method": name, "threshold": rules[threshold]}
@@ -213,7 +219,7 @@ def _pooled(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
     for name, summary in result["methods"].items():
         if summary["frozen"]:
             yield name, "pooled", summary["frozen"]["pooled"]
-        external = (result["external"] or {"methods": {}})["methods"].get(name)
+        external = _external(result, name)
         if external:
             yield name, f"external {result['external']['data']}", external["frozen"]
 
@@ -223,7 +229,7 @@ def _headline(result: Mapping[str, Any]) -> dict[str, float]:
     shown: dict[str, float] = {}
     rates = ("auc", *rates_in(result)) if "auc" in rates_in(result) else rates_in(result)
     for name, summary in result["methods"].items():
-        external = (result["external"] or {"methods": {}})["methods"].get(name)
+        external = _external(result, name)
         if not summary["frozen"] and not external:
             continue  # it failed
         scores = summary["frozen"]["mean"] if summary["frozen"] else external["frozen"]

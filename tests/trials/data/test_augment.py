@@ -10,7 +10,6 @@ import torch
 
 from trials.data.augment import (
     AUGMENTATIONS,
-    RANKS,
     Histology,
     Paper,
     Plain,
@@ -18,7 +17,7 @@ from trials.data.augment import (
     RandomCenterCropping,
     Ultrasound,
     expand,
-    rank_k,
+    rank_versions,
     reconstruct,
 )
 
@@ -67,7 +66,7 @@ def test_error_is_that_of_the_dropped_singular_values(images: torch.Tensor) -> N
 
 def test_images_smaller_than_the_rank_are_unchanged(images: torch.Tensor) -> None:
     small = images[..., :20, :20]
-    torch.testing.assert_close(rank_k(small, 25), small)
+    torch.testing.assert_close(rank_versions(small, (25,))[0], small)
 
 
 def test_expanded_set_is_the_papers_eight_versions(images: torch.Tensor) -> None:
@@ -79,13 +78,13 @@ def test_expanded_set_is_the_papers_eight_versions(images: torch.Tensor) -> None
     for quarter, version in enumerate(turned, start=1):
         np.testing.assert_array_equal(version[0, 0], np.rot90(images[0, 0], quarter))
     np.testing.assert_array_equal(more[24, 0], np.fliplr(images[0, 0]))
-    for block, k in zip(more[30:].split(6), RANKS, strict=True):
-        torch.testing.assert_close(block, rank_k(images, k))
+    for block, version in zip(more[30:].split(6), rank_versions(images), strict=True):
+        torch.testing.assert_close(block, version)
 
 
 def test_paper_policy_draws_all_poses_and_ranks_and_nothing_else(images: torch.Tensor) -> None:
     policy = Paper(images[:1])
-    versions = [images[:1], *(rank_k(images[:1], k) for k in RANKS)]
+    versions = [images[:1], *rank_versions(images[:1])]
     possible = {
         torch.rot90(version.flip(-1) if mirrored else version, quarter, (-2, -1)).numpy().tobytes()
         for version in versions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from trials.models.classifier_modules import Linear, Scaler, Sigmoids, SupportVectors, pair_coefficients
+from trials.models.classifier_modules import Linear, Scaler, Sigmoids, SupportVectors
 
 
 def examples(classes: int, count: int = 90) -> tuple[np.ndarray, np.ndarray]:
@@ -26,6 +28,21 @@ def examples(classes: int, count: int = 90) -> tuple[np.ndarray, np.ndarray]:
 
 def tensors(*arrays: np.ndarray) -> list[Tensor]:
     return [torch.from_numpy(np.atleast_1d(array)) for array in arrays]
+
+
+def pair_coefficients(dual: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Return the coefficients [pairs, n] of each pair of classes, of `SVC`'s `dual_coef_` [k - 1, n].
+
+    `counts` are its `n_support_`: vectors lie behind one another by class, and the row of a vector's
+    coefficient is the other class, counted without its own.
+    """
+    starts = np.cumsum([0, *counts])
+    found = np.zeros((len(counts) * (len(counts) - 1) // 2, dual.shape[1]))
+    for row, (first, second) in zip(found, combinations(range(len(counts)), 2), strict=True):
+        for own, other in ((first, second - 1), (second, first)):
+            of_class = slice(starts[own], starts[own + 1])
+            row[of_class] = dual[other, of_class]
+    return found
 
 
 def machine(fitted: SVC) -> SupportVectors:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from trials.data.files.grey_range import Extent, Stored
-from trials.errors import DataError
+from trials.errors import DataError, install
 
 _ELEMENTS = [
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
@@ -28,7 +28,6 @@ _ELEMENTS = [
     *(f"{colour}PaletteColorLookupTable{what}" for colour in ("Red", "Green", "Blue")
       for what in ("Descriptor", "Data")),
 ]  # fmt: skip
-_INSTALL = "pip install -c constraints.txt -e '.[dicom]'"
 
 
 def is_dicom(path: Path) -> bool:
@@ -75,7 +74,7 @@ def _read(path: Path, most_pixels: int, *, pixels: bool = True) -> Any:
         from pydicom import dcmread
         from pydicom.filereader import read_file_meta_info
     except ImportError:
-        raise DataError(f"{path}: reading DICOM needs pydicom: {_INSTALL}") from None
+        raise DataError(f"{path}: reading DICOM needs pydicom: {install('dicom')}") from None
     _refuse_unreadable(read_file_meta_info(path).TransferSyntaxUID, path)
     stored = dcmread(path, specific_tags=_ELEMENTS, stop_before_pixels=not pixels)
     if (frames := int(stored.get("NumberOfFrames") or 1)) != 1:
@@ -104,7 +103,7 @@ def _refuse_unreadable(syntax: Any, path: Path) -> None:
     if not known:
         raise DataError(
             f"{path}: its transfer syntax, {syntax.name}, cannot be decoded here; the extra dicom decodes "
-            f"JPEG (lossless too), JPEG-LS, JPEG 2000 and RLE: {_INSTALL}, or save it uncompressed"
+            f"JPEG (lossless too), JPEG-LS, JPEG 2000 and RLE: {install('dicom')}, or save it uncompressed"
         )
 
 

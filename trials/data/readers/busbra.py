@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from trials.data.files.decoding import decode
+from trials.data.files.paths import some
 from trials.data.masks.cutting import cut, whole
 from trials.data.readers.base import Options, Reader
 from trials.data.records import Listing, Record
@@ -90,8 +91,7 @@ def _unlisted(root: Path, rows: Sequence[Row]) -> list[str]:
     """Return a note on images that have no row."""
     there = {f"Images/{path.name}" for path in (root / "Images").glob("*.png")}
     unlisted = sorted(there - {row["file"] for row in rows})
-    shown = ", ".join(unlisted[:5])
-    return [f"{len(unlisted)} images skipped, not in {TABLE} ({shown})"] if unlisted else []
+    return [f"{len(unlisted)} images skipped, not in {TABLE} ({some(unlisted)})"] if unlisted else []
 
 
 BUSBRA = Reader("busbra", "BUS-BRA as published", holds, read, group_columns=True, masks=True)

@@ -24,7 +24,7 @@ from trials.data.tables.cells import is_blank
 from trials.data.tables.columns import NONE
 from trials.data.tables.csv_rows import read_rows
 from trials.data.tables.split_names import SHORT
-from trials.errors import DataError
+from trials.errors import DataError, install
 
 FOLDER = "pcam"
 NAME = "camelyonpatch_level_2_split_{split}_{part}.h5"  # part: x, the patches, or y, their labels
@@ -108,7 +108,7 @@ def _dataset(path: Path, name: str) -> Any:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"{path}: reading HDF5 needs h5py; pip install -e '.[methods]'") from None
+        raise DataError(f"{path}: reading HDF5 needs h5py: {install('methods')}") from None
     if said := not_a_file(path):
         raise DataError(f"{path}: {said}; expected x and y of {', '.join(SHORT.values())}, unpacked")
     try:

@@ -10,6 +10,7 @@ from search_space.regular_files import read_file
 from trials.errors import DataError, reason
 
 Row = dict[str, str]  # cells by heading
+_OTHER_MARKS = ";\t"  # that spreadsheets put between cells
 
 
 def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -> list[Row]:
@@ -22,7 +23,9 @@ def read_rows(path: Path, required: tuple[str, ...], *, unnamed: bool = False) -
     if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise DataError(f"{path}: more than one column {twice[0]!r}; rename or remove the others")
     if missing := [name for name in required if name not in columns]:
-        raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}")
+        other = any(mark in name for name in columns for mark in _OTHER_MARKS)
+        way_out = "; cells must have commas between them: save it as CSV with commas" if other else ""
+        raise DataError(f"{path}: no column {', '.join(missing)}; its first line has {columns}{way_out}")
     return [_cells(path, line, row, columns, unnamed) for line, row in rows]
 
 
