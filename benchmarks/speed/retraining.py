@@ -33,7 +33,7 @@ from trials.models.specs import CellNetwork, Shape
 from trials.models.zoo import build
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
-from trials.settings.schema import RetrainSettings
+from trials.settings.training import RetrainSettings
 from trials.training.module import LesionModule
 from trials.training.trainer import make_trainer
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from trials.errors import SettingsError
 from trials.settings.load import flat, load_settings, parse_assignment, profiles, read_overrides
-from trials.settings.schema import LARGEST_SEED, Settings, check_folds
+from trials.settings.schema import Settings, check_folds
+from trials.settings.section import LARGEST_SEED
 
 if TYPE_CHECKING:
     from trials.data.split import Split

@@ -8,7 +8,7 @@ from typing import Literal
 
 from trials.commands.base import Outcome, Verb, check_layout, outline, whole_number
 from trials.runs.layout import ARCHITECTURE
-from trials.settings.schema import LARGEST_SIDE
+from trials.settings.section import LARGEST_SIDE
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,8 @@ from trials.data.files.paths import some
 from trials.data.records import Record
 from trials.data.tables.cells import is_blank, same_key
 from trials.errors import DataError
-from trials.settings.schema import SIZE, Section
+from trials.settings.data import SIZE
+from trials.settings.section import Section
 
 Table = Mapping[str, Sequence[str]]  # cells by column, one an image
 RATIO = "ratio"

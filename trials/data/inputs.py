@@ -13,7 +13,7 @@ from trials.data.batches import Batches, standardisation
 from trials.data.dataset import LesionData
 from trials.data.images import to_tensor
 from trials.errors import DataError
-from trials.settings.schema import GRADED, DataSettings
+from trials.settings.data import GRADED, DataSettings
 
 PLAIN_BATCH = 64  # images a batch where no gradients are needed; ours
 

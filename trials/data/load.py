@@ -25,7 +25,8 @@ from trials.data.records import Listing
 from trials.data.tables.patient_folders import with_folder_groups
 from trials.errors import DataError
 from trials.runs.predictions import Classes
-from trials.settings.schema import DataSettings, Settings
+from trials.settings.data import DataSettings
+from trials.settings.schema import Settings
 
 
 @dataclass(frozen=True)

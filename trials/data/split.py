@@ -22,7 +22,8 @@ from trials.data.leaks import hashes_of, refuse_copies, refuse_overlap, seen
 from trials.data.load import load_data
 from trials.data.records import SPLITS
 from trials.errors import DataError, SettingsError
-from trials.settings.schema import DataSettings, Settings
+from trials.settings.data import DataSettings
+from trials.settings.schema import Settings
 
 _MADE_BY = (  # settings that say which images there are, what of each, and in which part it is
     *("positive", "ordered", "group_column", "accept", "classes", "duplicates", "frames"),

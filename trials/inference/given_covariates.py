@@ -16,7 +16,7 @@ from trials.data.files.paths import some
 from trials.data.tables.csv_rows import Row, headings, read_rows
 from trials.errors import DataError
 from trials.models.model import Model
-from trials.settings.schema import SIZE
+from trials.settings.data import SIZE
 
 FILE = "file"
 

@@ -9,7 +9,7 @@ import numpy as np
 from trials.data.covariates import OWN, Column, NumberColumn, number, of_image
 from trials.data.dataset import LesionData
 from trials.errors import DataError
-from trials.settings.schema import SIZE
+from trials.settings.data import SIZE
 
 
 def box_problems(data: LesionData) -> Iterator[str]:

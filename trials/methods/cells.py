@@ -15,7 +15,8 @@ from trials.errors import SettingsError
 from trials.methods.networks import BoostedMethod, EnasBMethod, NetworkMethod
 from trials.models.shared_weights import SharedWeights
 from trials.models.specs import CellNetwork
-from trials.settings.schema import SearchSettings, Settings
+from trials.settings.schema import Settings
+from trials.settings.search import SearchSettings
 
 SPACES: Mapping[str, type[Architecture] | type[BoostedArchitecture]] = {  # by search.space
     "cells": Architecture,

@@ -27,7 +27,8 @@ from trials.models.features import FEATURES
 from trials.runs.folder import RunFolder
 from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
-from trials.settings.schema import SIZE, ClassicalSettings
+from trials.settings.data import SIZE
+from trials.settings.schema import ClassicalSettings
 
 if TYPE_CHECKING:
     from trials.models.frozen_features import FrozenFeatures

@@ -35,7 +35,7 @@ from trials.runs.folder import RunFolder
 from trials.runs.layout import CELLS_PNG, CELLS_SVG, CHECKPOINT, ONNX, REFIT_CHECKPOINT
 from trials.runs.predictions import Frozen
 from trials.runs.reporter import Reporter
-from trials.settings.schema import RetrainSettings
+from trials.settings.training import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
 from trials.training.checkpoint import resume_from
 from trials.training.divergence import divergences, train_with_second_attempt

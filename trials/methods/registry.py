@@ -16,7 +16,8 @@ from trials.errors import SettingsError
 from trials.models.backbone_names import backbone_named, frozen_named
 from trials.models.specs import Backbone
 from trials.settings.load import with_defaults
-from trials.settings.schema import RetrainSettings, Settings
+from trials.settings.schema import Settings
+from trials.settings.training import RetrainSettings
 
 ENTRY_POINTS = "lesion_nas.methods"  # where an installed package names its `Entry`s
 CHOSEN = "chosen"  # the layout of cells whose number the settings choose

@@ -15,7 +15,7 @@ from trials.files import write_atomically
 from trials.models.specs import NOT_FOR
 from trials.runs.layout import MODEL_FILE
 from trials.runs.predictions import Classes, Frozen, agree, frozen
-from trials.settings.schema import Section
+from trials.settings.section import Section
 
 
 class ModelDescription(Section):

@@ -15,7 +15,7 @@ from trials.evaluation.decisions import mean_logits
 from trials.models.description import ModelDescription
 from trials.models.model import Model
 from trials.runs.layout import MEMBERS
-from trials.settings.schema import Section
+from trials.settings.section import Section
 
 if TYPE_CHECKING:
     from trials.data.augment import Policy

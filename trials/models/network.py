@@ -33,7 +33,7 @@ from trials.models.square import Fit, Square
 from trials.nni_host.watchdog import heartbeat
 from trials.runs.folder import read
 from trials.runs.layout import MODEL_FILE, WEIGHTS
-from trials.settings.schema import LARGEST_SIDE
+from trials.settings.section import LARGEST_SIDE
 
 
 class NetworkDescription(ModelDescription):

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from trials.models.square import Fit, Square
-from trials.settings.schema import LARGEST_SIDE, BoostedSettings, Section
+from trials.settings.schema import BoostedSettings
+from trials.settings.section import LARGEST_SIDE, Section
 
 Library = Literal["timm", "torchvision"]  # whose networks can be had by name
 _Positive = Annotated[float, Field(gt=0)]

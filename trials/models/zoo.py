@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from search_space import Architecture, EnasNetwork
 from trials.models.specs import Backbone, BoostedNetwork, CellNetwork, Network, Shape
-from trials.settings.schema import BoostedSettings, RetrainSettings
+from trials.settings.schema import BoostedSettings
+from trials.settings.training import RetrainSettings
 
 if TYPE_CHECKING:
     from search_space.boosted_space import BoostedSpace

@@ -30,7 +30,8 @@ from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import CHECKPOINT, FINALIST_FILE, finalist_folder
 from trials.runs.reporter import Reporter
 from trials.settings.load import with_changes
-from trials.settings.schema import RetrainSettings, Settings
+from trials.settings.schema import Settings
+from trials.settings.training import RetrainSettings
 from trials.training.callbacks import TrainingLosses
 
 

@@ -47,7 +47,8 @@ from trials.runs.layout import (
     search_folder,
 )
 from trials.runs.reporter import Reporter
-from trials.settings.schema import SearchSettings, Settings
+from trials.settings.schema import Settings
+from trials.settings.search import SearchSettings
 from trials.training.checkpoint import resume_from
 from trials.training.divergence import train_with_second_attempt
 from trials.training.estimate import estimate, seconds_of, training_seconds

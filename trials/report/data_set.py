@@ -26,7 +26,7 @@ from trials.evaluation.shortcuts import (
 )
 from trials.report.comparison import Comparison
 from trials.runs.collection import BinaryPredictions
-from trials.settings.schema import SIZE
+from trials.settings.data import SIZE
 
 SUBGROUPS = ("device", "birads", "histology")  # columns, in any case
 _SMALLEST_SUBGROUP = 10  # images; smaller ones are put together

@@ -18,7 +18,9 @@ from pydantic import ValidationError
 
 from search_space.regular_files import read_file
 from trials.errors import SettingsError, reason
-from trials.settings.schema import BOOLEAN, GRADED, KEYS, Settings
+from trials.settings.data import GRADED
+from trials.settings.schema import KEYS, Settings
+from trials.settings.section import BOOLEAN
 
 
 @cache

@@ -27,8 +27,9 @@ from trials.nni_host.experiment import LOOPBACK
 from trials.nni_host.launch import ENDED, Trial, failures, find_config, launch, parameters, say, summary
 from trials.runs.folder import check_place, is_done, read_json
 from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
+from trials.settings.data import SIZE
 from trials.settings.load import load_settings, read_yaml
-from trials.settings.schema import SIZE, Settings
+from trials.settings.schema import Settings
 from trials.studies.costs import trials_at_once
 from trials.studies.plan import Plan, duration, make_plan, read_plan
 from trials.studies.timing import time_methods

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_space.progress import progress
 from trials.errors import TrainingError
 from trials.runs.reporter import Reporter
-from trials.settings.schema import TrainingSettings
+from trials.settings.training import TrainingSettings
 from trials.training.memory import suggest_batch_size
 from trials.training.steps import planned_steps
 

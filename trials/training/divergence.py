@@ -23,7 +23,8 @@ from trials.errors import DivergedTwiceError
 from trials.runs.folder import RunFolder, read_json
 from trials.runs.layout import divergence_file
 from trials.runs.reporter import Reporter
-from trials.settings.schema import SearchSettings, TrainingSettings
+from trials.settings.search import SearchSettings
+from trials.settings.training import TrainingSettings
 from trials.training.steps import planned_steps
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trials.settings.schema import SearchSettings, TrainingSettings
+from trials.settings.search import SearchSettings
+from trials.settings.training import TrainingSettings
 
 SPARE = 0.1  # share of the memory that is lost between blocks; ours
 

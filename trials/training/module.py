@@ -17,7 +17,7 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, Multicl
 
 from search_space.cpu_layers import channels_last
 from trials.nni_host.watchdog import heartbeat
-from trials.settings.schema import AUXILIARY_WEIGHT, TrainingSettings
+from trials.settings.training import AUXILIARY_WEIGHT, TrainingSettings
 from trials.training.divergence import require_finite
 from trials.training.fine_tuning import layer_rates
 from trials.training.losses import LOSSES

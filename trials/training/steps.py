@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from trials.settings.schema import TrainingSettings
+from trials.settings.training import TrainingSettings
 
 
 def planned_steps(trainer: pl.Trainer, settings: TrainingSettings) -> int:

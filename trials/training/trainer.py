@@ -9,7 +9,7 @@ import torch
 from nni.nas.evaluator.pytorch import Trainer as TracedTrainer
 
 from search_space.cpu_layers import keep_freed_memory
-from trials.settings.schema import TrainingSettings
+from trials.settings.training import TrainingSettings
 from trials.training.callbacks import Bar, SuggestBatchSize, quiet_lightning
 from trials.training.checkpoint import SaveEachEpoch, WholeFiles
 from trials.training.divergence import StopWhenDiverged

@@ -11,8 +11,9 @@ from trials.data.folds import assign_folds
 from trials.data.inputs import Inputs
 from trials.data.load import load
 from trials.data.split import Split
+from trials.settings.data import DataSettings
 from trials.settings.load import load_settings
-from trials.settings.schema import DataSettings, Settings
+from trials.settings.schema import Settings
 
 
 def settings(**changes: object) -> Settings:

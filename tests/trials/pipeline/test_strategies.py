@@ -17,7 +17,8 @@ from trials.pipeline.found import read_ranking
 from trials.pipeline.search import Search
 from trials.runs.layout import SEARCHES
 from trials.settings.load import load_settings
-from trials.settings.schema import SearchSettings, Settings
+from trials.settings.schema import Settings
+from trials.settings.search import SearchSettings
 
 STRATEGIES = {"enas": ENAS, "random": RandomSampling, "evolution": RegularizedEvolution, "local": LocalSearch}
 TINY = {

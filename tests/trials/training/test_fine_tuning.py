@@ -19,7 +19,7 @@ from trials.data.batches import Batches
 from trials.errors import SettingsError
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
-from trials.settings.schema import RetrainSettings
+from trials.settings.training import RetrainSettings
 from trials.training.checkpoint import resume_from
 from trials.training.fine_tuning import FreezeBody, MovingAverage, classifier_of, layer_rates
 from trials.training.losses import ordinal_loss

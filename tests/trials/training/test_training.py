@@ -17,7 +17,7 @@ from trials.data.batches import Batches
 from trials.runs.layout import CHECKPOINT
 from trials.runs.reporter import Reporter
 from trials.settings.load import load_settings
-from trials.settings.schema import RetrainSettings
+from trials.settings.training import RetrainSettings
 from trials.training.callbacks import ReportEachEpoch
 from trials.training.checkpoint import resume_from
 from trials.training.losses import ordinal_loss
