@@ -2,9 +2,10 @@
 
 Source: ENAS (arXiv 1802.03268) and its released code. In a search every node, slot, predecessor and operation
 of every cell has its own weights; an architecture runs the few that it names. ENAS's shared cells differ from
-its final cells, here ``search_space.enas.network.FinalCell``, in two ways. A reduction cell runs at stride 1
-on two factorized reductions of the previous output. The loose ends go through one shared 1x1 convolution, of
-which only their slices are used, so that the output's width does not depend on the architecture.
+its final cells, here ``search_space.enas.final_network.FinalCell``, in two ways. A reduction cell runs at
+stride 1 on two factorized reductions of the previous output. The loose ends go through one shared 1x1
+convolution, of which only their slices are used, so that the output's width does not depend on the
+architecture.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def run_explain(
     that the image is called. `maps.json` names it with each picture, but for the positive one of two unasked.
     Beside it stands the `probability` of the class as the network gives it, of more than two classes the
     `calibrated` one and what the image is `called`. `covariates` is a table of those that the model takes
-    (`read_covariates`). Raises ValueError for a folder without a model, a class
+    (`Given.read`). Raises ValueError for a folder without a model, a class
     that it does not know, files that are no images, and an `out` in use.
     """
     paths = as_paths(images)
