@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from search_space.regular_files import read_file
 from trials.errors import HostError
@@ -43,29 +44,15 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
     Raises `HostError` where NNI does not accept the file, where a host has no key, and where trials elsewhere
     are to dial another address than `listen`.
     """
-    import yaml  # few commands need it
-
-    try:
-        content = read_yaml(read_file(config).decode())
-    except yaml.YAMLError as error:
-        raise HostError(f"{config}: not readable as YAML: {error}") from None
-    named = content.get("trainingService") if isinstance(content, dict) else None
-    if not isinstance(named, dict) or named.get("platform", "local") == "local":
-        return []  # nnictl says what is wrong, if anything is
-    from nni.experiment.config import ExperimentConfig  # takes seconds, which other experiments do not need
-
-    logging.getLogger("nni.experiment.config").setLevel(logging.ERROR)  # warns that no address is named
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of passwords, which are refused below
-            service = ExperimentConfig.load(config).canonical_copy().training_service
-    except (ValueError, TypeError, AssertionError, AttributeError) as error:
-        raise HostError(f"{config}: {error}") from None
-    dialled = service.nni_manager_ip
-    if dialled is not None:
-        if listen not in (dialled, "0.0.0.0"):
+    if _platform(config) == "local":
+        return []
+    service = _service(config)
+    if service.nni_manager_ip is not None:
+        if listen not in (service.nni_manager_ip, "0.0.0.0"):
             raise HostError(
-                f"{config}: trials are to dial nniManagerIp {dialled}, where nobody listens; start with "
-                f"--listen {dialled}, or on SSH hosts leave nniManagerIp out: they then dial through tunnels"
+                f"{config}: trials are to dial nniManagerIp {service.nni_manager_ip}, where nobody listens; "
+                f"start with --listen {service.nni_manager_ip}, or on SSH hosts leave nniManagerIp out: they "
+                "then dial through tunnels"
             )
         return []
     if service.platform != "remote":
@@ -73,13 +60,38 @@ def hosts_of(config: Path, listen: str) -> list[Host]:
             f"{config}: trials on {service.platform} dial this machine; name its address, nniManagerIp, "
             "in the file, and start with --listen and that address"
         )
-    for machine in service.machine_list:
-        if machine.ssh_key_file is None:
-            raise HostError(f"{config}: {machine.host} has a password; name a key instead: sshKeyFile")
-    return [
-        Host(machine.host, machine.port, machine.user, Path(machine.ssh_key_file))
-        for machine in service.machine_list
-    ]
+    return [_host(config, machine) for machine in service.machine_list]
+
+
+def _platform(config: Path) -> str:
+    """Return where trials run; "local" too where the file does not say: nnictl says what is wrong with it."""
+    import yaml  # few commands need it
+
+    try:
+        content = read_yaml(read_file(config).decode())
+    except yaml.YAMLError as error:
+        raise HostError(f"{config}: not readable as YAML: {error}") from None
+    named = content.get("trainingService") if isinstance(content, dict) else None
+    return str(named.get("platform", "local")) if isinstance(named, dict) else "local"
+
+
+def _service(config: Path) -> Any:
+    """Return an experiment's training service as NNI reads it."""
+    from nni.experiment.config import ExperimentConfig  # takes seconds, which other experiments do not need
+
+    logging.getLogger("nni.experiment.config").setLevel(logging.ERROR)  # warns that no address is named
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of passwords, which are refused below
+            return ExperimentConfig.load(config).canonical_copy().training_service
+    except (ValueError, TypeError, AssertionError, AttributeError) as error:
+        raise HostError(f"{config}: {error}") from None
+
+
+def _host(config: Path, machine: Any) -> Host:
+    """Return a machine of NNI's list."""
+    if machine.ssh_key_file is None:
+        raise HostError(f"{config}: {machine.host} has a password; name a key instead: sshKeyFile")
+    return Host(machine.host, machine.port, machine.user, Path(machine.ssh_key_file))
 
 
 class Tunnel:

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
+
 from search_space.regular_files import not_a_file, read_file
 from search_space.strict_json import dump_json, parse_json
 from trials.errors import ExperimentError, LockedError, reason
@@ -36,7 +38,7 @@ from trials.nni_host.experiment import (
 from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
 from trials.nni_host.paths import LAUNCH_LOCK, SETTINGS_FILE
 from trials.nni_host.variables import VARIABLES
-from trials.settings.load import flat, load_settings, read_overrides
+from trials.settings.load import flat, load_settings, read_overrides, read_yaml
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -45,6 +47,7 @@ IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _DATA_NAMED = re.compile(rb"trials\.stage[^#]*--(phantoms|data) ")
+_PIPELINES = ("tuner.PipelineTuner", "LesionPipeline")  # tuners whose stages no search space names
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
 
@@ -162,8 +165,8 @@ def launch(
     another; they answer to these names, and to `hosts`, such as that of a reverse proxy. All trials have the
     `settings`, by dotted name, over their profile's; the file `settings.json` in `out` keeps them. A line
     that `note` makes of the trials is printed among the progress. Raises
-    `SettingsError` for settings that cannot be, `ExperimentError` where the experiment cannot start or come
-    to its end, and `HostError` for hosts that it cannot use.
+    `SettingsError` for settings that cannot be, `ExperimentError` for images that the trials would pass over
+    and where the experiment cannot start or come to its end, and `HostError` for hosts that it cannot use.
     """
     config = find_config(config)
     for host in hosts:
@@ -177,18 +180,11 @@ def launch(
     variables = environment(out, data, external, listen, hosts)
     if _reads(config, VARIABLES["data"]) and VARIABLES["data"] not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
+    _refuse_passed_over(config, data, external)
     load_settings("cpu", settings)  # wrong names end here
     settings = _continued(settings, out / SETTINGS_FILE)
-    file = str(out / SETTINGS_FILE) if settings else ""
-    told = {"group_column": group_column, "accept": ",".join(accept), "settings": file}
-    for option, given in told.items():
-        name = VARIABLES[option]
-        if given and not _reads(config, name):
-            raise ExperimentError(
-                f"{config} does not read {name}; add it to its trialCommand, or let that be as in "
-                "nni_config/pipeline.yml"
-            )
-        variables |= {name: given} if given else {}
+    file = out / SETTINGS_FILE if settings else None
+    variables |= _told(config, {"group_column": group_column, "accept": ",".join(accept), "settings": file})
     check_home()
     with only_launcher(out), ExitStack() as running:
         if settings:
@@ -202,6 +198,48 @@ def launch(
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
         return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways, note)
+
+
+def _refuse_passed_over(config: Path, data: Path | None, external: Path | None) -> None:
+    """Raise `ExperimentError` for images that an experiment's trials would pass over."""
+    text = read_file(config)
+    if data and _DATA_NAMED.search(text) and VARIABLES["data"].encode() not in text:
+        raise ExperimentError(
+            f"{config}: its trialCommand names other images than --data {data}, which no trial looks at; "
+            "leave that out, or run an experiment of your images, such as pipeline"
+        )
+    if external and _tests_on_folds_alone(text):
+        raise ExperimentError(
+            f"{config}: none of its stages tests on --external {external}; leave that out, or run compare or "
+            "a study"
+        )
+
+
+def _tests_on_folds_alone(text: bytes) -> bool:
+    """Whether an experiment's stages are known and none is a `train`, which tests on external images."""
+    try:
+        content = read_yaml(text.decode())
+        tuner, space = content.get("tuner") or {}, content.get("searchSpace") or {}
+        stages = (space.get("stage") or {}).get("_value")
+        named = str(tuner.get("className") or tuner.get("name"))
+    except (AttributeError, ValueError, yaml.YAMLError):
+        return False  # nnictl says what is wrong
+    return named in _PIPELINES or (bool(stages) and not {"train", "contend"} & set(stages))
+
+
+def _told(config: Path, options: Mapping[str, str | Path | None]) -> dict[str, str]:
+    """Return the variables of those options that have a value.
+
+    Raises `ExperimentError` where an experiment's trials do not read one of them.
+    """
+    told = {VARIABLES[option]: str(value) for option, value in options.items() if value}
+    for name in told:
+        if not _reads(config, name):
+            raise ExperimentError(
+                f"{config} does not read {name}; add it to its trialCommand, or let that be as in "
+                "nni_config/pipeline.yml"
+            )
+    return told
 
 
 def _reads(config: Path, variable: str) -> bool:

@@ -307,6 +307,15 @@ def test_a_group_column_that_an_experiment_would_not_read_is_refused(tmp_path: P
         launch(Path("quickstart"), tmp_path / "out", accept=["labels"])
 
 
+def test_images_that_no_trial_would_look_at_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="names other images than --data"):
+        launch(Path("quickstart"), tmp_path / "out", data=tmp_path)
+    for name in ("pipeline", "search", "retrain", "rank", "enas_b"):
+        with pytest.raises(ExperimentError, match="none of its stages tests on --external"):
+            launch(Path(name), tmp_path / "out", data=tmp_path, external=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_settings_that_cannot_be_or_contradict_the_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no setting 'data\.orderd'"):
         launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"data.orderd": "a,b"})
