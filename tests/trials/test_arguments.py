@@ -84,6 +84,12 @@ def test_runs_refuse_what_cannot_be(
             "--port: 70000: expected a whole",
         ),
         (["launch", "study", "--port", "web"], "--port: web: expected a whole number from 0 to 65535"),
+        (["evaluate", "run", "--out", "o", "--group-column", "case"], "--group-column is of --data: name"),
+        (["report", "run", "--out", "o", "--group-column", "case"], "--group-column is of --data: name"),
+        (
+            [*RUN["train"], "--data", "nowhere", "--out", "o", "--external-group-column", "case"],
+            "--external-group-column is of --external",
+        ),
         (["verify", "nowhere", "--set", "retrain.epochs=3"], "retrain.epochs: verify reads data alone"),
     ],
 )

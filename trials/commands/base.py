@@ -136,6 +136,15 @@ def split_of(arguments: argparse.Namespace, settings: Settings) -> Split:
     return Split.load(arguments.data, settings, folds=folds, fold=fold, seed=arguments.seed)
 
 
+def refuse_alone(arguments: argparse.Namespace, **options: str) -> None:
+    """Raise `SettingsError` for an option that has no use without another one, as `options` name them."""
+    for option, other in options.items():
+        if getattr(arguments, option) and not getattr(arguments, other):
+            raise SettingsError(
+                f"--{option.replace('_', '-')} is of --{other}: name that too, or leave it out"
+            )
+
+
 def refuse_results_among_images(arguments: argparse.Namespace) -> None:
     """Raise `DataError` where what the verb writes would lie among the images that it reads."""
     out = getattr(arguments, "out", None)

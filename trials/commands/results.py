@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trials.commands.base import Outcome, Verb, group_arguments
+from trials.commands.base import Outcome, Verb, group_arguments, refuse_alone
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> Outcome:
     """Bring runs together: mean and standard deviation over folds, pooled, and on external data."""
+    refuse_alone(arguments, group_column="data", accept="data")
     from trials.pipeline.evaluate import run_evaluate, text_table
 
     result = run_evaluate(
@@ -57,6 +58,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report(arguments: argparse.Namespace) -> Outcome:
     """Compare finished runs: one HTML page with intervals, tests and curves, and CSV beside it."""
+    refuse_alone(arguments, group_column="data")
     from trials.report.report import run_report, text
 
     result = run_report(

@@ -12,6 +12,7 @@ from trials.commands.base import (
     Verb,
     check_layout,
     outline,
+    refuse_alone,
     run_arguments,
     settings_of,
     split_of,
@@ -126,6 +127,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> Outcome:
     """Train and test one method, searched, known or cheap, under the comparison protocol."""
+    refuse_alone(arguments, external_group_column="external")
     settings = settings_of(arguments)
     find_method(arguments.method).settings(settings)  # wrong names end here
     split = split_of(arguments, settings)

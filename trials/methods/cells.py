@@ -43,8 +43,13 @@ def random_architecture(settings: SearchSettings, seed: int) -> Architecture | B
     return BoostedArchitecture.random(seed)
 
 
-def require_cells(settings: Settings, what: str) -> None:
-    """Raise `SettingsError` where the settings search another space, of which `what` there is none."""
+def require_one_training_of_cells(settings: Settings, what: str) -> None:
+    """Raise `SettingsError` where the settings ask for more than `what` does: one training, of cells."""
+    if settings.protocol.cross_fit:
+        raise SettingsError(
+            f"protocol.cross_fit = {settings.protocol.cross_fit}: {what} trains once; leave the setting out, "
+            "or train a method such as enas7, whose parts have each a search of their own"
+        )
     if settings.search.space != "cells":
         raise SettingsError(
             f"search.space = {settings.search.space}: {what} is of cells; leave the setting out, or train "

@@ -19,7 +19,13 @@ from trials.data.leaks import read_search_record
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import SettingsError
-from trials.methods.cells import Found, cell_network, check_starts, random_cells, require_cells
+from trials.methods.cells import (
+    Found,
+    cell_network,
+    check_starts,
+    random_cells,
+    require_one_training_of_cells,
+)
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import Title
 from trials.pipeline.found import read_ranking
@@ -58,7 +64,7 @@ def run_rank(
         raise SettingsError(
             f"candidate {index} of {count}: expected 0, which ENAS found, to the count, which is 2 or more"
         )
-    require_cells(settings, "rank")
+    require_one_training_of_cells(settings, "rank")
     strategy = "random" if index else "enas"
     settings = with_changes(settings, {"search.strategy": strategy})
     if index and settings.search.final_samples < count:

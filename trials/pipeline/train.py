@@ -92,11 +92,11 @@ def run_retrain(
     `dry_run` nothing is written, and the settings in force, the data found and an estimate of the cost are
     returned. Raises ValueError (`LeakError`, `RunFolderError`, ...) before any work starts.
     """
-    from trials.methods.cells import cell_network, require_cells
+    from trials.methods.cells import cell_network, require_one_training_of_cells
     from trials.pipeline.found import read_found
 
     parse_layout(layout)  # raises for none
-    require_cells(settings, "retrain")
+    require_one_training_of_cells(settings, "retrain")
     task = Task(split, settings)
     network = cell_network(task, read_found(task, Path(architecture)), layout)
     if dry_run:

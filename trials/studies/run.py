@@ -36,6 +36,7 @@ from trials.studies.timing import time_methods
 
 PROFILE = "cpu"
 STUDY_TUNER = "tuner.StudyTuner"  # as an experiment's file names `strategies.tuner.StudyTuner`
+OWN_SETTINGS = {"protocol.cross_fit": "--seeds and its plan", "ensemble.members": "--methods"}
 DISPATCH_SECONDS = 3.0  # from the end of a trial to the start of the next; NNI's
 
 
@@ -66,8 +67,7 @@ def run_study(
     """
     data, out, other = Path(data), Path(out).resolve(), Path(external) if external else None
     methods, experiment = _names(methods), _experiment(find_config(Path(config)))
-    if seeds < 2 or not hours > 0:
-        raise SettingsError(f"seeds = {seeds}, hours = {hours:g}: expected 2 seeds or more, hours above 0")
+    _refuse(seeds, hours, settings)
     asked = {
         "data": str(data.absolute()),
         "external": str(other.absolute()) if other else None,
@@ -167,6 +167,14 @@ def default_methods(split: Split) -> list[str]:
     """Return the methods of a study that names none, by whether there are boxes; all can be exported."""
     boxes = all(column in split.data.table for column in SIZE)
     return ["hog_geometry" if boxes else "hog", "hog_cells_mirrored", "efficientnet_lite0", "cells7"]
+
+
+def _refuse(seeds: int, hours: float, settings: Mapping[str, object]) -> None:
+    """Raise `SettingsError` for numbers that cannot be, and for settings that a study makes itself."""
+    if seeds < 2 or not hours > 0:
+        raise SettingsError(f"seeds = {seeds}, hours = {hours:g}: expected 2 seeds or more, hours above 0")
+    for setting in OWN_SETTINGS.keys() & settings.keys():
+        raise SettingsError(f"{setting}: a study sets it, by {OWN_SETTINGS[setting]}; leave it out")
 
 
 def _names(methods: Sequence[str]) -> list[str]:

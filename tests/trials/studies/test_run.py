@@ -96,6 +96,8 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
         ({"seeds": 1}, SettingsError, "expected 2 seeds or more"),
         ({"hours": 0}, SettingsError, "hours above 0"),
         ({"hours": float("nan")}, SettingsError, "hours above 0"),
+        ({"settings": {"protocol.cross_fit": 5}}, SettingsError, "cross_fit: a study sets it, by --seeds"),
+        ({"settings": {"ensemble.members": "hog,cells7"}}, SettingsError, "members: a study sets it"),
         ({"config": "compare"}, ExperimentError, "expected the experiment of a study"),
     ],
 )
