@@ -11,11 +11,9 @@ import numpy as np
 from search_space import Architecture, BoostedArchitecture
 from trials.data.leaks import other_data
 from trials.data.task import Task
-from trials.errors import SettingsError
 from trials.methods.networks import BoostedMethod, EnasBMethod, NetworkMethod
 from trials.models.shared_weights import SharedWeights
 from trials.models.specs import CellNetwork
-from trials.settings.schema import Settings
 from trials.settings.search import SearchSettings
 
 SPACES: Mapping[str, type[Architecture] | type[BoostedArchitecture]] = {  # by search.space
@@ -41,20 +39,6 @@ def random_architecture(settings: SearchSettings, seed: int) -> Architecture | B
     if settings.space == "cells":
         return Architecture.random(seed, nodes=settings.nodes)
     return BoostedArchitecture.random(seed)
-
-
-def require_one_training_of_cells(settings: Settings, what: str) -> None:
-    """Raise `SettingsError` where the settings ask for more than `what` does: one training, of cells."""
-    if settings.protocol.cross_fit:
-        raise SettingsError(
-            f"protocol.cross_fit = {settings.protocol.cross_fit}: {what} trains once; leave the setting out, "
-            "or train a method such as enas7, whose parts have each a search of their own"
-        )
-    if settings.search.space != "cells":
-        raise SettingsError(
-            f"search.space = {settings.search.space}: {what} is of cells; leave the setting out, or train "
-            "enas_boosted, whose search and retraining are of that space"
-        )
 
 
 def random_cells(task: Task, number: int = 0) -> Found:

@@ -39,6 +39,7 @@ from trials.nni_host.hosts import Tunnel, hosts_of, tunnels
 from trials.nni_host.paths import LAUNCH_LOCK, SETTINGS_FILE
 from trials.nni_host.variables import VARIABLES
 from trials.settings.load import flat, load_settings, read_overrides, read_yaml
+from trials.settings.schema import require_one_training_of_cells
 
 POLL_SECONDS = 1.0
 # NNI never calls an experiment done because its tuner has no more trials: so many polls without a trial do.
@@ -183,6 +184,8 @@ def launch(
     _refuse_passed_over(config, data, external)
     load_settings("cpu", settings)  # wrong names end here
     settings = _continued(settings, out / SETTINGS_FILE)
+    for stage in sorted({"rank", "retrain"} & _stages(config)):
+        require_one_training_of_cells(load_settings("cpu", settings), stage)
     file = out / SETTINGS_FILE if settings else None
     variables |= _told(config, {"group_column": group_column, "accept": ",".join(accept), "settings": file})
     check_home()
@@ -208,23 +211,24 @@ def _refuse_passed_over(config: Path, data: Path | None, external: Path | None) 
             f"{config}: its trialCommand names other images than --data {data}, which no trial looks at; "
             "leave that out, or run an experiment of your images, such as pipeline"
         )
-    if external and _tests_on_folds_alone(text):
+    stages = _stages(config)
+    if external and stages and not {"train", "contend"} & stages:
         raise ExperimentError(
             f"{config}: none of its stages tests on --external {external}; leave that out, or run compare or "
             "a study"
         )
 
 
-def _tests_on_folds_alone(text: bytes) -> bool:
-    """Whether an experiment's stages are known and none is a `train`, which tests on external images."""
+def _stages(config: Path) -> set[str]:
+    """Return the stages of an experiment's trials; none where its file does not tell them."""
     try:
-        content = read_yaml(text.decode())
+        content = read_yaml(read_file(config).decode())
         tuner, space = content.get("tuner") or {}, content.get("searchSpace") or {}
-        stages = (space.get("stage") or {}).get("_value")
-        named = str(tuner.get("className") or tuner.get("name"))
-    except (AttributeError, ValueError, yaml.YAMLError):
-        return False  # nnictl says what is wrong
-    return named in _PIPELINES or (bool(stages) and not {"train", "contend"} & set(stages))
+        if str(tuner.get("className") or tuner.get("name")) in _PIPELINES:
+            return {"search", "retrain", "evaluate"}
+        return set((space.get("stage") or {}).get("_value") or ())
+    except (AttributeError, TypeError, ValueError, yaml.YAMLError):
+        return set()  # nnictl says what is wrong
 
 
 def _told(config: Path, options: Mapping[str, str | Path | None]) -> dict[str, str]:

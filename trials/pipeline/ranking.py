@@ -19,13 +19,7 @@ from trials.data.leaks import read_search_record
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.errors import SettingsError
-from trials.methods.cells import (
-    Found,
-    cell_network,
-    check_starts,
-    random_cells,
-    require_one_training_of_cells,
-)
+from trials.methods.cells import Found, cell_network, check_starts, random_cells
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import Title
 from trials.pipeline.found import read_ranking
@@ -35,7 +29,7 @@ from trials.runs.folder import RunFolder
 from trials.runs.layout import ARCHITECTURE, candidate_name
 from trials.runs.reporter import Reporter
 from trials.settings.load import with_changes
-from trials.settings.schema import Settings
+from trials.settings.schema import Settings, require_one_training_of_cells
 
 COUNT = 12  # candidates of the random search
 

@@ -24,7 +24,7 @@ from trials.pipeline.protocol import plan, train_and_test
 from trials.pipeline.tuning import Tuning
 from trials.runs.layout import ARCHITECTURE, part_folder, set_folder
 from trials.settings.load import with_changes, without
-from trials.settings.schema import Settings
+from trials.settings.schema import Settings, require_one_training_of_cells
 
 if TYPE_CHECKING:
     from trials.methods.cells import Found
@@ -92,7 +92,7 @@ def run_retrain(
     `dry_run` nothing is written, and the settings in force, the data found and an estimate of the cost are
     returned. Raises ValueError (`LeakError`, `RunFolderError`, ...) before any work starts.
     """
-    from trials.methods.cells import cell_network, require_one_training_of_cells
+    from trials.methods.cells import cell_network
     from trials.pipeline.found import read_found
 
     parse_layout(layout)  # raises for none

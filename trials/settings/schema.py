@@ -251,3 +251,17 @@ def check_folds(folds: int, fold: int | None, seed: int) -> None:
         raise SettingsError(f"fold = {fold}: there are {folds} folds, counted from 0")
     if not 0 <= seed <= LARGEST_SEED:
         raise SettingsError(f"seed = {seed}: expected a whole number from 0 to {LARGEST_SEED}")
+
+
+def require_one_training_of_cells(settings: Settings, what: str) -> None:
+    """Raise `SettingsError` where the settings ask for more than `what` does: one training, of cells."""
+    if settings.protocol.cross_fit:
+        raise SettingsError(
+            f"protocol.cross_fit = {settings.protocol.cross_fit}: {what} trains once; leave the setting out, "
+            "or train a method such as enas7, whose parts have each a search of their own"
+        )
+    if settings.search.space != "cells":
+        raise SettingsError(
+            f"search.space = {settings.search.space}: {what} is of cells; leave the setting out, or train "
+            "enas_boosted, whose search and retraining are of that space"
+        )

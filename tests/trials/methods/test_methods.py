@@ -24,7 +24,7 @@ from trials.errors import DataError, LeakError, ModelError, RunFolderError, Sett
 from trials.evaluation.power import TOO_FEW
 from trials.inference.predict import run_predict
 from trials.methods.build import build
-from trials.methods.cells import random_cells, require_one_training_of_cells
+from trials.methods.cells import random_cells
 from trials.methods.classical import ClassicalMethod
 from trials.methods.networks import NetworkMethod
 from trials.methods.registry import METHODS
@@ -186,18 +186,6 @@ def test_random_cells_differ_by_fold_and_agree_over_layouts(lesions: Path) -> No
         return build(task, METHODS[name], random_cells(task)).identity["network"]["architecture"]
 
     assert cells("cells7", 0) == cells("cells17", 0) != cells("cells7", 1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        ({"protocol.cross_fit": 3}, "cross_fit = 3: retrain trains once"),
-        ({"search.space": "boosted"}, "retrain is of cells"),
-    ],
-)
-def test_one_training_of_cells_refuses_settings_of_more(changes: dict[str, Any], match: str) -> None:
-    with pytest.raises(SettingsError, match=match):
-        require_one_training_of_cells(load_settings("quick", changes), "retrain")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -319,6 +319,10 @@ def test_images_that_no_trial_would_look_at_are_refused(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_or_contradict_the_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no setting 'data\.orderd'"):
         launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"data.orderd": "a,b"})
+    with pytest.raises(SettingsError, match="cross_fit = 3: retrain trains once"):
+        launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"protocol.cross_fit": 3})
+    with pytest.raises(SettingsError, match="rank is of cells"):
+        launch(Path("rank"), tmp_path, data=tmp_path, settings={"search.space": "boosted"})
     with pytest.raises(ExperimentError, match="does not read LESION_NAS_SETTINGS"):
         launch(Path("quickstart"), tmp_path, settings={"data.positive": "x"})
     (tmp_path / "settings.json").write_text('{"data.positive": "x"}')

@@ -16,7 +16,7 @@ from trials.settings.load import (
     with_defaults,
     without,
 )
-from trials.settings.schema import KEYS
+from trials.settings.schema import KEYS, require_one_training_of_cells
 
 
 def test_paper_profile_is_the_paper_on_the_defaults_of_enas() -> None:
@@ -201,3 +201,15 @@ def test_a_profiles_strength_of_augmentation_stays_its_own_through_changes() -> 
     assert with_changes(given, {"retrain.epochs": 3}).data.augmentation_strength == 1.0
     with pytest.raises(SettingsError, match=r"retrain\.epoch.*nearest: retrain\.epochs"):
         with_changes(given, {"retrain.epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"protocol.cross_fit": 3}, "cross_fit = 3: retrain trains once"),
+        ({"search.space": "boosted"}, "retrain is of cells"),
+    ],
+)
+def test_one_training_of_cells_refuses_settings_of_more(changes: dict[str, object], match: str) -> None:
+    with pytest.raises(SettingsError, match=match):
+        require_one_training_of_cells(load_settings("quick", changes), "retrain")
