@@ -82,10 +82,11 @@ def _refuse_names(arguments: argparse.Namespace, settings: Mapping[str, object])
     if not settings or arguments.data is None or not arguments.data.exists():
         return
     from trials.data.load import classes_named
+    from trials.nni_host.launch import find_config, profile_of
     from trials.pipeline.freeze import check_rule
 
     column = {"data.group_column": arguments.group_column} if arguments.group_column else {}
-    known = load_settings("cpu", {**settings, **column})
+    known = load_settings(profile_of(find_config(arguments.config)), {**settings, **column})
     check_rule(known.protocol, classes_named(arguments.data, known.data))
 
 

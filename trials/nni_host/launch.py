@@ -48,6 +48,7 @@ IDLE_POLLS, FIRST_POLLS = 10, 120
 CONFIGS = Path(__file__).parents[2] / "nni_config"
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _DATA_NAMED = re.compile(rb"trials\.stage[^#]*--(phantoms|data) ")
+_PROFILE = re.compile(r'^[^#\n]*--profile[ =]"?(?:\$\{(\w+):-)?(\w+)', re.MULTILINE)
 _PIPELINES = ("tuner.PipelineTuner", "LesionPipeline")  # tuners whose stages no search space names
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 ENDED_EARLY = ("EARLY_STOPPED", "USER_CANCELED")  # NNI 3.0 calls what its assessor ends by either name
@@ -182,10 +183,11 @@ def launch(
     if _reads(config, VARIABLES["data"]) and VARIABLES["data"] not in variables:
         raise ExperimentError(f"{config} runs on your images; name their folder: --data FOLDER")
     _refuse_passed_over(config, data, external)
-    load_settings("cpu", settings)  # wrong names end here
+    profile = profile_of(config)
+    load_settings(profile, settings)  # wrong names end here
     settings = _continued(settings, out / SETTINGS_FILE)
     for stage in sorted({"rank", "retrain"} & _stages(config)):
-        require_one_training_of_cells(load_settings("cpu", settings), stage)
+        require_one_training_of_cells(load_settings(profile, settings), stage)
     file = out / SETTINGS_FILE if settings else None
     variables |= _told(config, {"group_column": group_column, "accept": ",".join(accept), "settings": file})
     check_home()
@@ -201,6 +203,13 @@ def launch(
         if listen != LOOPBACK:
             say(f"open to all who reach {listen}:{port}: no password, and it starts commands here")
         return follow(manager, Path(manager.get("experiment")["logDir"], "log"), ways, note)
+
+
+def profile_of(config: Path) -> str:
+    """Return the profile of an experiment's trials, as its file or the environment names it, else cpu."""
+    named = _PROFILE.search(read_file(config).decode(errors="replace"))
+    variable, default = named.groups() if named else (VARIABLES["profile"], "cpu")
+    return os.environ.get(variable or "") or default
 
 
 def _refuse_passed_over(config: Path, data: Path | None, external: Path | None) -> None:

@@ -21,7 +21,7 @@ from trials.cli import main
 from trials.commands.launch_results import results
 from trials.errors import ExperimentError, SettingsError
 from trials.nni_host.experiment import Manager, check_home, end, free_port, no_proxy, started_for
-from trials.nni_host.launch import find_config, launch
+from trials.nni_host.launch import find_config, launch, profile_of
 
 TOY = Path(__file__).parent / "toy"
 
@@ -307,6 +307,25 @@ def test_a_group_column_that_an_experiment_would_not_read_is_refused(tmp_path: P
         launch(Path("quickstart"), tmp_path / "out", accept=["labels"])
 
 
+@pytest.mark.parametrize(
+    ("experiment", "ours", "profile"),
+    [
+        ("pipeline", None, "cpu"),
+        ("pipeline", "paper", "paper"),
+        ("quickstart", "paper", "quick"),
+        ("boosted_efficientnet", None, "patches_pretrained"),
+        ("boosted_efficientnet", "patches", "patches"),
+    ],
+)
+def test_settings_are_checked_over_the_profile_of_the_experiments_trials(
+    experiment: str, ours: str | None, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LESION_NAS_PROFILE", raising=False)
+    if ours is not None:
+        monkeypatch.setenv("LESION_NAS_PROFILE", ours)
+    assert profile_of(find_config(Path(experiment))) == profile
+
+
 def test_images_that_no_trial_would_look_at_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="names other images than --data"):
         launch(Path("quickstart"), tmp_path / "out", data=tmp_path)
@@ -321,8 +340,6 @@ def test_settings_that_cannot_be_or_contradict_the_folders_are_refused(tmp_path:
         launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"data.orderd": "a,b"})
     with pytest.raises(SettingsError, match="cross_fit = 3: retrain trains once"):
         launch(Path("pipeline"), tmp_path, data=tmp_path, settings={"protocol.cross_fit": 3})
-    with pytest.raises(SettingsError, match="rank is of cells"):
-        launch(Path("rank"), tmp_path, data=tmp_path, settings={"search.space": "boosted"})
     with pytest.raises(ExperimentError, match="does not read LESION_NAS_SETTINGS"):
         launch(Path("quickstart"), tmp_path, settings={"data.positive": "x"})
     (tmp_path / "settings.json").write_text('{"data.positive": "x"}')

@@ -212,4 +212,4 @@ def test_a_profiles_strength_of_augmentation_stays_its_own_through_changes() -> 
 )
 def test_one_training_of_cells_refuses_settings_of_more(changes: dict[str, object], match: str) -> None:
     with pytest.raises(SettingsError, match=match):
-        require_one_training_of_cells(load_settings("quick", changes), "retrain")
+        require_one_training_of_cells(load_settings("cpu_pretrained", changes), "retrain")
