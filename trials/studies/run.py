@@ -24,7 +24,17 @@ from trials.errors import DataError, ExperimentError, SettingsError, reason
 from trials.files import write_atomically
 from trials.methods.registry import find_method
 from trials.nni_host.experiment import LOOPBACK
-from trials.nni_host.launch import ENDED, Trial, failures, find_config, launch, parameters, say, summary
+from trials.nni_host.launch import (
+    ENDED,
+    Trial,
+    failures,
+    find_config,
+    launch,
+    parameters,
+    profile_of,
+    say,
+    summary,
+)
 from trials.runs.folder import check_place, is_done, read_json
 from trials.runs.layout import PLAN_FILE, STUDY_CONFIG, STUDY_FILE
 from trials.settings.data import SIZE
@@ -34,7 +44,6 @@ from trials.studies.costs import trials_at_once
 from trials.studies.plan import Plan, duration, make_plan, read_plan
 from trials.studies.timing import time_methods
 
-PROFILE = "cpu"
 STUDY_TUNER = "tuner.StudyTuner"  # as an experiment's file names `strategies.tuner.StudyTuner`
 OWN_SETTINGS = {"protocol.cross_fit": "--seeds and its plan", "ensemble.members": "--methods"}
 DISPATCH_SECONDS = 3.0  # from the end of a trial to the start of the next; NNI's
@@ -66,7 +75,8 @@ def run_study(
     run, and where OUT holds a study that was planned otherwise.
     """
     data, out, other = Path(data), Path(out).resolve(), Path(external) if external else None
-    methods, experiment = _names(methods), _experiment(find_config(Path(config)))
+    file = find_config(Path(config))
+    methods, experiment, profile = _names(methods), _experiment(file), profile_of(file)
     _refuse(seeds, hours, settings)
     asked = {
         "data": str(data.absolute()),
@@ -76,11 +86,12 @@ def run_study(
         "seeds": seeds,
         "folds": folds,
         "settings": parse_json(dump_json(dict(settings))),  # as they will be read back
+        "profile": profile,
     }
     plan = _kept(out, asked)
     if plan is None:
         check_place(out)
-        chosen = load_settings(PROFILE, settings)
+        chosen = load_settings(profile, settings)
         plan = _planned(data, other, chosen, methods, folds=folds, seeds=seeds, hours=hours)
         if not dry_run:
             _keep(out, asked, plan)
@@ -149,7 +160,7 @@ def _planned(
         load_external(external, settings, loaded)  # raises for unfit ones
     names = methods or default_methods(split)
     say(f"timing {', '.join(names)}")
-    timed = time_methods(data, external, PROFILE, settings.given, names, folds=folds, parts=seeds)
+    timed = time_methods(data, external, settings.profile, settings.given, names, folds=folds, parts=seeds)
     if not timed.costs:
         raise DataError("\n".join(f"{one.method}: {one.reason}" for one in timed.left_out))
     return make_plan(

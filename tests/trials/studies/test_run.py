@@ -84,6 +84,9 @@ def test_the_plan_of_the_first_start_is_kept_and_fills_the_experiments_file(
         studied(phantoms, tmp_path, hours=2.0)
     with pytest.raises(ExperimentError, match=r"begun with settings = {}, not {'data.image_size': 32}"):
         studied(phantoms, tmp_path, settings={"data.image_size": 32})
+    monkeypatch.setenv("LESION_NAS_PROFILE", "quick")  # its trials would read it
+    with pytest.raises(ExperimentError, match="begun with profile = cpu, not quick"):
+        studied(phantoms, tmp_path)
 
 
 @pytest.mark.parametrize(
