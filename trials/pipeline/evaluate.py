@@ -145,9 +145,9 @@ def rates_in(result: Mapping[str, Any]) -> tuple[str, ...]:
     return rates_of(Classes(tuple(result["classes"]), None), ordered=bool(result.get("ordered")))
 
 
-def _external(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """Return how a method did on external images; None: it was not tested on any."""
-    found: Mapping[str, Any] | None = (result["external"] or {"methods": {}})["methods"].get(name)
+def _external(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return how a method did on external images; empty where it was tested on none."""
+    found: Mapping[str, Any] = (result["external"] or {"methods": {}})["methods"].get(name, {})
     return found
 
 
