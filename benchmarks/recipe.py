@@ -45,6 +45,17 @@ FROM_SCRATCH: Changes = {
     "weight decay of 0.15": {"retrain.weight_decay": 0.15},
     "ENAS's schedule, which is left unannealed": {"retrain.schedule": "restarts"},
     "twice the epochs": {"retrain.epochs": 80},
+    "24 epochs": {"retrain.epochs": 24},
+    "32 images a step, 1.4 times the rate": {
+        "retrain.batch_size": 32,
+        "retrain.learning_rate": 0.0028,
+        "retrain.learning_rate_min": 2.8e-6,
+    },
+    "64 images a step, twice the rate": {
+        "retrain.batch_size": 64,
+        "retrain.learning_rate": 0.004,
+        "retrain.learning_rate_min": 4e-6,
+    },
     "SGD": {
         "retrain.optimizer": "sgd",
         "retrain.learning_rate": 0.03,
@@ -78,6 +89,15 @@ def changes_of(method: str) -> Changes:
     """Return the changes that a method is trained with, by what they are called; the first is none."""
     entry = find_method(method)
     return FINE_TUNING if entry.title.saw_other_data and not entry.frozen else FROM_SCRATCH
+
+
+def chosen(changes: Changes, names: Sequence[str] | None) -> Changes:
+    """Return the changes of these names after none, or all; ends the program for a name of none."""
+    if names is None:
+        return changes
+    if unknown := [name for name in names if name not in changes]:
+        raise SystemExit(f"--change {unknown[0]}: expected {', '.join(changes)}")
+    return {change: changes[change] for change in dict.fromkeys([next(iter(changes)), *names])}
 
 
 def measured(
@@ -124,12 +144,15 @@ def main() -> None:
     parser.add_argument(
         "--fold", type=int, nargs="+", choices=range(FOLDS), default=range(FOLDS), help="in these folds alone"
     )
+    parser.add_argument(
+        "--change", nargs="+", metavar="NAME", help="by these changes alone, as the table calls them"
+    )
     arguments = parser.parse_args()
     name = find_method(arguments.method).title.name
     table = ROOT / "results" / f"recipe-{arguments.data.name}-{name}.csv"
     rows: list[dict[str, object]] = []
     profile = np.empty(0)
-    for change, overrides in changes_of(name).items():
+    for change, overrides in chosen(changes_of(name), arguments.change).items():
         place = arguments.out / re.sub(r"\W+", "-", change)
         folds = measured(arguments.data, name, place, overrides, arguments.fold)
         if len(folds) < 2:

@@ -53,6 +53,14 @@ def test_a_pretrained_network_is_fine_tuned_otherwise_and_a_frozen_one_is_not() 
     assert recipe.changes_of("features:torchvision:resnet18") == recipe.changes_of("cells7")
 
 
+def test_chosen_changes_stand_after_none() -> None:
+    changes: recipe.Changes = {"the profile": {}, "one": {"a": 1}, "two": {"a": 2}}
+    assert list(recipe.chosen(changes, ["two", "two"])) == ["the profile", "two"]
+    assert recipe.chosen(changes, None) == changes
+    with pytest.raises(SystemExit, match="--change three: expected the profile, one, two"):
+        recipe.chosen(changes, ["two", "three"])
+
+
 def test_a_tuners_gain_is_paired_by_objective() -> None:
     found = tuners.against([2.0, 3.0, 4.0], [1.0, 1.0, 1.0])
     assert (found["merit"], found["more than random"]) == (3, 2)
