@@ -224,5 +224,16 @@ def _look(index: int) -> dict[str, Any]:
 
 def _finished(figure: Figure, legend_of: Axes | None, name: str, title: str) -> Drawing:
     if legend_of is not None:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
+        _set_legend(figure, legend_of)
     return drawn(figure, name, title)
+
+
+def _set_legend(figure: Figure, legend_of: Axes) -> None:
+    """Name the lines of some axes below a figure: in two columns, or where these are too wide in one."""
+    options: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 7.5}
+    legend = figure.legend(ncols=2, **options)
+    if legend.get_window_extent().width > figure.bbox.width:
+        legend.remove()
+        figure.legend(ncols=1, **options)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + 0.07 * len(legend_of.get_lines()))  # half of the rows more
