@@ -7,6 +7,7 @@ a class.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -63,7 +64,9 @@ def read(path: Path, options: Options) -> Listing:
         if _own_format(inner) or len({record.label for record in listing.records}) > 1:
             return _one_deeper(listing, path)
     if reader is None and not CLASS_FOLDERS.holds(path):
-        raise DataError(f"{path}: holds no data set that is known here; expected {_expected()}")
+        raise DataError(
+            f"{path}: holds no data set that is known here{_endings(path)}; expected {_expected()}"
+        )
     reader = reader or CLASS_FOLDERS
     _refuse_unused(reader, path, options)
     return _within(reader.read(path, options))
@@ -90,6 +93,13 @@ def _own_format(path: Path) -> Reader | None:
 
 def _expected() -> str:
     return f"{', '.join(reader.expects for reader in readers())}, or {CLASS_FOLDERS.expects}"
+
+
+def _endings(path: Path) -> str:
+    """Say how the names of a folder's files end, the commonest endings first."""
+    counted = Counter(file.suffix.lower() for file in path.rglob("*") if file.is_file())
+    ends = [f"{ending} ({count})" for ending, count in counted.most_common(3) if ending]
+    return f", its files end in {', '.join(ends)}" if ends else ""
 
 
 def _refuse_unused(reader: Reader, path: Path, options: Options) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trials.data.files.decoding import decode
 from trials.data.masks.checks import without_listed_masks
@@ -82,8 +82,8 @@ def _records(
 ) -> Iterator[Record]:
     """Yield a record for each row without a problem."""
     for row, group, lesion in zip(rows, groups, lesions, strict=True):
-        if row["file"] and row["label"] and _stays_inside(row["file"]) and _split_is_known(row):
-            path = root / row["file"]
+        path = root / row["file"]
+        if not any(_problems_of(row, path)) and row["file"]:
             yield Record(
                 row["file"],
                 row["label"],
@@ -98,7 +98,7 @@ def _records(
 
 def _stays_inside(file: str) -> bool:
     path = PurePosixPath(file)
-    return not path.is_absolute() and ".." not in path.parts
+    return not (path.is_absolute() or PureWindowsPath(file).is_absolute()) and ".." not in path.parts
 
 
 def _split_is_known(row: Row) -> bool:
@@ -112,20 +112,22 @@ def _row_problems(manifest: Path, rows: Sequence[Row]) -> Iterator[str]:
         if not file:
             yield f"{where}: no file is named"
             continue
-        yield from (f"{where}: {problem}" for problem in _problems_of(row))
+        yield from (f"{where}: {problem}" for problem in _problems_of(row, manifest.parent / file))
         plain = str(PurePosixPath(file))  # ./x.png and a//x.png are x.png and a/x.png
         if plain in first_row:
             yield f"{where}: {file} is already image {first_row[plain]}; keep one of the two rows"
         first_row.setdefault(plain, number)
 
 
-def _problems_of(row: Row) -> Iterator[str]:
-    """Yield the problems of a row by itself."""
+def _problems_of(row: Row, path: Path) -> Iterator[str]:
+    """Yield the problems of a row by itself, and of the path of its image."""
     file = row["file"]
     if not row["label"]:
         yield f"{file} has no label"
     if not _stays_inside(file):
         yield f"{file} lies outside the folder (or its name has ..); name files relative to it"
+    elif "\\" in file and not path.exists():
+        yield f"{file}: there is no such file; write / between folders, not \\"
     if not _split_is_known(row):
         yield (
             f"{file} is of split {row['split']!r}, expected one of {', '.join(SPLITS)}; correct it, or give "

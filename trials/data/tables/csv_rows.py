@@ -46,7 +46,11 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         lines = csv.reader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""))
         columns = [name.strip() for name in next(lines, [])]
         return columns, [(lines.line_num, row) for row in lines if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: cannot be read as UTF-8 CSV ({error}); save it as what spreadsheets call CSV UTF-8"
+        ) from error
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({reason(error)})") from error
 
 

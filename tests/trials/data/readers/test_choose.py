@@ -221,3 +221,11 @@ def test_unknown_layouts_are_refused_with_the_known_ones(what: str, tmp_path: Pa
         path.write_text("nothing")
     with pytest.raises(DataError, match=r"expected a folder with manifest\.csv"):
         load(path)
+
+
+def test_a_folder_of_what_is_not_read_is_refused_by_what_it_holds(tmp_path: Path) -> None:
+    for name in ("benign/1.GIF", "benign/2.gif", "benign/notes"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    with pytest.raises(DataError, match=r"known here, its files end in \.gif \(2\); expected a folder"):
+        load(tmp_path)

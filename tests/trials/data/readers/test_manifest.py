@@ -91,3 +91,20 @@ def test_manifest_without_its_columns_is_refused(tmp_path: Path, columns: str, w
     (tmp_path / "manifest.csv").write_text(f"{columns}\na.png,benign\n")
     with pytest.raises(DataError, match=rf"manifest\.csv: no column.*{way_out}"):
         load(tmp_path)
+
+
+def test_a_manifest_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("file,label\na.png,bösartig\n", encoding="latin-1")
+    with pytest.raises(DataError, match="save it as what spreadsheets call CSV UTF-8"):
+        load(tmp_path)
+
+
+def test_paths_of_windows_are_refused_by_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("file,label\nimg\\a.png,benign\nC:\\img\\b.png,malignant\n")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    one, other, *_ = str(caught.value).splitlines()
+    assert one.endswith("img\\a.png: there is no such file; write / between folders, not \\")
+    assert other.endswith(
+        "C:\\img\\b.png lies outside the folder (or its name has ..); name files relative to it"
+    )
