@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
+import trials
 from trials.commands import data, experiments, models, results, runs, study
 from trials.commands.base import refuse_results_among_images
 from trials.errors import SettingsError, in_words
@@ -81,12 +82,21 @@ def _fail(arguments: argparse.Namespace, reason: str) -> int:
     return 1
 
 
+class _Version(argparse.Action):
+    """Print the version, which is looked up only then: a tree that is not installed has none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(parser.prog, trials.__version__)
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
     parser = argparse.ArgumentParser(
         prog="lesion-nas",
         description="Neural architecture search on lesion images. For research, not for clinical use.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for verb in VERBS:
         about = verb.run.__doc__ or ""

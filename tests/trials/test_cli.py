@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,12 @@ def test_command_without_verb_ends_with_2(capsys: pytest.CaptureFixture[str]) ->
     assert "VERB" in capsys.readouterr().err
 
 
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"lesion-nas {version('lesion-nas')}\n")
+
+
 def bad_input(name: str, tmp_path: Path, lesions: Path, architecture: Path) -> list[str]:
     out = tmp_path / "out"
     (tmp_path / "other.json").write_text('{"normal/op_2_0": "conv_7x7"}')
@@ -177,6 +184,7 @@ def bad_input(name: str, tmp_path: Path, lesions: Path, architecture: Path) -> l
         "folder is a file": retrain_arguments(lesions, architecture, tmp_path / "other.json"),
         "no model": ["predict", str(tmp_path), str(next(lesions.glob("*.png")))],
         "no runs": ["evaluate", str(tmp_path), "--out", str(out)],
+        "no such run": ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)],
         "nothing to prepare": ["prepare", str(lesions), str(out)],
     }[name]
 
@@ -194,6 +202,7 @@ def bad_input(name: str, tmp_path: Path, lesions: Path, architecture: Path) -> l
         ("folder is a file", "found a file"),
         ("no model", "model.json"),
         ("no runs", "finished run"),
+        ("no such run", "check the name"),
         ("nothing to prepare", "prepar"),
     ],
 )

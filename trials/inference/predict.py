@@ -8,7 +8,7 @@ says that the prediction is right: networks can be wrong together, and firmly.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from search_space.progress import progress
 from trials.data.files.decoding import decode
 from trials.data.files.grey_range import GreyRange, notes_on
 from trials.data.files.image_file import survey
-from trials.data.files.paths import is_printable, printable
+from trials.data.files.paths import is_printable, printable, some
 from trials.data.given import image_files
+from trials.data.masks.pixels import is_blank
 from trials.errors import DataError, ModelError
 from trials.files import as_paths
 from trials.inference.given_covariates import Given
@@ -34,6 +35,7 @@ from trials.models.model_file import load_model, study_figures
 from trials.runs.predictions import in_words
 
 AT_ONCE = 128  # images in memory at a time
+Pixels = dict[GreyRange, np.ndarray]  # of one image, by the grey ranges of models
 
 
 def run_predict(
@@ -65,11 +67,14 @@ def run_predict(
         files, notes = _readable(asked.files, models, left_out)
         joint = Jointly([one.description for one in models])
         rows: list[Row] = []
+        blank: list[str] = []
         steps = range(0, len(files), AT_ONCE)
         for start in progress(steps, f"batches of {AT_ONCE} images predicted"):
-            some = _predicted(models, files[start : start + AT_ONCE], beside, joint, left_out)
-            write(some)
-            rows += some
+            read = _decoded(models, files[start : start + AT_ONCE], left_out)
+            blank += [str(file) for file, pixels in read.items() if all(map(is_blank, pixels.values()))]
+            found = _predicted(models, read, beside, joint)
+            write(found)
+            rows += found
         if not rows:
             raise DataError("\n".join(left_out) or "no image was named; name files, or folders of images")
     card = models[0].description
@@ -83,7 +88,7 @@ def run_predict(
             for warning in one.description.warnings
         ],
         "to_expect": list(dict.fromkeys(line for folder in folders for line in study_figures(folder))),
-        "notes": [*asked.notes, *notes, *beside.notes],
+        "notes": [*asked.notes, *notes, *_on_blank(blank), *beside.notes],
         "left_out": left_out,
         "predictions": rows,
     }
@@ -144,15 +149,15 @@ def _readable(
     return [file for file, _ in stored], list(dict.fromkeys(notes))
 
 
+def _on_blank(files: Sequence[str]) -> Iterator[str]:
+    if files:
+        yield f"{len(files)} images are blank ({some(files)}): what is said of them comes from no finding"
+
+
 def _predicted(
-    models: Sequence[Model],
-    files: Sequence[Path],
-    beside: Given,
-    joint: Jointly,
-    left_out: list[str],
+    models: Sequence[Model], read: Mapping[Path, Pixels], beside: Given, joint: Jointly
 ) -> list[Row]:
-    """Return a row for each file that can be read; name the others."""
-    read = _decoded(models, files, left_out)
+    """Return a row for each image."""
     if not read:
         return []
     seen = [[pixels[one.description.grey_range] for pixels in read.values()] for one in models]
@@ -164,12 +169,10 @@ def _predicted(
     return joint.rows(list(read), given)
 
 
-def _decoded(
-    models: Sequence[Model], files: Sequence[Path], left_out: list[str]
-) -> dict[Path, dict[GreyRange, np.ndarray]]:
+def _decoded(models: Sequence[Model], files: Sequence[Path], left_out: list[str]) -> dict[Path, Pixels]:
     """Return the pixels of each file that can be read, by the models' grey ranges; name the others."""
     ranges = dict.fromkeys(one.description.grey_range for one in models)
-    read: dict[Path, dict[GreyRange, np.ndarray]] = {}
+    read: dict[Path, Pixels] = {}
     for file in files:
         with _naming(left_out):
             read[file] = {known: decode(file, grey_range=known) for known in ranges}

@@ -13,7 +13,7 @@ import numpy as np
 from trials.errors import EvaluationError
 from trials.evaluation.decisions import Decision
 from trials.runs.folder import failure, is_done, read_json
-from trials.runs.layout import METRICS, PREDICTIONS, RECORD, VALIDATION_PREDICTIONS
+from trials.runs.layout import METRICS, PREDICTIONS, RECORD, RUN_FILE, VALIDATION_PREDICTIONS
 from trials.runs.predictions import Classes, Predicted, classes_of, frozen, read_predictions
 
 NEEDED = (
@@ -155,6 +155,14 @@ class Run:
         return bool(self.metrics["folds"] == 1)
 
 
+def _way_out(folder: Path) -> str:
+    if below := sorted(folder.glob(f"*/{RUN_FILE}")):
+        return f"name the runs in it, such as {below[0].parent}"
+    if not folder.exists():
+        return "there is nothing there; check the name"
+    return "finish it by the command that began it, or leave it out"
+
+
 def read_run(folder: Path) -> Run:
     """Read a finished run; raises `EvaluationError` for a folder that holds none.
 
@@ -163,10 +171,7 @@ def read_run(folder: Path) -> Run:
     if not is_done(folder) or not (folder / METRICS).is_file():
         reason = failure(folder)
         failed = "" if reason is None else f", it failed ({reason})"
-        raise EvaluationError(
-            f"{folder}: holds no finished run{failed}; finish it by the command that began it, or leave it "
-            "out"
-        )
+        raise EvaluationError(f"{folder}: holds no finished run{failed}; {_way_out(folder)}")
     metrics, record = read_json(folder / METRICS), read_json(folder / RECORD)
     if missing := [name for name in NEEDED if name not in metrics]:
         raise EvaluationError(

@@ -125,6 +125,13 @@ def test_unreadable_images_are_named_and_the_rest_goes_on(
     assert len(rows(tmp_path / "out.csv")) == 5
 
 
+def test_a_blank_image_is_noted(model: Path, clinic: Path) -> None:
+    Image.new("L", (24, 20), 90).save(clinic / "c.png")
+    told = run_predict(model, [clinic])
+    assert len(told["predictions"]) == 6
+    assert any(f"1 images are blank ({clinic / 'c.png'})" in note for note in told["notes"])
+
+
 def test_a_name_that_is_not_utf8_is_left_out_by_name(model: Path, clinic: Path) -> None:
     odd = os.fsencode(clinic) + b"/benign_\xe9.png"
     try:

@@ -195,6 +195,8 @@ def test_folder_without_finished_run_is_refused(finished: tuple[Path, Path], tmp
     (tmp_path / "unfinished" / "run.json").write_text(json.dumps(state | {"done": False}))
     with pytest.raises(EvaluationError, match="unfinished: holds no finished"):
         run_evaluate([tmp_path / "unfinished"], tmp_path / "out")
+    with pytest.raises(EvaluationError, match=r"name the runs in it, such as .*/unfinished$"):
+        run_evaluate([tmp_path], tmp_path / "out")
 
 
 def test_run_on_all_data_serves_external_tests_only(
