@@ -1,19 +1,18 @@
-"""Layers of two-dimensional networks as a processor computes them fastest: channels last.
+"""Two-dimensional networks as a processor trains them fastest: channels last.
 
-PyTorch's own loops over channels-last maps are vectorised within one pixel. If the number of channels is not
-a multiple of eight, as ENAS's 20 or 36, each pixel ends in a slow remainder. oneDNN's depthwise convolutions
-have no such remainder, but no fast gradient for kernels wider than three. Each function here computes the
-layer's result, up to rounding, and calls the layer itself for other devices, types and memory layouts.
+oneDNN has no fast gradient for depthwise kernels wider than three, such as the 5x5 of ENAS and EfficientNet.
+The function here computes it, up to rounding, and calls the layer itself for other devices, types and memory
+layouts, and where it would gain nothing.
 
-Milliseconds below: forward and backward, two threads of an AVX-512 processor, [8, 20, 100, 100] float32.
+Ratios below: PyTorch 2.14's milliseconds over ours, forward and backward, one thread of an AMD EPYC with
+AVX-512; `benchmarks/speed/layers.py` has whole networks, and other processors' instructions.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_PIXELS = 16  # neighbouring pixels that a loop takes together, at most
+_LARGE = 2**16  # values of maps from which on two gradients of 5x3 weights are faster than one of 5x5
 
 
 def keep_freed_memory() -> None:
@@ -71,17 +70,12 @@ def _stride_first(convolution: Any) -> None:
 
 
 def quicken(network: nn.Module) -> None:
-    """Let the layers of a network compute this way in training, in place.
+    """Let depthwise 5x5 convolutions compute their gradients the quick way in training, in place.
 
     Names, classes and weights stay the same, and so do inference and export.
     """
     for layer in network.modules():
-        forward = type(layer).forward
-        if forward is nn.BatchNorm2d.forward:
-            layer.forward = partial(_normalise, layer)
-        elif forward is nn.AvgPool2d.forward:
-            layer.forward = partial(_average, layer)
-        elif forward is nn.Conv2d.forward and _is_depthwise_5x5(layer):
+        if type(layer).forward is nn.Conv2d.forward and _is_depthwise_5x5(layer):
             layer.forward = partial(_convolve, layer)
 
 
@@ -94,115 +88,6 @@ def _suits(layer: nn.Module, images: Tensor) -> bool:
         and images.is_contiguous(memory_format=torch.channels_last)
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-def _leaves_a_remainder(images: Tensor) -> bool:
-    return images.shape[1] % 8 != 0
-
-
-def _normalise(layer: Any, images: Tensor) -> Tensor:
-    """Batch normalisation by the batch's own statistics: 3.5 ms instead of 6 to 12."""
-    usual = layer.affine and layer.momentum is not None
-    if not (usual and _leaves_a_remainder(images) and _suits(layer, images)):
-        return type(layer).forward(layer, images)
-    result, mean, variance = _BatchNorm.apply(images, layer.weight, layer.bias, layer.eps)
-    if layer.track_running_stats:
-        values = images.numel() // images.shape[1]
-        layer.num_batches_tracked.add_(1)
-        layer.running_mean.lerp_(mean, layer.momentum)
-        layer.running_var.lerp_(variance * (values / max(values - 1, 1)), layer.momentum)
-    return result
-
-
-class _BatchNorm(torch.autograd.Function):
-    """Ioffe and Szegedy's equations (ICML 2015, arXiv 1502.03167), on rows of several pixels.
-
-    Maps [b, c, h, w] are read as rows of n pixels of c channels each. Values of a channel are repeated n
-    times along a row, and sums over rows are added up over the pixels of a row.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, pixels = _rows(images)
-        values = images.numel() // images.shape[1]
-        mean = _over_pixels(rows.sum(0), pixels) / values
-        centred = rows - _along(mean, pixels)
-        variance = _over_pixels((centred * centred).sum(0), pixels) / values
-        inverse = (variance + epsilon).rsqrt()
-        ctx.save_for_backward(centred, weight, inverse)
-        result = torch.addcmul(_along(bias, pixels), centred, _along(weight * inverse, pixels))
-        ctx.mark_non_differentiable(mean, variance)
-        return _maps(result, images.shape), mean, variance
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        centred, weight, inverse = ctx.saved_tensors
-        rows, pixels = _rows(gradient)
-        values = gradient.numel() // gradient.shape[1]
-        of_bias = _over_pixels(rows.sum(0), pixels)
-        of_weight = _over_pixels((rows * centred).sum(0), pixels) * inverse
-        scale = weight * inverse
-        shift = scale * of_bias / -values
-        slope = scale * inverse * of_weight / -values
-        of_images = torch.addcmul(_along(shift, pixels), rows, _along(scale, pixels))
-        of_images.addcmul_(centred, _along(slope, pixels))
-        return _maps(of_images, gradient.shape), of_weight, of_bias, None
-
-
-def _rows(images: Tensor) -> tuple[Tensor, int]:
-    """Return maps [b, c, h, w] as [rows, n * c], and n."""
-    batch, channels, height, width = images.shape
-    pixels = math.gcd(batch * height * width, _PIXELS)
-    return images.permute(0, 2, 3, 1).reshape(-1, pixels * channels), pixels
-
-
-def _maps(rows: Tensor, shape: torch.Size) -> Tensor:
-    batch, channels, height, width = shape
-    return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _along(values: Tensor, pixels: int) -> Tensor:
-    """Repeat [c] to [n * c]."""
-    return values.expand(pixels, -1).reshape(-1)
-
-
-def _over_pixels(sums: Tensor, pixels: int) -> Tensor:
-    """Add up [n * c] to [c]."""
-    return sums.view(pixels, -1).sum(0)
-
-
-def _average(layer: Any, images: Tensor) -> Tensor:
-    """An average pool as a depthwise convolution by ones: 2 to 3 ms instead of 7."""
-    usual = not layer.ceil_mode and layer.divisor_override is None
-    if not (usual and _leaves_a_remainder(images) and _suits(layer, images)):
-        return type(layer).forward(layer, images)
-    size, stride, padding = (_pair(of) for of in (layer.kernel_size, layer.stride, layer.padding))
-    channels, *sides = images.shape[1:]
-    sums = functional.conv2d(images, _ones(channels, *size), None, stride, padding, groups=channels)
-    if layer.count_include_pad:
-        return sums / (size[0] * size[1])
-    return sums * _shares(tuple(sides), size, stride, padding)
-
-
-@cache
-def _ones(channels: int, height: int, width: int) -> Tensor:
-    return torch.ones(channels, 1, height, width).contiguous(memory_format=torch.channels_last)
-
-
-@cache
-def _shares(sides: tuple[int, ...], *window: tuple[int, int]) -> Tensor:
-    """One over the number of pixels in each window, padding left out: [1, 1, height, width]."""
-    (size, stride, padding) = window
-    return functional.conv2d(
-        torch.ones(1, 1, *sides), torch.ones(1, 1, *size), None, stride, padding
-    ).reciprocal()
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return value if isinstance(value, tuple) else (value, value)
 
 
 def _is_depthwise_5x5(layer: Any) -> bool:
@@ -218,8 +103,8 @@ def _is_depthwise_5x5(layer: Any) -> bool:
 
 
 def _convolve(layer: Any, images: Tensor) -> Tensor:
-    """A depthwise 5x5 convolution: 5 ms instead of 9."""
-    if not _suits(layer, images):
+    """A depthwise 5x5 convolution: from 1.4 times as fast on 24 maps of 16x16 to 3.6 on 1152 of 3x3."""
+    if images.numel() < _LARGE or not _suits(layer, images):
         return type(layer).forward(layer, images)
     return _Depthwise.apply(images, layer.weight, layer.stride)
 
@@ -228,7 +113,7 @@ class _Depthwise(torch.autograd.Function):
     """The gradient of 5x5 weights as two of 5x3, for which oneDNN has a fast kernel.
 
     That kernel does not take maps lower than its window without padding, so that such maps are padded with
-    rows of zeros here (1.5 instead of 11 ms for [32, 1152, 3, 3], one thread).
+    rows of zeros here.
     """
 
     @staticmethod

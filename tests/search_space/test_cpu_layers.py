@@ -1,29 +1,22 @@
-"""Quick layers compute what the layers they stand in for do, and their gradients."""
+"""A quick layer computes what the layer it stands in for does, and its gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from search_space import cpu_layers
 from search_space.cpu_layers import channels_last, quicken
 
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
-    "batch norm": nn.BatchNorm2d,
-    "batch norm without running statistics": lambda c: nn.BatchNorm2d(c, track_running_stats=False),
-    "average pool, padding left out": lambda c: nn.AvgPool2d(3, 1, 1, count_include_pad=False),
-    "average pool, padding counted": lambda c: nn.AvgPool2d((3, 5), (2, 1), (1, 2)),
     "depthwise 5x5": lambda c: nn.Conv2d(c, c, 5, padding=2, groups=c, bias=False),
     "depthwise 5x5 of stride 2": lambda c: nn.Conv2d(c, c, 5, 2, padding=2, groups=c, bias=False),
 }
-# The third leaves no remainder, the fourth rows of one pixel (3 x 5 x 7 is odd), the last is lower than a
-# window.
-SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 8, 6, 5), (3, 20, 5, 7), (4, 6, 3, 3)]
+# The first two are small, the third leaves no remainder, the last is lower than a window.
+SHAPES = [(4, 6, 8, 8), (3, 5, 5, 7), (2, 32, 32, 33), (3, 20, 34, 33), (40, 182, 3, 3)]
 
 
 def results(layer: nn.Module, images: Tensor) -> list[Tensor]:
@@ -47,57 +40,36 @@ def test_a_quick_layer_computes_what_the_layer_does(kind: str, shape: tuple[int,
     quicken(quick)
     images = (3 + 2 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
     for one, other in zip(results(slow, images), results(quick, images), strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
-
-
-def test_batch_norm_of_values_far_from_zero_keeps_its_digits() -> None:
-    images = (1000 + torch.randn(4, 6, 8, 8)).contiguous(memory_format=torch.channels_last)
-    norm = nn.BatchNorm2d(6)
-    quicken(norm)
-    exact = nn.BatchNorm2d(6).double()(images.double())
-    torch.testing.assert_close(norm(images), exact.float(), rtol=0, atol=1e-3)
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the quick computations that were used."""
-    made: list[str] = []
-    for name in ("_BatchNorm", "_Depthwise"):
-        apply = getattr(cpu_layers, name).apply
-
-        def counted(*arguments: Any, name: str = name, apply: Any = apply) -> Any:
-            made.append(name)
-            return apply(*arguments)
-
-        monkeypatch.setattr(getattr(cpu_layers, name), "apply", counted)
-    return made
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-3)
 
 
 def network() -> nn.Module:
-    layers = nn.Sequential(
-        nn.Conv2d(6, 6, 5, padding=2, groups=6, bias=False), nn.BatchNorm2d(6), nn.AvgPool2d(3, 1, 1)
-    )
+    layers = nn.Sequential(nn.Conv2d(6, 6, 5, padding=2, groups=6, bias=False))
     quicken(layers)
     return layers
 
 
-def test_training_channels_last_is_quick(calls: list[str]) -> None:
-    network()(torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last))
-    assert calls == ["_Depthwise", "_BatchNorm"]
+IMAGES = torch.randn(2, 6, 74, 74)
 
 
-@pytest.mark.parametrize("unfit", ["in use", "other memory layout", "double"])
-def test_what_a_quick_layer_was_not_made_for_is_left_to_the_layer(unfit: str, calls: list[str]) -> None:
-    layers = network()
-    images = torch.randn(2, 6, 8, 8)
+def is_quick(layers: nn.Module, images: Tensor) -> bool:
+    return layers(images).grad_fn.name() == "_DepthwiseBackward"
+
+
+def test_training_channels_last_is_quick() -> None:
+    assert is_quick(network(), IMAGES.contiguous(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize("unfit", ["in use", "other memory layout", "double", "small"])
+def test_what_a_quick_layer_was_not_made_for_is_left_to_the_layer(unfit: str) -> None:
+    layers, images = network(), IMAGES[..., :73] if unfit == "small" else IMAGES
     if unfit == "in use":
         layers.eval()
     if unfit != "other memory layout":
         images = images.contiguous(memory_format=torch.channels_last)
     if unfit == "double":
         layers, images = layers.double(), images.double()
-    layers(images)
-    assert not calls
+    assert not is_quick(layers, images)
 
 
 def test_a_quick_networks_copy_has_weights_of_its_own() -> None:
