@@ -52,13 +52,13 @@ def run_predict(
     `calibrated:CLASS`; `certainty` orders images by how far the call is from another one, and the spreads
     are those of the called class's probability. Images are crops of lesions, like those that the model was
     trained on; a folder stands for all images in it. With `others`, such as the models of other folds, all
-    decide together (`Jointly`). Images that cannot be read are named in `left_out`; the rest goes on.
+    decide together (`Jointly`), each once. Images that cannot be read are named in `left_out`; the rest goes on.
     `table`, a new CSV file, gets a row an image with the same columns, written at once. `covariates` is a
     table of those that the models take (`Given.read`). Raises ValueError for folders without a model,
     models of other classes or another rule than the first or without finite outputs, where no image can be
     read, and where covariates are not given.
     """
-    folders = [Path(model), *as_paths(others)]
+    folders = _each_once([Path(model), *as_paths(others)])
     with new_table(None if table is None else Path(table)) as write:
         models = _load(*folders)
         asked = image_files(as_paths(images))
@@ -92,6 +92,14 @@ def run_predict(
         "left_out": left_out,
         "predictions": rows,
     }
+
+
+def _each_once(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders; the first model may be among the others, as a shell's pattern has it."""
+    found = dict[Path, Path]()
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())
 
 
 def _load(first: Path, *others: Path) -> list[Model]:

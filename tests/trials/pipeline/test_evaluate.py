@@ -284,7 +284,8 @@ def test_several_models_decide_together(
 ) -> None:
     images = sorted(lesions.glob("*.png"))[:3]
     alone = [run_predict(folder, images) for folder in finished]
-    assert main(["predict", str(finished[0]), *map(str, images), "--with", str(finished[1]), "--json"]) == 0
+    models = [str(finished[0]), *map(str, images), "--with", *map(str, finished)]  # the first counts once
+    assert main(["predict", *models, "--json"]) == 0
     together = json.loads(capsys.readouterr().out)
     assert together["threshold"] == pytest.approx(np.mean([one["threshold"] for one in alone]))
     for row, one, other in zip(together["predictions"], *(a["predictions"] for a in alone), strict=True):
