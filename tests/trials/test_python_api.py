@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import trials
 from trials import Split, load_data, load_external, load_settings
 from trials.data.phantoms import make_phantoms
+from trials.errors import DataError, EvaluationError, ModelError, SettingsError
 from trials.settings.load import with_changes
 
 LIGHT = ("Split", "load_data", "load_external", "load_settings", "__version__")
@@ -45,6 +47,12 @@ def test_every_public_name_is_there_and_is_what_a_type_checker_sees(name: str) -
     }
     assert (found.__module__, found.__qualname__) == seen[name]
     assert found.__doc__
+
+
+def test_public_names_are_listed_before_they_are_loaded() -> None:
+    code = "import sys, search_space, trials; print({*trials.__all__} <= {*dir(trials)}, "
+    code += "{*search_space.__all__} <= {*dir(search_space)}, 'torch' in sys.modules)"
+    assert in_a_fresh_process(code) == "True True False"
 
 
 def test_an_unknown_name_is_refused_as_any_modules() -> None:
@@ -91,6 +99,15 @@ def test_one_place_alone_may_be_a_name_too(
     told = trials.predict(run, image, others=str(finished[1]))
     assert [row["file"] for row in told["predictions"]] == [image] and told["models"] == 2
     assert len(trials.explain(run, image, str(tmp_path / "maps"))["explanations"]) == 1
+    with pytest.raises(DataError, match="no image was named"):
+        trials.explain(run, [], tmp_path / "none")
+    with pytest.raises(EvaluationError, match="no folder was named"):
+        trials.write_report([], tmp_path / "none")
+    with pytest.raises(SettingsError, match="no method 'hogs'"):
+        trials.study(lesions, tmp_path / "none", methods="hogs")
+    with pytest.raises(ModelError, match=r"float64 \[4, 4\]"):
+        trials.load_model(run).probabilities([np.ones((4, 4))])
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_finished_run_is_evaluated_used_and_exported_by_names_of_folders(

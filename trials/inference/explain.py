@@ -21,7 +21,7 @@ from trials.data.covariates import Table
 from trials.data.files.decoding import decode_all
 from trials.data.images import from_square
 from trials.data.new_folder import new_folder
-from trials.errors import ExplainError, install
+from trials.errors import DataError, ExplainError, install
 from trials.evaluation.decisions import probabilities
 from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS, network_maps, squares_of
@@ -192,7 +192,8 @@ def run_explain(
     (`Given.read`). Raises ValueError for a folder without a model, a class
     that it does not know, files that are no images, and an `out` in use.
     """
-    paths = as_paths(images)
+    if not (paths := as_paths(images)):
+        raise DataError("no image was named; name files")
     with new_folder(Path(out)) as folder:
         trained = load_model(model)
         card = trained.description

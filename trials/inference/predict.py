@@ -52,8 +52,8 @@ def run_predict(
     `calibrated:CLASS`; `certainty` orders images by how far the call is from another one, and the spreads
     are those of the called class's probability. Images are crops of lesions, like those that the model was
     trained on; a folder stands for all images in it. With `others`, such as the models of other folds, all
-    decide together (`Jointly`), each once. Images that cannot be read are named in `left_out`; the rest goes on.
-    `table`, a new CSV file, gets a row an image with the same columns, written at once. `covariates` is a
+    decide together (`Jointly`), each once. Images that cannot be read are named in `left_out`; the rest goes
+    on. `table`, a new CSV file, gets a row an image with the same columns, written at once. `covariates` is a
     table of those that the models take (`Given.read`). Raises ValueError for folders without a model,
     models of other classes or another rule than the first or without finite outputs, where no image can be
     read, and where covariates are not given.

@@ -23,7 +23,7 @@ from trials.files import write_atomically
 from trials.models.classifiers import Classifier, Linear, SupportVectors
 from trials.models.description import ModelDescription, write_description
 from trials.models.features import FEATURES
-from trials.models.model import Model
+from trials.models.model import Model, refuse_other_images
 from trials.models.specs import FrozenBackbone
 from trials.runs.folder import read
 from trials.runs.layout import MODEL_FILE, WEIGHTS
@@ -86,6 +86,7 @@ class ClassicalModel(Model):
         self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
     ) -> np.ndarray:
         """As `Model.logits`; `view` is of the images in their own size."""
+        refuse_other_images(images, self.name)
         card, coded = self.description, self.inputs(covariates, images, np.float64)
         seen = images if view is None else [_seen(image, view) for image in images]
         scores = self._scores(seen, coded)

@@ -32,8 +32,8 @@ class Model(ABC):
 
         `view` makes, as a policy of augmentation does, what the model sees of the images; None: they stay as
         they are. `covariates` are cells by column, one an image; what the model takes as an image's own size
-        need not be given. Raises `ModelError` where the model gives no finite number, and where other
-        covariates that it takes are not given.
+        need not be given. Raises `ModelError` for other images, where the model gives no finite number, and
+        where other covariates that it takes are not given.
         """
 
     def probabilities(
@@ -83,6 +83,24 @@ class Model(ABC):
         if found := {len(cells[name]) for name in coding.names} - {len(images)}:
             raise ModelError(f"{self.name}: {found.pop()} cells of a covariate for {len(images)} images")
         return coding.code(cells, dtype)
+
+
+def refuse_other_images(images: Sequence[np.ndarray], name: str) -> None:
+    """Raise `ModelError` that names the model for an image that is not uint8 [h, w] or [h, w, 3].
+
+    Such as floats from 0 to 1, of which a model would see black, or a path.
+    """
+    for number, image in enumerate(images):
+        if not isinstance(image, np.ndarray):
+            found: object = type(image).__name__
+        elif image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2 or not image.size:
+            found = f"{image.dtype} {list(image.shape)}"
+        else:
+            continue
+        raise ModelError(
+            f"{name}: image {number} is {found}; give a list of arrays uint8 [h, w] or [h, w, 3]; files go "
+            "to `trials.predict`"
+        )
 
 
 def refuse_not_finite(logits: np.ndarray, name: str) -> None:

@@ -27,7 +27,7 @@ from trials.models import zoo
 from trials.models.covariate_head import PREFIX, CovariateHead
 from trials.models.description import ModelDescription, write_description
 from trials.models.inference import InferenceNetwork
-from trials.models.model import Model, refuse_not_finite
+from trials.models.model import Model, refuse_not_finite, refuse_other_images
 from trials.models.specs import Network, Shape
 from trials.models.square import Fit, Square
 from trials.nni_host.watchdog import heartbeat
@@ -99,6 +99,7 @@ class TrainedModel(Model):
         self, images: Sequence[np.ndarray], view: Policy | None = None, covariates: Table | None = None
     ) -> np.ndarray:
         """As `Model.logits`; `view` is of the square images."""
+        refuse_other_images(images, self.name)
         card, beside = self.description, self.inputs(covariates, images)
         squares = to_tensor(images, card.image_size, card.fit, card.channels)
         batches = Batches(

@@ -64,7 +64,7 @@ def read_comparison(places: Sequence[Path]) -> Comparison:
     taken = [run for run in found.runs if not run.for_tuning]
     runs = [run for run in taken if not run.is_candidate]
     if not runs:
-        names = ", ".join(map(str, places))
+        names = ", ".join(map(str, places)) or "no folder was named"
         reasons = "".join(f"; {one.place}, failed: {one.reason}" for one in found.failed)
         raise EvaluationError(
             f"{names}: no finished run there; finish one, or name the folder above the runs{reasons}"

@@ -189,11 +189,11 @@ def _refuse(seeds: int, hours: float, settings: Mapping[str, object]) -> None:
 
 
 def _names(methods: Sequence[str]) -> list[str]:
-    """Return the names that methods have in runs.
+    """Return the names that methods, or one alone, have in runs.
 
     Raises `SettingsError` for one that does not exist or is there twice, and for one that no study trains.
     """
-    entries = [find_method(method) for method in methods]
+    entries = [find_method(method) for method in ([methods] if isinstance(methods, str) else methods)]
     names = [entry.title.name for entry in entries]
     for entry in entries:
         method = entry.title.name
