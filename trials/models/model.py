@@ -85,7 +85,7 @@ class Model(ABC):
         return coding.code(cells, dtype)
 
 
-def refuse_other_images(images: Sequence[np.ndarray], name: str) -> None:
+def refuse_other_images(images: Sequence[object], name: str) -> None:
     """Raise `ModelError` that names the model for an image that is not uint8 [h, w] or [h, w, 3].
 
     Such as floats from 0 to 1, of which a model would see black, or a path.
