@@ -19,7 +19,7 @@ from trials.data.task import Task
 from trials.errors import DataError
 from trials.methods.base import Method
 from trials.methods.boxes import box_columns, box_problems, refuse_without_boxes
-from trials.methods.learners import Fitted, Learn
+from trials.methods.learners import Fitted, Learn, Samples
 from trials.models.classical import ClassicalDescription, ClassicalModel, Feature, features_of, save_classical
 from trials.models.classifiers import SupportVectors
 from trials.models.description import of_data
@@ -123,9 +123,8 @@ class ClassicalMethod(Method):
         truth, groups = self._truth(data.labels[training]), np.array(data.groups)[training]
         first = len(covariates.inputs) if covariates else 0
         standardised = slice(first, features.shape[1] if self._seen.standardised else first + len(box))
-        fitted = self._learn(
-            features, np.tile(truth, len(views)), np.tile(groups, len(views)), self.task.seed, standardised
-        )
+        truths, all_groups = np.tile(truth, len(views)), np.tile(groups, len(views))
+        fitted = self._learn(Samples(features, truths, all_groups, standardised), self.task.seed)
         description = ClassicalDescription(
             **of_data(data),
             covariates=coding,

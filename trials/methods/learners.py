@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -37,25 +37,27 @@ class Fitted:
     calibrated: bool = True
 
 
+class Samples(NamedTuple):
+    """What a classifier learns from: features [n, d] of images of groups [n].
+
+    `truth` [n] says of two classes which images are positive, of more the labels. Those features are
+    standardised which `standardised` picks, and others where that is the way of the classifier.
+    """
+
+    features: np.ndarray
+    truth: np.ndarray
+    groups: np.ndarray
+    standardised: slice = slice(0)
+
+
 class Learn(Protocol):
-    """Fits a classifier to features [n, d] of images of groups [n]."""
+    """Fits a classifier."""
 
     def memory_bytes(self, images: int) -> int:
         """Return about what fitting to so many images takes, beside their features."""
 
-    def __call__(
-        self,
-        features: np.ndarray,
-        truth: np.ndarray,
-        groups: np.ndarray,
-        seed: int,
-        standardised: slice = slice(0),
-    ) -> Fitted:
-        """Return the classifier.
-
-        `truth` [n] says of two classes which images are positive, of more the labels. Those features are
-        standardised which `standardised` picks, and others where that is the way of the classifier.
-        """
+    def __call__(self, samples: Samples, seed: int) -> Fitted:
+        """Return the classifier; `seed` draws inner folds where there are any."""
 
 
 class LogisticLearner:
@@ -65,16 +67,10 @@ class LogisticLearner:
         """As `Learn.memory_bytes`."""
         return 0
 
-    def __call__(
-        self,
-        features: np.ndarray,
-        truth: np.ndarray,
-        groups: np.ndarray,
-        seed: int,
-        standardised: slice = slice(0),
-    ) -> Fitted:
+    def __call__(self, samples: Samples, seed: int) -> Fitted:
         """As `Learn`."""
-        scaler, fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, truth)
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        scaler, fitted = model.fit(samples.features, samples.truth)
         return Fitted(Linear(scaler.mean_, scaler.scale_, fitted.coef_, fitted.intercept_))
 
 
@@ -95,15 +91,9 @@ class SVMLearner:
         """As `Learn.memory_bytes`: the kernel's matrix, in float64."""
         return 8 * images**2
 
-    def __call__(
-        self,
-        features: np.ndarray,
-        truth: np.ndarray,
-        groups: np.ndarray,
-        seed: int,
-        standardised: slice = slice(0),
-    ) -> Fitted:
+    def __call__(self, samples: Samples, seed: int) -> Fitted:
         """As `Learn`."""
+        features, truth, groups, standardised = samples
         machine = _machine(standardised)
         splits = _inner_folds(truth, groups, seed)
         if not splits:

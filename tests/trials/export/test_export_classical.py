@@ -24,7 +24,7 @@ from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.export import run_export
 from trials.export.origin import Origin
-from trials.methods.learners import Fitted, LogisticLearner, SVMLearner
+from trials.methods.learners import Fitted, LogisticLearner, Samples, SVMLearner
 from trials.models.classical import ClassicalDescription, ClassicalModel, features_of, save_classical
 from trials.models.model_file import load_model, save_ensemble
 from trials.runs.predictions import Frozen
@@ -37,8 +37,8 @@ BOX = fit_coding({"width": ["20", "50", "90"]}, ["width"], log=["width"])
 def fitted(features: np.ndarray, truth: np.ndarray, classifier: str) -> Fitted:
     groups = np.arange(len(truth)).astype(str)
     if classifier == "svm":
-        return SVMLearner(cs=(1.0,))(features, truth, groups, 0, slice(5))
-    return LogisticLearner()(features, truth, groups, 0)
+        return SVMLearner(cs=(1.0,))(Samples(features, truth, groups, slice(5)), 0)
+    return LogisticLearner()(Samples(features, truth, groups), 0)
 
 
 def save_fitted(

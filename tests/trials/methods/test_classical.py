@@ -12,7 +12,7 @@ from tests.helpers.runs import train_on
 from trials.cli import main
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
-from trials.methods.learners import SVMLearner
+from trials.methods.learners import Samples, SVMLearner
 
 
 def patients(positives: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def patients(positives: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray
 @pytest.mark.parametrize("seed", range(6))
 def test_the_order_is_the_svms_however_few_the_malignant_patients(positives: int, seed: int) -> None:
     features, truth, groups = patients(positives, seed)
-    fitted = SVMLearner()(features, truth, groups, 0)
+    fitted = SVMLearner()(Samples(features, truth, groups), 0)
     odds = fitted.classifier.scores(features)
     assert np.isfinite(odds).all()
     orders = [SVC(C=C).fit(features, truth).decision_function(features) for C in (0.3, 1, 3, 10, 30)]
@@ -39,14 +39,14 @@ def test_the_order_is_the_svms_however_few_the_malignant_patients(positives: int
 
 def test_one_malignant_patient_chooses_no_c_and_says_so() -> None:
     features, truth, groups = patients(1, 0)
-    fitted = SVMLearner()(features, truth, groups, 0)
+    fitted = SVMLearner()(Samples(features, truth, groups), 0)
     assert "1 groups with positive images and 20 with others" in fitted.warnings[0] and not fitted.calibrated
     expected = SVC(C=1).fit(features, truth).decision_function(features)
     assert fitted.classifier.scores(features) == pytest.approx(expected)
 
 
 def test_two_malignant_patients_choose_by_two_inner_folds_and_say_so() -> None:
-    assert any("2 inner folds, not 3" in note for note in SVMLearner()(*patients(2, 0), 0).warnings)
+    assert any("2 inner folds, not 3" in note for note in SVMLearner()(Samples(*patients(2, 0)), 0).warnings)
 
 
 def test_a_sigmoid_that_would_turn_the_order_round_is_not_taken() -> None:
@@ -54,7 +54,7 @@ def test_a_sigmoid_that_would_turn_the_order_round_is_not_taken() -> None:
     turned = []
     for seed in range(12):
         features, truth, groups = patients(4, seed, signal=0.0)
-        fitted = SVMLearner()(features, truth, groups, 0)
+        fitted = SVMLearner()(Samples(features, truth, groups), 0)
         assert (
             roc_auc_score(truth, fitted.classifier.scores(features)) > 0.5
         )  # the SVM's, on what it was fitted to
@@ -64,7 +64,7 @@ def test_a_sigmoid_that_would_turn_the_order_round_is_not_taken() -> None:
 
 def test_many_patients_need_no_note_and_are_calibrated() -> None:
     features, truth, groups = patients(20, 0, signal=0.4)
-    fitted = SVMLearner()(features, truth, groups, 0)
+    fitted = SVMLearner()(Samples(features, truth, groups), 0)
     assert not fitted.warnings and fitted.calibrated
     shares = 1 / (1 + np.exp(-fitted.classifier.scores(features)))
     assert 0.3 < shares.mean() < 0.7

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ from trials.evaluation.decisions import log_odds_of
 from trials.inference.predict import run_predict
 from trials.inference.views import VIEWS
 from trials.methods.classical import MOST_BYTES, ClassicalMethod, Seen
-from trials.methods.learners import Fitted, LogisticLearner, SVMLearner
+from trials.methods.learners import Fitted, LogisticLearner, Samples, SVMLearner
 from trials.models.classical import ClassicalDescription, ClassicalModel, save_classical
 from trials.models.classifiers import SupportVectors
 from trials.models.features import FEATURES
@@ -61,7 +60,7 @@ def scaled(machine: SVC, first: slice) -> object:
 def test_an_svm_says_what_scikit_learns_says(classes: int) -> None:
     features, truth, groups = patients(classes)
     first = slice(3)
-    fitted = SVMLearner(cs=(1.0,))(features, truth, groups, 0, first)
+    fitted = SVMLearner(cs=(1.0,))(Samples(features, truth, groups, first), 0)
     splits = list(StratifiedGroupKFold(3, shuffle=True, random_state=0).split(features, truth, groups))
     theirs = CalibratedClassifierCV(scaled(SVC(C=1), first), cv=splits, ensemble=False).fit(features, truth)
     asked = RANDOM.normal(size=(40, 5)) + 1
@@ -74,11 +73,11 @@ def test_an_svm_says_what_scikit_learns_says(classes: int) -> None:
 def test_an_uncalibrated_svm_and_a_logistic_regression_do_so_too(classes: int) -> None:
     features, truth, _ = patients(classes)
     one_each = np.where(truth == truth.min(), "all", "others")  # too few groups to calibrate
-    few = SVMLearner()(features, truth, one_each, 0)
+    few = SVMLearner()(Samples(features, truth, one_each), 0)
     assert not few.calibrated
     theirs = SVC(C=1).fit(features, truth).decision_function(features)
     np.testing.assert_allclose(few.classifier.scores(features), theirs, atol=NEAR_OPTIMUM, rtol=0)
-    linear = LogisticLearner()(features, truth, one_each, 0)
+    linear = LogisticLearner()(Samples(features, truth, one_each), 0)
     theirs = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, truth)
     np.testing.assert_allclose(
         linear.classifier.scores(features), theirs.decision_function(features), atol=1e-9, rtol=0
@@ -95,7 +94,7 @@ def model_of(classes: int, *, mirror: bool = False) -> ClassicalModel:
     """An SVM of gradients, fitted to noise."""
     features = np.concatenate([FEATURES["gradients"][0](IMAGES)] * 20) + RANDOM.normal(size=(60, 1))
     truth = np.arange(60) % classes if classes > 2 else np.arange(60) % 2 == 1
-    fitted = SVMLearner()(features, truth, np.arange(60).astype(str), 0, slice(features.shape[1]))
+    fitted = SVMLearner()(Samples(features, truth, np.arange(60).astype(str), slice(features.shape[1])), 0)
     names = tuple("abcd"[:classes])
     two = {"positive": "b", "threshold": 0.5} if classes == 2 else {}
     card = ClassicalDescription.model_validate(
@@ -240,9 +239,9 @@ def test_mirror_images_are_learned_from_in_their_group(lesions: Path, tmp_path: 
     given: list[Sequence[np.ndarray]] = []
 
     class Learner(LogisticLearner):
-        def __call__(self, *told: Any) -> Fitted:
-            given.append(told[:3])
-            return super().__call__(*told)
+        def __call__(self, samples: Samples, seed: int) -> Fitted:
+            given.append(samples[:3])
+            return super().__call__(samples, seed)
 
     for mirror in (False, True):
         settings = load_settings("quick", {"classical.mirror": mirror})
