@@ -92,7 +92,7 @@ def refuse_other_images(images: Sequence[object], name: str) -> None:
     """
     for number, image in enumerate(images):
         if not isinstance(image, np.ndarray):
-            found: object = type(image).__name__
+            found = type(image).__name__
         elif image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2 or not image.size:
             found = f"{image.dtype} {list(image.shape)}"
         else:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from trials.data.files.decoding import decode
-from trials.data.files.paths import SHOWN
+from trials.data.files.paths import some
 from trials.data.files.strays import holds_images, is_image
 from trials.data.files.walking import walk
 from trials.data.masks.cutting import cut, named_as_busi, whole
@@ -19,6 +19,7 @@ from trials.data.records import Listing, Record
 from trials.data.tables.split_names import WAY_OUT, like_parts, parts_of
 from trials.errors import DataError
 
+_TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods")
 OUTSIDE = 0.1  # the share of all images that may lie in no class folder; ours
 
 
@@ -86,10 +87,16 @@ def _split_problems(root: Path, names: Sequence[Sequence[str]]) -> list[str]:
 
 def _with_stray(listing: Listing, stray: Sequence[str]) -> Listing:
     """Return the listing with a note on images in no class folder, and a problem where they are many."""
-    note = f"{len(stray)} images skipped, in no class folder ({', '.join(stray[:SHOWN])})"
+    note = f"{len(stray)} images skipped, in no class folder ({some(stray)})"
     problems = listing.problems
     if len(stray) > OUTSIDE * (len(listing.records) + len(stray)):
-        problems = (*problems, f"{listing.root}: {note}; put them into folders, one a class")
+        tables = [one.name for one in sorted(listing.root.iterdir()) if one.suffix.lower() in _TABLES]
+        told = f", perhaps from {some(tables)}" if tables else ""
+        problems = (
+            *problems,
+            f"{listing.root}: {note}; put them into folders, one a class, or name them in a manifest.csv of "
+            f"the columns file and label{told}",
+        )
     return replace(listing, notes=(note,), problems=problems)
 
 

@@ -65,7 +65,8 @@ def test_images_in_no_class_folder_get_a_note(classes: Path, picture: Picture) -
     save(picture(98), classes / "x.png")
     assert load(classes).notes == ("1 images skipped, in no class folder (x.png)",)
     save(picture(99), classes / "y.png")
-    with pytest.raises(DataError, match=r"2 images skipped, in no class folder.*one a class"):
+    (classes / "labels.csv").write_text("name,diagnosis\n")
+    with pytest.raises(DataError, match=r"2 images skipped, .*one a class, or .*from labels\.csv$"):
         load(classes)
 
 
