@@ -31,10 +31,11 @@ def cutoff(threshold: float) -> float:
 def mean_log_odds(odds: ArrayLike, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the log odds [...] of the mean probability over the first axis of log odds [k, ...].
 
-    `weights` [k] are above 0, of any scale; None: all count alike.
+    `weights` [k] are 0 or more, one at least above, of any scale; None: all count alike.
     """
     given = np.asarray(odds, dtype=float)
-    shares = 0.0 if weights is None else np.log(weights).reshape(-1, *[1] * (given.ndim - 1))
+    with np.errstate(divide="ignore"):  # what has no weight adds exp(-inf)
+        shares = 0.0 if weights is None else np.log(weights).reshape(-1, *[1] * (given.ndim - 1))
     return ties_kept(
         np.logaddexp.reduce(log_expit(given) + shares) - np.logaddexp.reduce(log_expit(-given) + shares)
     )

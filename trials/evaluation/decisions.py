@@ -76,7 +76,7 @@ def mean_logits(
 ) -> np.ndarray:
     """Return the canonical logits [..., k] of several models' mean probability, of their logits [..., k].
 
-    `weights`, one a model, are above 0, of any scale; None, or all the same: the models count alike.
+    `weights`, one a model, are 0 or more, of any scale; None, or all the same: the models count alike.
     """
     given = np.stack(logits)
     shares = None if weights is None or len(set(weights)) == 1 else np.array(weights, dtype=float)

@@ -13,7 +13,7 @@ import numpy as np
 from trials.errors import EvaluationError
 from trials.evaluation.decisions import Decision
 from trials.runs.folder import failure, is_done, read_json
-from trials.runs.layout import METRICS, PREDICTIONS, RECORD, RUN_FILE, VALIDATION_PREDICTIONS
+from trials.runs.layout import METRICS, PREDICTIONS, RECORD, VALIDATION_PREDICTIONS
 from trials.runs.predictions import Classes, Predicted, classes_of, frozen, read_predictions
 
 NEEDED = (
@@ -156,7 +156,7 @@ class Run:
 
 
 def _way_out(folder: Path) -> str:
-    if below := sorted(folder.glob(f"*/{RUN_FILE}")):
+    if below := sorted(folder.rglob(METRICS)):
         return f"name the runs in it, such as {below[0].parent}"
     if not folder.exists():
         return "there is nothing there; check the name"

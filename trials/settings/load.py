@@ -144,7 +144,7 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
 
 def _sentence(problem: Mapping[str, object]) -> str:
     location, found = problem["loc"], problem["input"]
-    key = ".".join(map(str, location)) if isinstance(location, tuple) else str(location)
+    key = ".".join(map(str, location[:2])) if isinstance(location, tuple) else str(location)  # then places
     if problem["type"] == BOOLEAN and isinstance(context := problem["ctx"], dict):
         key, found = f"{key}.{context['name']}", context["input"]
     message = str(problem["msg"]).removeprefix("Value error, ")

@@ -76,6 +76,8 @@ def test_mean_log_odds_are_of_the_mean_probability_and_go_on_where_that_is_one()
     assert mean_log_odds(logit([[0.2, 0.9], [0.6, 0.1]])) == pytest.approx(logit([0.4, 0.5]))
     assert mean_log_odds(logit([[0.8, 0.7], [0.2, 0.3]])).std() == 0  # equal means are ties
     assert mean_log_odds([[800.0, 750.0], [800.0, 700.0]]) == pytest.approx([800, 700 + np.log(2)])
+    with np.errstate(all="raise"):
+        assert mean_log_odds([[1.5, -2.0], [3.0, 4.0]], np.array([2.0, 0.0])) == pytest.approx([1.5, -2.0])
     groups = mean_log_odds_of_groups(logit([0.2, 0.9, 0.6]), np.array([0, 1, 0]))
     assert groups == pytest.approx(logit([0.4, 0.9]))
 

@@ -203,6 +203,11 @@ def test_a_profiles_strength_of_augmentation_stays_its_own_through_changes() -> 
         with_changes(given, {"retrain.epoch": 3})
 
 
+def test_a_value_within_a_list_is_refused_by_the_settings_name() -> None:
+    with pytest.raises(SettingsError, match=r"^data\.accept = 'nothing': .*'left_out'"):
+        load_settings("quick", {"data.accept": ["labels", "nothing"]})
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
