@@ -87,7 +87,7 @@ def misnamed(
 def _unknown(counts: Counter[str], known: Sequence[str]) -> Iterator[str]:
     """Yield a line where there is a class that a model does not know."""
     for unknown in sorted(set(counts) - set(known))[:1]:
-        yield f"holds {unknown!r}, not one of {', '.join(known)}"
+        yield f"holds {unknown!r}, not one of {', '.join(known)}; name it so, or leave its images out"
 
 
 def label_notes(labels: Sequence[str], accept: Sequence[str] = ()) -> Iterator[str]:

@@ -20,6 +20,7 @@ Measure = Callable[[np.ndarray], np.ndarray]
 Worked = TypeVar("Worked")
 
 DRAWS, LEVEL = 2000, 0.95
+ALL_AGREE = "all draws agree"  # in place of limits that are one number
 _AT_ONCE = 2**18  # weights held at a time, 2 MB: what is worked out of them stays in a processor's cache
 _KEPT = 8  # sets of groups whose draws are kept: of 2,000 draws of 10,000 groups 40 MB each
 
@@ -36,6 +37,11 @@ class Interval:
     def known(self) -> bool:
         """Whether the estimate is defined."""
         return bool(np.isfinite(self.estimate))
+
+    @property
+    def all_agree(self) -> bool:
+        """Whether no draw has another value, as where nothing is called wrongly: limits say nothing then."""
+        return self.low == self.high
 
 
 class GroupBootstrap:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from trials.evaluation.bootstrap import Interval
+from trials.evaluation.bootstrap import ALL_AGREE, Interval
 from trials.export.claim import claim
 from trials.export.contents import Contents
 from trials.export.origin import OF_A_CLASS, Figures, Origin, measures_in
@@ -57,4 +57,6 @@ def write_card(
 
 def _interval(value: Interval) -> str:
     limits = f" ({value.low:.3f} to {value.high:.3f})" if value.known and value.low == value.low else ""
+    if value.all_agree:
+        limits = f" ({ALL_AGREE})"
     return f"{value.estimate:.3f}{limits}" if value.known else "not defined"

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from search_space import Architecture
 from search_space.enas.drawing import figure, picture
 from search_space.progress import progress
-from trials.evaluation.bootstrap import DRAWS, Interval
+from trials.evaluation.bootstrap import ALL_AGREE, DRAWS, Interval
 from trials.methods.registry import METHODS
 from trials.models.specs import NOT_FOR
 from trials.report.attention import LARGEST, colour_bar, surest_cases, surest_class_cases
@@ -44,6 +44,7 @@ from trials.runs.collection import BinaryPredictions
 from trials.runs.finished import Run
 
 NOT_KNOWN = "–"
+_ON_AGREEMENT = "no draw has another value, as where nothing is called wrongly; other images may have one"
 CURVES = 6  # classes of which ROC curves are drawn
 
 JOINING = {name for name, entry in METHODS.items() if entry.joins}  # the methods that join others
@@ -230,8 +231,7 @@ def interval(value: Interval, digits: int = 3) -> Markup:
     """Write an estimate with its limits in small letters."""
     if not np.isfinite(value.low):
         return Markup(number(value.estimate, digits))
-    limits = f"{value.low:.{digits}f} to {value.high:.{digits}f}"
-    return Markup(f"{value.estimate:.{digits}f} <small>{limits}</small>".replace("-", "\N{MINUS SIGN}"))
+    return _with_limits(value, f".{digits}f")
 
 
 def whole(value: float | None) -> str:
@@ -255,8 +255,14 @@ def signed(value: Interval) -> Markup:
     """Write a difference with its sign and limits, a dash where it is not defined."""
     if not value.known:
         return Markup(NOT_KNOWN)
-    limits = f"{value.low:+.3f} to {value.high:+.3f}"
-    return Markup(f"{value.estimate:+.3f} <small>{limits}</small>".replace("-", "\N{MINUS SIGN}"))
+    return _with_limits(value, "+.3f")
+
+
+def _with_limits(value: Interval, form: str) -> Markup:
+    limits = f"<small>{value.low:{form}} to {value.high:{form}}</small>"
+    if value.all_agree:
+        limits = f'<small title="{_ON_AGREEMENT}">{ALL_AGREE}</small>'
+    return Markup(f"{value.estimate:{form}} {limits}".replace("-", "\N{MINUS SIGN}"))
 
 
 def _left_out(description: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any]]]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import EvaluationError
+from trials.evaluation.bootstrap import ALL_AGREE
 from trials.evaluation.measures import check_prevalence
 from trials.files import as_paths
 from trials.report.class_summaries import MACRO_AUC
@@ -133,7 +134,11 @@ def headline(row: dict[str, Any]) -> str:
         spread += f" (SD of {len(row['seeds'].split())} seeds {row[f'{auc}_sd_seeds']:.3f})"
         of_seeds = f" (SD of seeds {row['accuracy_sd_seeds']:.3f})"
     pooled = row[f"pooled_{auc}"]
-    interval = "" if row["low"] is None else f", pooled {pooled:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    interval = ""
+    if row["low"] is not None:
+        agree = row["low"] == row["high"]
+        limits = ALL_AGREE if agree else f"{row['low']:.3f} to {row['high']:.3f}"
+        interval = f", pooled {pooled:.3f} ({limits})"
     area = "undefined" if row[auc] is None else f"{row[auc]:.3f}{spread}{interval}"
     return f"{row['label']} on {row['data']}: {name} {area}, accuracy {row['accuracy']:.3f}{of_seeds}"
 
