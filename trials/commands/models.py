@@ -17,6 +17,16 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _images_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="crop of a lesion, or a folder of such, sub-folders included",
+    )
+
+
 def _covariates_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--covariates",
@@ -28,13 +38,7 @@ def _covariates_argument(parser: argparse.ArgumentParser) -> None:
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
-    parser.add_argument(
-        "images",
-        type=Path,
-        nargs="+",
-        metavar="IMAGE",
-        help="crop of a lesion, or a folder of such, sub-folders included",
-    )
+    _images_argument(parser)
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="a new file for the predictions, a row an image"
     )
@@ -63,7 +67,7 @@ def _predict(arguments: argparse.Namespace) -> Outcome:
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="crop of a lesion")
+    _images_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument(
         "--class",

@@ -19,6 +19,7 @@ from torch import Tensor
 from search_space.strict_json import dump_json
 from trials.data.covariates import Table
 from trials.data.files.decoding import decode_all
+from trials.data.given import image_files
 from trials.data.images import from_square
 from trials.data.new_folder import new_folder
 from trials.errors import DataError, ExplainError, install
@@ -188,12 +189,14 @@ def run_explain(
     Maps speak for `class_name`; unless told for the positive one of two classes, and of more for the class
     that the image is called. `maps.json` names it with each picture, but for the positive one of two unasked.
     Beside it stands the `probability` of the class as the network gives it, of more than two classes the
-    `calibrated` one and what the image is `called`. `covariates` is a table of those that the model takes
-    (`Given.read`). Raises ValueError for a folder without a model, a class
-    that it does not know, files that are no images, and an `out` in use.
+    `calibrated` one and what the image is `called`. A folder stands for all images in it. `covariates` is a
+    table of those that the model takes (`Given.read`). Raises ValueError for a folder without a model, a
+    class that it does not know, files that are no images, and an `out` in use.
     """
-    if not (paths := as_paths(images)):
-        raise DataError("no image was named; name files")
+    asked = image_files(as_paths(images))
+    if asked.left_out or not asked.files:
+        raise DataError("\n".join(asked.left_out) or "no image was named; name files, or folders of images")
+    paths = asked.files
     with new_folder(Path(out)) as folder:
         trained = load_model(model)
         card = trained.description
@@ -214,7 +217,7 @@ def run_explain(
             "threshold": card.threshold,
             "not_for": card.not_for,
             "warnings": card.warnings,
-            "notes": [*notes, *given.notes],
+            "notes": [*asked.notes, *notes, *given.notes],
             "explanations": rows,
         }
         write_atomically(folder / MAPS, (dump_json(result) + "\n").encode())
