@@ -100,10 +100,14 @@ def _partition(run: Run, runs: Sequence[Run]) -> str:
     if run.own_split:
         return "Methods were trained, chosen and tested on the parts of the data's own split."
     parts, share = _values(runs, "protocol", "cross_fit"), _values(runs, "data", "validation_fraction")
-    inner = f"; of the others a share of {share} chose, the rest trained" if share else ""
+    folds = next((one.metrics["folds"] for one in runs if one.fold is not None), None)
+    others = "the data" if folds is None else "the others"
+    inner = f"; of {others} a share of {share} chose, the rest trained" if share else ""
     if parts:
-        inner = f"; the others were cross-fitted in {parts} parts, so that all of them chose"
-    return f"Performance was estimated by {run.metrics['folds']} outer folds, each tested once{inner}."
+        inner = f"; {others} were cross-fitted in {parts} parts, so that all of them chose"
+    if folds is None:
+        return f"Models were trained on all of the data and tested on external images alone{inner}."
+    return f"Performance was estimated by {folds} outer folds, each tested once{inner}."
 
 
 def _preprocessing(runs: Sequence[Run]) -> str | None:

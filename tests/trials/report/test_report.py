@@ -228,6 +228,21 @@ def test_methods_can_be_pasted_and_checklists_are_filled_where_the_runs_know(rep
     assert known["TRIPOD+AI", "17"] == known["CLAIM 2024", "33"] == ""  # ethics; no external test
 
 
+def test_what_a_run_of_all_data_was_tested_on_is_said(tmp_path: Path) -> None:
+    outside = [
+        (f"x{i}.png", label, f"g{i}", p) for i, (label, p) in enumerate([("benign", 0.1), ("malignant", 0.9)])
+    ]
+    run = {"external": outside, "external_name": "elsewhere", "folds": None}
+    write_run(tmp_path / "final" / "net", "net", None, [], **run)
+    run_report([tmp_path], tmp_path / "out")
+    alone = (tmp_path / "out" / "methods.txt").read_text()
+    assert "trained on all of the data and tested on external images alone." in alone
+    for fold in (0, 1):
+        write_run(tmp_path / f"fold{fold}" / "net", "net", fold, table(fold, GOOD[fold]))
+    run_report([tmp_path / name for name in ("final", "fold0", "fold1")], tmp_path / "out")
+    assert "estimated by 2 outer folds" in (tmp_path / "out" / "methods.txt").read_text()
+
+
 def test_every_figure_lies_beside_the_page_as_vector_files(reported: Path) -> None:
     links = {
         attributes["href"] or "" for tag, attributes in Page(reported / "report.html").tags if tag == "a"
