@@ -68,15 +68,16 @@ def _of_model(about: Contents, origin: Origin) -> dict[int, str | None]:
     }
     if versions := metrics.get("versions"):
         found[23] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    trained = all(isinstance(one.card, NetworkDescription) for one in about.members)  # by epochs
+    networks = [isinstance(one.card, NetworkDescription) for one in about.members]
+    trained = all(networks)  # by epochs
     if training and trained:
         found[25] = (
             f"{training['optimizer']}, {training['epochs']} epochs, batch {training['batch_size']}, "
             f"learning rate {training['learning_rate']}, weight decay {training['weight_decay']}"
         )
     if metrics:
-        saw_other_data = metrics.get("saw_other_data")
-        found[24] = "weights trained on other images" if saw_other_data else f"random, seed {metrics['seed']}"
+        start = f"random, seed {metrics['seed']}" if any(networks) else "none: nothing begins at random"
+        found[24] = "weights trained on other images" if metrics.get("saw_other_data") else start
         chosen = f"{_RULES[card.decision]} temperature by validation{_refit(origin)}"
         found[26] = f"weights of the last epoch; {chosen}" if trained else chosen
     return found

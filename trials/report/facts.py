@@ -63,7 +63,7 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         models=f"Compared were {'; '.join(one.label for one in comparison.methods)}.",
         training=_training(runs),
         balance=_balance(runs),
-        initial=_initial(comparison),
+        initial=_initial(comparison, runs),
         rule=f"An image was called {rule}; temperature scaling and thresholds were fitted to images outside "
         "the test, and frozen before it.",
         measures=_measures(first),
@@ -110,13 +110,20 @@ def _partition(run: Run, runs: Sequence[Run]) -> str:
     return f"Performance was estimated by {folds} outer folds, each tested once{inner}."
 
 
+def _networks(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that trained a network, perhaps among others; what is classical has no such settings."""
+    return [run for run in runs if (run.record.get("settings") or {}).get("retrain")]
+
+
 def _preprocessing(runs: Sequence[Run]) -> str | None:
-    side, fit = _values(runs, "data", "image_size"), _values(runs, "data", "fit")
+    networks = _networks(runs)
+    side, fit = _values(networks, "data", "image_size"), _values(networks, "data", "fit")
     if not side:
         return None
-    augmentation = _values(runs, "data", "augmentation")
+    whose = "Images were" if len(networks) == len(runs) else "For networks, images were"
+    augmentation = _values(networks, "data", "augmentation")
     augmented = f"; training images were augmented ({augmentation})" if augmentation else ""
-    return f"Images were made {side} pixels a side ({fit}) and standardised by training images{augmented}."
+    return f"{whose} made {side} pixels a side ({fit}) and standardised by training images{augmented}."
 
 
 def _training(runs: Sequence[Run]) -> str | None:
@@ -130,15 +137,18 @@ def _training(runs: Sequence[Run]) -> str | None:
 
 
 def _balance(runs: Sequence[Run]) -> str | None:
-    balance = _values(runs, "data", "class_balance")
-    return f"Class imbalance: {balance.replace('_', ' ')}." if balance else None
+    networks = _networks(runs)
+    balance = _values(networks, "data", "class_balance")
+    whose = "" if len(networks) == len(runs) else " in networks"
+    return f"Class imbalance{whose}: {balance.replace('_', ' ')}." if balance else None
 
 
-def _initial(comparison: Comparison) -> str:
+def _initial(comparison: Comparison, runs: Sequence[Run]) -> str:
     other = [one.label for one in comparison.methods if one.saw_other_data]
     seeds = sorted({seed for one in comparison.methods for seed in one.seeds})
     began = f"; {'; '.join(other)} began from weights trained on other images" if other else ""
-    return f"Training began at random (seeds {_listed(map(str, seeds))}){began}."
+    start = "Networks began at random, of" if _networks(runs) else "Of"
+    return f"{start} {'seeds' if len(seeds) > 1 else 'seed'} {_listed(map(str, seeds))}{began}."
 
 
 def _measures(run: Run) -> str:

@@ -115,7 +115,7 @@ def test_an_svm(classes: int, images: list[Path], tmp_path: Path) -> None:
     assert "All take uint8 images `[batch, 3, 100, 100]`" in page
 
 
-def test_the_card_names_no_epochs_of_what_has_none(tmp_path: Path) -> None:
+def test_the_card_names_no_epochs_and_no_random_start_of_what_has_none(tmp_path: Path) -> None:
     retrain = {"optimizer": "adamw", "epochs": 9, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
     origin = Origin({"seed": 3}, {"settings": {"retrain": retrain}})
     for folder, epochs in (
@@ -124,6 +124,7 @@ def test_the_card_names_no_epochs_of_what_has_none(tmp_path: Path) -> None:
     ):
         said = {item.number: item.known or "" for item in claim(Contents.of(load_model(folder)), origin, [])}
         assert ("9 epochs" in said[25], "last epoch" in said[26]) == (bool(epochs), bool(epochs))
+        assert said[24] == ("random, seed 3" if epochs else "none: nothing begins at random")
 
 
 def test_an_ensemble_of_a_network_and_an_svm(images: list[Path], tmp_path: Path) -> None:

@@ -228,6 +228,22 @@ def test_methods_can_be_pasted_and_checklists_are_filled_where_the_runs_know(rep
     assert known["TRIPOD+AI", "17"] == known["CLAIM 2024", "33"] == ""  # ethics; no external test
 
 
+def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path) -> None:
+    data = {"image_size": 64, "fit": "stretch", "augmentation": "poses", "class_balance": "weighted_loss"}
+    write_run(tmp_path / "svm", "hog", 0, table(0, GOOD[0]), settings={"data": data})
+    run_report([tmp_path / "svm"], tmp_path / "alone")
+    told = (tmp_path / "alone" / "methods.txt").read_text()
+    assert "Of seed 0." in told and not any(
+        word in told for word in ("64 pixels", "poses", "weighted", "Networks")
+    )
+    settings = {"data": data, "retrain": {"optimizer": "sgd", "epochs": 3}}
+    write_run(tmp_path / "net", "net", 0, table(0, GOOD[0]), settings=settings)
+    run_report([tmp_path / "svm", tmp_path / "net"], tmp_path / "both")
+    told = (tmp_path / "both" / "methods.txt").read_text()
+    assert "For networks, images were made 64 pixels a side (stretch)" in told
+    assert "Class imbalance in networks: weighted loss. Networks began at random, of seed 0." in told
+
+
 def test_what_a_run_of_all_data_was_tested_on_is_said(tmp_path: Path) -> None:
     outside = [
         (f"x{i}.png", label, f"g{i}", p) for i, (label, p) in enumerate([("benign", 0.1), ("malignant", 0.9)])
