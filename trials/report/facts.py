@@ -111,7 +111,7 @@ def _partition(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _networks(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that trained a network, perhaps among others; what is classical has no such settings."""
+    """Return the runs that trained a network, perhaps among others; what is classical has no such setting."""
     return [run for run in runs if (run.record.get("settings") or {}).get("retrain")]
 
 
