@@ -32,7 +32,7 @@ class Facts:
     rule: str
     measures: str
     uncertainty: str
-    tests: str
+    tests: str | None
     external: str | None
     software: str
     limits: str
@@ -60,7 +60,7 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         "missing."
         if covariates
         else None,
-        models=f"Compared were {'; '.join(one.label for one in comparison.methods)}.",
+        models=f"{_compared(comparison)} {'; '.join(one.label for one in comparison.methods)}.",
         training=_training(runs),
         balance=_balance(runs),
         initial=_initial(comparison, runs),
@@ -70,11 +70,17 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         uncertainty=f"Intervals are 95 % percentile intervals by bootstrap over groups ({DRAWS:,} draws, "
         "stratified by class), for the models as they are.",
         tests="AUCs were compared by DeLong's test with components summed within groups (Obuchowski 1997), "
-        "decisions by McNemar's exact test; Holm's correction covers all p values of a table.",
+        "decisions by McNemar's exact test; Holm's correction covers all p values of a table."
+        if len(comparison.methods) > 1
+        else None,
         external=_external(comparison),
         software=_software(runs),
         limits=f"The models are not for {NOT_FOR}.",
     )
+
+
+def _compared(comparison: Comparison) -> str:
+    return "Compared were" if len(comparison.methods) > 1 else "The method was"
 
 
 def _data(run: Run, described: dict[str, Any]) -> str:

@@ -233,6 +233,7 @@ def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path)
     write_run(tmp_path / "svm", "hog", 0, table(0, GOOD[0]), settings={"data": data})
     run_report([tmp_path / "svm"], tmp_path / "alone")
     told = (tmp_path / "alone" / "methods.txt").read_text()
+    assert "The method was HOG." in told and "DeLong" not in told
     assert "Of seed 0." in told and not any(
         word in told for word in ("64 pixels", "poses", "weighted", "Networks")
     )
@@ -240,6 +241,7 @@ def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path)
     write_run(tmp_path / "net", "net", 0, table(0, GOOD[0]), settings=settings)
     run_report([tmp_path / "svm", tmp_path / "net"], tmp_path / "both")
     told = (tmp_path / "both" / "methods.txt").read_text()
+    assert "Compared were HOG; NET." in told and "DeLong" in told
     assert "For networks, images were made 64 pixels a side (stretch)" in told
     assert "Class imbalance in networks: weighted loss. Networks began at random, of seed 0." in told
 
