@@ -13,9 +13,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from typing import Any
 
-import trials
 from trials.commands import data, experiments, models, results, runs, study
 from trials.commands.base import refuse_results_among_images
 from trials.errors import SettingsError, in_words
@@ -86,7 +86,7 @@ class _Version(argparse.Action):
     """Print the version, which is looked up only then: a tree that is not installed has none."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(parser.prog, trials.__version__)
+        print(parser.prog, version("lesion-nas"))
         parser.exit()
 
 
