@@ -41,9 +41,11 @@ def load_description(folder: Path) -> ModelDescription:
     """
     path = folder / MODEL_FILE
     if said := not_a_file(path):
+        below = sorted(folder.rglob(MODEL_FILE)) if folder.is_dir() else []
+        such = f", such as {below[0].parent}" if below else ""
         raise ModelError(
-            f"{folder}: holds no {MODEL_FILE} ({said}); name the output folder of a trained model: what "
-            "was published comes without weights, train it again"
+            f"{folder}: holds no {MODEL_FILE} ({said}); name the output folder of a trained model{such}; "
+            "what was published comes without weights, train it again"
         )
     try:
         values = read_json(path)

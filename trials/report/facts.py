@@ -153,8 +153,8 @@ def _initial(comparison: Comparison, runs: Sequence[Run]) -> str:
     other = [one.label for one in comparison.methods if one.saw_other_data]
     seeds = sorted({seed for one in comparison.methods for seed in one.seeds})
     began = f"; {'; '.join(other)} began from weights trained on other images" if other else ""
-    start = "Networks began at random, of" if _networks(runs) else "Of"
-    return f"{start} {'seeds' if len(seeds) > 1 else 'seed'} {_listed(map(str, seeds))}{began}."
+    what = "Networks began at random," if _networks(runs) else "Random numbers began"
+    return f"{what} from {'seeds' if len(seeds) > 1 else 'seed'} {_listed(map(str, seeds))}{began}."
 
 
 def _measures(run: Run) -> str:

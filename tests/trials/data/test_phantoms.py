@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,10 @@ def test_phantoms_repeat_by_seed(tmp_path: Path) -> None:
     assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
 
 
-def test_phantoms_are_named_synthetic_everywhere(phantoms: Path) -> None:
+def test_phantoms_are_named_synthetic_everywhere(phantoms: Path, tmp_path: Path) -> None:
     data = load(phantoms)
     assert data.name == "synthetic-phantoms"
+    assert load(shutil.copytree(phantoms, tmp_path / "synthetic_phantoms")).name == "synthetic-phantoms"
     assert all(file.startswith("synthetic_") for file in data.files)
     assert "Synthetic" in (phantoms / "README.txt").read_text()
     with (phantoms / "manifest.csv").open(newline="") as lines:

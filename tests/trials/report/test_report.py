@@ -234,7 +234,7 @@ def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path)
     run_report([tmp_path / "svm"], tmp_path / "alone")
     told = (tmp_path / "alone" / "methods.txt").read_text()
     assert "The method was HOG." in told and "DeLong" not in told
-    assert "Of seed 0." in told and not any(
+    assert "Random numbers began from seed 0." in told and not any(
         word in told for word in ("64 pixels", "poses", "weighted", "Networks")
     )
     settings = {"data": data, "retrain": {"optimizer": "sgd", "epochs": 3}}
@@ -243,7 +243,7 @@ def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path)
     told = (tmp_path / "both" / "methods.txt").read_text()
     assert "Compared were HOG; NET." in told and "DeLong" in told
     assert "For networks, images were made 64 pixels a side (stretch)" in told
-    assert "Class imbalance in networks: weighted loss. Networks began at random, of seed 0." in told
+    assert "Class imbalance in networks: weighted loss. Networks began at random, from seed 0." in told
 
 
 def test_what_a_run_of_all_data_was_tested_on_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -52,7 +53,7 @@ def read(root: Path, options: Options) -> Listing:
 
 def _name(root: Path, rows: Sequence[Row]) -> str:
     synthetic = bool(rows) and all(row.get("source") == "synthetic" for row in rows)
-    return f"synthetic-{root.name.removeprefix('synthetic-')}" if synthetic else root.name
+    return re.sub("^(synthetic[-_])?", "synthetic-", root.name) if synthetic else root.name
 
 
 def _with_split(rows: list[Row]) -> tuple[list[Row], list[str]]:
