@@ -7,7 +7,6 @@ it is ours). CPU seconds of one thread, so that other work on the machine counts
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from nni.nas.space import model_context
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.measure import Timings, ratio, row, save, take_turns
+from benchmarks.measure import Timings, cpu_seconds, ratio, row, save, take_turns
 from search_space import Architecture, EnasSpace
 from search_space.cpu_layers import channels_last, keep_freed_memory
 
@@ -58,12 +57,6 @@ def stepper(build: Callable[[], nn.Module], side: int, batch: int, *, ours: bool
         optimizer.step()
 
     return step
-
-
-def cpu_seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 def rows(timings: Mapping[str, Timings]) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 An operation has floating-point operations to do, and tensors to read and write once; it takes at least the
 longer of the two at the rates that the machine reaches (Williams, Waterman and Patterson, Commun. ACM 2009).
-Summed over a step this bounds every implementation that computes the same operations one after another; one
-that fuses several of them moves less.
+Summed over a step, at the rate of tensors in the cache, this bounds every implementation that computes the
+same operations one after another; one that fuses several of them moves less.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parents[2] / "results"
 ORDER = (
-    *("start", "search", "weight-sharing", "machine-limit", "layers", "retraining", "growth"),
+    *("start", "search", "weight-sharing", "machine-limit", "layers", "svm", "retraining", "growth"),
     *("verify", "patches", "whole-job", "cuda"),
 )
 VERDICT = {True: "met", False: "missed", None: ""}

@@ -21,12 +21,14 @@ from benchmarks.speed import (
     profile,
     retraining,
     search,
+    svm,
     table,
     verify,
     weight_sharing,
     whole_job,
 )
 from benchmarks.speed.roofline import Operation, least_seconds, operations_of
+from trials.methods.learners import SVMLearner
 
 
 def figures(rows: list[dict[str, Any]]) -> list[tuple[float, float, float, int, bool | None]]:
@@ -121,18 +123,26 @@ def test_weight_sharing_is_priced_against_the_plain_network() -> None:
 
 def test_a_step_is_a_share_of_the_matrix_products_rate() -> None:
     work = machine_limit.MATRIX**3 // 4
-    timings = {machine_limit.PRODUCT: [1.0, 2.0], machine_limit.COPY: [1.0, 1.0]}
-    timings |= {"NCHW": [1.0, 1.0], "channels last": [0.5, 0.5]}
-    flops, moved = 2 * machine_limit.MATRIX**3, 8 * math.prod(machine_limit.MAPS)
-    bounds = [Operation("product", flops // 8, 0), Operation("copy", 0, moved // 8)]
-    rows = machine_limit.rows(timings, work, {"NCHW": 7}, bounds)
+    timings = {machine_limit.PRODUCT: [1.0, 2.0], "NCHW": [1.0, 1.0], "channels last": [0.5, 0.5]}
+    rows = machine_limit.rows(timings, work, {"NCHW": 7})
     assert figures(rows) == [
         (37.5, 25.0, 50.0, 2, None),
         (75.0, 50.0, 100.0, 2, None),
-        (pytest.approx(5 / 3), pytest.approx(4 / 3), 2.0, 2, None),
         (2.0, 2.0, 2.0, 2, True),
     ]
     assert rows[0]["kernels"] == 7 and "kernels" not in rows[1]
+
+
+def test_a_step_is_a_multiple_of_what_its_operations_take_at_least() -> None:
+    flops = 2 * machine_limit.MATRIX**3
+    timings = {machine_limit.PRODUCT: [1.0, 2.0]}
+    operations = {}
+    for copies, (name, size, count) in machine_limit.COPIES.items():
+        moved = 50 * 8 * math.prod(size.maps)
+        operations[name] = [Operation("product", flops // 8, 0), Operation("copy", 0, moved // 8)]
+        timings |= {copies: [count / 50] * 2, name: [0.5, 0.5]}
+    expected = (pytest.approx(5 / 3), pytest.approx(4 / 3), 2.0, 2, None)
+    assert figures(machine_limit.bounds(timings, operations)) == [expected] * 3
 
 
 def test_an_operation_takes_what_its_arithmetic_or_its_memory_does() -> None:
@@ -166,6 +176,14 @@ def test_a_layer_that_gains_a_twentieth_is_worth_its_code() -> None:
     rows = layers.rows({**timings, "another": {layers.THEIRS: [1.0], layers.OURS: [1.0]}})
     assert figures(rows) == [pytest.approx((1.125, 1.1, 1.15, 2, True)), (1, 1, 1, 1, False)]
     assert rows[0]["question"] == "a net: PyTorch's depthwise 5x5 / ours"
+
+
+def test_an_svms_fit_is_priced_against_scikit_learns() -> None:
+    made = svm.samples(60)
+    svm.fit_theirs(made)
+    rows = svm.rows({60: {svm.THEIRS: [2.0, 6.0], svm.OURS: [1.0, 2.0]}})
+    assert figures(rows) == [(2.5, 2.0, 3.0, 2, None)]
+    assert made.features.shape == (60, 5184) and SVMLearner()(made, 0).calibrated
 
 
 def test_growth_is_the_slope_of_the_logarithms() -> None:
