@@ -150,9 +150,9 @@ def _planned(
 ) -> Plan:
     """Verify the data, time the methods, and plan."""
     report = verify(data, folds=folds, **reading(settings.data))
-    say(report.text())
-    if not report.ok:
+    if not report.ok:  # whoever catches that says the problems
         raise DataError("\n".join(report.problems))
+    say(report.text())
     loaded = load_data(data, settings)
     own = loaded.splits is not None
     split = Split.of(loaded, settings, folds=folds, fold=None if own else 0, seed=0)

@@ -1,12 +1,14 @@
 """What a study does before and beside its experiment."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from trials.cli import main
 from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.errors import DataError, ExperimentError, SettingsError
@@ -116,6 +118,17 @@ def test_data_unfit_for_use_are_refused_with_all_problems(tmp_path: Path) -> Non
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError):
         studied(tmp_path / "data", tmp_path / "out")
+
+
+def test_a_problem_of_the_data_is_told_once(
+    phantoms: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "data"
+    shutil.copytree(phantoms, damaged)
+    victim = min(damaged.glob("*.png"))
+    victim.write_bytes(victim.read_bytes()[:200])
+    assert main(["study", str(damaged), "--out", str(tmp_path / "out"), "--folds", "2"]) == 1
+    assert "".join(capfd.readouterr()).count(victim.name) == 1
 
 
 def test_the_methods_suit_the_data(phantoms: Path) -> None:
