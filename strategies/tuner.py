@@ -165,8 +165,8 @@ class StudyTuner(StagesTuner):
     """For every outer fold and for the final model each method's trainings, then their joining; a finish.
 
     A method is cross-fitted: `parts` trainings, each without another part of the images outside the test, and
-    one trial that joins them. One more joins the methods of a fold to an ensemble. At the end one ``finish``
-    writes the report and exports the final model.
+    one trial that joins them; or it is trained `once`. One more trial joins the methods of a fold to an
+    ensemble. At the end one ``finish`` writes the report and exports the final model.
 
     Parameters
     ----------
@@ -182,6 +182,8 @@ class StudyTuner(StagesTuner):
         Handed to every stage.
     done
         Names of trainings that are finished already; they are not handed out.
+    once
+        Names of methods that are trained once in each place, without parts.
 
     A method with a failed training is left out of that fold and its ensemble; the other folds keep it. An
     ensemble of one method is that method. The ``finish`` has the names of failed trials in
@@ -195,6 +197,7 @@ class StudyTuner(StagesTuner):
         parts: int = 3,
         seed: int = 0,
         done: Sequence[str] = (),
+        once: Sequence[str] = (),
     ) -> None:
         if folds < 1:
             raise ValueError(f"folds: {folds}; expected 2 or more, or 1 for data with a split of their own")
@@ -203,16 +206,11 @@ class StudyTuner(StagesTuner):
         if not methods or len(set(methods)) < len(methods):
             raise ValueError(f"methods: {list(methods)}; expected one or more, each once, such as hog")
         super().__init__({"parts": parts, "seed": seed} | ({"folds": folds} if folds > 1 else {}))
-        self._methods, self._parts = list(methods), parts
+        self._methods, self._parts, self._once = list(methods), parts, set(once)
         self._places = study_places(folds)
         self._ended: dict[str, bool] = {}  # whether a stage of this name has succeeded
-        self._asked: set[str] = set()
-        trainings = [
-            self._stage("train", method=method, **place, part=part)
-            for method in methods
-            for place in self._places
-            for part in range(parts)
-        ]
+        trainings = [self._stage(**one) for one in study_trainings(methods, folds, parts, once)]
+        self._asked = set(map(name, trainings))
         self._ended |= {name(one): True for one in trainings if name(one) in done}
         self._ready.extend(one for one in trainings if name(one) not in self._ended)
         self._join()
@@ -250,7 +248,7 @@ class StudyTuner(StagesTuner):
         """Return whether a method has succeeded in a fold; None: it is not known yet."""
         parts = [
             self._ended.get(name(self._stage("train", method=method, **place, part=part)))
-            for part in range(self._parts)
+            for part in ([] if method in self._once else range(self._parts))
         ]
         if False in parts or None in parts:
             return False if False in parts else None
@@ -275,6 +273,18 @@ def study_places(folds: int) -> list[Stage]:
     if folds == 1:
         return [{}]
     return [*({"fold": fold} for fold in range(folds)), {"final": True}]
+
+
+def study_trainings(methods: Sequence[str], folds: int, parts: int, once: Sequence[str]) -> list[Stage]:
+    """Return the parameters of a study's trainings, in the order in which they begin."""
+    return [
+        {"stage": "train", "method": method, **place, **part}
+        for method in methods
+        for place in study_places(folds)
+        for part in (
+            [{}] if method in once else ({"part": number, "parts": parts} for number in range(parts))
+        )
+    ]
 
 
 def name(stage: Stage) -> str:

@@ -164,6 +164,19 @@ def test_data_with_a_split_of_their_own_have_no_folds_and_no_model_beside() -> N
     assert sorted(started) == sorted([*parts, *METHODS, "ensemble", "report"])
 
 
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_a_method_that_is_trained_once_has_no_parts_and_is_no_less_a_member(slots: int) -> None:
+    manager = Manager(StudyTuner(METHODS, folds=1, parts=2, once=["hog"]), slots)
+    assert sorted(manager.run()) == sorted(
+        ["hog", "part0of2/cells7", "part1of2/cells7", "cells7", "ensemble", "report"]
+    )
+    assert next(stage for stage in manager.stages if "members" in stage)["members"] == METHODS
+    again = Manager(StudyTuner(METHODS, folds=1, parts=2, once=["hog"], done=["hog"]), slots).run()
+    assert "hog" not in again and "ensemble" in again
+    failed = Manager(StudyTuner(METHODS, folds=1, parts=2, once=["hog"]), slots, frozenset({"hog"}))
+    assert "ensemble" not in failed.run() and failed.stages[-1]["failed"] == ["hog"]
+
+
 @pytest.mark.parametrize("slots", [1, 2, 5, 99])
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_study_joins_after_what_it_joins_whatever_the_concurrency(slots: int, newest_first: bool) -> None:

@@ -22,6 +22,8 @@ class Method(ABC):
     `sections` names the settings that it depends on. `identity` distinguishes it from others of its name.
     `facts` go into `metrics.json`; `search_seen` records the images that chose its cells, `seen_before` those
     that trained the weights that it starts from, where that is known. A network is fitted in `steps` steps.
+    Of a method that is not `seeded` a fit is the same whatever the task's seed: where several trainings would
+    differ by their seeds alone, there is one.
     """
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -32,6 +34,7 @@ class Method(ABC):
     disk_bytes: int = 20_000_000  # about what is written
     memory_bytes: int = 0  # that fitting to all images takes, where it grows faster than their number
     steps: int = 0
+    seeded: bool = True
 
     @abstractmethod
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:

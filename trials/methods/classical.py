@@ -73,7 +73,7 @@ class ClassicalMethod(Method):
         changed = task.settings.classical != ClassicalSettings()
         self.sections = frozenset({"data", *(["classical"] if changed else [])})  # type: ignore[misc]
         images = len(task.split.development) * (1 + self._mirror)
-        self.memory_bytes = learn.memory_bytes(images)
+        self.memory_bytes, self.seeded = learn.memory_bytes(images), learn.seeded
         if self.memory_bytes > MOST_BYTES:
             needed, most = f"{self.memory_bytes / 1e9:.0f} GB", f"{MOST_BYTES / 1e9:.0f}"
             raise DataError(

@@ -53,15 +53,21 @@ class Samples(NamedTuple):
 class Learn(Protocol):
     """Fits a classifier."""
 
+    @property
+    def seeded(self) -> bool:
+        """Whether a fit depends on the seed."""
+
     def memory_bytes(self, images: int) -> int:
         """Return about what fitting to so many images takes, beside their features."""
 
     def __call__(self, samples: Samples, seed: int) -> Fitted:
-        """Return the classifier; `seed` draws inner folds where there are any."""
+        """Return the classifier; `seed` draws what is drawn."""
 
 
 class LogisticLearner:
     """Fits a logistic regression to features that are all standardised: of more classes a multinomial one."""
+
+    seeded = False
 
     def memory_bytes(self, images: int) -> int:
         """As `Learn.memory_bytes`."""
@@ -82,10 +88,16 @@ class SVMLearner:
     against the rest, and turns its decision values into log odds by Platt's sigmoid, of more than two classes
     one for each, normalised. With too few groups of a class for that, C is scikit-learn's default, or the
     only one of `cs`, and the decision values stand for log odds; they do so too where the sigmoid would
-    reverse their order, which it can by chance for few groups. Warnings say so.
+    reverse their order, which it can by chance for few groups. Warnings say so. The seed draws the folds by
+    which C is chosen; with one C they only calibrate, and are always the same.
     """
 
     cs: Sequence[float] = (0.3, 1, 3, 10, 30)  # ours
+
+    @property
+    def seeded(self) -> bool:
+        """As `Learn.seeded`."""
+        return len(self.cs) > 1
 
     def memory_bytes(self, images: int) -> int:
         """As `Learn.memory_bytes`: the kernel's matrix, in float64."""
@@ -95,7 +107,7 @@ class SVMLearner:
         """As `Learn`."""
         features, truth, groups, standardised = samples
         machine = _machine(standardised)
-        splits = _inner_folds(truth, groups, seed)
+        splits = _inner_folds(truth, groups, seed if self.seeded else 0)
         if not splits:
             chosen = _UNCHOSEN_C if len(self.cs) > 1 else self.cs[0]
             fitted = machine.set_params(svm__C=chosen).fit(features, truth)

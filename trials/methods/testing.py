@@ -154,6 +154,16 @@ class MethodTests:
         ]
         np.testing.assert_array_equal(logits[0], logits[1])
 
+    def test_another_seed_changes_nothing_where_it_says_so(self, task: Task, tmp_path: Path) -> None:
+        if self.make(task).seeded:
+            pytest.skip("this method's fit depends on the seed")
+        other = replace(task, split=replace(task.split, seed=task.seed + 1))
+        logits = [
+            self.fit(each, tmp_path / run).logits(task.data, task.test)
+            for run, each in (("as it is", task), ("another seed", other))
+        ]
+        np.testing.assert_array_equal(logits[0], logits[1])
+
     @pytest.mark.parametrize("refit", [False, True])
     def test_test_images_and_their_labels_change_nothing(
         self, refit: bool, task: Task, tmp_path: Path

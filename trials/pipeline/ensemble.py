@@ -84,6 +84,8 @@ class Ensemble(Method):
         before = [record for method in each for record in method.seen_before]
         self.seen_before = [record for i, record in enumerate(before) if record not in before[:i]]
         self.disk_bytes = sum(method.disk_bytes for method in each)
+        self.memory_bytes = max(method.memory_bytes for method in each)  # one is fitted after another
+        self.seeded = chosen or any(method.seeded for method in each)
 
     @property
     def facts(self) -> Mapping[str, Any]:  # type: ignore[override]

@@ -106,17 +106,24 @@ def run_retrain(
 
 
 def first_part(
-    split: Split, settings: Settings, method: str, external: LesionData | None, parts: int | None
+    split: Split, settings: Settings, entry: Entry, external: LesionData | None, parts: int | None
 ) -> tuple[Task, Method]:
     """Return the first training of a cross-fit, as its task and method; nothing is written.
 
     Without `parts` it is the split itself.
     """
-    entry = find_method(method)
     task = Task(split, with_changes(entry.settings(settings), {"protocol.cross_fit": parts}), external)
     if parts:
         task = parts_of(task)[0]
     return task, _make(task, entry, None)
+
+
+def trained_once(task: Task, method: Method) -> bool:
+    """Return whether one training stands for all of a cross-fit, as nothing would differ between them.
+
+    Those of data with a split of their own differ by their seeds alone (`Split.cross_fitted`).
+    """
+    return task.data.splits is not None and not method.seeded
 
 
 def _make(task: Task, entry: Entry, home: Path | None) -> Method:
@@ -131,9 +138,7 @@ def _make(task: Task, entry: Entry, home: Path | None) -> Method:
         joined = [made[one.title.name] for one in members]
         return Ensemble(task, joined, chosen=_chooses(task, entry))
     if task.settings.protocol.cross_fit:
-        from trials.pipeline.ensemble import Ensemble
-
-        return Ensemble(task, [_part(one, entry, home) for one in parts_of(task)])
+        return _cross_fit(task, entry, home)
     cells = _cells(task, entry, home)
     if entry.networks > 1:
         from trials.pipeline.ensemble import Ensemble
@@ -181,6 +186,16 @@ def parts_of(task: Task) -> list[Task]:
     parts = task.settings.protocol.cross_fit or 1
     settings = with_changes(task.settings, {"protocol.cross_fit": None})
     return [replace(task, split=one, settings=settings) for one in task.split.cross_fitted(parts)[1]]
+
+
+def _cross_fit(task: Task, entry: Entry, home: Path | None) -> Method:
+    from trials.pipeline.ensemble import Ensemble
+
+    first, *others = parts_of(task)
+    member = _part(first, entry, home)
+    if trained_once(task, member.method):
+        return _make(replace(task, settings=first.settings), entry, home)
+    return Ensemble(task, [member, *(_part(one, entry, home) for one in others)])
 
 
 def _part(task: Task, entry: Entry, home: Path | None) -> Member:

@@ -97,8 +97,8 @@ class ProtocolSettings(Section):
         "into how many parts the images outside the test are divided: as many models are trained, each "
         "without one part, which it then predicts, so that all of these images choose threshold, temperature "
         "and weights; the models decide together. Ours, at so many times the work; data with a split of "
-        "their own keep it, and the models differ by their seeds. Unset: one model, and "
-        "data.validation_fraction says how many images choose",
+        "their own keep it, and the models differ by their seeds, so that a method without a seed is trained "
+        "once. Unset: one model, and data.validation_fraction says how many images choose",
         ge=2,
         le=20,
     )

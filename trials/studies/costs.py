@@ -17,9 +17,8 @@ from trials.data.dataset import LesionData
 from trials.data.split import Split
 from trials.data.task import Task
 from trials.methods.base import Method
-from trials.methods.registry import find_method
-from trials.pipeline.ensemble import Ensemble
-from trials.pipeline.train import first_part
+from trials.methods.registry import Entry, find_method
+from trials.pipeline.train import first_part, trained_once
 from trials.runs.folder import RunFolder
 from trials.runs.reporter import Reporter
 from trials.settings.schema import Settings
@@ -35,24 +34,49 @@ MEMORY_SHARE = 0.8  # of what is free
 def cost_of(method: str, split: Split, settings: Settings, external: LesionData | None, parts: int) -> Cost:
     """Return what one training of a cross-fit costs, with its answers for test and external images.
 
-    Raises ValueError as that training would: for data that the method cannot learn from, missing weights.
+    That of an ensemble is that of its members, one after another, and that of a set so many times that of
+    one network, after one search. Raises ValueError as that training would: for data that the method cannot
+    learn from, missing weights.
     """
-    task, made = first_part(split, settings, method, external, parts)
+    entry = find_method(method)
+    if entry.members:
+        return _one_after_another(
+            entry.title.name, [cost_of(one, split, settings, external, parts) for one in entry.members]
+        )
+    entry.settings(settings)  # of a whole set, of which one network is timed
+    one = replace(entry, networks=1)
+    task, made = first_part(split, settings, one, external, parts)
     estimate = made.estimate() if made.steps else None  # of others it is not of all that a fit does
-    seconds = estimate["seconds"] if estimate else _fit_seconds(task, method, settings, parts, external)
-    step_seconds = seconds / made.steps if made.steps else 0.0
-    if estimate and not isinstance(made, Ensemble):  # whose members answer when they are trained
-        seconds += _answer_seconds(made, task)
-    if find_method(method).cells == "searched":
+    trained = estimate["seconds"] if estimate else 0.0
+    answered = _answer_seconds(made, task) if estimate else _fit_seconds(task, one, settings, external)
+    seconds = entry.networks * (trained + answered)
+    if entry.cells == "searched":
         seconds += _search_seconds(task)
     return Cost(
-        method,
+        entry.title.name,
         round(seconds, 1),
         peak_memory() + made.memory_bytes,
         epochs=task.settings.retrain.epochs if made.steps else 0,
         steps=made.steps,
         fewest_steps=_fewest(made.steps, len(task.split.training), settings),
-        step_seconds=step_seconds,
+        step_seconds=entry.networks * trained / made.steps if made.steps else 0.0,
+        once=trained_once(task, made),
+    )
+
+
+def _one_after_another(name: str, each: Sequence[Cost]) -> Cost:
+    """Return the cost of trainings that follow one another; the longest says how many steps there are."""
+    steps = max(cost.steps for cost in each)
+    of_steps = sum(cost.steps * cost.step_seconds for cost in each)
+    return Cost(
+        name,
+        round(sum(cost.seconds for cost in each), 1),
+        max(cost.memory_bytes for cost in each),
+        epochs=max(cost.epochs for cost in each),
+        steps=steps,
+        fewest_steps=max(cost.fewest_steps for cost in each),
+        step_seconds=of_steps / steps if steps else 0.0,
+        once=all(cost.once for cost in each),
     )
 
 
@@ -63,9 +87,7 @@ def _fewest(steps: int, images: int, settings: Settings) -> int:
     return math.ceil(steps * min(1.0, FEW_IMAGES / images))
 
 
-def _fit_seconds(
-    task: Task, method: str, settings: Settings, parts: int, external: LesionData | None
-) -> float:
+def _fit_seconds(task: Task, entry: Entry, settings: Settings, external: LesionData | None) -> float:
     """Return the seconds of a fit and its answers, from fits on some of the images."""
     training = task.split.training
     many = len(training) > 4 * TIMED_IMAGES
@@ -73,10 +95,10 @@ def _fit_seconds(
     timed: list[tuple[int, float]] = []
     for count in counts:
         some = _thinned(training, task.data.labels, count)
-        made = first_part(replace(task.split, training=some), settings, method, external, None)[1]
+        made = first_part(replace(task.split, training=some), settings, entry, external, None)[1]
         with (
             tempfile.TemporaryDirectory() as place,
-            RunFolder(Path(place, "timed"), {"method": method}) as folder,
+            RunFolder(Path(place, "timed"), {"method": entry.title.name}) as folder,
             Reporter(folder.path) as reporter,
         ):
             start = time.perf_counter()

@@ -24,6 +24,7 @@ class Cost:
     """What one training of a method takes beside others: seconds on one core, and bytes of memory.
 
     A network's `steps`, which make its `epochs`, take `step_seconds` each, and may be cut to `fewest_steps`.
+    A method that is trained `once` is so however many parts there are: they would all be the same.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Cost:
     steps: int = 0
     fewest_steps: int = 0
     step_seconds: float = 0.0
+    once: bool = False
 
     def within(self, most: int | None) -> float:
         """Return the seconds of a training that stops after `most` steps; None: after its own."""
@@ -97,15 +99,25 @@ class Plan:
         return 1 if self.folds == 1 else self.folds + 1
 
     @property
-    def trainings(self) -> int:
-        """How often each method is trained."""
-        return self.places * self.parts
+    def once(self) -> list[str]:
+        """The names of the methods that are trained once in each place."""
+        return [cost.method for cost in self.costs if cost.once]
+
+    def trainings(self, cost: Cost) -> int:
+        """Return how often a method is trained."""
+        return self.places * (1 if cost.once else self.parts)
+
+    @property
+    def all_trainings(self) -> int:
+        """How many trainings there are."""
+        return sum(map(self.trainings, self.costs))
 
     @property
     def trials(self) -> int:
         """How many trials NNI runs: trainings, those that join them, the ensembles, the finish."""
         ensembles = self.places if len(self.costs) > 1 else 0
-        return len(self.costs) * (self.trainings + self.places) + ensembles + 1
+        joined = self.places * (len(self.costs) - len(self.once))
+        return self.all_trainings + joined + ensembles + 1
 
     def trained(self, cost: Cost) -> float:
         """Return the seconds of a trial that trains a method once, in the mean of all places."""
@@ -118,14 +130,15 @@ class Plan:
     @property
     def joined(self) -> float:
         """How long all takes that follows the trainings."""
-        trials = self.trials - 1 - len(self.costs) * self.trainings
+        trials = self.trials - 1 - self.all_trainings
         each = JOIN_SECONDS + self.start_seconds
         return trials * each / self.at_once + self.start_seconds + REPORT_SECONDS
 
     @property
     def seconds(self) -> float:
         """How long it will take, in all."""
-        return self.trainings * sum(map(self.trained, self.costs)) / self.at_once + self.joined
+        trained = sum(self.trainings(cost) * self.trained(cost) for cost in self.costs)
+        return trained / self.at_once + self.joined
 
     @property
     def fits(self) -> bool:
@@ -144,13 +157,15 @@ class Plan:
                 cost.method,
                 cost.epochs_within(self.max_steps),
                 duration(cost.within(self.max_steps)),
-                str(self.trainings),
-                duration(self.trainings * self.trained(cost)),
+                str(self.trainings(cost)),
+                duration(self.trainings(cost) * self.trained(cost)),
             )
             for cost in self.costs
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *(map(str.rjust, row[1:], widths[1:]))]) for row in rows]
+        if self.once:
+            lines.append(f"trained once, as seeds would change nothing: {', '.join(self.once)}")
         lines += [f"left out: {one.method}: {one.reason}" for one in self.left_out]
         where = "the data's own split" if self.folds == 1 else f"{self.folds} outer folds and the final model"
         lines.append(

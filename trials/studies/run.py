@@ -16,7 +16,7 @@ import yaml
 
 from search_space.regular_files import read_file
 from search_space.strict_json import dump_json, parse_json
-from strategies.tuner import name, study_places
+from strategies.tuner import name, study_trainings
 from trials.data.checks import verify
 from trials.data.load import load_data, load_external, reading
 from trials.data.split import Split
@@ -235,7 +235,7 @@ def _write_config(experiment: Mapping[str, Any], plan: Plan, out: Path) -> None:
     """Write the experiment's file of this study: the given one, with the plan's methods, parts and folds."""
     arguments = {
         **{"methods": plan.methods, "folds": plan.folds, "parts": plan.parts},
-        **{"seed": 0, "done": finished(plan, out)},
+        **{"seed": 0, "once": plan.once, "done": finished(plan, out)},
     }
     found = {**experiment, "maxTrialNumber": plan.trials}
     found["tuner"] = experiment["tuner"] | {"classArgs": arguments}
@@ -246,13 +246,12 @@ def _write_config(experiment: Mapping[str, Any], plan: Plan, out: Path) -> None:
 
 def finished(plan: Plan, out: Path) -> list[str]:
     """Return the names of the trainings that an earlier start has finished."""
-    names = [
-        name({"stage": "train", "method": method, **place, "part": part, "parts": plan.parts})
-        for method in plan.methods
-        for place in study_places(plan.folds)
-        for part in range(plan.parts)
-    ]
-    return [one for one in names if is_done(out / one)]
+    return [one for one in _trainings(plan) if is_done(out / one)]
+
+
+def _trainings(plan: Plan) -> list[str]:
+    """Return the names of all trainings of a plan."""
+    return list(map(name, study_trainings(plan.methods, plan.folds, plan.parts, plan.once)))
 
 
 @dataclass
@@ -269,13 +268,18 @@ class Progress:
 
     def __call__(self, trials: Sequence[Trial]) -> str | None:
         """Return a line where another training has ended since the last call."""
-        ended = [trial for trial in trials if trial["status"] in ENDED and "part" in parameters(trial)]
+        ended = [trial for trial in trials if trial["status"] in ENDED and self._trains(trial)]
         if len(ended) == self._said:
             return None
         self._said = len(ended)
-        whole = len(self.plan.costs) * self.plan.trainings
         left = duration(self.seconds_left(ended))
+        whole = self.plan.all_trainings
         return f"{self.done_before + len(ended)} of {whole} trainings done, about {left} left"
+
+    def _trains(self, trial: Trial) -> bool:
+        """Return whether a trial is a training of the plan, and not what joins some, or one of a user's."""
+        given = parameters(trial)
+        return given.get("stage") == "train" and name(given) in _trainings(self.plan)
 
     def seconds_left(self, ended: Sequence[Trial]) -> float:
         """Return the seconds that are left, by what each method's trainings took, or were estimated at."""
@@ -288,7 +292,7 @@ class Progress:
             over = {name(parameters(one)) for one in own} | {
                 one for one in before if one.split("/")[-1] == cost.method
             }
-            seconds += each * (self.plan.trainings - len(over))
+            seconds += each * (self.plan.trainings(cost) - len(over))
         return seconds / self.plan.at_once + self.plan.joined
 
 

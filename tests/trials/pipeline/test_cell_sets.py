@@ -20,7 +20,7 @@ from trials.evaluation.decisions import mean_logits
 from trials.evaluation.selection import forward
 from trials.inference.predict import run_predict
 from trials.methods import registry
-from trials.methods.registry import Entry, Title
+from trials.methods.registry import Entry, Title, find_method
 from trials.pipeline.cell_sets import choose_cells
 from trials.pipeline.ensemble import Ensemble
 from trials.pipeline.found import read_found, read_ranked_predictions, read_ranking
@@ -146,8 +146,8 @@ def test_an_interrupted_set_takes_the_networks_that_are_trained(
 def test_random_cells_differ_within_a_set_and_the_first_is_the_network_alone(
     split: Split, settings: Settings
 ) -> None:
-    task, alone = first_part(split, settings, "cells7", None, None)
-    _, together = first_part(split, settings, "cells7_set5", None, None)
+    task, alone = first_part(split, settings, find_method("cells7"), None, None)
+    _, together = first_part(split, settings, find_method("cells7_set5"), None, None)
     assert isinstance(together, Ensemble)
     assert len({json.dumps(one.method.identity) for one in together.members}) == 5
     first = together.members[0]
@@ -157,7 +157,7 @@ def test_random_cells_differ_within_a_set_and_the_first_is_the_network_alone(
 def test_seeds_are_those_of_one_network_and_those_of_other_runs_are_others(
     split: Split, settings: Settings
 ) -> None:
-    _, together = first_part(split, settings, "enas7_seeds5", None, None)
+    _, together = first_part(split, settings, find_method("enas7_seeds5"), None, None)
     assert isinstance(together, Ensemble)
     assert len({json.dumps(one.method.identity) for one in together.members}) == 1
     seeds = [one.task.seed for one in together.members]

@@ -81,6 +81,19 @@ def test_the_parts_take_no_part_in_a_comparison_of_their_own(out: Path) -> None:
     assert sorted(run.method for run in collect([out]).runs) == ["cells7", "cnn3", "ensemble"]
 
 
+@pytest.mark.parametrize(("method", "trainings"), [("hog_cells", 1), ("hog", 2)])
+def test_where_parts_differ_by_seeds_alone_a_fit_without_a_seed_is_trained_once(
+    method: str, trainings: int, patches: Path, tmp_path: Path
+) -> None:
+    """HOG's SVM draws the folds that choose its C; that of single cells has nothing to draw."""
+    given = {"data.positive": "1", "protocol.cross_fit": 2}
+    train_on(patches, method, out=tmp_path / "crossed" / method, overrides=given)
+    assert len(list(tmp_path.glob(f"crossed/**/{method}/metrics.json"))) == (1 if trainings == 1 else 3)
+    train_on(patches, method, out=tmp_path / "alone" / method, overrides={"data.positive": "1"})
+    together, alone = said(tmp_path / "crossed" / method), said(tmp_path / "alone" / method)
+    assert np.array_equal(together.logits, alone.logits) == (trainings == 1)
+
+
 def test_more_parts_than_groups_of_a_class_are_refused(lesions: Path) -> None:
     split = Split.load(lesions, load_settings("quick", TINY), folds=2, fold=0)
     whole, parts = split.cross_fitted(2)

@@ -36,7 +36,7 @@ def plan_of(
 def test_a_plan_counts_trainings_what_joins_them_and_the_report() -> None:
     plan = planned(hours=10)
     assert plan.methods == ["cells7", "efficientnet_lite0", "hog"]  # the dearest first
-    assert (plan.parts, plan.places, plan.trainings) == (3, 6, 18)
+    assert (plan.parts, plan.places, plan.all_trainings) == (3, 6, 3 * 18)
     assert plan.trials == 3 * 18 + 3 * 6 + 6 + 1
     trained = 18 * (402 + 3 * START_SECONDS)
     joined = 24 * (JOIN_SECONDS + START_SECONDS)
@@ -46,7 +46,17 @@ def test_a_plan_counts_trainings_what_joins_them_and_the_report() -> None:
 
 def test_data_with_a_split_of_their_own_are_trained_in_one_place() -> None:
     plan = planned(hours=10, folds=1)
-    assert (plan.places, plan.trainings, plan.trials) == (1, 3, 3 * 3 + 3 + 1 + 1)
+    assert (plan.places, plan.all_trainings, plan.trials) == (1, 3 * 3, 3 * 3 + 3 + 1 + 1)
+
+
+def test_a_method_whose_seeds_change_nothing_is_planned_once() -> None:
+    thrice = planned(hours=10, folds=1)
+    plan = plan_of([replace(COSTS[0], once=True), *COSTS[1:]], 10, folds=1)
+    assert [plan.trainings(cost) for cost in plan.costs] == [3, 3, 1] and plan.once == ["hog"]
+    assert plan.trials == thrice.trials - 3  # two trainings, and what joins them
+    assert plan.seconds < thrice.seconds - 2 * (2 + START_SECONDS) / 2
+    assert "trained once, as seeds would change nothing: hog" in plan.text()
+    assert read_plan(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 def test_what_does_not_fit_costs_parts_first_and_then_the_dearest_method() -> None:

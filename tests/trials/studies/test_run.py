@@ -12,6 +12,7 @@ from trials.cli import main
 from trials.data.phantoms import make_phantoms
 from trials.data.split import Split
 from trials.errors import DataError, ExperimentError, SettingsError
+from trials.pipeline import search
 from trials.settings.load import load_settings
 from trials.studies import costs, run, timing
 from trials.studies.costs import cost_of
@@ -194,6 +195,24 @@ def test_what_joins_methods_is_timed_by_its_members_and_may_be_cut_to_the_steps_
     settings = load_settings("quick", {"data.image_size": 24, "retrain.filters": 2, "retrain.epochs": 1})
     cost = cost_of("cells7", split, settings, None, 2)
     assert (cost.epochs, cost.steps, cost.fewest_steps) == (1, 2, 2)  # as was asked
+
+
+@pytest.mark.parametrize(("method", "once"), [("hog_cells", True), ("hog", False)])
+def test_of_an_own_split_a_fit_without_a_seed_is_planned_once(method: str, once: bool, patches: Path) -> None:
+    settings = load_settings("quick", {"data.positive": "1"})
+    assert cost_of(method, Split.load(patches, settings), settings, None, 2).once == once
+
+
+def test_an_ensemble_costs_what_each_member_does_with_its_search_and_its_fit(
+    phantoms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "extrapolated", lambda *_: 1000.0)
+    monkeypatch.setattr(search, "run_search", lambda *_, **__: {"estimate": {"seconds": 5000.0}})
+    settings = load_settings("quick", {"data.image_size": 24, "retrain.filters": 2})
+    split = Split.load(phantoms, settings, folds=2, fold=0)
+    assert 6000 < cost_of("enas7_hog_geometry", split, settings, None, 2).seconds < 7000
+    one, five = (cost_of(method, split, settings, None, 2) for method in ("cells7", "cells7_set5"))
+    assert five.steps == one.steps and five.step_seconds > 2 * one.step_seconds
 
 
 def test_frozen_features_are_timed_by_a_fit(phantoms: Path) -> None:
