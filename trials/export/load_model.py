@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 LONGEST_SIDE = 512  # larger images are reduced to this first, as they were for training
 BICUBIC = Image.Resampling.BICUBIC
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")  # others may be programs, such as PostScript
+AS_STORED = dict(enumerate(map(Image.Transpose, (0, 3, 1, 5, 2, 6, 4)), 2))  # what undoes an orientation
 
 
 def facts() -> dict[str, Any]:
@@ -44,8 +45,8 @@ def squares() -> dict[str, dict[str, Any]]:
 def square(path: str | Path, name: str = "images") -> np.ndarray:
     """Read an image file as the network wants it, as the input `name`: uint8 [channels, side, side].
 
-    Raises ValueError, which names the file, for several pictures, 16 bits in colour, and values that are
-    mostly beyond those that the network was trained on. Warns where more than a few are.
+    Raises ValueError, which names the file, for several pictures, 16 bits in colour, 8 with a sign, and
+    values that are mostly beyond those that the network was trained on. Warns where more than a few are.
     """
     card = squares()[name]
     image, side = _eight_bits(_opened(path), path, facts()["grey_range"]), card["image_size"]
@@ -74,11 +75,27 @@ def _opened(path: str | Path) -> Image.Image:
     if len(pages) != 1 and image.format != "MPO":
         raise ValueError(f"{path}: holds {len(pages)} pictures; save the one that shows the lesion best")
     image.seek(pages[0])
+    _refuse_loss(image, path)
+    tags, turned = getattr(image, "tag_v2", {}), image.getexif().get(274) if image.format == "TIFF" else None
+    image.filename = ""  # Pillow turns a TIFF by its orientation, and reads one that it maps by the new sides
+    image.load()
+    image.info["inverted"] = tags.get(262) == 0  # a TIFF whose 0 is white; Pillow inverts bytes only
+    loaded = image.convert("LA") if image.mode == "La" else image
+    return loaded.transpose(AS_STORED[turned]) if turned in AS_STORED else loaded
+
+
+def _refuse_loss(image: Any, path: str | Path) -> None:
+    """Raise ValueError for pixels that Pillow reads as fewer bits, or without their sign."""
     if image.mode == "F":
         raise ValueError(f"{path}: floating-point pixels have no fixed range; save it with 8 or 16 bits")
-    if image.mode[0] != "I" and any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile):
+    tags, args = getattr(image, "tag_v2", {}), [tile.args for tile in image.tile]
+    cut = ";16B" in str(args) if image.format == "PNG" else max(tags.get(258, (1,))) > 8
+    if image.format == "PPM":
+        cut = any(isinstance(one, tuple) and one[1] > 255 for one in args)
+    if image.mode[0] != "I" and cut:
         raise ValueError(f"{path}: 16 bits a channel, in colour or with alpha; save it with 8 bits")
-    return image
+    if image.mode[0] != "I" and 2 in tags.get(339, ()):
+        raise ValueError(f"{path}: 8 bits with a sign; save it with 8 bits from 0 to 255, or with 16")
 
 
 def _tag(image: Any, number: int, page: int) -> int:
@@ -98,11 +115,8 @@ def _eight_bits(image: Any, path: str | Path, known: list[float]) -> Image.Image
     if low < known[0] or high > known[1]:
         warnings.warn(f"{said}: what lies beyond is black or white", stacklevel=3)
     scaled = np.clip((values - known[0]) * (255 / (known[1] - known[0])), 0, 255)
-    inverted = (
-        getattr(image, "tag_v2", {}).get(262) == 0
-    )  # a TIFF whose 0 is white; Pillow inverts bytes only
     eight_bits = np.round(scaled).astype(np.uint8)
-    return Image.fromarray(255 - eight_bits if inverted else eight_bits)
+    return Image.fromarray(255 - eight_bits if image.info["inverted"] else eight_bits)
 
 
 def read_cells(table: str | Path, paths: list[str]) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from scipy.special import log_softmax, logit, softmax
@@ -159,10 +160,17 @@ def test_the_loader_makes_images_square_as_training_does(
         "dark.png": Image.fromarray(random.integers(0, 250, (40, 25), dtype=np.uint16)),
         "white_is_zero.tif": Image.fromarray(random.integers(0, 4000, (40, 25), dtype=np.uint16)),
         "print.tif": colour.resize((40, 40)).convert("CMYK"),
+        **{f"turned{number}.tif": colour.convert("L").resize((40, 25)) for number in range(1, 9)},
+        "photo.webp": colour,
+        "colour.ppm": colour,
     }
     for name, picture in pictures.items():
-        picture.save(tmp_path / name, **({"tiffinfo": {262: 0}} if "zero" in name else {}))
-    paths = [tmp_path / name for name in pictures]
+        tags = {262: 0} if "zero" in name else {274: int(name[6])} if "turned" in name else {}
+        picture.save(tmp_path / name, **({"tiffinfo": tags} if tags else {}))
+    grey_and_alpha = np.sort(random.integers(0, 256, (40, 25, 2), dtype=np.uint8))
+    multiplied = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": [1]}
+    tifffile.imwrite(tmp_path / "multiplied.tif", grey_and_alpha, **multiplied)
+    paths = [tmp_path / name for name in (*pictures, "multiplied.tif")]
     square = runpy.run_path(str(exported_other / "load_model.py"))["square"]
     for path in paths:
         expected = to_tensor([decode(path, grey_range=DEEP)], 20, "pad", 1)[0]
@@ -188,10 +196,16 @@ def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
     Image.fromarray(random.integers(8000, 9000, (40, 25), dtype=np.uint16)).save(tmp_path / "beyond.png")
     Image.fromarray(random.random((40, 25), dtype=np.float32)).save(tmp_path / "float.tif")
+    colour = random.integers(0, 60000, (3, 40, 25), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "planes.tif", colour, photometric="rgb", planarconfig="separate")
+    (tmp_path / "deep.ppm").write_bytes(b"P6 25 40 65535\n" + colour.astype(">u2").tobytes())
+    tifffile.imwrite(tmp_path / "signed.tif", random.integers(-99, 99, (40, 25), dtype=np.int8))
     for name, message in {
         **dict.fromkeys(("a.tif", "a.png", "a.webp"), "holds 3 pictures"),
         "beyond.png": "values .* exceed|half of its values lie beyond 0 to 4095",
         "float.tif": "floating-point pixels",
+        **dict.fromkeys(("planes.tif", "deep.ppm"), "16 bits a channel"),
+        "signed.tif": "8 bits with a sign",
     }.items():
         for reads in (square, partial(decode, grey_range=DEEP)):
             with pytest.raises(ValueError, match=rf"{re.escape(name)}: .*({message})"):

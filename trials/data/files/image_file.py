@@ -1,12 +1,11 @@
 """Open image files of 1, 8 or 16 bits, grey, RGB(A) or palette, and DICOM.
 
 A file holds one picture. Reduced copies of it in a TIFF and the previews that cameras append to a JPEG do not
-count; a file of several pictures is refused. Alpha and EXIF orientation are ignored; ours.
+count; a file of several pictures is refused. Alpha and orientation are ignored, of EXIF and of TIFF; ours.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,17 @@ SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", "
 INVERTED = "white is zero"  # the key of `Image.info` that says so
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF's tag, and its value
 _SUBFILE, _REDUCED = 254, 1  # TIFF's tag NewSubfileType, and its bit for a smaller copy of another page
+_BITS, _FORMAT, _SIGNED = 258, 339, 2  # TIFF's tags BitsPerSample and SampleFormat, and a value of the latter
+_ORIENTATION = 274  # the tag of TIFF and EXIF
+_AS_STORED = {  # what undoes an orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def open_image(path: Path) -> Image.Image:
@@ -39,11 +49,10 @@ def open_image(path: Path) -> Image.Image:
             values, inverted = read_dicom(path, MOST_PIXELS)
             image = Image.fromarray(values)
         else:
-            with _opened(path) as image:
-                image.load()
-            inverted = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO and is_deep(
-                image
-            )  # Pillow inverts bytes only
+            with _opened(path) as opened:
+                image = _as_stored(opened)
+            white_is_zero = _tag(opened, _PHOTOMETRIC) == _WHITE_IS_ZERO
+            inverted = white_is_zero and is_deep(image)  # Pillow inverts bytes only
         image.info[INVERTED] = inverted
         return image
 
@@ -92,7 +101,19 @@ def _opened(path: Path) -> ImageFile.ImageFile:
             ) from None
     _find_page(image, path)
     _refuse_pixels(image, path)
+    if (
+        image.format == "TIFF"
+    ):  # Pillow reads turned ones wrongly by name: findings/pillow-tiff-orientation.sh
+        image.filename = ""
     return image
+
+
+def _as_stored(image: ImageFile.ImageFile) -> Image.Image:
+    """Read the pixels. Pillow turns a TIFF by its orientation, and divides colour, not grey, by its alpha."""
+    orientation = image.getexif().get(_ORIENTATION) if image.format == "TIFF" else None
+    image.load()
+    loaded = image.convert("LA") if image.mode == "La" else image
+    return loaded.transpose(_AS_STORED[orientation]) if orientation in _AS_STORED else loaded
 
 
 def _find_page(image: Image.Image, path: Path) -> None:
@@ -119,11 +140,28 @@ def _refuse_pixels(image: ImageFile.ImageFile, path: Path) -> None:
         )
     if image.mode == "F":
         raise DataError(f"{path}: floating-point pixels have no fixed range; save it with 8 or 16 bits")
-    if not is_deep(image) and any(re.search(";16[BLN]", str(tile.args)) for tile in image.tile):
+    if is_deep(image):
+        return
+    if _is_cut(image):
         raise DataError(
             f"{path}: 16 bits a channel, in colour or with alpha, of which Pillow keeps only the higher 8, "
             "often a few levels of grey; save it with 8 bits a channel, or as grey without alpha"
         )
+    if _SIGNED in getattr(image, "tag_v2", {}).get(_FORMAT, ()):
+        raise DataError(
+            f"{path}: 8 bits with a sign, which Pillow reads as if they had none; save it with 8 bits from "
+            "0 to 255, or with 16"
+        )
+
+
+def _is_cut(image: ImageFile.ImageFile) -> bool:
+    """Return whether a channel is stored with more than the 8 bits that Pillow keeps of it."""
+    if image.format == "TIFF":  # not by how it is decoded: findings/pillow-planar-sixteen-bits.sh
+        return max(getattr(image, "tag_v2", {}).get(_BITS, (1,))) > 8
+    args = [tile.args for tile in image.tile]
+    if image.format == "PPM":
+        return any(isinstance(one, tuple) and one[1] > 255 for one in args)
+    return ";16B" in str(args)  # of a PNG
 
 
 def _tag(image: Image.Image, number: int, page: int | None = None) -> int | None:
