@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MulticlassAUROC
+from torchmetrics.utilities.data import dim_zero_cat
 
 from search_space.cpu_layers import channels_last
 from trials.nni_host.watchdog import heartbeat
@@ -54,7 +55,7 @@ class LesionModule(LightningModule):
         self.layer_decay = layer_decay
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
-        self.area = BinaryAUROC() if classes == 2 else MulticlassAUROC(classes, average="macro")
+        self.area = BinaryAUROC() if classes == 2 else MeanArea(classes)
 
     def set_model(self, model: nn.Module) -> None:
         """Take the network to train, channels last: several times faster on a processor."""
@@ -135,3 +136,20 @@ class LesionModule(LightningModule):
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         given = {"weight": self.class_weights, "label_smoothing": self.label_smoothing}
         return self.loss(logits.float(), labels, **given)
+
+
+class MeanArea(MulticlassAUROC):
+    """The area under the ROC curve of each class against the rest, on average of those that have images.
+
+    A reward's images may lack a class, of which torchmetrics has 0: `findings/torchmetrics-absent-class.sh`.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes, average="none")
+
+    def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own
+        """Return the mean; 0 where all images are of one class."""
+        areas = super().compute()
+        there = dim_zero_cat(self.target).bincount(minlength=len(areas)) > 0
+        mean: Tensor = areas[there].mean()
+        return mean

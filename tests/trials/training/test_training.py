@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from nni.nas.space import model_context
+from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional
 
@@ -241,6 +242,22 @@ def test_validation_scores_are_those_of_the_whole_split(tmp_path: Path) -> None:
     given = logits.softmax(1)[:, 1]
     wins = (given[labels == 1][:, None] > given[labels == 0]).float().mean().item()
     assert values["val_auc"].item() == pytest.approx(wins)
+
+
+@pytest.mark.filterwarnings("ignore:No positive samples in targets")
+def test_a_class_without_images_is_left_out_of_the_mean_area(tmp_path: Path) -> None:
+    settings, split = recipe(epochs=1), batches(shuffle=False, count=13)  # none of class 2
+    seed_everything(3)
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    module = LesionModule(settings, classes=3)
+    module.set_model(network)
+    trainer = make_trainer(settings, tmp_path / CHECKPOINT, 0)
+    trainer.validate(module, split, verbose=False)
+    with torch.no_grad():
+        given = torch.cat([network(images).softmax(1) for images, _ in split])
+    labels = torch.cat([labels for _, labels in split])
+    areas = [roc_auc_score(labels == one, given[:, one]) for one in (0, 1)]
+    assert trainer.callback_metrics["val_auc"].item() == pytest.approx(sum(areas) / 2)
 
 
 def test_no_strided_pointwise_convolution_meets_channels_last() -> None:
