@@ -20,7 +20,7 @@ PYTHON ?= $(firstword $(foreach p,$(PYTHONS:%=python%) python3 python \
 
 NNI_VENV ?= .venv-nni
 NNI_READY = $(NNI_VENV)/.installed
-BENCHMARKS = start weight_sharing machine_limit layers svm retraining growth verify patches cuda
+BENCHMARKS = start allocator weight_sharing machine_limit layers svm retraining growth verify patches cuda
 QUICK = tests/search_space tests/trials/data tests/trials/evaluation tests/trials/settings tests/trials/test_cli.py \
 	tests/trials/test_arguments.py tests/trials/test_files.py tests/test_bad_input.py tests/test_docs.py tests/test_errors.py \
 	tests/test_package_order.py tests/test_where_is_it.py tests/test_wheel.py

@@ -6,8 +6,10 @@ while slows both sides; its median over the rounds is the result, with the small
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,6 +63,18 @@ def take_turns(
             if turn >= 0:
                 timings[name].append(taken)
     return timings
+
+
+def in_a_process(module: str, name: str, variables: Mapping[str, str]) -> Any:
+    """Return what `python -m MODULE --one NAME` prints as JSON, with these variables beside ours."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", module, "--one", name],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def median_and_range(values: Iterable[float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from typing import Any
 from trials.commands import data, experiments, models, results, runs, study
 from trials.commands.base import refuse_results_among_images
 from trials.errors import SettingsError, in_words
+from trials.nni_host.allocator import restart_with_mimalloc
 
 VERBS = (*study.VERBS, *data.VERBS, *runs.VERBS, *experiments.VERBS, *results.VERBS, *models.VERBS)
 
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(_renamed(sys.argv[1:] if argv is None else argv))
+    if argv is None and arguments.trains:  # the process is this command's own
+        restart_with_mimalloc()
     try:
         with redirect_stdout(sys.stderr):  # nothing else may mix with the result
             refuse_results_among_images(arguments)
@@ -101,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         about = verb.run.__doc__ or ""
         one = verbs.add_parser(verb.name, help=about, description=about)
+        one.set_defaults(trains=False)
         verb.add_arguments(one)
         one.add_argument("--json", action="store_true", help="print JSON alone on standard output")
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -16,7 +16,11 @@ from __future__ import annotations
 
 import os
 
-if __name__ == "__main__":  # before NumPy and PyTorch read it: these networks gain nothing from more threads
+from trials.nni_host.allocator import restart_with_mimalloc
+
+if __name__ == "__main__":
+    restart_with_mimalloc()
+    # Before NumPy and PyTorch read it: these networks gain nothing from more threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse

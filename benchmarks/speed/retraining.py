@@ -2,14 +2,17 @@
 
 The plain loop is what most people write: Pillow decodes each image, torchvision transforms it, a DataLoader
 (with no worker and with two; the faster counts) makes batches, the network runs in torch's default layout.
-Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints. 400 synthetic lesions of
-128x128 pixels; ENAS-7, its size, its optimiser and its batches are those of the profile `cpu`.
+Ours is what `lesion-nas retrain` runs: Lightning, metrics, checkpoints, its allocator. Each is a process.
+400 synthetic lesions of 128x128 pixels; ENAS-7, its size, its optimiser and its batches are those of the
+profile `cpu`.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,7 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.measure import Timings, median_and_range, row, save, take_turns, two_threads
+from benchmarks.measure import Timings, in_a_process, median_and_range, row, save, seconds, two_threads
 from search_space import Architecture
 from trials.data.dataset import LesionData
 from trials.data.inputs import Inputs
@@ -31,6 +34,7 @@ from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.models.specs import CellNetwork, Shape
 from trials.models.zoo import build
+from trials.nni_host.allocator import with_mimalloc
 from trials.runs.layout import CHECKPOINT
 from trials.settings.load import load_settings
 from trials.settings.training import RetrainSettings
@@ -38,6 +42,11 @@ from trials.training.module import LesionModule
 from trials.training.trainer import make_trainer
 
 ROUNDS, IMAGES, EPOCHS = 5, 400, 3
+SIDES: Mapping[str, Mapping[str, str]] = {  # and their processes' variables
+    "ours": with_mimalloc(),
+    "plain, 0 workers": {},
+    "plain, 2 workers": {},
+}
 
 
 class Files(Dataset[tuple[Tensor, int]]):
@@ -115,9 +124,18 @@ def candidates(workers: Iterable[int]) -> Iterator[dict[str, Callable[[], object
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", choices=SIDES, help="time this side in this process, and print JSON")
     two_threads()
-    with candidates(workers=(0, 2)) as runs:
-        timings = take_turns(runs, ROUNDS)
+    if name := parser.parse_args().one:
+        with candidates(workers=(0, 2)) as runs:
+            runs[name]()  # does not count
+            print(json.dumps(seconds(runs[name])))
+        return
+    timings: dict[str, list[float]] = {side: [] for side in SIDES}
+    for _ in range(ROUNDS):
+        for side, variables in SIDES.items():
+            timings[side].append(in_a_process(__spec__.name, side, variables))
     save("retraining", rows(timings), "make bench", timings=timings)
 
 

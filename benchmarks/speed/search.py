@@ -1,7 +1,7 @@
 """Search against NNI's own ENAS: time, memory, and one sampled architecture; `make bench` runs it.
 
 NNI's strategy needs older packages, so each search is a process, in turns between two environments; see
-`one_search.py`. Both get what the launcher gives to trials. Of an epoch of 64 images both sides make 8
+`one_search.py`. Each has its own allocator, ours mimalloc. Of an epoch of 64 images both sides make 8
 training steps and 8 rewards. The first epoch of a process, in which memory is taken for the first time, does
 not count.
 """
@@ -22,14 +22,15 @@ import torch
 from benchmarks.measure import ROOT, median_and_range, row, save
 from benchmarks.speed.one_search import hub_space
 from strategies.random_sampling import Uniform
-from trials.nni_host.experiment import UNBROKEN_MEMORY
+from trials.nni_host.allocator import with_mimalloc
 
 EPOCHS, PER_EPOCH = 3, 16
 
 
 def search(python: str, side: str, *arguments: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
-    environment["GLIBC_TUNABLES"] = UNBROKEN_MEMORY  # as the launcher sets it
+    if side == "ours":
+        environment |= with_mimalloc()  # as every trial of ours, and none of NNI's
     script = [python, "-m", "benchmarks.speed.one_search", side, "--epochs", str(EPOCHS), *arguments]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"epochs"')]

@@ -10,8 +10,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parents[2] / "results"
 ORDER = (
-    *("start", "search", "weight-sharing", "machine-limit", "layers", "svm", "retraining", "growth"),
-    *("verify", "patches", "whole-job", "cuda"),
+    *("start", "search", "weight-sharing", "machine-limit", "layers", "allocator", "svm", "retraining"),
+    *("growth", "verify", "patches", "whole-job", "cuda"),
 )
 VERDICT = {True: "met", False: "missed", None: ""}
 

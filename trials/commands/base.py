@@ -99,6 +99,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="settings, data, estimated time, memory and disk"
     )
+    parser.set_defaults(trains=True)
 
 
 def settings_of(arguments: argparse.Namespace, **named: object) -> Settings:

@@ -28,10 +28,6 @@ from trials.nni_host.variables import VARIABLES
 STOP_SECONDS = 70.0  # NNI gives itself 60 s
 LOOPBACK = "127.0.0.1"
 FOLDER = "LESION_NAS_EXPERIMENT"  # variable of all that an experiment starts: its output folder
-# For glibc's allocator (others ignore it), which reads it when a process starts: it sets aside the few bytes
-# left over where PyTorch asks for aligned memory, and then finds no room in what was freed before. Without
-# that, a search on NNI's hub cells takes 2.7 GB instead of 4.1.
-UNBROKEN_MEMORY = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 
 # The command nnictl, which gives its web server 4 s to start, too few on a busy machine; here 60.
 PATIENT_NNICTL = """
@@ -173,7 +169,6 @@ def environment(
         "LESION_NAS_HOSTS": " ".join(hosts),
         VARIABLES["out"]: str(out),
         FOLDER: str(out),
-        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", UNBROKEN_MEMORY),
     }
     if data is not None:
         variables[VARIABLES["data"]] = str(data)

@@ -24,14 +24,14 @@ from search_space.strict_json import dump_json, parse_json
 from trials.data.load import load_data, load_external
 from trials.data.split import Split
 from trials.errors import ExperimentError
-from trials.nni_host.experiment import UNBROKEN_MEMORY, tail
+from trials.nni_host.allocator import with_mimalloc
+from trials.nni_host.experiment import tail
 from trials.settings.load import load_settings
 from trials.studies.costs import cost_of, trials_at_once
 from trials.studies.plan import Cost, LeftOut, cannot
 
 LIKELY_BYTES = 2_000_000_000  # of a trial, before one is measured; ours
 EVERY_TRIAL, NETWORKS = "trials.nni_host.parameters", "trials.training.module"  # load NNI; PyTorch as well
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": UNBROKEN_MEMORY}  # a trial's
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _timed_apart(request: Mapping[str, object]) -> Timed:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "trials.studies.timing"],
         input=dump_json({**request, "began": time.time()}),
-        env={**_ENVIRONMENT, **os.environ},
+        env={"OMP_NUM_THREADS": "1", **with_mimalloc(), **os.environ},  # a trial's
         capture_output=True,
         text=True,
         check=False,
