@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from benchmarks.measure import ROOT
 from trials.data.dataset import LesionData
@@ -27,6 +26,7 @@ from trials.data.split import Split
 from trials.evaluation.decisions import log_odds_of
 from trials.evaluation.metrics import score
 from trials.evaluation.paired import delong
+from trials.evaluation.power import smallest_found
 from trials.models.covariate_head import CovariateHead
 from trials.runs.collect import collect
 from trials.runs.finished import Run
@@ -35,7 +35,6 @@ from trials.settings.load import load_settings
 from trials.settings.schema import Settings
 
 BOX = "width,height"
-_SHOWN = float(norm.ppf(0.975) + norm.ppf(0.8))  # standard errors of the smallest gain that is found
 
 
 def joined(run: Run, data: LesionData, settings: Settings) -> np.ndarray:
@@ -70,7 +69,6 @@ def gain(runs: Sequence[Run], data: LesionData, settings: Settings) -> dict[str,
     positive = np.concatenate([runs[index].positive for index in seeds[0]])
     groups = np.concatenate([runs[index].tested.groups for index in seeds[0]])
     test = delong(positive, with_them, plain, groups)
-    error = (test.difference.high - test.difference.low) / 2 / float(norm.ppf(0.975))
     areas = np.array([_area(run.positive, run.log_odds) for run in runs])
     areas_with = np.array([_area(run.positive, odds) for run, odds in zip(runs, said, strict=True)])
     return {
@@ -86,7 +84,7 @@ def gain(runs: Sequence[Run], data: LesionData, settings: Settings) -> dict[str,
         "low": round(test.difference.low, 4),
         "high": round(test.difference.high, 4),
         "p": round(test.p, 5),
-        "smallest": round(_SHOWN * error, 4),
+        "smallest": round(smallest_found(test.difference), 4),
     }
 
 

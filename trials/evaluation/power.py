@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from trials.evaluation.bootstrap import Interval
+
 POWER, ALPHA = 0.8, 0.05
 ASSUMED_AREA, ASSUMED_CORRELATION = 0.9, 0.5  # before anything is measured; ours
 TOO_FEW = "none, so few are they"
@@ -74,6 +76,12 @@ def smallest_accuracy_difference(
         return gap * sqrt(n) - needed
 
     return _root(excess, discordance)
+
+
+def smallest_found(difference: Interval) -> float:
+    """Return the smallest difference that would have been found, from the interval of the one that was."""
+    reach = float(ndtri(POWER) - ndtri(ALPHA / 2)) / float(ndtri(1 - ALPHA / 2))
+    return reach * (difference.high - difference.low) / 2
 
 
 def outlook(positive: ArrayLike, groups: ArrayLike) -> dict[str, float | str]:
