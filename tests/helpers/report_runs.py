@@ -81,6 +81,7 @@ def write_run(
     description: Mapping[str, Any] | None = None,
     classes: Classes = TWO,
     settings: Mapping[str, Any] | None = None,
+    predictors: Sequence[str] | None = None,
     **changes: Any,
 ) -> Path:
     """Write a finished run; `changes` are values of `metrics.json` that differ, None leaving one out.
@@ -119,7 +120,8 @@ def write_run(
         data |= {"group_source": "column duplicate_group", "left_out": LEFT_OUT, "folds": "folds.csv"}
         sample = architecture.to_sample() if architecture else None
         network = {"network": {"kind": "cells", "architecture": sample}} if sample else {}
-        recorded = {"settings": settings} if settings else {}
+        recorded: dict[str, Any] = {"settings": settings} if settings else {}
+        recorded |= {"predictors": predictors} if predictors else {}
         run.write_json("retrain.json", {"data": description or data, **network, **recorded})
         header = ("file", "label", "group", "fold", *classes.columns)
         run.write_csv("predictions.csv", header, _cells(predictions, classes))

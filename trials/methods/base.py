@@ -23,7 +23,8 @@ class Method(ABC):
     `facts` go into `metrics.json`; `search_seen` records the images that chose its cells, `seen_before` those
     that trained the weights that it starts from, where that is known. A network is fitted in `steps` steps.
     Of a method that is not `seeded` a fit is the same whatever the task's seed: where several trainings would
-    differ by their seeds alone, there is one.
+    differ by their seeds alone, there is one. `predictors` names what it sees of an image's: `images` (its
+    pixels), `box` (width, height and ratio of the lesion's) and `covariates`.
     """
 
     sections: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -35,6 +36,7 @@ class Method(ABC):
     memory_bytes: int = 0  # that fitting to all images takes, where it grows faster than their number
     steps: int = 0
     seeded: bool = True
+    predictors: Sequence[str] = ("images",)
 
     @abstractmethod
     def fit(self, folder: RunFolder, reporter: Reporter, *, refit: bool = False) -> float:

@@ -69,6 +69,12 @@ class ClassicalMethod(Method):
         self._fitted: tuple[Fitted, ClassicalModel] | None = None
         self._warnings: list[str] = []  # about the fit
         self._boxed = seen.box == "plain" or (seen.box == "log" and not self._boxes_lacking())
+        known = {
+            "images": seen.images,
+            "box": self._boxed,
+            "covariates": seen.covariates and task.split.coding,
+        }
+        self.predictors = [name for name, is_seen in known.items() if is_seen]
         self._mirror = task.settings.classical.mirror and seen.images
         changed = task.settings.classical != ClassicalSettings()
         self.sections = frozenset({"data", *(["classical"] if changed else [])})  # type: ignore[misc]

@@ -66,6 +66,7 @@ class NetworkMethod(Method):
                 "set it for networks of cells alone"
             )
         self.task, self._network, self._start = task, network, start
+        self.predictors = ["images", *(["covariates"] if task.split.coding else [])]
         self.search_seen, self._facts = search_seen, dict(facts or {})
         self.identity: Mapping[str, Any] = {"network": network.model_dump(mode="json")}
         self.inputs = Inputs(task.data, task.settings.data, task.split.training)

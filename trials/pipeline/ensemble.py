@@ -85,6 +85,7 @@ class Ensemble(Method):
         self.seen_before = [record for i, record in enumerate(before) if record not in before[:i]]
         self.disk_bytes = sum(method.disk_bytes for method in each)
         self.memory_bytes = max(method.memory_bytes for method in each)  # one is fitted after another
+        self.predictors = list(dict.fromkeys(name for method in each for name in method.predictors))
         self.seeded = chosen or any(method.seeded for method in each)
 
     @property

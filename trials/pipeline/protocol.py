@@ -195,6 +195,7 @@ def _record(task: Task, method: Method, folder: RunFolder) -> dict[str, Any]:
         "external_data": task.external.found() if task.external else None,
         "seen": task.split.seen | ({"seen_before": [*method.seen_before]} if method.seen_before else {}),
         "search_seen": method.search_seen,
+        "predictors": list(method.predictors),
     }
 
 

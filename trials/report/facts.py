@@ -1,17 +1,21 @@
 """What the runs' records know of how a comparison was made: the methods section of an article, in sentences.
 
-The page, `methods.txt` and the checklists tell these facts, and no other module words them.
+The page, `methods.txt` and the checklists tell these facts; only `search_facts` words some of them too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from trials.evaluation.bootstrap import DRAWS
+from trials.methods.registry import methods
 from trials.models.specs import NOT_FOR
 from trials.report.comparison import Comparison
+from trials.report.methods import MethodRuns
+from trials.report.search_facts import drawn, joined, searched
+from trials.report.wording import by_method, listed, values
 from trials.runs.finished import Run
 
 
@@ -23,12 +27,15 @@ class Facts:
     level: str | None
     excluded: str | None
     partition: str
-    preprocessing: str | None
-    covariates: str | None
     models: str
+    predictors: str | None
+    covariates: str | None
+    preprocessing: str | None
+    search: str | None
     training: str | None
     balance: str | None
     initial: str
+    ensembling: str | None
     rule: str
     measures: str
     uncertainty: str
@@ -49,21 +56,24 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
     first, runs = comparison.first, [run for one in comparison.methods for run in one.runs]
     described = first.record.get("data") or {}
     source = described.get("group_source")
-    covariates = _values(runs, "data", "covariates")
+    covariates = values((run.record for run in runs), "data", "covariates")
     return Facts(
         data=_data(first, described),
         level=f"Images of one group ({source}) were never on both sides of a split." if source else None,
         excluded=_excluded(described),
         partition=_partition(first, runs),
-        preprocessing=_preprocessing(runs),
+        preprocessing=_preprocessing(comparison.methods),
         covariates=f"Beside the images, methods that take them were given {covariates}; blank cells count as "
         "missing."
         if covariates
         else None,
         models=f"{_compared(comparison)} {'; '.join(one.label for one in comparison.methods)}.",
-        training=_training(runs),
+        predictors=_predictors(comparison.methods),
+        search=_sentences(searched(comparison.searches), drawn(comparison.methods)),
+        training=_training(comparison.methods),
         balance=_balance(runs),
         initial=_initial(comparison, runs),
+        ensembling=joined(comparison.methods),
         rule=f"An image was called {rule}; temperature scaling and thresholds were fitted to images outside "
         "the test, and frozen before it.",
         measures=_measures(first),
@@ -85,7 +95,7 @@ def _compared(comparison: Comparison) -> str:
 
 def _data(run: Run, described: dict[str, Any]) -> str:
     counts = described.get("images") or {}
-    images = f": {sum(counts.values()):,} images ({_listed(f'{n:,} {name}' for name, n in counts.items())})"
+    images = f": {sum(counts.values()):,} images ({listed(f'{n:,} {name}' for name, n in counts.items())})"
     groups = f" in {described['groups']:,} groups" if "groups" in described else ""
     name, digest = run.metrics["data"], run.metrics["data_digest"]
     return f"Retrospective data, {name}{images if counts else ''}{groups}, digest {digest}."
@@ -99,13 +109,14 @@ def _excluded(described: dict[str, Any]) -> str | None:
         reasons[item["reason"]] = reasons.get(item["reason"], 0) + 1
     if not reasons:
         return "No image was left out."
-    return f"Left out were {_listed(f'{count} images ({reason})' for reason, count in reasons.items())}."
+    return f"Left out were {listed(f'{count} images ({reason})' for reason, count in reasons.items())}."
 
 
 def _partition(run: Run, runs: Sequence[Run]) -> str:
     if run.own_split:
         return "Methods were trained, chosen and tested on the parts of the data's own split."
-    parts, share = _values(runs, "protocol", "cross_fit"), _values(runs, "data", "validation_fraction")
+    records = [run.record for run in runs]
+    parts, share = values(records, "protocol", "cross_fit"), values(records, "data", "validation_fraction")
     folds = next((one.metrics["folds"] for one in runs if one.fold is not None), None)
     others = "the data" if folds is None else "the others"
     inner = f"; of {others} a share of {share} chose, the rest trained" if share else ""
@@ -116,35 +127,74 @@ def _partition(run: Run, runs: Sequence[Run]) -> str:
     return f"Performance was estimated by {folds} outer folds, each tested once{inner}."
 
 
-def _networks(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that trained a network, perhaps among others; what is classical has no such setting."""
-    return [run for run in runs if (run.record.get("settings") or {}).get("retrain")]
+def _predictors(compared: Sequence[MethodRuns]) -> str | None:
+    """Say what each method sees; runs of older versions do not know."""
+    seen = by_method(
+        compared, lambda run: listed(_PREDICTORS[name] for name in run.record.get("predictors", ()))
+    )
+    return f"Predictors were {seen}." if seen else None
 
 
-def _preprocessing(runs: Sequence[Run]) -> str | None:
-    networks = _networks(runs)
-    side, fit = _values(networks, "data", "image_size"), _values(networks, "data", "fit")
-    if not side:
+_PREDICTORS = {
+    "images": "the pixels of the images",
+    "box": "width, height and ratio of the lesion's box",
+    "covariates": "the covariates",
+}
+
+
+def _is_network(run: Run) -> bool:
+    """Return whether it trained a network, perhaps among others; what is classical has no such setting."""
+    return bool((run.record.get("settings") or {}).get("retrain"))
+
+
+def _networks(compared: Sequence[MethodRuns]) -> list[MethodRuns]:
+    """Return the methods that train networks by their own settings; what joins methods leaves them theirs."""
+    joining = {name for name, entry in methods().items() if entry.joins}
+    return [one for one in compared if _is_network(one.runs[0]) and one.name not in joining]
+
+
+def _preprocessing(compared: Sequence[MethodRuns]) -> str | None:
+    networks = _networks(compared)
+    if not (made := by_method(networks, _square)):
         return None
-    whose = "Images were" if len(networks) == len(runs) else "For networks, images were"
-    augmentation = _values(networks, "data", "augmentation")
-    augmented = f"; training images were augmented ({augmentation})" if augmentation else ""
-    return f"{whose} made {side} pixels a side ({fit}) and standardised by training images{augmented}."
+    whose = (
+        "Images were" if all(_is_network(one.runs[0]) for one in compared) else "For networks, images were"
+    )
+    augmentation = values((run.record for one in networks for run in one.runs), "data", "augmentation")
+    augmented = f" Training images were augmented ({augmentation})." if augmentation else ""
+    return f"{whose} standardised by training images and made {made}.{augmented}"
 
 
-def _training(runs: Sequence[Run]) -> str | None:
-    names = ("optimizer", "epochs", "batch_size", "learning_rate", "weight_decay")
-    found = {name: _values(runs, "retrain", name) for name in names}
-    if not found["optimizer"]:
+def _square(run: Run) -> str:
+    side, fit = (values([run.record], "data", name) for name in ("image_size", "fit"))
+    return f"{side} pixels a side ({fit.replace('_', ' ')})" if side else ""
+
+
+def _training(compared: Sequence[MethodRuns]) -> str | None:
+    if not (recipes := by_method(_networks(compared), _recipe)):
         return None
-    said = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items() if value)
-    refit = " Each learned once more from the validation images too." if runs[0].refit else ""
-    return f"Networks were trained with {said}.{refit}"
+    refit = " Each learned once more from the validation images too." if compared[0].runs[0].refit else ""
+    return f"Networks were trained with {recipes}.{refit}"
+
+
+def _recipe(run: Run) -> str:
+    found = {name: values([run.record], "retrain", name) for name in _RECIPE}
+    return ", ".join(_RECIPE[name].format(value) for name, value in found.items() if value)
+
+
+_RECIPE = {  # by setting
+    "optimizer": "{}",
+    "epochs": "{} epochs",
+    "max_steps": "at most {} steps",
+    "batch_size": "batch size {}",
+    "learning_rate": "learning rate {}",
+    "weight_decay": "weight decay {}",
+}
 
 
 def _balance(runs: Sequence[Run]) -> str | None:
-    networks = _networks(runs)
-    balance = _values(networks, "data", "class_balance")
+    networks = [run for run in runs if _is_network(run)]
+    balance = values((run.record for run in networks), "data", "class_balance")
     whose = "" if len(networks) == len(runs) else " in networks"
     return f"Class imbalance{whose}: {balance.replace('_', ' ')}." if balance else None
 
@@ -153,8 +203,15 @@ def _initial(comparison: Comparison, runs: Sequence[Run]) -> str:
     other = [one.label for one in comparison.methods if one.saw_other_data]
     seeds = sorted({seed for one in comparison.methods for seed in one.seeds})
     began = f"; {'; '.join(other)} began from weights trained on other images" if other else ""
-    what = "Networks began at random," if _networks(runs) else "Random numbers began"
-    return f"{what} from {'seeds' if len(seeds) > 1 else 'seed'} {_listed(map(str, seeds))}{began}."
+    shared = [one.label for one in comparison.methods if any(_starts(run.record) for run in one.runs)]
+    began += f"; {'; '.join(shared)} began from the shared weights of a search" if shared else ""
+    what = "Networks began at random," if any(map(_is_network, runs)) else "Random numbers began"
+    return f"{what} from {'seeds' if len(seeds) > 1 else 'seed'} {listed(map(str, seeds))}{began}."
+
+
+def _starts(record: Mapping[str, Any]) -> bool:
+    """Return whether a network, or one of several, started from a search's shared weights."""
+    return "starts_from" in record or any(map(_starts, (record.get("members") or {}).values()))
 
 
 def _measures(run: Run) -> str:
@@ -183,20 +240,10 @@ def _software(runs: Sequence[Run]) -> str:
         for package, version in (run.metrics.get("versions") or {}).items():
             if version is not None:
                 versions.setdefault(package, {})[str(version)] = None
-    used = _listed(f"{package} {' or '.join(each)}" for package, each in versions.items())
-    commits = _listed(dict.fromkeys(str(run.metrics.get("commit")) for run in runs))
+    used = listed(f"{package} {' or '.join(each)}" for package, each in versions.items())
+    commits = listed(dict.fromkeys(str(run.metrics.get("commit")) for run in runs))
     return f"Software: lesion-nas (commit {commits}){f' with {used}' if used else ''}."
 
 
-def _values(runs: Iterable[Run], section: str, name: str) -> str:
-    """Return the values of a setting over the runs, each once; empty where it has none."""
-    found = [((run.record.get("settings") or {}).get(section) or {}).get(name) for run in runs]
-    words = [
-        ", ".join(map(str, one)) if isinstance(one, list) else str(one) for one in found if one is not None
-    ]
-    return " or ".join(dict.fromkeys(word for word in words if word))
-
-
-def _listed(names: Iterable[str]) -> str:
-    words = list(names)
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+def _sentences(*known: str | None) -> str | None:
+    return " ".join(filter(None, known)) or None

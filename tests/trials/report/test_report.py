@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -242,8 +243,43 @@ def test_what_networks_alone_do_is_not_said_of_classical_methods(tmp_path: Path)
     run_report([tmp_path / "svm", tmp_path / "net"], tmp_path / "both")
     told = (tmp_path / "both" / "methods.txt").read_text()
     assert "Compared were HOG; NET." in told and "DeLong" in told
-    assert "For networks, images were made 64 pixels a side (stretch)" in told
+    assert (
+        "For networks, images were standardised by training images and made 64 pixels a side (stretch)."
+        in told
+    )
+    assert (
+        "Training images were augmented (poses)." in told
+        and "Networks were trained with sgd, 3 epochs." in told
+    )
     assert "Class imbalance in networks: weighted loss. Networks began at random, from seed 0." in told
+
+
+def test_recipes_are_told_apart_by_method_and_steps_that_cut_epochs_are_told(tmp_path: Path) -> None:
+    for name, rate in (("one", 0.1), ("tuned", 0.2), ("two", 0.1)):
+        recipe = {"optimizer": "sgd", "epochs": 40, "max_steps": 9, "learning_rate": rate}
+        write_run(tmp_path / name, name, 0, table(0, GOOD[0]), settings={"retrain": recipe})
+    run_report([tmp_path], tmp_path / "out")
+    assert (
+        "Networks were trained with sgd, 40 epochs, at most 9 steps, learning rate 0.2 (TUNED); sgd, "
+        "40 epochs, at most 9 steps, learning rate 0.1 (the others)."
+    ) in (tmp_path / "out" / "methods.txt").read_text()
+
+
+def test_predictors_are_those_that_each_method_sees(tmp_path: Path) -> None:
+    for name, seen in (("geometry", ["box"]), ("net", ["images", "covariates"]), ("old", None)):
+        write_run(tmp_path / "runs" / name, name, 0, table(0, GOOD[0]), predictors=seen)
+
+    def told() -> str:
+        run_report([tmp_path / "runs"], tmp_path / "out")
+        rows = rows_of(tmp_path / "out" / "checklists.csv")
+        return next(row["known"] for row in rows if (row["checklist"], row["item"]) == ("TRIPOD+AI", "9b"))
+
+    box, images = "width, height and ratio of the lesion's box", "the pixels of the images and the covariates"
+    assert told() == f"Predictors were {box} (GEOMETRY); {images} (NET)."
+    shutil.rmtree(tmp_path / "runs" / "net")
+    assert told() == f"Predictors were {box} (GEOMETRY)."
+    shutil.rmtree(tmp_path / "runs" / "old")
+    assert told() == "Predictors were width, height and ratio of the lesion's box."
 
 
 def test_what_a_run_of_all_data_was_tested_on_is_said(tmp_path: Path) -> None:
