@@ -19,17 +19,16 @@ from torch import Tensor, nn
 
 from search_space.enas.final_network import EnasNetwork
 from search_space.enas.layouts import parse_layout
-from search_space.strict_json import dump_json, parse_json
 from strategies.supernet.transfer import start_network, start_supernet
 from trials.data.dataset import LesionData
 from trials.data.leaks import read_search_record, refuse_overlap
-from trials.data.split import Split
+from trials.data.split import Split, digest
 from trials.errors import SettingsError
 from trials.runs.folder import RunFolder, is_done, read, read_json
 from trials.runs.layout import ARCHITECTURE, SEARCH_FILE, SHARED_WEIGHTS
 from trials.settings.schema import Settings
 
-_PLACE = ("test", "folds", "fold", "seed", "part", "member")  # of a split
+LEARNED_FROM = "learned_from"  # in search.json: the digest of the images that trained the shared weights
 
 
 def save_shared_weights(folder: RunFolder, supernet: nn.Module) -> None:
@@ -83,11 +82,15 @@ class SharedWeights:
     def refuse_seen(self, split: Split, external: LesionData | None = None) -> None:
         """Raise `LeakError` where a validation, test or external image has been seen, or one of its group.
 
-        A search on this very split has trained no weight on its validation images.
+        A search has trained no weight on the validation images of a split whose training images are its own,
+        as those of all networks of a set are.
         """
         everything = np.arange(len(external.files)) if external else np.arange(0)
         parts = {
-            "validation": (split.data, split.validation[:0] if self._is_of(split) else split.validation),
+            "validation": (
+                split.data,
+                split.validation[:0] if self._learned_from(split) else split.validation,
+            ),
             "test": (split.data, split.test),
             "external": (external or split.data, everything),
         }
@@ -95,12 +98,10 @@ class SharedWeights:
             way_out = "start from a search that has not seen them"
             refuse_overlap(self.seen, data, images, f"the search in {self.folder}", way_out, part=part)
 
-    def _is_of(self, split: Split) -> bool:
-        fraction = _of(self.record, "settings", "data", "validation_fraction")
-        place = parse_json(dump_json(split.identity))
-        return (
-            (self.seen["data_digest"], fraction) == (split.data.digest, split.settings.validation_fraction)
-        ) and all(self.record.get(name) == place.get(name) for name in _PLACE)
+    def _learned_from(self, split: Split) -> bool:
+        """Return whether the training images of this split are those that trained the weights."""
+        learned = self.seen["data_digest"], self.record.get(LEARNED_FROM)
+        return learned == (split.data.digest, digest(split.training))
 
     def check_space(self, settings: Settings) -> None:
         """Raise `SettingsError` where a search by these settings has another supernet."""

@@ -15,13 +15,13 @@ from search_space import Architecture, draw
 from search_space.enas.architecture import KINDS
 from strategies.ranking import Candidate
 from trials.data.leaks import read_search_record, refuse_overlap
-from trials.data.split import Split
+from trials.data.split import Split, digest
 from trials.data.task import Task
 from trials.errors import DamagedError
 from trials.evaluation.rankings import reliabilities
 from trials.methods.cells import SPACES, Found
 from trials.models.onnx import export_onnx, image_inputs
-from trials.models.shared_weights import save_shared_weights
+from trials.models.shared_weights import LEARNED_FROM, save_shared_weights
 from trials.nni_host.paths import network_view_file
 from trials.runs.folder import RunFolder, read, read_csv
 from trials.runs.layout import (
@@ -87,6 +87,7 @@ def _record(search: Search, folder: Path, seconds: float, said: np.ndarray) -> d
         **({"saw_other_data": True} if search.settings.search.space == "boosted" else {}),
         "data": search.split.describe(),
         "data_digest": search.data.digest,
+        LEARNED_FROM: digest(search.split.training),
         "seen": search.split.seen | ({"seen_before": [search.start.seen]} if search.start else {}),
         **provenance(),
     }

@@ -124,6 +124,19 @@ def test_a_set_decides_as_one_model(home: Path, lesions: Path) -> None:
     assert [row["log_odds"] for row in found["predictions"]] == pytest.approx(together.log_odds, abs=1e-4)
 
 
+def test_a_set_may_start_from_the_shared_weights_of_its_own_search(
+    home: Path, split: Split, settings: Settings, tmp_path: Path
+) -> None:
+    again = tmp_path / home.name
+    shutil.copytree(home / SEARCH, again / SEARCH)
+    start = {"protocol.cross_fit": 2, "retrain.start": str(again / SEARCH)}
+    metrics = run_train(split, with_changes(settings, start), NAME, again / NAME, part=0)
+    assert "other_data" not in metrics and not metrics["saw_other_data"]
+    started = [told(folder / "run.json")["identity"]["starts_from"] for folder in members(again)]
+    assert started[0] == started[1]
+    assert said(again / NAME).logits.tolist() != said(home / NAME).logits.tolist()
+
+
 def test_the_networks_of_a_set_take_no_part_in_a_comparison_of_their_own(fold: Path) -> None:
     assert [(run.method, run.folder.parent) for run in collect([fold]).runs] == [(NAME, fold)]
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -130,6 +131,18 @@ def test_a_start_may_have_seen_neither_test_nor_validation_images(
     with pytest.raises(LeakError, match="has seen"):
         search_on(again, out=tmp_path / "out", settings=chosen, **FOLD)
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_of_a_set_may_start_from_the_search_of_their_own_training_images(
+    source: Path, others: Path
+) -> None:
+    shared, split = SharedWeights.read(str(source), "retrain.start"), Split.load(others, settings())
+    for network in split.members(3):  # each from a seed of its own
+        assert np.array_equal(network.training, split.training)
+        shared.refuse_seen(network)
+    for other in split.cross_fitted(2)[1]:  # whose validation images have trained weights
+        with pytest.raises(LeakError, match="validation images"):
+            shared.refuse_seen(other)
 
 
 def test_a_start_that_does_not_fit_is_refused_before_anything_is_written(
