@@ -1,5 +1,7 @@
 """The names of the files and folders of runs, and where each lies; no other module spells them.
 
+But `strategies.tuner`, which NNI loads by itself, names its stages as their folders; a test compares the two.
+
 OUT/fold0/search/            a search                  OUT/fold0/enas7/    a trained and tested method
 OUT/fold0/part0of3/enas7/    one training of a cross-fit, which OUT/fold0/enas7/ joins
 OUT/fold0/search/finalists/  short trainings of a search's best

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from strategies import tuner
 from trials.runs import layout
 
+HERE = Path()
 ROOT = Path(__file__).parents[3]
 # The exported program stands alone; NNI's web UI has a name of its own for the network that it shows.
 OTHERS = {Path(layout.__file__), ROOT / "trials/export/load_model.py", ROOT / "trials/nni_host/paths.py"}
@@ -63,6 +66,24 @@ def test_runs_lie_by_seed_fold_and_settings() -> None:
     assert layout.fold_folder(out, None, varied[:1]) == Path("out/retrain.dropout=0.3")
     assert layout.tuning_folder(Path("out/fold0"), varied[1:]) == Path("out/fold0/tuning/retrain.filters=20")
     assert layout.with_variant("search", []) == "search"
+
+
+@pytest.mark.parametrize(
+    ("stage", "folder"),
+    [
+        ({"stage": "search", "fold": 2}, layout.fold_folder(HERE, 2) / layout.SEARCHES["enas"]),
+        ({"stage": "retrain", "fold": 2, "layout": "enas7"}, layout.fold_folder(HERE, 2) / "enas7"),
+        ({"stage": "train", "method": "hog"}, layout.fold_folder(HERE, None) / "hog"),
+        (
+            {"stage": "train", "method": "hog", "fold": 0, "part": 1, "parts": 3},
+            layout.part_folder(layout.fold_folder(HERE, 0), 1, 3) / "hog",
+        ),
+        ({"stage": "train", "method": "hog", "final": True}, HERE / layout.FINAL / "hog"),
+        ({"stage": "evaluate"}, HERE / layout.EVALUATION),
+    ],
+)
+def test_the_tuner_names_stages_as_their_folders(stage: dict[str, Any], folder: Path) -> None:
+    assert Path(tuner.name(stage)) == folder
 
 
 def test_a_folder_is_named_after_the_end_of_a_path() -> None:
