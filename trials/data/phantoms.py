@@ -22,6 +22,7 @@ from trials.data.new_folder import new_folder, write_manifest
 CLASSES = ("benign", "malignant")
 SECOND_FRAME = 0.25  # share of lesions with two frames, so that groups matter
 MARGIN = 0.1
+DRAWN_SIDE = 128  # at least; what is smaller is made so: speckle and tissue have sizes in pixels
 DYNAMIC_RANGE = 60.0  # decibels from black to white
 LOOKS = 4  # independent speckle patterns averaged, as scanners that compound do
 README = """Synthetic images: computer-made phantoms of lesions in ultrasound (lesion-nas, seed {seed}).
@@ -46,9 +47,9 @@ class Lesion:
 def make_phantoms(out: str | Path, count: int = 160, seed: int = 0, side: int = 128) -> None:
     """Write `count` images, half of each class, with `manifest.csv` and a README that names them synthetic.
 
-    The longer side of an image is at most `side` pixels; `duplicate_group` numbers the lesions. The same
-    arguments give the same bytes. Raises ValueError for too few or too small images, and `DataError` where
-    `out` already holds something.
+    The longer side of an image is at most `side` pixels; `duplicate_group` numbers the lesions. Images of a
+    `side` below 128 are those of 128 made smaller. The same arguments give the same bytes. Raises ValueError
+    for too few or too small images, and `DataError` where `out` already holds something.
     """
     if count < 2 or side < 32:
         raise ValueError(f"{count} phantoms of side {side}: expected at least 2 of side 32")
@@ -70,14 +71,22 @@ def make_phantoms(out: str | Path, count: int = 160, seed: int = 0, side: int = 
 def _frames(label: str, count: int, side: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
     """Return (lesion number, image) for `count` images; some lesions have two."""
     frames: list[tuple[int, np.ndarray]] = []
-    number = 0
+    number, drawn = 0, max(side, DRAWN_SIDE)
     while len(frames) < count:
         number += 1
-        lesion = draw_lesion(label, side, rng)
+        lesion = draw_lesion(label, drawn, rng)
         frames.append((number, scan(lesion, rng)))
         if rng.random() < SECOND_FRAME and len(frames) < count:
             frames.append((number, scan(replace(lesion, phases=lesion.phases + 0.1), rng)))
-    return frames
+    return [(number, _smaller(image, side / drawn)) for number, image in frames]
+
+
+def _smaller(image: np.ndarray, scale: float) -> np.ndarray:
+    """Return the image, uint8 [h, w], at this share of its size, by means of the pixels that one covers."""
+    if scale == 1:
+        return image
+    height, width = (max(1, round(scale * length)) for length in image.shape)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 
 def draw_lesion(label: str, side: int, rng: np.random.Generator) -> Lesion:

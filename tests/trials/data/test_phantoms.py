@@ -57,6 +57,15 @@ def test_phantoms_pass_the_check_and_are_balanced(phantoms: Path) -> None:
     assert 90 < len(set(data.groups)) < 150
 
 
+def test_small_phantoms_show_what_large_ones_do(tmp_path: Path) -> None:
+    for side in (32, 128):
+        make_phantoms(tmp_path / str(side), count=24, seed=0, side=side)
+    small, large = (load(tmp_path / str(side)).images for side in (32, 128))
+    for one, other in zip(small, large, strict=True):
+        assert np.abs(np.array(other.shape) / 4 - one.shape).max() <= 0.5
+        assert one.std() > 10 and one.mean() == pytest.approx(other.mean(), abs=8)
+
+
 def test_phantoms_can_be_learned_but_not_by_shape_alone(phantoms: Path) -> None:
     data = load(phantoms)
     boxes = np.array([(h, w, w / h) for h, w in (image.shape for image in data.images)])
