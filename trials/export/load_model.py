@@ -45,8 +45,9 @@ def squares() -> dict[str, dict[str, Any]]:
 def square(path: str | Path, name: str = "images") -> np.ndarray:
     """Read an image file as the network wants it, as the input `name`: uint8 [channels, side, side].
 
-    Raises ValueError, which names the file, for several pictures, 16 bits in colour, 8 with a sign, and
-    values that are mostly beyond those that the network was trained on. Warns where more than a few are.
+    Raises ValueError, which names the file, for several pictures, 16 bits in colour, 8 with a sign, values
+    from 2^31, and values that are mostly beyond those that the network was trained on. Warns where more than
+    a few are.
     """
     card = squares()[name]
     image, side = _eight_bits(_opened(path), path, facts()["grey_range"]), card["image_size"]
@@ -79,6 +80,8 @@ def _opened(path: str | Path) -> Image.Image:
     tags, turned = getattr(image, "tag_v2", {}), image.getexif().get(274) if image.format == "TIFF" else None
     image.filename = ""  # Pillow turns a TIFF by its orientation, and reads one that it maps by the new sides
     image.load()
+    if tags.get(258) == (32,) and 2 not in tags.get(339, ()) and np.asarray(image).min() < 0:
+        raise ValueError(f"{path}: values of 2147483648 or more; save it with 16 bits")
     image.info["inverted"] = tags.get(262) == 0  # a TIFF whose 0 is white; Pillow inverts bytes only
     loaded = image.convert("LA") if image.mode == "La" else image
     return loaded.transpose(AS_STORED[turned]) if turned in AS_STORED else loaded

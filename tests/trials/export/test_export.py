@@ -200,12 +200,14 @@ def test_the_loader_refuses_and_warns_as_training_does(exported_other: Path, tmp
     tifffile.imwrite(tmp_path / "planes.tif", colour, photometric="rgb", planarconfig="separate")
     (tmp_path / "deep.ppm").write_bytes(b"P6 25 40 65535\n" + colour.astype(">u2").tobytes())
     tifffile.imwrite(tmp_path / "signed.tif", random.integers(-99, 99, (40, 25), dtype=np.int8))
+    tifffile.imwrite(tmp_path / "wide.tif", random.integers(0, 2**32, (40, 25), dtype=np.uint32))
     for name, message in {
         **dict.fromkeys(("a.tif", "a.png", "a.webp"), "holds 3 pictures"),
         "beyond.png": "values .* exceed|half of its values lie beyond 0 to 4095",
         "float.tif": "floating-point pixels",
         **dict.fromkeys(("planes.tif", "deep.ppm"), "16 bits a channel"),
         "signed.tif": "8 bits with a sign",
+        "wide.tif": "values of 2147483648 or more",
     }.items():
         for reads in (square, partial(decode, grey_range=DEEP)):
             with pytest.raises(ValueError, match=rf"{re.escape(name)}: .*({message})"):

@@ -51,6 +51,7 @@ def open_image(path: Path) -> Image.Image:
         else:
             with _opened(path) as opened:
                 image = _as_stored(opened)
+            _refuse_wrapped(opened, path)
             white_is_zero = _tag(opened, _PHOTOMETRIC) == _WHITE_IS_ZERO
             inverted = white_is_zero and is_deep(image)  # Pillow inverts bytes only
         image.info[INVERTED] = inverted
@@ -147,10 +148,20 @@ def _refuse_pixels(image: ImageFile.ImageFile, path: Path) -> None:
             f"{path}: 16 bits a channel, in colour or with alpha, of which Pillow keeps only the higher 8, "
             "often a few levels of grey; save it with 8 bits a channel, or as grey without alpha"
         )
-    if _SIGNED in getattr(image, "tag_v2", {}).get(_FORMAT, ()):
+    if _SIGNED in getattr(image, "tag_v2", {}).get(_FORMAT, ()):  # findings/pillow-tiff-signs.sh
         raise DataError(
             f"{path}: 8 bits with a sign, which Pillow reads as if they had none; save it with 8 bits from "
             "0 to 255, or with 16"
+        )
+
+
+def _refuse_wrapped(image: ImageFile.ImageFile, path: Path) -> None:
+    """Raise `DataError` for values from 2^31 on, which Pillow reads as negative."""
+    tags = getattr(image, "tag_v2", {})
+    unsigned = tags.get(_BITS) == (32,) and _SIGNED not in tags.get(_FORMAT, ())
+    if unsigned and np.asarray(image).min() < 0:
+        raise DataError(
+            f"{path}: values of 2147483648 or more, which Pillow reads as negative; save it with 16 bits"
         )
 
 

@@ -101,3 +101,13 @@ def test_bytes_with_a_sign_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "image.tif", np.array([[-128, -1, 0, 127]], dtype=np.int8))
     with pytest.raises(DataError, match=r"image\.tif: 8 bits with a sign"):
         decode(tmp_path / "image.tif")
+
+
+def test_values_beyond_thirty_one_bits_are_refused(tmp_path: Path) -> None:
+    for largest in (255, 2**31 - 1):
+        values = np.array([[0, largest // 2, largest]], dtype=np.uint32)
+        tifffile.imwrite(tmp_path / "image.tif", values)
+        assert decode(tmp_path / "image.tif", grey_range=GreyRange(0, largest)).tolist() == [[0, 127, 255]]
+    tifffile.imwrite(tmp_path / "image.tif", np.array([[0, 2**31]], dtype=np.uint32))
+    with pytest.raises(DataError, match=r"image\.tif: values of 2147483648 or more"):
+        decode(tmp_path / "image.tif", grey_range=GreyRange(0, 2**32 - 1))
