@@ -4,8 +4,9 @@ Nothing is trained: the finished or published runs of a comparison are read. A m
 alone, as the mean AUC of its seeds, and together, as the AUC of their mean probability. Each method together
 is compared with itself alone, and with each other method that has as many seeds; each alone with each other
 alone. Differences are paired over all images of the outer folds, and over the external ones, by DeLong's test
-summed within groups; `smallest` is the smallest that would have been found with a power of 80 %. Writes
-`results/together-NAME.csv`.
+summed within groups; `smallest` is the smallest that would have been found with a power of 80 %. These
+intervals are of the images, the networks taken as they are; `low_of_seeds` and `high_of_seeds` are of the
+seeds, the images taken as they are, by Welch's t test of the seeds' AUCs. Writes `results/together-NAME.csv`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import ttest_ind
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.measure import ROOT
 from trials.evaluation.paired import delong
@@ -74,7 +77,18 @@ def row(part: str, first: Side, second: Side) -> dict[str, Any]:
         "high": round(test.difference.high, 4),
         "p": round(test.p, 5),
         "smallest": round(smallest_found(test.difference), 4),
+        **_of_seeds(first, second),
     }
+
+
+def _of_seeds(first: Side, second: Side) -> dict[str, float | None]:
+    """Return the limits of the difference between seeds; None where a side has one score."""
+    limits: tuple[float | None, float | None] = None, None
+    if first.how == second.how == ALONE and min(first.seeds, second.seeds) > 1:
+        areas = [[roc_auc_score(side.said.positive, one) for one in side.scores] for side in (first, second)]
+        interval = ttest_ind(*areas, equal_var=False).confidence_interval()
+        limits = round(float(interval.low), 4), round(float(interval.high), 4)
+    return dict(zip(("low_of_seeds", "high_of_seeds"), limits, strict=True))
 
 
 def rows(part: str, sides: Sequence[Side]) -> Iterator[dict[str, Any]]:

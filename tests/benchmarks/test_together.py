@@ -44,6 +44,11 @@ def test_each_pair_is_compared_alone_and_together() -> None:
     joined = roc_auc_score(POSITIVE, three.said.log_odds)
     assert (found[0]["auc"], found[0]["other_auc"]) == pytest.approx((joined, np.mean(each)), abs=1e-4)
     assert found[0]["difference"] == pytest.approx(joined - np.mean(each), abs=1e-4)
+    known = [line["low_of_seeds"] is not None for line in found]
+    assert known == [False, False, True, False, False, False]  # one score has no spread
+    gaps = np.array([roc_auc_score(POSITIVE, seed.log_odds) for seed in others.said.each])
+    middle = (found[2]["low_of_seeds"] + found[2]["high_of_seeds"]) / 2
+    assert middle == pytest.approx(np.mean(each) - gaps.mean(), abs=1e-4)
 
 
 def test_other_images_are_refused() -> None:
