@@ -1,20 +1,22 @@
-"""What several networks say together: python -m benchmarks.together RESULTS... --methods NAME NAME...
+"""What networks say together: python -m benchmarks.together RESULTS... --methods NAME A+B... --name TABLE
 
-Nothing is trained: the finished or published runs of a comparison are read. A method of several seeds speaks
-alone, as the mean AUC of its seeds, and together, as the AUC of their mean probability. Each method together
-is compared with itself alone, and with each other method that has as many seeds; each alone with each other
-alone. Differences are paired over all images of the outer folds, and over the external ones, by DeLong's test
+Nothing is trained: the finished or published runs of a comparison are read. A+B is the mean probability of
+two methods, seed by seed, of the seeds that both have. A method of several seeds speaks alone, as the mean
+AUC of its seeds, and together, as the AUC of their mean probability. Each is compared with itself, and with
+each other, or with `--reference` alone: alone with alone, and together with together where both have as many
+seeds. Differences are paired over all images of the outer folds, and over the external ones, by DeLong's test
 summed within groups; `smallest` is the smallest that would have been found with a power of 80 %. These
 intervals are of the images, the networks taken as they are; `low_of_seeds` and `high_of_seeds` are of the
-seeds, the images taken as they are, by Welch's t test of the seeds' AUCs. Writes `results/together-NAME.csv`.
+seeds, the images taken as they are, by Welch's t test of the seeds' AUCs. The table is
+`results/together-TABLE.csv`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,52 +26,69 @@ from scipy.stats import ttest_ind
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.measure import ROOT
+from trials.evaluation.decisions import mean_log_odds
 from trials.evaluation.paired import delong
 from trials.evaluation.power import smallest_found
 from trials.report.comparison import read_comparison
+from trials.report.methods import MethodRuns
 from trials.runs.collection import BinaryPredictions
 
 ALONE, TOGETHER = "alone", "together"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
-    """What a method says of a part of the images, and how its seeds speak."""
+    """What a method says of `images`, log odds by seed [seeds, n]; of all seeds together [1, n]."""
 
     method: str
-    said: BinaryPredictions
+    images: BinaryPredictions
+    scores: np.ndarray
     how: str = ALONE
 
     @property
-    def scores(self) -> np.ndarray:
-        """Log odds: of each seed [seeds, n], or of the seeds' mean probability [n]."""
-        if self.how == TOGETHER:
-            return self.said.log_odds
-        return np.stack([one.log_odds for one in self.said.each])
-
-    @property
     def seeds(self) -> int:
-        """How many seeds speak."""
-        return len(self.said.each)
+        """How many seeds speak, each alone."""
+        return len(self.scores)
 
     @property
     def together(self) -> Side:
-        """The same method, its seeds together."""
-        return replace(self, how=TOGETHER)
+        """The mean probability of the seeds."""
+        return Side(self.method, self.images, mean_log_odds(self.scores)[None], f"{self.seeds} {TOGETHER}")
+
+    @property
+    def label(self) -> str:
+        """The method, and how many seeds speak in which way."""
+        return f"{self.method}, {f'{self.seeds} {ALONE}' if self.how == ALONE else self.how}"
+
+
+def side(name: str, found: Mapping[str, MethodRuns], external: bool) -> Side | None:
+    """Return what a method, or several joined by a plus sign, say; None where one was not tested so."""
+    by_seed: list[dict[int, BinaryPredictions]] = []
+    for method in (found[one] for one in name.split("+")):
+        said = method.external if external else method.tested
+        if said is None:
+            return None
+        seeds = method.external_seeds if external else method.seeds
+        by_seed.append(dict(zip(seeds, said.binary.each, strict=True)))
+    common = sorted(set.intersection(*(set(one) for one in by_seed)))
+    if not common:
+        raise ValueError(f"{name}: no seed that all of them have")
+    scores = [mean_log_odds([one[seed].log_odds for one in by_seed]) for seed in common]
+    return Side(name, by_seed[0][common[0]], np.stack(scores))
 
 
 def row(part: str, first: Side, second: Side) -> dict[str, Any]:
     """Compare two sides; raises ValueError where they are of different images."""
-    said = first.said
-    if not np.array_equal(said.files, second.said.files):
+    images = first.images
+    if not np.array_equal(images.files, second.images.files):
         raise ValueError(f"{first.method} and {second.method}: not of the same images in {part}")
-    test = delong(said.positive, first.scores, second.scores, said.groups)
+    test = delong(images.positive, first.scores, second.scores, images.groups)
     return {
         "part": part,
-        "n": len(said.files),
-        "groups": len(np.unique(said.groups)),
-        "first": f"{first.method}, {first.seeds} {first.how}",
-        "second": f"{second.method}, {second.seeds} {second.how}",
+        "n": len(images.files),
+        "groups": len(np.unique(images.groups)),
+        "first": first.label,
+        "second": second.label,
         "auc": round(test.first, 4),
         "other_auc": round(test.second, 4),
         "difference": round(test.difference.estimate, 4),
@@ -85,19 +104,22 @@ def _of_seeds(first: Side, second: Side) -> dict[str, float | None]:
     """Return the limits of the difference between seeds; None where a side has one score."""
     limits: tuple[float | None, float | None] = None, None
     if first.how == second.how == ALONE and min(first.seeds, second.seeds) > 1:
-        areas = [[roc_auc_score(side.said.positive, one) for one in side.scores] for side in (first, second)]
+        areas = [
+            [roc_auc_score(side.images.positive, one) for one in side.scores] for side in (first, second)
+        ]
         interval = ttest_ind(*areas, equal_var=False).confidence_interval()
         limits = round(float(interval.low), 4), round(float(interval.high), 4)
     return dict(zip(("low_of_seeds", "high_of_seeds"), limits, strict=True))
 
 
-def rows(part: str, sides: Sequence[Side]) -> Iterator[dict[str, Any]]:
-    """Yield the comparisons of methods by what they say of one part."""
+def rows(part: str, sides: Sequence[Side], reference: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the comparisons of methods by what they say of one part, all or those with a reference."""
     yield from (row(part, one.together, one) for one in sides if one.seeds > 1)
     for one, other in combinations(sides, 2):
-        yield row(part, one, other)
-        if one.seeds == other.seeds > 1:
-            yield row(part, one.together, other.together)
+        if reference in (None, one.method, other.method):
+            yield row(part, one, other)
+            if one.seeds == other.seeds > 1:
+                yield row(part, one.together, other.together)
 
 
 def main() -> None:
@@ -106,15 +128,14 @@ def main() -> None:
     )
     parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS", help="runs, or published runs")
     parser.add_argument("--methods", nargs="+", required=True, metavar="NAME", help="what is compared")
-    parser.add_argument("--name", required=True, help="of the table")
+    parser.add_argument("--reference", metavar="NAME", help="with which alone the others are compared")
+    parser.add_argument("--name", required=True, metavar="TABLE", help="of the table")
     arguments = parser.parse_args()
     found = {one.name: one for one in read_comparison(arguments.results).methods}
-    chosen = [found[name] for name in arguments.methods]
-    said = {
-        "test": [Side(one.name, one.tested.binary) for one in chosen if one.tested],
-        "external": [Side(one.name, one.external.binary) for one in chosen if one.external],
-    }
-    table = [line for part, sides in said.items() for line in rows(part, sides)]
+    table: list[dict[str, Any]] = []
+    for part, external in (("test", False), ("external", True)):
+        sides = [said for name in arguments.methods if (said := side(name, found, external))]
+        table += rows(part, sides, arguments.reference)
     with (ROOT / "results" / f"together-{arguments.name}.csv").open(
         "w", encoding="utf-8", newline=""
     ) as stream:
