@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", choices=SIZES, help="measure this one in this process, and print JSON")
     if name := parser.parse_args().one:
-        print(json.dumps(one(name)))
+        print(json.dumps(one(name), allow_nan=False))
         return
 
     rows, all_runs = [], {}

@@ -130,7 +130,7 @@ def main() -> None:
     if name := parser.parse_args().one:
         with candidates(workers=(0, 2)) as runs:
             runs[name]()  # does not count
-            print(json.dumps(seconds(runs[name])))
+            print(json.dumps(seconds(runs[name]), allow_nan=False))
         return
     timings: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(ROUNDS):

@@ -10,8 +10,9 @@ each method, seed and class:
 - part `external`: by the fold's models together, by their mean probability; `external, calibrated`: the same
   after temperature scaling.
 
-Log odds and log probabilities are rounded to `DIGITS`, other measured numbers to six digits. Weights, the
-groups that were seen and the candidates of a search are left out. Both tables are read by pandas as they are.
+Log odds and log probabilities are rounded to `DIGITS`, and finer where a model says nearly the same of all
+images, other measured numbers to six digits. Weights, the groups that were seen and the candidates of a
+search are left out. Both tables are read by pandas as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import bz2
 import csv
 import io
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ from trials.runs.predictions import Classes, Predicted, classes_of, frozen
 
 TEST, VALIDATION, EXTERNAL, CALIBRATED = "test", "validation", "external", "external, calibrated"
 DIGITS = {TEST: 5, VALIDATION: 2, EXTERNAL: 5, CALIBRATED: 2}
+FINEST = 1e-9  # what differs by less is the same, but for rounding
 _KEYS = ("part", "fold", "file", "group")
 _TRUTH = {True: "positive", False: "label"}  # the next column: of two classes, of more
 _EXACT = ("threshold", "threshold_log_odds", "temperature")  # what decides
@@ -121,8 +124,9 @@ def _predictions(found: Collection) -> str:
         named = _columns(column, images.classes)
         columns |= dict.fromkeys(named)
         values, truth = _cells(images, logits) if two else (logits, _names(images))
+        digits = DIGITS[part] + _finer(values)
         for file, group, label, row in zip(images.files, images.groups, truth, values, strict=True):
-            said = (f"{value:.{DIGITS[part]}f}" for value in row)
+            said = (f"{value:.{digits}f}" for value in row)
             cells[part, fold, file, group, label] |= dict(zip(named, said, strict=True))
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -130,6 +134,12 @@ def _predictions(found: Collection) -> str:
     order = sorted(cells, key=lambda row: (list(DIGITS).index(row[0]), row[1]))
     writer.writerows([*row, *(cells[row].get(column, "") for column in columns)] for row in order)
     return table.getvalue()
+
+
+def _finer(values: np.ndarray) -> int:
+    """Return how many more digits keep the order of values [n, k] that differ by less than 1."""
+    spread = float(values.std()) if values.size else 0.0
+    return max(0, -math.floor(math.log10(spread))) if spread > FINEST else 0
 
 
 def _cells(images: Predicted, logits: np.ndarray) -> tuple[np.ndarray, list[str]]:

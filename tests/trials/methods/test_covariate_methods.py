@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.helpers.runs import train_on
 from trials.data.load import load
 from trials.data.phantoms import make_phantoms
 from trials.data.readers.testing import save_picture
+from trials.data.split import Split
 from trials.errors import DataError, ModelError, SettingsError
 from trials.evaluation.decisions import log_odds_of, mean_logits
 from trials.models.covariate_head import PREFIX, CovariateHead
@@ -24,6 +26,7 @@ from trials.report.comparison import read_comparison
 from trials.report.data_set import read_data
 from trials.runs.finished import read_run
 from trials.runs.predictions import read_predictions
+from trials.settings.load import load_settings
 
 TINY = {"data.image_size": 32, "retrain.epochs": 1, "retrain.max_steps": 2, "retrain.filters": 2}
 COLUMNS = ["age", "device"]
@@ -165,12 +168,18 @@ def test_an_ensemble_passes_covariates_on_to_its_members(lesions: Path, tmp_path
 def test_cells_that_no_training_image_has_are_warned_of_once_where_members_join(
     lesions: Path, tmp_path: Path
 ) -> None:
-    widths = ["width", "height"]
-    train(lesions, tmp_path / "hog", "hog", widths)
+    widths, larger = ["width", "height"], tmp_path / "larger"
+    shutil.copytree(lesions, larger)
+    tested = Split.load(lesions, load_settings("quick"), folds=2, fold=0).test[0]
+    manifest, file = larger / "manifest.csv", load(lesions).files[tested]
+    lines = manifest.read_text().splitlines()  # of file, label, width, height, ...
+    cells = [line.split(",") for line in lines]
+    write_table(manifest, *([*row[:2], "90", *row[3:]] if row[0] == file else row for row in cells))
+    train(larger, tmp_path / "hog", "hog", widths)
     warned = [line for line in read_run(tmp_path / "hog").warnings if line.startswith("covariate ")]
     assert any("test images lie beyond the training images'" in line for line in warned)
     train(
-        lesions,
+        larger,
         tmp_path / "ensemble",
         "ensemble",
         widths,
