@@ -106,7 +106,16 @@ def save(name: str, rows: Sequence[Mapping[str, Any]], command: str, **details: 
         print(printed(line))
     result = {"command": command, "rows": list(rows), "machine": machine(), **details}
     path = ROOT / "results" / f"bench-{name}.json"
-    path.write_text(dump_json(result, 1) + "\n", encoding="utf-8")
+    path.write_text(dump_json(_rounded(result), 1) + "\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    """Return JSON with floats of six significant digits: no clock here knows more."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def printed(line: Mapping[str, Any]) -> str:

@@ -64,14 +64,14 @@ def test_results_are_printed_and_saved_with_their_verdict(
     monkeypatch.setattr(measure, "ROOT", tmp_path)
     result = measure.median_and_range([1.5, 2.0, 4.0])
     rows = [measure.row("a / b", result, "times", ">= 3", met) for met in (True, False, None)]
-    measure.save("test", rows, "make bench", timings={"a": [1.0]})
+    measure.save("test", rows, "make bench", timings={"a": [0.123456789]})
     printed = capsys.readouterr().out.splitlines()
     assert [line.split() for line in printed] == [
         ["a", "/", "b", "2", "times", "(1.5", "to", "4,", "n", "=", "3)", ">=", "3", *verdict]
         for verdict in (["met"], ["MISSED"], [])
     ]
     saved = json.loads((tmp_path / "results" / "bench-test.json").read_text())
-    assert saved["rows"] == rows and saved["timings"] == {"a": [1.0]} and saved["machine"]["cores"]
+    assert saved["rows"] == rows and saved["timings"] == {"a": [0.123457]} and saved["machine"]["cores"]
 
 
 def test_the_table_has_a_line_for_each_row() -> None:
