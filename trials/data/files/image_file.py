@@ -102,9 +102,8 @@ def _opened(path: Path) -> ImageFile.ImageFile:
             ) from None
     _find_page(image, path)
     _refuse_pixels(image, path)
-    if (
-        image.format == "TIFF"
-    ):  # Pillow reads turned ones wrongly by name: findings/pillow-tiff-orientation.sh
+    # Pillow reads turned ones wrongly by name: findings/pillow-tiff-orientation.sh
+    if image.format == "TIFF":
         image.filename = ""
     return image
 
