@@ -321,7 +321,7 @@ def test_a_training_image_among_the_external_ones_is_refused(
 
 
 def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
-    """Two folds of one draw err alike, so that its interval misses 0.5 too often: the mean of draws counts."""
+    """Two folds of one draw err alike, and its interval misses 0.5 too often: the mean of draws counts."""
     make_phantoms(tmp_path / "data", count=160, side=40)
     manifest = tmp_path / "data" / "manifest.csv"
     table = rows(manifest)
