@@ -5,16 +5,17 @@ columns by their depth. A state that is read several columns later has a lane of
 between, so that no line runs behind a box.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import BoxStyle
 from matplotlib.path import Path as Outline
 
 from search_space.enas.architecture import Architecture, CellArchitecture, Edge
@@ -22,7 +23,7 @@ from search_space.enas.architecture import Architecture, CellArchitecture, Edge
 # Lengths are in inches, and the picture is as large as what is in it.
 BOX, _PITCH, _CONCAT, _MARGIN, _TITLE = 1.52, 2.1, 0.3, 0.25, 0.35
 _PILL, _PILL_HEIGHT, _RADIUS = 1.05, 0.24, 0.14
-_NODE, _INPUT, _SPACE = 0.66, 0.5, 0.2
+_NODE, _INPUT, _SPACE, _HEAD = 0.66, 0.5, 0.2, 0.09
 
 _LOOKS = {  # what is written on an operation, and its colour: blue where it has weights
     "sep_conv_3x3": ("sep conv 3x3", "#c6dbef"),
@@ -72,15 +73,10 @@ def draw(architecture: Architecture, kind: Literal["svg", "png"] = "svg") -> byt
     """
     if kind not in ("svg", "png"):
         raise ValueError(f"{kind!r}: a drawing is svg or png")
-    return picture(figure(architecture), kind)
-
-
-def picture(made: Figure, kind: Literal["svg", "png"] = "svg") -> bytes:
-    """Return the `figure` of an architecture as `draw` does."""
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cells"}):
         undated = {"Date": None} if kind == "svg" else None
-        made.savefig(content, format=kind, dpi=150, metadata=undated)
+        figure(architecture).savefig(content, format=kind, dpi=150, metadata=undated)
     return content.getvalue()
 
 
@@ -96,7 +92,7 @@ def figure(architecture: Architecture) -> Figure:
         axes = made.add_axes((left / width, 0, plan.width / width, 1), xlim=(0, plan.width), ylim=(low, high))
         axes.set_axis_off()
         axes.text(_MARGIN, high - _TITLE / 2, _TITLES[kind], fontsize=11, weight="bold", va="center")
-        _draw_cell(axes, plan)
+        _Cell(axes, plan).draw()
         left += plan.width
     return made
 
@@ -148,101 +144,105 @@ def _stack(wanted: Mapping[int, float], sizes: Mapping[int, float]) -> dict[int,
     return {state: height + shift for state, height in placed.items()}
 
 
-def _draw_cell(axes: Axes, plan: CellPlan) -> None:
-    for state, column in plan.heights:
-        height = plan.heights[state, column]
-        if column > plan.columns[state]:
-            before = (_left(column - 1) + BOX, plan.heights[state, column - 1])
-            _line(axes, state, before, (_left(column), height))
-            _line(axes, state, (_left(column), height), (_left(column) + BOX, height))
-        elif state < 2:
-            _draw_input(axes, state, height)
-        else:
-            _draw_node(axes, plan, state)
-    _draw_output(axes, plan)
+class _Cell:
+    """A cell on axes. What looks alike is one collection: matplotlib needs far longer for single patches."""
 
+    def __init__(self, axes: Axes, plan: CellPlan) -> None:
+        self._axes, self._plan = axes, plan
+        self._boxes: list[tuple[Outline, str]] = []
+        self._lines: list[tuple[Outline, str]] = []
+        self._arrows: list[tuple[Outline, str]] = []
+        self._states: list[tuple[Outline, str]] = []
 
-def _draw_input(axes: Axes, state: int, height: float) -> None:
-    _box(axes, _left(0), height, BOX, state_size(state), "white")
-    axes.text(_left(0) + 0.1, height, _INPUTS[state], fontsize=8, va="center")
-    _draw_state(axes, state, (_left(0) + BOX - _RADIUS, height))
+    def draw(self) -> None:
+        plan = self._plan
+        for state, column in plan.heights:
+            height = plan.heights[state, column]
+            if column > plan.columns[state]:
+                before = (_left(column - 1) + BOX, plan.heights[state, column - 1])
+                self._line(state, before, (_left(column), height))
+                self._line(state, (_left(column), height), (_left(column) + BOX, height))
+            elif state < 2:
+                self._input(state, height)
+            else:
+                self._node(state)
+        self._output()
+        self._collect(self._boxes, 2, edgecolor="#999999", linewidth=0.8)
+        self._collect(self._lines, 2.5, facecolor="none", linewidth=1.4)
+        self._collect(self._arrows, 2.5, edgecolor="none")
+        self._collect(self._states, 3, edgecolor="none")
 
+    def _collect(self, items: Sequence[tuple[Outline, str]], order: float, **looks: Any) -> None:
+        outlines, colours = zip(*items, strict=True)
+        coloured = "edgecolor" if "facecolor" in looks else "facecolor"
+        collection = PathCollection(outlines, zorder=order, **{coloured: colours}, **looks)
+        self._axes.add_collection(collection, autolim=False)
 
-def _draw_node(axes: Axes, plan: CellPlan, state: int) -> None:
-    column, height = plan.columns[state], plan.heights[state, plan.columns[state]]
-    left = _left(column)
-    _box(axes, left, height, BOX, state_size(state), "white")
+    def _input(self, state: int, height: float) -> None:
+        self._box(_left(0), height, BOX, state_size(state), "white")
+        self._axes.text(_left(0) + 0.1, height, _INPUTS[state], fontsize=8, va="center")
+        self._state(state, (_left(0) + BOX - _RADIUS, height))
 
-    def source(edge: Edge) -> float:
-        return plan.heights[edge.input, column - 1]
+    def _node(self, state: int) -> None:
+        plan = self._plan
+        column, height = plan.columns[state], plan.heights[state, plan.columns[state]]
+        left = _left(column)
+        self._box(left, height, BOX, state_size(state), "white")
 
-    upper_first = sorted(plan.cell.nodes[state - 2], key=source, reverse=True)  # slots are alike: a node adds
-    for edge, y in zip(upper_first, (height + 0.15, height - 0.15), strict=True):
-        text, colour = _LOOKS[edge.operation]
-        _line(axes, edge.input, (_left(column - 1) + BOX, source(edge)), (left + 0.08, y), arrow=True)
-        _box(axes, left + 0.08, y, _PILL, _PILL_HEIGHT, colour)
-        if plan.halves(edge.input):
-            text += " /2"
-        axes.text(left + 0.08 + _PILL / 2, y, text, fontsize=7.5, ha="center", va="center")
-        _line(axes, state, (left + 0.08 + _PILL, y), (left + BOX - 2 * _RADIUS, height))
-    _draw_state(axes, state, (left + BOX - _RADIUS, height))
+        def source(edge: Edge) -> float:
+            return plan.heights[edge.input, column - 1]
 
+        upper_first = sorted(
+            plan.cell.nodes[state - 2], key=source, reverse=True
+        )  # slots are alike: a node adds
+        for edge, y in zip(upper_first, (height + 0.15, height - 0.15), strict=True):
+            text, colour = _LOOKS[edge.operation]
+            self._line(edge.input, (_left(column - 1) + BOX, source(edge)), (left + 0.08, y), arrow=True)
+            self._box(left + 0.08, y, _PILL, _PILL_HEIGHT, colour)
+            if plan.halves(edge.input):
+                text += " /2"
+            self._axes.text(left + 0.08 + _PILL / 2, y, text, fontsize=7.5, ha="center", va="center")
+            self._line(state, (left + 0.08 + _PILL, y), (left + BOX - 2 * _RADIUS, height))
+        self._state(state, (left + BOX - _RADIUS, height))
 
-def _draw_output(axes: Axes, plan: CellPlan) -> None:
-    column = plan.output
-    sources = {state: plan.heights[state, column - 1] for state in plan.cell.loose_ends}
-    middle = sum(sources.values()) / len(sources)
-    size = max(1.0, 0.22 * len(sources))
-    _box(axes, _left(column), middle, _CONCAT, size, "#f4f4f4")
-    axes.text(
-        _left(column) + _CONCAT / 2, middle, "concatenate", fontsize=8, rotation=90, ha="center", va="center"
-    )
-    for number, state in enumerate(sorted(sources, key=lambda state: -sources[state])):
-        port = (_left(column), middle + size / 2 - size * (number + 0.5) / len(sources))
-        _line(axes, state, (_left(column - 1) + BOX, sources[state]), port, arrow=True)
-        if plan.halves(state):  # a loose input of a reduction cell goes through a factorized reduction
-            above = sources[state] < port[1]  # the side that the line does not come from
-            y, anchor = (port[1] + 0.05, "bottom") if above else (port[1] - 0.05, "top")
-            axes.text(port[0] - 0.08, y, "/2", fontsize=7.5, ha="right", va=anchor)
+    def _output(self) -> None:
+        plan, left = self._plan, _left(self._plan.output)
+        sources = {state: plan.heights[state, plan.output - 1] for state in plan.cell.loose_ends}
+        middle = sum(sources.values()) / len(sources)
+        size = max(1.0, 0.22 * len(sources))
+        self._box(left, middle, _CONCAT, size, "#f4f4f4")
+        centre = (left + _CONCAT / 2, middle)
+        self._axes.text(*centre, "concatenate", fontsize=8, rotation=90, ha="center", va="center")
+        for number, state in enumerate(sorted(sources, key=lambda state: -sources[state])):
+            port = (left, middle + size / 2 - size * (number + 0.5) / len(sources))
+            self._line(state, (_left(plan.output - 1) + BOX, sources[state]), port, arrow=True)
+            if plan.halves(state):  # a loose input of a reduction cell goes through a factorized reduction
+                above = sources[state] < port[1]  # the side that the line does not come from
+                y, anchor = (port[1] + 0.05, "bottom") if above else (port[1] - 0.05, "top")
+                self._axes.text(port[0] - 0.08, y, "/2", fontsize=7.5, ha="right", va=anchor)
 
+    def _state(self, state: int, centre: Point) -> None:
+        self._states.append((Outline.circle(centre, _RADIUS), _colour(state)))
+        self._axes.text(
+            *centre, str(state), fontsize=8, weight="bold", color="white", ha="center", va="center", zorder=4
+        )
 
-def _draw_state(axes: Axes, state: int, centre: Point) -> None:
-    axes.add_artist(Circle(centre, _RADIUS, facecolor=_colour(state), edgecolor="none", zorder=3))
-    axes.text(
-        *centre, str(state), fontsize=8, weight="bold", color="white", ha="center", va="center", zorder=4
-    )
+    def _box(self, left: float, middle: float, width: float, height: float, colour: str) -> None:
+        rounded = BoxStyle.Round(pad=0, rounding_size=0.06)
+        self._boxes.append((rounded(left, middle - height / 2, width, height, 1), colour))
 
-
-def _box(axes: Axes, left: float, middle: float, width: float, height: float, colour: str) -> None:
-    outline = FancyBboxPatch(
-        (left, middle - height / 2),
-        width,
-        height,
-        boxstyle="round,pad=0,rounding_size=0.06",
-        facecolor=colour,
-        edgecolor="#999999",
-        linewidth=0.8,
-        zorder=2,
-    )
-    axes.add_artist(outline)
-
-
-def _line(axes: Axes, state: int, start: Point, end: Point, arrow: bool = False) -> None:
-    """Draw a line, level at both ends, in the colour of the state that it carries."""
-    middle = (start[0] + end[0]) / 2
-    curve = Outline(
-        [start, (middle, start[1]), (middle, end[1]), end],
-        [Outline.MOVETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4],
-    )
-    drawn = FancyArrowPatch(
-        path=curve,
-        arrowstyle="-|>" if arrow else "-",
-        mutation_scale=8,
-        color=_colour(state),
-        linewidth=1.4,
-        zorder=2.5,
-    )
-    axes.add_artist(drawn)
+    def _line(self, state: int, start: Point, end: Point, arrow: bool = False) -> None:
+        """Draw a line, level at both ends, in the colour of the state that it carries."""
+        (x, y), stop = end, end[0] - (_HEAD if arrow else 0)
+        middle = (start[0] + stop) / 2
+        curve = Outline(
+            [start, (middle, start[1]), (middle, y), (stop, y)],
+            [Outline.MOVETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4],
+        )
+        self._lines.append((curve, _colour(state)))
+        if arrow:
+            head = Outline([(stop, y - _HEAD / 2), (x, y), (stop, y + _HEAD / 2)])
+            self._arrows.append((head, _colour(state)))
 
 
 def _colour(state: int) -> str:

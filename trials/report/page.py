@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from search_space import Architecture
-from search_space.enas.drawing import figure, picture
+from search_space.enas.drawing import figure
 from search_space.progress import progress
 from trials.evaluation.bootstrap import ALL_AGREE, DRAWS, Interval
 from trials.methods.registry import METHODS
@@ -285,16 +285,15 @@ def _strategy(record: Mapping[str, Any]) -> str:
 
 
 def _cells(comparison: Comparison) -> list[tuple[str, str, Drawing]]:
-    """Return the owners of each architecture, its picture and its files; equal cells once."""
+    """Return the owners of each architecture, its drawing as an image and its files; equal cells once."""
     owners: dict[Architecture, list[str]] = {}
     for method in comparison.methods:
         for run in method.runs:
             if run.architecture is not None:
                 owners.setdefault(Architecture.from_sample(run.architecture), []).append(method.place(run))
-    figures = [figure(cells) for cells in owners]
-    pictures = [data_uri(picture(made), "image/svg+xml") for made in figures]
-    drawings = drawn_together(figures, "cells", "Cells")
-    return list(zip(map("; ".join, owners.values()), pictures, drawings, strict=True))
+    drawings = drawn_together([figure(cells) for cells in owners], "cells", "Cells")
+    images = [data_uri(drawing.svg, "image/svg+xml") for drawing in drawings]
+    return list(zip(map("; ".join, owners.values()), images, drawings, strict=True))
 
 
 def _shortcuts(
