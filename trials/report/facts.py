@@ -78,7 +78,7 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         "the test, and frozen before it.",
         measures=_measures(first),
         uncertainty=f"Intervals are 95 % percentile intervals by bootstrap over groups ({DRAWS:,} draws, "
-        "stratified by class), for the models as they are.",
+        f"stratified by class), for the models as they are{_shared(first)}.",
         tests="AUCs were compared by DeLong's test with components summed within groups (Obuchowski 1997), "
         "decisions by McNemar's exact test; Holm's correction covers all p values of a table."
         if len(comparison.methods) > 1
@@ -87,6 +87,11 @@ def facts_of(comparison: Comparison, rule: str) -> Facts:
         software=_software(runs),
         limits=f"The models are not for {NOT_FOR}.",
     )
+
+
+def _shared(run: Run) -> str:
+    """Say what no interval covers (`benchmarks/coverage.py`)."""
+    return "" if run.own_split else ", of which those of different folds share training images"
 
 
 def _compared(comparison: Comparison) -> str:

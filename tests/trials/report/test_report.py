@@ -213,6 +213,7 @@ def test_methods_can_be_pasted_and_checklists_are_filled_where_the_runs_know(rep
         "Images of one group (column duplicate_group) were never on both sides of a split.",
         "TUNED began from weights trained on other images",
         "2,000 draws",
+        "for the models as they are, of which those of different folds share training images.",
         "malignant where its probability reaches the frozen threshold",
         "commit abc123",
         "python 3.11.0",
