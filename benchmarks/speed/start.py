@@ -2,7 +2,8 @@
 
 CPU seconds and peak memory of whole verbs on ten small images, against `import torch`, or, where PyTorch is
 not needed, against `import sklearn, matplotlib`, all taking turns. With --before also against the same verbs
-of an older checkout of this repository, in the same environment.
+of an older checkout of this repository, in the same environment, and the report of the published results on
+BUSI that this checkout has.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from benchmarks.measure import ROOT, median_and_range, ratio, row, save
 from trials.data.phantoms import make_phantoms
 
-ROUNDS = 7
+ROUNDS, REPORTS = 7, 5
 TORCH, CHEAP = "import torch", "import sklearn, matplotlib"
 TRAIN = "train --data ten --profile quick --folds 2 --fold 0"
 MODEL = "set/cnn3"
@@ -37,6 +38,9 @@ AGAINST = {
     "hog": (f"{TRAIN} --method hog --out OUT/hog", CHEAP),
     "report": ("report set --out OUT", CHEAP),
 }
+
+
+PUBLISHED = "report of BUSI"
 
 
 def used(command: Sequence[str], folder: Path, code: Path) -> tuple[float, float]:
@@ -67,13 +71,16 @@ def measured(folder: Path, before: Path | None) -> tuple[dict[str, list[float]],
         seconds.setdefault(name, []).append(found[0])
         memory.setdefault(name, []).append(found[1])
 
-    for _ in range(ROUNDS):
-        for code in (TORCH, CHEAP):
-            keep(code, used([sys.executable, "-c", code], folder, ROOT))
+    for turn in range(ROUNDS):
+        for imported in (TORCH, CHEAP):
+            keep(imported, used([sys.executable, "-c", imported], folder, ROOT))
         for name, text in words.items():
             keep(name, verb(text, folder, ROOT))
             if before and name in LIGHT:
                 keep(f"{name}, before", verb(text, folder, before))
+        if before and turn < REPORTS:
+            for name, code in ((PUBLISHED, ROOT), (f"{PUBLISHED}, before", before)):
+                keep(name, verb(f"report {before / 'results' / 'busi'} --out OUT", folder, code))
     return seconds, memory
 
 
@@ -86,6 +93,9 @@ def rows(seconds: Mapping[str, list[float]], memory: Mapping[str, list[float]]) 
             found.append(row(f"start of {name}: before / now", gain, "times", ">= 6", gain["median"] >= 6))
         size = median_and_range(memory[name])
         found.append(row(f"start of {name}: memory", size, "MB", "<= 250", size["median"] <= 250))
+    if f"{PUBLISHED}, before" in seconds:
+        gain = ratio(seconds, f"{PUBLISHED}, before", PUBLISHED)
+        found.append(row(f"{PUBLISHED}: before / now", gain, "times", ">= 5", gain["median"] >= 5))
     for name, (_, other) in AGAINST.items():
         cost = ratio(seconds, name, other)
         found.append(row(f"{name} / {other}", cost, "times", "<= 1.5", cost["median"] <= 1.5))
