@@ -7,6 +7,7 @@ are the defaults here. In place of ``nni.nas.strategy.ENAS``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import stdev
 from typing import Any, Literal, get_args
 
 import torch
@@ -106,10 +107,14 @@ class Reinforce:
         return advantages
 
     def _of_others(self, rewards: list[float]) -> list[float]:
-        """Return rewards less the mean of the update's others; keep the mean of all, for the record."""
-        total, others = sum(rewards), len(rewards) - 1
+        """Return rewards less the mean of the others, in SDs of the update; keep the mean for the record.
+
+        In their own unit, log losses that differ by hundredths give gradients far below Adam's epsilon, and
+        the controller stands still.
+        """
+        total, others, spread = sum(rewards), len(rewards) - 1, stdev(rewards)
         self.baseline = total / len(rewards)
-        return [reward - (total - reward) / others for reward in rewards]
+        return [(reward - (total - reward) / others) / spread if spread else 0.0 for reward in rewards]
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimizer, baseline and the number of epochs."""
@@ -145,7 +150,9 @@ class ENAS(WeightSharingStrategy):
         baseline: what is subtracted from a reward: ``"moving_average"`` over all before it, ENAS's, or
             ``"leave_one_out"``, the mean of the update's other samples (Kool, van Hoof and Welling, "Buy 4
             REINFORCE samples, get a baseline for free!", 2019), which needs no start from 0 and, with
-            ``reward_shared``, takes off what the images of an update have in common.
+            ``reward_shared``, takes off what the images of an update have in common. Of the latter the
+            differences count in standard deviations of the update's rewards (ours), so that the
+            controller learns alike from rewards of any unit.
         baseline_decay: of the moving average, which starts from 0, as ENAS's does; where the metric has a
             minus before it from the first reward, since from 0 it takes all rewards below 0 for bad.
         reward_shared: measure all samples of an update on the same validation batches, so that images cannot

@@ -86,13 +86,18 @@ def test_the_baseline_that_leaves_one_out_is_the_mean_of_the_updates_others() ->
     assert moved([-0.75, -0.5, -0.75])
 
 
-def test_advantages_over_the_others_do_not_depend_on_what_all_have_in_common() -> None:
-    def learned(offset: float) -> torch.Tensor:
-        sampler = reinforce(updates=5, baseline="leave_one_out")
-        sampler.learn(lambda sample: offset + (sample["x"] == "good"), torch.Generator().manual_seed(1))
-        return torch.cat([p.detach().flatten() for p in sampler.controller.parameters()])
+def test_advantages_over_the_others_depend_neither_on_what_all_have_in_common_nor_on_the_unit() -> None:
+    def learned(offset: float, unit: float) -> torch.Tensor:
+        sampler = reinforce(updates=5, baseline="leave_one_out", entropy_weight=0.0)
+        before = torch.cat([p.detach().flatten() for p in sampler.controller.parameters()])
+        generator = torch.Generator().manual_seed(1)
+        sampler.learn(lambda sample: offset + unit * (sample["x"] == "good"), generator)
+        after = torch.cat([p.detach().flatten() for p in sampler.controller.parameters()])
+        assert (after - before).abs().max() > 0.003
+        return after
 
-    assert torch.allclose(learned(0.0), learned(-50.0), atol=1e-4)
+    assert torch.allclose(learned(0.0, 1.0), learned(-50.0, 1.0), atol=1e-4)
+    assert torch.allclose(learned(0.0, 1.0), learned(-0.4, 0.01), atol=1e-4)  # as log losses differ
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ class SearchSettings(TrainingSettings):
     baseline: Literal["moving_average", "leave_one_out"] = setting(
         "moving_average",
         "what is subtracted from a reward: the average of all before it, ENAS's, which starts from 0, with "
-        "log loss from the first reward, or the mean of the update's other samples (Kool et al. 2019)",
+        "log loss from the first reward, or the mean of the update's other samples (Kool et al. 2019), of "
+        "which the differences count in standard deviations of the update (ours)",
     )
     population: int = setting(
         100, "members of the population of evolution, whose oldest dies with each child; Real et al.'s", ge=1
