@@ -43,14 +43,28 @@ AGAINST = {
 PUBLISHED = "report of BUSI"
 
 
+# Between the command and this process, which has PyTorch: what a process starts counts its own memory first.
+START = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+"""
+
+
 def used(command: Sequence[str], folder: Path, code: Path) -> tuple[float, float]:
     """Run a command in a folder with the code of a checkout; return its CPU seconds and peak memory in MB."""
     environment = os.environ | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    told = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", START, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    _, _, usage = os.wait4(process.pid, 0)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+    seconds, memory = map(float, told.stdout.split())
+    return seconds, memory
 
 
 def verb(words: str, folder: Path, code: Path) -> tuple[float, float]:
