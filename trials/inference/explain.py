@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from search_space.strict_json import dump_json
@@ -24,6 +23,7 @@ from trials.data.images import from_square
 from trials.data.new_folder import new_folder
 from trials.errors import DataError, ExplainError, install
 from trials.evaluation.decisions import probabilities
+from trials.evaluation.measures import spearman
 from trials.files import as_paths, write_atomically
 from trials.inference.attributions import ATTRIBUTIONS, network_maps, squares_of
 from trials.inference.given_covariates import Given
@@ -174,7 +174,9 @@ def _is_grey(square: Tensor) -> bool:
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     flat = one.ravel(), other.ravel()
-    return float(spearmanr(*flat).statistic) if all(np.ptp(values) > 0 for values in flat) else float("nan")
+    if not all(np.ptp(values) > 0 for values in flat):
+        return float("nan")
+    return float(spearman(*flat)(np.ones((1, one.size)))[0])
 
 
 def run_explain(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
@@ -70,6 +69,8 @@ class CovariateHead(nn.Module):
         By maximum likelihood with scikit-learn's penalty for standardised inputs, so that few images cannot
         make them endless.
         """
+        from scipy.optimize import minimize  # late: takes a quarter of a second, and predictions need none
+
         parts = [logits - logits.mean(1, keepdims=True), self.alone(covariates)]
         spreads = [float(part.std()) or 1.0 for part in parts]
         scaled = np.stack([part / spread for part, spread in zip(parts, spreads, strict=True)])
