@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from benchmarks.speed import (
     whole_job,
 )
 from benchmarks.speed.roofline import Operation, least_seconds, operations_of
+from benchmarks.speed.start import used
 from trials.methods.learners import SVMLearner
 
 
@@ -239,3 +241,10 @@ def test_a_profile_has_the_dearest_operations_and_the_rest() -> None:
 def test_the_whole_job_is_held_to_its_hours(hours: float, met: bool) -> None:
     row = whole_job.hours_row("BUSI", hours)
     assert figures([row]) == [(hours, hours, hours, 1, met)] and row["target"] == "< 3 h"
+
+
+def test_a_commands_memory_is_its_own_not_that_of_the_process_that_starts_it(tmp_path: Path) -> None:
+    held = bytearray(200_000_000)
+    held[::4096] = b"x" * len(held[::4096])
+    _, memory = used([sys.executable, "-I", "-S", "-c", "pass"], tmp_path, measure.ROOT)
+    assert 1 < memory < 100
