@@ -3,7 +3,8 @@
 Nothing is trained: the finished or published runs of a comparison are read. A+B is the mean probability of
 two methods, seed by seed, of the seeds that both have. A method of several seeds speaks alone, as the mean
 AUC of its seeds, and together, as the AUC of their mean probability. Each is compared with itself, and with
-each other, or with `--reference` alone: alone with alone, and together with together where both have as many
+each other, or with `--reference` alone (the methods of `--other` runs, such as the same ones by other
+settings, are called other:NAME): alone with alone, and together with together where both have as many
 seeds. Differences are paired over all images of the outer folds, and over the external ones, by DeLong's test
 summed within groups; `smallest` is the smallest that would have been found with a power of 80 %. These
 intervals are of the images, the networks taken as they are; `low_of_seeds` and `high_of_seeds` are of the
@@ -122,16 +123,25 @@ def rows(part: str, sides: Sequence[Side], reference: str | None = None) -> Iter
                 yield row(part, one.together, other.together)
 
 
+def methods_of(results: Sequence[Path], other: Path | None) -> dict[str, MethodRuns]:
+    """Return the methods of a comparison by name, and those of another one as `other:` and their name."""
+    found = {one.name: one for one in read_comparison(results).methods}
+    if other:
+        found |= {f"other:{one.name}": one for one in read_comparison([other]).methods}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS", help="runs, or published runs")
+    parser.add_argument("--other", type=Path, metavar="RUNS", help="whose methods are called other:NAME")
     parser.add_argument("--methods", nargs="+", required=True, metavar="NAME", help="what is compared")
     parser.add_argument("--reference", metavar="NAME", help="with which alone the others are compared")
     parser.add_argument("--name", required=True, metavar="TABLE", help="of the table")
     arguments = parser.parse_args()
-    found = {one.name: one for one in read_comparison(arguments.results).methods}
+    found = methods_of(arguments.results, arguments.other)
     table: list[dict[str, Any]] = []
     for part, external in (("test", False), ("external", True)):
         sides = [said for name in arguments.methods if (said := side(name, found, external))]

@@ -10,10 +10,9 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.together import Side, row, rows, side
+from benchmarks.together import Side, methods_of, row, rows, side
 from trials.evaluation.bootstrap import Interval
 from trials.evaluation.power import smallest_found
-from trials.report.comparison import read_comparison
 from trials.runs.collection import BinaryPredictions
 
 RANDOM = np.random.default_rng(0)
@@ -68,11 +67,20 @@ def test_other_images_are_refused() -> None:
 
 def test_joined_methods_are_their_mean_probability_of_the_seeds_that_all_have() -> None:
     results = Path(__file__).parents[2] / "results" / "busbra"
-    found = {one.name: one for one in read_comparison([results]).methods}
+    found = methods_of([results], None)
     one, other, joined = (side(name, found, False) for name in ("cells7", "enas7", "cells7+enas7"))
     assert one and other and joined and (one.seeds, other.seeds, joined.seeds) == (3, 1, 1)
     expected = (expit(one.scores[0]) + expit(other.scores[0])) / 2
     assert expit(joined.scores[0]) == pytest.approx(expected)
+
+
+def test_the_same_methods_of_other_runs_have_names_of_their_own() -> None:
+    results = Path(__file__).parents[2] / "results"
+    found = methods_of([results / "busi"], results / "busbra")
+    assert found["other:cells7"].seeds == [0, 1, 2] and found["other:cells7"] is not found["cells7"]
+    same = methods_of([results / "busbra"], results / "busbra")
+    sides = [one for name in ("cells7", "other:cells7") if (one := side(name, same, False))]
+    assert [line["difference"] for line in rows("test", sides)][2:] == [0, 0]
 
 
 def test_the_smallest_difference_follows_from_the_interval() -> None:
