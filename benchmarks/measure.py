@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -106,13 +107,19 @@ def save(name: str, rows: Sequence[Mapping[str, Any]], command: str, **details: 
         print(printed(line))
     result = {"command": command, "rows": list(rows), "machine": machine(), **details}
     path = ROOT / "results" / f"bench-{name}.json"
-    path.write_text(dump_json(_rounded(result), 1) + "\n", encoding="utf-8")
+    path.write_text(written(result), encoding="utf-8")
+
+
+def written(result: Mapping[str, Any]) -> str:
+    """Return a result as JSON, a list of numbers a line."""
+    text = dump_json(_rounded(result), 1)
+    return re.sub(r"\[[-\s\d.e+,]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
 
 
 def _rounded(value: Any) -> Any:
-    """Return JSON with floats of six significant digits: no clock here knows more."""
+    """Return JSON with floats of four significant digits: no two rounds agree in more."""
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return float(f"{value:.4g}")
     if isinstance(value, Mapping):
         return {name: _rounded(item) for name, item in value.items()}
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

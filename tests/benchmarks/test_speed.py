@@ -73,7 +73,7 @@ def test_results_are_printed_and_saved_with_their_verdict(
         for verdict in (["met"], ["MISSED"], [])
     ]
     saved = json.loads((tmp_path / "results" / "bench-test.json").read_text())
-    assert saved["rows"] == rows and saved["timings"] == {"a": [0.123457]} and saved["machine"]["cores"]
+    assert saved["rows"] == rows and saved["timings"] == {"a": [0.1235]} and saved["machine"]["cores"]
 
 
 def test_the_table_has_a_line_for_each_row() -> None:
