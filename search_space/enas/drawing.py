@@ -192,9 +192,8 @@ class _Cell:
         def source(edge: Edge) -> float:
             return plan.heights[edge.input, column - 1]
 
-        upper_first = sorted(
-            plan.cell.nodes[state - 2], key=source, reverse=True
-        )  # slots are alike: a node adds
+        # A node adds its two operations up, so that either may be the upper one.
+        upper_first = sorted(plan.cell.nodes[state - 2], key=source, reverse=True)
         for edge, y in zip(upper_first, (height + 0.15, height - 0.15), strict=True):
             text, colour = _LOOKS[edge.operation]
             self._line(edge.input, (_left(column - 1) + BOX, source(edge)), (left + 0.08, y), arrow=True)
