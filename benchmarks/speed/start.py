@@ -21,6 +21,7 @@ from benchmarks.measure import ROOT, median_and_range, ratio, row, save
 from trials.data.phantoms import make_phantoms
 
 ROUNDS, REPORTS = 7, 5
+PUBLISHED = "report of BUSI"
 TORCH, CHEAP = "import torch", "import sklearn, matplotlib"
 TRAIN = "train --data ten --profile quick --folds 2 --fold 0"
 MODEL = "set/cnn3"
@@ -38,9 +39,6 @@ AGAINST = {
     "hog": (f"{TRAIN} --method hog --out OUT/hog", CHEAP),
     "report": ("report set --out OUT", CHEAP),
 }
-
-
-PUBLISHED = "report of BUSI"
 
 
 # Between the command and this process, which has PyTorch: what a process starts counts its own memory first.
