@@ -4,8 +4,8 @@ An interval by bootstrap takes the models as they are. The models of cross-valid
 and are tested on each other's, so that their AUCs err together, which no bootstrap over test images sees
 (Bates, Hastie and Tibshirani, Journal of the American Statistical Association 119, 2024, 1434-1445). Made-up
 features, normal in both classes and moved apart in one of them, are cross-validated by logistic regression;
-the pooled AUC's interval is made as the report's, of 500 draws. The truth is the mean AUC on 4,000 new images each of the models
-of all data sets. Writes `results/coverage.csv`, a row a setting.
+the pooled AUC's interval is made as the report's, of 500 draws. The truth is the mean AUC on 4,000 new
+images each of the models of all data sets. Writes `results/coverage.csv`, a row a setting.
 """
 
 from __future__ import annotations
