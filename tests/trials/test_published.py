@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from trials.evaluation.decisions import Decision
 from trials.pipeline.scores import headline_of, likeliest, score_logits
 from trials.report.comparison import Comparison, read_comparison
+from trials.report.facts import facts_of
 from trials.runs.collect import collect
 from trials.runs.collection import BinaryPredictions, Predictions
 from trials.runs.layout import PUBLISHED_RUNS
@@ -116,3 +117,8 @@ def test_searches_name_the_methods_that_have_their_cells() -> None:
     found = comparison("busi")
     assert len(found.searches) == 30 and all(search.record["history"] for search in found.searches)
     assert any("ENAS-7, fold 0, seed 0" in found.found_by(search) for search in found.searches)
+
+
+def test_results_in_folds_alone_say_that_their_models_share_training_images() -> None:
+    told = {name: "share training images" in facts_of(comparison(name), "so").uncertainty for name in FOLDERS}
+    assert told == {"busbra": True, "busi": True, "busi_frames": True, "pcam": False}
